@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Agents: write one by describing a *kind*, that is a struct of state, a field table that says how
+ * to store it, and named ops that run as turns.
+ *
+ *     struct counter { int64_t value; };
+ *
+ *     static int add(struct stead_turn *turn, void *state, struct stead_slice args)
+ *     {
+ *         struct counter *counter = state;
+ *         int64_t by = 1;
+ *         if (stead_get_i64(args, "by", &by) == STEAD_EARGUMENT)
+ *             return stead_fail(turn, "bad_by", "by must be an integer");
+ *         counter->value += by;
+ *         return stead_reply(turn, stead_packed(turn, "l", counter->value));
+ *     }
+ *
+ * A turn is atomic: state, events, keyed state, messages, timers, the reply and the consumption of the
+ * message that caused it commit together or not at all. An op that returns a negative code leaves
+ * nothing but that answer. A turn may not block, wait, read a clock, start a thread or keep global state: the
+ * time is stead_now_ms(), randomness is stead_random(). Waiting is a reply op, a timer or an orchestration.
+ *
+ * Thread rules: an op runs on the reactor that owns its agent, one turn of an agent at a time; a job runs on a job thread
+ * and may block. A turn handle is valid until the op returns. Slices handed to an op live as long.
+ */
+#ifndef STEAD_AGENT_H
+#define STEAD_AGENT_H
+
+#include "stead/value.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define STEAD_ABI 1u /* raised when struct stead_kind or a callback changes incompatibly */
+
+#define STEAD_KIND_NAME_MAX 63 /* bytes: [a-z][a-z0-9_.-]{0,62} */
+#define STEAD_KEY_MAX 512      /* bytes of UTF-8, no control characters */
+#define STEAD_ADDRESS_MAX (STEAD_KIND_NAME_MAX + 1 + STEAD_KEY_MAX)
+#define STEAD_OP_NAME_MAX 63    /* bytes: [a-z_][a-z0-9_.-]* */
+#define STEAD_TIMER_NAME_MAX 63 /* bytes */
+
+struct stead_turn; /* one run of one op of one agent */
+struct stead_job;  /* one run of an op of a stateless kind, on a job thread */
+
+/* ---- State: the field table ----------------------------------------------------------------- */
+
+enum stead_field_type {
+    STEAD_FIELD_BOOL, /* bool */
+    STEAD_FIELD_I8,
+    STEAD_FIELD_I16,
+    STEAD_FIELD_I32,
+    STEAD_FIELD_I64,
+    STEAD_FIELD_U8,
+    STEAD_FIELD_U16,
+    STEAD_FIELD_U32,
+    STEAD_FIELD_U64,
+    STEAD_FIELD_F64,    /* double */
+    STEAD_FIELD_TEXT,   /* char[size], terminated by a zero */
+    STEAD_FIELD_BUFFER, /* struct stead_buffer: bytes of any size, owned by the state */
+    STEAD_FIELD_STRUCT, /* a nested struct with a field table of its own */
+    STEAD_FIELD_LIST    /* an inline array of structs with a uint32_t count beside it */
+};
+
+/* Bytes of any length inside a state; freed with the activation. Set only with stead_buffer_set(). */
+struct stead_buffer {
+    uint8_t *data; /* owned by the state */
+    uint32_t size; /* bytes */
+    uint32_t capacity;
+};
+
+struct stead_field {
+    const char *name; /* stored under this name; unknown stored names are ignored */
+    const char *was;  /* an older name that is read too, or NULL */
+    enum stead_field_type type;
+    uint32_t offset;                  /* bytes from the start of the struct */
+    uint32_t size;                    /* bytes of the member; of one element for a list */
+    uint32_t count_offset;            /* list: where its uint32_t count lies */
+    uint32_t capacity;                /* list: elements that fit */
+    const struct stead_field *fields; /* struct, list: the nested table, ended by a NULL name */
+};
+
+#define STEAD_FIELD(kind_of, type, member)                                                                             \
+    {                                                                                                                  \
+#member, NULL, STEAD_FIELD_##kind_of, (uint32_t)offsetof(type, member), (uint32_t)sizeof(((type *)0)->member), \
+            0, 0, NULL                                                                                                 \
+    }
+#define STEAD_FIELD_WAS(kind_of, type, member, old_name)                                                               \
+    {                                                                                                                  \
+#member, old_name, STEAD_FIELD_##kind_of, (uint32_t)offsetof(type, member),                                    \
+            (uint32_t)sizeof(((type *)0)->member), 0, 0, NULL                                                          \
+    }
+#define STEAD_FIELD_NESTED(type, member, table)                                                                        \
+    {                                                                                                                  \
+#member, NULL, STEAD_FIELD_STRUCT, (uint32_t)offsetof(type, member), (uint32_t)sizeof(((type *)0)->member), 0, \
+            0, table                                                                                                   \
+    }
+#define STEAD_FIELD_ARRAY(type, member, count_member, table)                                                           \
+    {                                                                                                                  \
+#member, NULL, STEAD_FIELD_LIST, (uint32_t)offsetof(type, member), (uint32_t)sizeof(((type *)0)->member[0]),   \
+            (uint32_t)offsetof(type, count_member),                                                                    \
+            (uint32_t)(sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0])), table                            \
+    }
+#define STEAD_FIELDS_END                                                                                               \
+    {                                                                                                                  \
+        NULL, NULL, STEAD_FIELD_BOOL, 0, 0, 0, 0, NULL                                                                 \
+    }
+
+/* Copies `bytes` into the buffer of a state. */
+STEAD_PUBLIC void stead_buffer_set(struct stead_buffer *buffer, struct stead_slice bytes);
+STEAD_PUBLIC struct stead_slice stead_buffer_get(const struct stead_buffer *buffer);
+
+/* ---- Kinds ---------------------------------------------------------------------------------- */
+
+/* Runs one turn. `state` is the agent's struct (NULL for a kind without state). 0, or a negative
+ * code (best: the result of stead_fail()), which undoes the turn and is the answer. */
+typedef int stead_op_fn(struct stead_turn *turn, void *state, struct stead_slice args);
+
+/* Runs one job of a stateless kind on a job thread; may block. 0 or a negative code, as above. */
+typedef int stead_job_fn(struct stead_job *job, struct stead_slice args);
+
+/* Applies an event to the state: pure, no turn, called when emitted and again at every recovery. */
+typedef int stead_apply_fn(void *state, const char *event, struct stead_slice value);
+
+typedef void stead_hook_fn(void *state);
+
+enum stead_op_flags {
+    STEAD_OP_READ_ONLY = 1, /* writes nothing: may be asked again, is not journaled */
+};
+
+struct stead_op {
+    const char *name;  /* the table ends with a NULL name */
+    stead_op_fn *run;  /* agents: the turn */
+    stead_job_fn *job; /* stateless kinds: the job */
+    uint32_t flags;    /* enum stead_op_flags */
+    const char *help;  /* one line, or NULL */
+};
+
+enum stead_durability {
+    STEAD_DURABLE,  /* journaled; survives any crash */
+    STEAD_VOLATILE, /* long-lived and addressable, gone with its node */
+    STEAD_STATELESS /* no agent at all: each call is a job on some node that has what it needs */
+};
+
+enum stead_kind_flags {
+    STEAD_KIND_FORGETTABLE = 1, /* volatile kinds: may be unloaded, with loss, for memory or idleness */
+};
+
+struct stead_kind {
+    uint32_t abi;         /* STEAD_ABI */
+    uint32_t struct_size; /* sizeof(struct stead_kind) */
+    const char *name;     /* [a-z][a-z0-9_.-]{0,62} */
+    const char *help;     /* one line, or NULL */
+    enum stead_durability durability;
+    uint32_t flags;          /* enum stead_kind_flags */
+    uint32_t state_size;     /* bytes; 0: no struct state */
+    uint32_t snapshot_every; /* events between snapshots; 0: the default, 100 */
+    uint32_t idle_ms_max;    /* unloaded after so long without a turn; 0: the node's setting */
+    uint32_t reserved;
+    const struct stead_field *fields; /* how the state is stored, ended by STEAD_FIELDS_END; NULL: not at all */
+    const struct stead_op *ops;       /* ended by a NULL name */
+    stead_op_fn *init;                /* gives a new agent its first state (zeroed before), or NULL */
+    stead_apply_fn *apply;            /* needed by kinds that emit events */
+    stead_hook_fn *on_load;           /* after the state was decoded, or NULL */
+    stead_hook_fn *on_unload;         /* before the activation is freed, or NULL */
+    const char *needs;                /* a label that the serving node must have, or NULL: a placement group */
+};
+
+/* A module is a shared object with this symbol: a NULL-terminated list of its kinds. */
+#define STEAD_MODULE_SYMBOL "stead_module"
+struct stead_module {
+    uint32_t abi; /* STEAD_ABI */
+    const struct stead_kind *const *kinds;
+};
+/* STEAD_MODULE(&counter_kind, &account_kind) at the end of a module's file. */
+#define STEAD_MODULE(...)                                                                                              \
+    static const struct stead_kind *const stead_module_kinds[] = {__VA_ARGS__, NULL};                                  \
+    STEAD_PUBLIC extern const struct stead_module stead_module;                                                        \
+    const struct stead_module stead_module = {STEAD_ABI, stead_module_kinds}
+
+/* ---- A turn: who, when ---------------------------------------------------------------------- */
+
+/* The agent's own address, `kind/key`, and its key alone. */
+STEAD_PUBLIC const char *stead_self(const struct stead_turn *turn);
+STEAD_PUBLIC const char *stead_self_key(const struct stead_turn *turn);
+/* The address that sent the message; "" for a client or a timer. */
+STEAD_PUBLIC const char *stead_sender(const struct stead_turn *turn);
+/* Milliseconds since 1970, the same for the whole turn; the deterministic clock of the journal. */
+STEAD_PUBLIC int64_t stead_now_ms(const struct stead_turn *turn);
+STEAD_PUBLIC uint64_t stead_random(struct stead_turn *turn);
+/* +1 at each destroy, from 1. */
+STEAD_PUBLIC uint64_t stead_incarnation(const struct stead_turn *turn);
+/* The name of the node that runs the turn: for display, never for decisions. */
+STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
+
+/* ---- A turn: memory ------------------------------------------------------------------------- */
+
+/* Zeroed memory until the turn ends. */
+STEAD_PUBLIC void *stead_turn_alloc(struct stead_turn *turn, size_t size);
+/* stead_pack() into the turn's memory. */
+STEAD_PUBLIC struct stead_slice stead_packed(struct stead_turn *turn, const char *format, ...);
+/* printf into the turn's memory: %s %.*s %c %d %u %ld %lu %lld %llu %zu %x %% and widths with zero fill. */
+STEAD_PUBLIC const char *stead_printed(struct stead_turn *turn, const char *format, ...) STEAD_PRINTF(2, 3);
+
+/* ---- A turn: its answer --------------------------------------------------------------------- */
+
+/* Answers the call; leaves with the turn's commit. Without one the caller gets nil. Returns 0, so
+ * `return stead_reply(...)` ends an op. STEAD_ETOOLARGE over the payload limit. */
+STEAD_PUBLIC int stead_reply(struct stead_turn *turn, struct stead_slice value);
+
+/* Fails the turn with a name and a sentence of the op's own; returns STEAD_EFAILED. */
+STEAD_PUBLIC int stead_fail(struct stead_turn *turn, const char *name, const char *format, ...)
+    STEAD_PRINTF(3, 4) STEAD_MUST_USE;
+
+/* A promise to answer in a later turn. Plain data: keep it in the state (a TEXT field of STEAD_TOKEN_SIZE). It survives
+ * unload, crash and move, works once, and is answered with STEAD_EDESTROYED when the agent is destroyed. */
+#define STEAD_TOKEN_SIZE 33
+struct stead_token {
+    char text[STEAD_TOKEN_SIZE]; /* 32 hexadecimal digits and a zero */
+};
+/* Takes the duty to answer from this turn. STEAD_ESTATE when the message asks for no answer. */
+STEAD_PUBLIC int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token) STEAD_MUST_USE;
+/* Answers it now. STEAD_ENOTFOUND when it is answered already, or the caller gave up. */
+STEAD_PUBLIC int stead_answer(struct stead_turn *turn, const struct stead_token *token, struct stead_slice value);
+STEAD_PUBLIC int stead_answer_error(struct stead_turn *turn, const struct stead_token *token, const char *name,
+                                    const char *sentence);
+
+/* ---- A turn: messages ----------------------------------------------------------------------- */
+
+/* At most once, lowest latency. STEAD_EADDRESS, STEAD_ETOOLARGE or STEAD_ELIMIT; delivery is not reported. */
+STEAD_PUBLIC int stead_tell(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args);
+
+/* Exactly-once effect, in order per channel. */
+STEAD_PUBLIC int stead_signal(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args);
+/* Travels at once, waits `delay_ms` with the receiver. */
+STEAD_PUBLIC int stead_signal_after(struct stead_turn *turn, const char *address, const char *op,
+                                    struct stead_slice args, int64_t delay_ms);
+
+struct stead_call_options {
+    const char *reply_op;       /* the caller's op that gets the answer; required */
+    struct stead_slice context; /* handed to the reply op; at most 64 KiB */
+    int64_t timeout_ms;         /* 0: the node's default, 30 s; the reply op then gets STEAD_ETIMEOUT */
+};
+/* Answer or error by a deadline, as a turn of `reply_op`: its args are the answer's value. */
+STEAD_PUBLIC int stead_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
+                            const struct stead_call_options *options);
+/* Sends what follows in this turn (tell, signal, call) with a lock's fencing number; 0 ends it. */
+STEAD_PUBLIC void stead_send_with_fence(struct stead_turn *turn, uint64_t fence);
+
+/* In a reply op: 0, or the code with which the call failed; its name and sentence ("" when it did not). */
+STEAD_PUBLIC int stead_reply_code(const struct stead_turn *turn);
+STEAD_PUBLIC const char *stead_reply_error_name(const struct stead_turn *turn);
+STEAD_PUBLIC const char *stead_reply_error_sentence(const struct stead_turn *turn);
+STEAD_PUBLIC struct stead_slice stead_call_context(const struct stead_turn *turn);
+
+/* ---- A turn: events ------------------------------------------------------------------------- */
+
+/* Applies the event to the state now and stores it instead of a state image. */
+STEAD_PUBLIC int stead_emit(struct stead_turn *turn, const char *event, struct stead_slice value) STEAD_MUST_USE;
+
+/* ---- A turn: keyed state -------------------------------------------------------------------- */
+
+/* An ordered map of the agent's own, of any size; keys up to 512 bytes, values up to 1 MiB. A turn reads its own writes. */
+STEAD_PUBLIC int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_slice value);
+/* STEAD_ENOTFOUND; the value is borrowed until the turn ends. */
+STEAD_PUBLIC int stead_kv_get(struct stead_turn *turn, struct stead_slice key,
+                              struct stead_slice *ret_value) STEAD_MUST_USE;
+STEAD_PUBLIC int stead_kv_delete(struct stead_turn *turn, struct stead_slice key);
+/* Deletes from <= key < to (an empty `to`: to the end), at most `limit` keys; how many it deleted. */
+STEAD_PUBLIC int stead_kv_delete_range(struct stead_turn *turn, struct stead_slice from, struct stead_slice to,
+                                       uint32_t limit, uint32_t *ret_count);
+/* Visits from <= key < to (an empty `to`: to the end) in order until `visit` returns non-zero or
+ * `limit` keys were seen; `visit` may not write. Slices are valid during the visit only. */
+typedef int stead_kv_visit_fn(void *context, struct stead_slice key, struct stead_slice value);
+STEAD_PUBLIC int stead_kv_scan(struct stead_turn *turn, struct stead_slice from, struct stead_slice to, uint32_t limit,
+                               stead_kv_visit_fn *visit, void *context);
+
+/* ---- A turn: timers ------------------------------------------------------------------------- */
+
+/* Named and durable (of a volatile kind: volatile); setting a name again replaces it. The op runs with `args`. */
+STEAD_PUBLIC int stead_timer_after(struct stead_turn *turn, const char *name, int64_t delay_ms, const char *op,
+                                   struct stead_slice args);
+STEAD_PUBLIC int stead_timer_every(struct stead_turn *turn, const char *name, int64_t period_ms, const char *op,
+                                   struct stead_slice args);
+
+enum stead_catch_up {
+    STEAD_CATCH_UP_ONE,  /* after a downtime: one run for all that were missed */
+    STEAD_CATCH_UP_ALL,  /* every missed run, in order */
+    STEAD_CATCH_UP_NONE, /* only runs that are still to come */
+};
+struct stead_cron {
+    const char *schedule; /* five fields: minute hour day-of-month month day-of-week; names, ranges, lists, steps */
+    const char *zone;     /* IANA name such as "Europe/Berlin"; NULL: UTC */
+    enum stead_catch_up catch_up;
+};
+STEAD_PUBLIC int stead_timer_cron(struct stead_turn *turn, const char *name, const struct stead_cron *cron,
+                                  const char *op, struct stead_slice args);
+/* STEAD_ENOTFOUND when none of that name is set. */
+STEAD_PUBLIC int stead_timer_cancel(struct stead_turn *turn, const char *name);
+
+/* ---- A turn: lifecycle and locks ------------------------------------------------------------ */
+
+/* Ends this incarnation with this turn: state, timers, delayed signals and pending calls are gone. Messages already sent still go. */
+STEAD_PUBLIC int stead_destroy(struct stead_turn *turn);
+
+/* Holds this agent for `holder`: until the release every message waits, in order, in the mailbox, but the holder's
+ * and those that carry the fence. The fencing number is above every earlier one of this agent. STEAD_ELOCKED when held by another. */
+STEAD_PUBLIC int stead_hold(struct stead_turn *turn, const char *holder, uint64_t *ret_fence) STEAD_MUST_USE;
+/* STEAD_ESTATE when `fence` is not the current one (it was broken or released). */
+STEAD_PUBLIC int stead_release(struct stead_turn *turn, uint64_t fence);
+/* Puts the message of this turn back at the end of the agent's mailbox: it runs again, once the agent's next other turn has committed. Returns
+ * 0; the op must then return 0 and have done nothing else. */
+STEAD_PUBLIC int stead_defer(struct stead_turn *turn);
+
+/* Writes a line to the node's log through the environment. */
+STEAD_PUBLIC void stead_log(struct stead_turn *turn, const char *format, ...) STEAD_PRINTF(2, 3);
+
+/* ---- A job (stateless kinds) ---------------------------------------------------------------- */
+
+STEAD_PUBLIC int stead_job_reply(struct stead_job *job, struct stead_slice value);
+STEAD_PUBLIC int stead_job_fail(struct stead_job *job, const char *name, const char *format, ...)
+    STEAD_PRINTF(3, 4) STEAD_MUST_USE;
+/* True once the caller has cancelled or its deadline has passed: return soon. */
+STEAD_PUBLIC bool stead_job_cancelled(const struct stead_job *job);
+/* The job's address, `kind/key`. */
+STEAD_PUBLIC const char *stead_job_self(const struct stead_job *job);
+STEAD_PUBLIC const char *stead_job_node_name(const struct stead_job *job);
+STEAD_PUBLIC struct stead_slice stead_job_packed(struct stead_job *job, const char *format, ...);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client: sends tells, signals and calls to agents by name, from outside the cluster.
+ *
+ * It learns the table of slots from any node and then talks straight to the owner of each agent; it
+ * reconnects by itself, and retries with the same request number, so an effect happens once however often it had
+ * to ask. What is acknowledged is committed. A session lasts at most 24 h; the client opens a new one by itself at half of that.
+ *
+ * Threads: a client belongs to one thread at a time and starts none. The synchronous functions drive the
+ * sockets until their answer is there; completions of asynchronous requests run inside any function of the same client. Many threads: one client each.
+ */
+#ifndef STEAD_CLIENT_H
+#define STEAD_CLIENT_H
+
+#include "stead/value.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct stead_client;
+
+struct stead_client_options {
+    const char *endpoints;  /* comma-separated, as tcp://127.0.0.1:7400; NULL: $STEAD_NODE, else that one */
+    uint32_t timeout_ms;    /* default deadline of a request; 0: 30,000 */
+    uint32_t in_flight_max; /* asynchronous requests at once; more are refused with STEAD_EBUSY; 0: 16,384 */
+    uint32_t retry_ms;      /* a request without an answer is sent again after this; 0: 1,000 */
+};
+
+enum stead_class {
+    STEAD_CLASS_DEFAULT = 0,    /* what the kind promises */
+    STEAD_CLASS_VOLATILE = 1,   /* answer at once: a crash may take it back */
+    STEAD_CLASS_REPLICATED = 2, /* written, not yet synced, on at least two members */
+    STEAD_CLASS_DURABLE = 3     /* synced on all members */
+};
+
+struct stead_request_options {
+    uint32_t timeout_ms;         /* 0: the client's default */
+    enum stead_class durability; /* the answer's class; see SEMANTICS in docs */
+    const char *idempotency_key; /* up to 128 bytes, scope: the address, kept 24 h; NULL: none */
+    int64_t delay_ms;            /* signals: waits with the receiver */
+    uint64_t fence;              /* a lock's fencing number; 0: none */
+};
+
+/* The answer to a request. Slices and texts are borrowed until the next function of the same client
+ * (completions: until it returns). */
+struct stead_answer {
+    int code;                    /* 0 or the negative code of the failure */
+    const char *error_name;      /* "" when code is 0; the op's own name for STEAD_EFAILED */
+    const char *error_sentence;  /* "" when code is 0 */
+    const char *error_agent;     /* the address that failed, "" when code is 0 */
+    const char *error_op;        /* the op that failed, "" when code is 0 */
+    struct stead_slice value;    /* the reply; empty for tell and signal */
+    enum stead_class durability; /* the class reached */
+    uint32_t retry_after_ms;     /* with STEAD_EBUSY: a hint */
+};
+
+/* `options` may be NULL. Connects lazily; 0 or STEAD_EARGUMENT. */
+STEAD_PUBLIC int stead_client_open(const struct stead_client_options *options,
+                                   struct stead_client **ret_client) STEAD_MUST_USE;
+/* Frees the client; unfinished requests complete with STEAD_ECANCELLED. Nulls `*client`. */
+STEAD_PUBLIC void stead_client_close(struct stead_client **client);
+
+/* Each returns the answer's code: 0; the op's failure; STEAD_ETIMEOUT (outcome unknown);
+ * STEAD_EUNAVAILABLE (no node could be reached); STEAD_EARGUMENT. `options` and `ret_answer` may be NULL. */
+STEAD_PUBLIC int stead_client_call(struct stead_client *client, const char *address, const char *op,
+                                   struct stead_slice args, const struct stead_request_options *options,
+                                   struct stead_answer *ret_answer) STEAD_MUST_USE;
+STEAD_PUBLIC int stead_client_signal(struct stead_client *client, const char *address, const char *op,
+                                     struct stead_slice args, const struct stead_request_options *options,
+                                     struct stead_answer *ret_answer) STEAD_MUST_USE;
+STEAD_PUBLIC int stead_client_tell(struct stead_client *client, const char *address, const char *op,
+                                   struct stead_slice args) STEAD_MUST_USE;
+
+/* Runs once for each started request. It may start further requests of the same client. */
+typedef void stead_completion_fn(void *context, const struct stead_answer *answer);
+
+/* Pipelined: queue the request and return. 0, STEAD_EARGUMENT, or STEAD_EBUSY with the pipeline full. */
+STEAD_PUBLIC int stead_client_call_async(struct stead_client *client, const char *address, const char *op,
+                                         struct stead_slice args, const struct stead_request_options *options,
+                                         stead_completion_fn *completion, void *context) STEAD_MUST_USE;
+STEAD_PUBLIC int stead_client_signal_async(struct stead_client *client, const char *address, const char *op,
+                                           struct stead_slice args, const struct stead_request_options *options,
+                                           stead_completion_fn *completion, void *context) STEAD_MUST_USE;
+/* Sends what is queued, takes answers and runs completions; waits up to `timeout_ms` (0: not at all, -1: until one ran)
+ * when there is nothing to do. The number of completions run, or a negative code. */
+STEAD_PUBLIC int stead_client_poll(struct stead_client *client, int timeout_ms) STEAD_MUST_USE;
+/* Polls until nothing is in flight or the time is over (STEAD_ETIMEOUT). */
+STEAD_PUBLIC int stead_client_drain(struct stead_client *client, int timeout_ms) STEAD_MUST_USE;
+/* Requests without an answer yet. */
+STEAD_PUBLIC uint32_t stead_client_in_flight(const struct stead_client *client);
+
+/* ---- Looking inside ------------------------------------------------------------------------- */
+
+/* Asks the cluster about itself: `query` is one of
+ *   "agents"      {kind, prefix, limit, after}   "show"        {address}
+ *   "journal"     {address, limit, before}       "deadletters" {address, action: list|retry|drop, id}
+ *   "unlock"      {address}                      "stats"       {}
+ *   "status"      {}                             "backup"      {directory}
+ * The value is a map described in docs/OPERATIONS.md. Queries without an address go to all nodes and are merged. */
+STEAD_PUBLIC int stead_client_query(struct stead_client *client, const char *query, struct stead_slice args,
+                                    struct stead_answer *ret_answer) STEAD_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

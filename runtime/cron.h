@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cron: when a schedule is next due, in a time zone.
+ *
+ * Five fields (minute hour day-of-month month day-of-week): *, numbers, names, ranges, lists, steps; @hourly @daily @weekly @monthly @yearly.
+ * When both days are restricted, either matches (as in Vixie cron). Local times that a change of the clock skips run at the first moment
+ * after the gap; those that it repeats run once, the first time. Zones come as TZif bytes (RFC 8536, versions 1 to 3, with the footer's rule for the future).
+ * Pure; any thread.
+ */
+#ifndef STEAD_RUNTIME_CRON_H
+#define STEAD_RUNTIME_CRON_H
+
+#include "stead/value.h"
+
+struct stead_cron_schedule {
+    uint64_t minutes;  /* bit 0..59 */
+    uint32_t hours;    /* bit 0..23 */
+    uint32_t days;     /* bit 1..31 */
+    uint16_t months;   /* bit 1..12 */
+    uint8_t weekdays;  /* bit 0..6, 0 = Sunday */
+    bool days_any;     /* day-of-month began with * */
+    bool weekdays_any; /* day-of-week began with * */
+};
+/* 0 or STEAD_EARGUMENT; also when it can never be due (30 February). */
+int stead_cron_parse(const char *text, struct stead_cron_schedule *ret_schedule) STEAD_MUST_USE;
+
+/* Bytes of a TZif file; 0 or STEAD_ECORRUPT. Empty bytes: UTC. */
+int stead_zone_check(struct stead_slice tzif) STEAD_MUST_USE;
+/* Seconds east of UTC at that moment. `tzif` was checked. */
+int32_t stead_zone_offset(struct stead_slice tzif, int64_t unix_s);
+
+/* The first moment strictly after `after_ms` (ms since 1970) at which the schedule is due; STEAD_ENOTFOUND when there is none in 100 years. */
+int stead_cron_next(const struct stead_cron_schedule *schedule, struct stead_slice tzif, int64_t after_ms,
+                    int64_t *ret_ms) STEAD_MUST_USE;
+
+#endif

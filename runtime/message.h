@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * message: one decoded record, as it travels through the runtime.
+ *
+ * A message is one block of memory: this struct, then its texts and its payload. The wire form is net/codec.h's and
+ * FORMATS' business; a message between agents of one process is never encoded. Groups whose bit in `groups` is not set have
+ * undefined contents: look at the bit first.
+ *
+ * Ownership: exactly one owner; passed as `struct stead_message **` when consumed.
+ * Threads: a message may be created on one thread and destroyed on another, never used by two.
+ */
+#ifndef STEAD_RUNTIME_MESSAGE_H
+#define STEAD_RUNTIME_MESSAGE_H
+
+#include "runtime/ids.h"
+#include "stead/agent.h"
+#include "stead/client.h"
+
+enum stead_message_type {
+    STEAD_TELL = 1,   /* at most once */
+    STEAD_SIGNAL = 2, /* exactly-once effect; acknowledged (ACK for channels, ANSWER for sessions) */
+    STEAD_CALL = 3,   /* wants an ANSWER */
+    STEAD_ANSWER =
+        4, /* `id` is the request's; `status` 0 or a negative code; payload: the value, or {name,sentence,agent,op} */
+    STEAD_ACK = 5,   /* channel group: `number` is the receiver's position; flag GAP asks to send again from there */
+    STEAD_QUERY = 6, /* op: name of the query; answered by ANSWER; address: the agent asked about, or empty: the node */
+    STEAD_HELLO = 7, /* first record of every connection, both ways between nodes; payload: map, see FORMATS */
+    STEAD_WELCOME = 8,    /* the answer to HELLO; payload: the table */
+    STEAD_TABLE = 9,      /* pushed when the receiver's table is older; payload: the table */
+    STEAD_CANCEL = 10,    /* `id` is that of the call whose answer nobody waits for any more */
+    STEAD_HEARTBEAT = 11, /* node to node, about once a second; payload: map {load, table} */
+    STEAD_MESSAGE_TYPES   /* one past the last */
+};
+
+enum stead_message_groups { /* wire bits: never renumbered */
+                            STEAD_GROUP_CHANNEL = 1 << 0,
+                            STEAD_GROUP_SESSION = 1 << 1,
+                            STEAD_GROUP_CLOCK = 1 << 2,
+                            STEAD_GROUP_CAUSE = 1 << 3,
+                            STEAD_GROUP_PRINCIPAL = 1 << 4,
+                            STEAD_GROUP_FENCE = 1 << 5,
+                            STEAD_GROUP_INCARNATION = 1 << 6,
+                            STEAD_GROUP_TRACE = 1 << 7,
+                            STEAD_GROUP_CODEC = 1 << 8,
+                            STEAD_GROUP_ROUTE =
+                                1
+                                << 9, /* where the client's connection is; set by the reactor the request came in at */
+                            STEAD_GROUP_DELAY = 1 << 10, /* a delayed signal */
+                            STEAD_GROUP_KEY = 1 << 11,   /* idempotency key */
+                            STEAD_GROUP_DEPTH_UNUSED = 1 << 12
+};
+
+enum stead_message_flags {                          /* wire bits */
+                           STEAD_FLAG_GAP = 1 << 0, /* ACK: a gap was seen: send again from the position */
+                           STEAD_FLAG_UNSEQUENCED =
+                               1 << 1, /* SIGNAL, CALL, ANSWER without channel or session: may come twice */
+                           STEAD_FLAG_RETRY = 1 << 2, /* sent before; for counting only */
+                           STEAD_FLAG_JOB =
+                               1 << 3 /* already placed: run this stateless request on the node it arrives at */
+};
+
+struct stead_message {
+    struct stead_message *next; /* the owner's own list */
+    void *target;               /* the owner's own pointer (the agent already found), or NULL */
+    uint64_t depends_on;        /* log index of the destination's shard that must commit before anything leaves */
+    uint64_t received_ns;       /* monotonic time of arrival; 0: made here */
+
+    uint8_t type;       /* enum stead_message_type */
+    uint8_t durability; /* enum stead_class asked for, or reached (ANSWER) */
+    uint16_t flags;     /* enum stead_message_flags */
+    uint32_t groups;    /* enum stead_message_groups */
+    stead_slot source_slot;
+    stead_slot slot;        /* destination */
+    int32_t status;         /* ANSWER: 0 or a negative code */
+    struct stead_id id;     /* unique per request; an ANSWER and a CANCEL carry the request's */
+    uint64_t deadline_ms;   /* wall clock, ms since 1970; 0: none */
+    uint64_t table_version; /* the sender's */
+
+    /* lengths in bytes of what follows the struct, in this order; the three texts are followed by a zero each */
+    uint16_t address_size; /* destination address; 0 for records to a session or a node */
+    uint16_t source_size;  /* source address; 0: a client or a node */
+    uint16_t op_size;
+    uint16_t key_size; /* idempotency key (group KEY) */
+    uint32_t payload_size;
+    uint32_t block_size; /* bytes of the whole allocation: what mailboxes and queues account */
+    const char *address; /* into this block, as the next four */
+    const char *source;
+    const char *op;
+    const char *key;
+    const uint8_t *payload;
+
+    struct { /* CHANNEL; ACK uses `number` alone */
+        struct stead_seq number, previous, trimmed;
+    } channel;
+    struct { /* SESSION */
+        struct stead_id id;
+        uint64_t start_ms; /* when the session was opened, wall clock */
+        uint64_t number;   /* from 1 */
+        uint64_t mark;     /* every number up to this one is answered and may be forgotten */
+    } session;
+    uint64_t clock; /* CLOCK: hybrid logical clock: ms << 16 | counter */
+    struct {        /* CAUSE */
+        struct stead_id root, parent;
+        uint32_t depth; /* calls in a chain */
+    } cause;
+    struct stead_id principal; /* PRINCIPAL: of the original caller */
+    uint64_t fence;            /* FENCE */
+    uint64_t incarnation;      /* INCARNATION: of the agent that asked (ANSWER: that must get it) */
+    struct {                   /* TRACE: W3C trace context */
+        struct stead_id trace;
+        uint64_t span;
+        uint8_t flags;
+    } trace;
+    struct { /* CODEC of the payload; 0: msgpack, plain */
+        uint8_t codec;
+        uint32_t checksum;
+    } codec;
+    struct stead_route route; /* ROUTE */
+    uint64_t delay_ms;        /* DELAY: from the commit of the send */
+};
+
+/* Texts and payload of a message to be made; the bytes are copied. */
+struct stead_message_parts {
+    struct stead_slice address, source, op, key, payload;
+};
+
+/* A zeroed message with its parts in place. Returned: destroy it or pass it on. Never NULL. */
+struct stead_message *stead_message_create(enum stead_message_type type, const struct stead_message_parts *parts);
+/* A copy with everything, lists and target apart. */
+struct stead_message *stead_message_copy(const struct stead_message *message);
+void stead_message_destroy(struct stead_message **message);
+
+/* The ANSWER to `request`, addressed to whoever asked: session and route are carried over, or the source becomes the
+ * destination. `error` is used when status is not 0. */
+struct stead_answer_error {
+    const char *name;     /* NULL: the code's own */
+    const char *sentence; /* NULL: the code's own */
+};
+struct stead_message *stead_message_answer(const struct stead_message *request, int status,
+                                           const struct stead_answer_error *error, struct stead_slice value);
+
+static inline struct stead_slice stead_message_payload(const struct stead_message *m)
+{
+    return (struct stead_slice){m->payload, m->payload_size};
+}
+
+#endif
