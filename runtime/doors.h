@@ -27,6 +27,9 @@ struct stead_load {
         ret_rows; /* point: the value; range: (u32 key size, u32 value size, key, value) little-endian, in order */
 };
 
+/* Frees a load and its buffers; nulls `*load`. Any thread that owns it. */
+void stead_load_destroy(struct stead_load **load);
+
 /* The turn in progress, named in a small mapped file so that a restart knows what killed the process. */
 struct stead_turn_mark {
     struct stead_id id; /* the message */
@@ -69,6 +72,12 @@ struct stead_doors {
     void (*run_job)(void *self, const struct stead_kind *kind, const struct stead_op *op,
                     struct stead_message **request);
     void (*cancel_job)(void *self, struct stead_id id);
+
+    /* ---- records ---- */
+    /* The wire form of a message, for outboxes and whatever else is stored of messages. Pure functions of net/codec.h, given
+     * as doors because the core does not know the wire. decode: 0 or a negative code; `ret_message` is the caller's. */
+    void (*encode)(const struct stead_message *message, struct stead_writer *writer);
+    int (*decode)(struct stead_slice record, struct stead_message **ret_message);
 
     /* ---- the rest ---- */
     /* Wakes the host no later than this monotonic time. */
