@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backup: a consistent copy of one node's store, and back.
+ *
+ *   BACKUP/MANIFEST   text, one `name value` a line: what this is a copy of (below), its files with size and CRC-32C; written and synced last
+ *   BACKUP/data/      the copy: a RocksDB checkpoint
+ *
+ * The manifest makes the backup: without one, or with one that does not match the files, a folder is not restored.
+ *
+ * A backup of one node of several is a copy of *that node's* past. Restoring it alone takes back what the other nodes have seen of it: messages
+ * it acknowledged are forgotten, numbers it gave out are given out again. The channels notice ("history lost"), they cannot mend it. So
+ * restore refuses such a backup unless the caller says that all nodes are restored, or that the loss is wanted.
+ */
+#ifndef STEAD_PERSIST_BACKUP_H
+#define STEAD_PERSIST_BACKUP_H
+
+#include "persist/store.h"
+#include "runtime/ids.h"
+
+#define STEAD_BACKUP_MANIFEST "MANIFEST"
+#define STEAD_BACKUP_DATA "data"
+
+struct stead_backup_info {
+    struct stead_id cluster;
+    uint32_t node;  /* id */
+    uint32_t nodes; /* nodes of the cluster when it was taken */
+    char node_name[64];
+    uint64_t taken_ms; /* wall clock */
+    uint64_t bytes;    /* of the files */
+    uint32_t file_count;
+};
+
+/* Takes a backup of `store`, which may be written meanwhile, into `folder`: new, or empty. In `info` cluster, node, nodes, node_name and taken_ms
+ * are given, bytes and file_count come back. STEAD_EINUSE when the folder holds anything; STEAD_EIO. The sentence
+ * (STEAD_STORE_SENTENCE_MAX bytes) says why. Blocks: call it on a job thread. */
+int stead_backup_take(struct stead_store *store, const char *folder, struct stead_backup_info *info,
+                      char *ret_sentence) STEAD_MUST_USE;
+
+/* Reads a backup's manifest and checks every file against it. STEAD_ENOTFOUND, STEAD_ECORRUPT, STEAD_EVERSION, STEAD_EIO. */
+int stead_backup_verify(const char *folder, struct stead_backup_info *ret_info, char *ret_sentence) STEAD_MUST_USE;
+
+/* Restores into `folder`: new, or empty (else STEAD_EINUSE). STEAD_ECONFLICT for a backup of one node of several when not `one_of_several`. */
+int stead_backup_restore(const char *backup, const char *folder, bool one_of_several,
+                         struct stead_backup_info *ret_info, char *ret_sentence) STEAD_MUST_USE;
+
+#endif
