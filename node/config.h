@@ -36,6 +36,7 @@ struct stead_node_config {
     uint64_t memory_bytes;              /* budget: three quarters for agents, the rest for the store's cache */
     uint64_t disk_bytes_max;            /* quota of the data folder; 0: none but a reserve of the disk */
     uint64_t disk_reserve_bytes;        /* clients' durable work is refused when the disk has less than this left */
+    uint64_t journal_entries;           /* log entries kept for the journal behind each shard's checkpoint */
     const char *coordinator;            /* endpoint; NULL: find or start one on the data folder */
     uint32_t nodes_expected;            /* a coordinator started by this node forms the cluster with so many nodes */
     uint32_t label_count, module_count; /* entries of the two lists below */
