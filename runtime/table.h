@@ -18,6 +18,7 @@
 #define STEAD_SHARDS_MAX 4096u
 #define STEAD_LABELS_MAX 16u
 #define STEAD_NODE_NAME_MAX 63u
+#define STEAD_KINDS_MAX 4096u
 
 struct stead_table_node {
     uint32_t id;          /* from 1, given by the coordinator, never reused */
@@ -63,6 +64,9 @@ struct stead_table {
 /* 0 or STEAD_ECORRUPT; a hostile table is refused whole. */
 int stead_table_decode(struct stead_slice bytes, struct stead_table **ret_table) STEAD_MUST_USE;
 void stead_table_encode(const struct stead_table *table, struct stead_writer *writer);
+/* A deep copy of what may lie in other memory, with one reference. Trusts `from` to be whole. Returned. */
+struct stead_table *stead_table_copy(const struct stead_table *from);
+/* One reference more; returns `table`. */
 struct stead_table *stead_table_hold(struct stead_table *table);
 /* Nulls `*table`; NULL is fine. */
 void stead_table_release(struct stead_table **table);
