@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * message: making and freeing of messages: the allocation that every message costs, so it is one block and touches as little of
+ * it as it can.
+ *
+ *     +----------------------+-----------+---+----------+---+------+---+-------+---------+
+ *     | struct stead_message | address   | 0 | source   | 0 | op   | 0 | key 0 | payload |
+ *     +----------------------+-----------+---+----------+---+------+---+-------+---------+
+ *       head: zeroed | groups: as they come
+ *
+ * M1  The groups after `payload` are not cleared: their bits in `groups` are 0, and nobody reads a group whose bit is not set.
+ * M2  Texts are followed by a zero, so they are C strings for whoever needs one; an empty text is "".
+ * M3  block_size is the whole allocation: what queues account is what freeing gives back.
+ */
+#include "runtime/message.h"
+
+#include <stdlib.h>
+
+#include "runtime/base.h"
+
+/* What create() clears: all in front of the first group. */
+#define HEAD_SIZE offsetof(struct stead_message, channel)
+
+/* Copies a text and its zero to `*at` and moves on. */
+static inline const char *place_text(uint8_t **at, struct stead_slice text)
+{
+    char *placed = (char *)*at;
+
+    if (text.size > 0)
+        memcpy(placed, text.data, text.size);
+    placed[text.size] = 0;
+    *at += text.size + 1;
+    return placed;
+}
+
+struct stead_message *stead_message_create(enum stead_message_type type, const struct stead_message_parts *parts)
+{
+    size_t texts = parts->address.size + parts->source.size + parts->op.size + parts->key.size + 4;
+    size_t size = sizeof(struct stead_message) + texts + parts->payload.size;
+
+    STEAD_ASSERT(parts->address.size <= UINT16_MAX && parts->source.size <= UINT16_MAX);
+    STEAD_ASSERT(parts->op.size <= UINT16_MAX && parts->key.size <= UINT16_MAX);
+    STEAD_ASSERT(size <= UINT32_MAX);
+
+    struct stead_message *message = stead_alloc(size);
+    uint8_t *at = (uint8_t *)(message + 1);
+
+    memset(message, 0, HEAD_SIZE);
+    message->type = (uint8_t)type;
+    message->address_size = (uint16_t)parts->address.size;
+    message->source_size = (uint16_t)parts->source.size;
+    message->op_size = (uint16_t)parts->op.size;
+    message->key_size = (uint16_t)parts->key.size;
+    message->payload_size = (uint32_t)parts->payload.size;
+    message->block_size = (uint32_t)size;
+    message->address = place_text(&at, parts->address);
+    message->source = place_text(&at, parts->source);
+    message->op = place_text(&at, parts->op);
+    message->key = place_text(&at, parts->key);
+    message->payload = at;
+    if (parts->payload.size > 0)
+        memcpy(at, parts->payload.data, parts->payload.size);
+    return message;
+}
+
+struct stead_message *stead_message_copy(const struct stead_message *message)
+{
+    struct stead_message *copy = stead_alloc(message->block_size);
+
+    memcpy(copy, message, message->block_size);
+    copy->next = NULL;
+    copy->target = NULL;
+    copy->address = (const char *)(copy + 1);
+    copy->source = copy->address + copy->address_size + 1;
+    copy->op = copy->source + copy->source_size + 1;
+    copy->key = copy->op + copy->op_size + 1;
+    copy->payload = (const uint8_t *)copy->key + copy->key_size + 1;
+    return copy;
+}
+
+void stead_message_destroy(struct stead_message **message)
+{
+    free(*message);
+    *message = NULL;
+}
+
+/* ---- Answers -------------------------------------------------------------------------------- */
+
+/* {name, sentence, agent, op}: what a failed call is answered with. */
+static void write_error(struct stead_writer *writer, const struct stead_message *request, int status,
+                        const struct stead_answer_error *error)
+{
+    const char *name = error != NULL && error->name != NULL ? error->name : stead_error_name(status);
+    const char *sentence = error != NULL && error->sentence != NULL ? error->sentence : stead_error_sentence(status);
+
+    stead_pack(writer, "{s:s,s:s,s:S,s:S}", "name", name, "sentence", sentence, "agent",
+               stead_bytes(request->address, request->address_size), "op", stead_bytes(request->op, request->op_size));
+}
+
+/* What the answer needs of its request to find back to the one who asked. */
+static void carry_groups(struct stead_message *answer, const struct stead_message *request)
+{
+    answer->groups =
+        request->groups & (STEAD_GROUP_SESSION | STEAD_GROUP_ROUTE | STEAD_GROUP_INCARNATION | STEAD_GROUP_TRACE);
+    if (answer->groups & STEAD_GROUP_SESSION)
+        answer->session = request->session;
+    if (answer->groups & STEAD_GROUP_ROUTE)
+        answer->route = request->route;
+    if (answer->groups & STEAD_GROUP_INCARNATION)
+        answer->incarnation = request->incarnation;
+    if (answer->groups & STEAD_GROUP_TRACE)
+        answer->trace = request->trace;
+}
+
+struct stead_message *stead_message_answer(const struct stead_message *request, int status,
+                                           const struct stead_answer_error *error, struct stead_slice value)
+{
+    uint8_t memory[512];
+    struct stead_writer writer;
+    struct stead_message_parts parts = {
+        .address = stead_bytes(request->source, request->source_size),
+        .source = stead_bytes(request->address, request->address_size),
+        .payload = value,
+    };
+
+    stead_writer_init_fixed(&writer, memory, sizeof memory);
+    if (status != 0) {
+        write_error(&writer, request, status, error);
+        parts.payload = stead_written(&writer);
+    }
+    struct stead_message *answer = stead_message_create(STEAD_ANSWER, &parts);
+    stead_writer_deinit(&writer);
+
+    answer->id = request->id;
+    answer->status = status;
+    answer->durability = request->durability;
+    answer->source_slot = request->slot;
+    answer->slot = request->source_slot;
+    /* A client has no address; whatever it called its own slot, its answer is found by the route. */
+    if (request->source_size == 0 && stead_slot_group(request->source_slot) != STEAD_GROUP_ENDPOINTS)
+        answer->slot = (stead_slot){STEAD_SLOT_SESSION};
+    carry_groups(answer, request);
+    return answer;
+}
