@@ -171,8 +171,9 @@ static int judge_texts(const struct stead_node_registration *r, struct stead_coo
         if (!stead_coordinator_label_check(r->labels[i]))
             refuse(effects, STEAD_EARGUMENT, "a label is 1 to %u of A-Z a-z 0-9 _ . -", STEAD_COORDINATOR_LABEL_MAX);
     for (uint32_t i = 0; effects->status == 0 && i < r->endpoint_count; i++)
-        if (r->endpoints[i][0] == 0 || strlen(r->endpoints[i]) > STEAD_COORDINATOR_ENDPOINT_MAX)
-            refuse(effects, STEAD_EARGUMENT, "an endpoint has 1 to %u bytes", STEAD_COORDINATOR_ENDPOINT_MAX);
+        if (!stead_coordinator_endpoint_check(r->endpoints[i]))
+            refuse(effects, STEAD_EARGUMENT, "an endpoint is 1 to %u visible characters",
+                   STEAD_COORDINATOR_ENDPOINT_MAX);
     return effects->status;
 }
 
@@ -202,8 +203,8 @@ static unsigned find_free_group(const char *const *labels)
 static void judge_known_kind(const struct stead_coordinator_kind *known, const struct stead_kind_registration *kind,
                              struct stead_coordinator_effects *effects)
 {
-    bool same_needs = known->needs == NULL ? kind->needs == NULL
-                                           : kind->needs != NULL && strcmp(known->needs, kind->needs) == 0;
+    bool same_needs =
+        known->needs == NULL ? kind->needs == NULL : kind->needs != NULL && strcmp(known->needs, kind->needs) == 0;
     if (!same_needs)
         refuse(effects, STEAD_ECONFLICT, "kind %s is known to need the label '%s', this node says '%s'", kind->name,
                known->needs ? known->needs : "", kind->needs ? kind->needs : "");
@@ -229,8 +230,8 @@ static int judge_kinds(const struct stead_coordinator *c, const struct stead_nod
         const struct stead_coordinator_kind *known = stead_coordinator_kind_find(c, kind->name);
         if (known != NULL)
             judge_known_kind(known, kind, effects);
-        else if (++count > STEAD_COORDINATOR_KINDS_MAX)
-            refuse(effects, STEAD_ELIMIT, "a cluster has at most %u kinds", STEAD_COORDINATOR_KINDS_MAX);
+        else if (++count > STEAD_KINDS_MAX)
+            refuse(effects, STEAD_ELIMIT, "a cluster has at most %u kinds", STEAD_KINDS_MAX);
         else if (needs_group(kind) && find_group(labels, kind->needs) == 0) {
             unsigned group = find_free_group(labels);
             if (group == 0)
@@ -243,8 +244,8 @@ static int judge_kinds(const struct stead_coordinator *c, const struct stead_nod
 
 static int judge_twin_kinds(const struct stead_node_registration *r, struct stead_coordinator_effects *effects)
 {
-    if (r->kind_count > STEAD_COORDINATOR_KINDS_MAX) {
-        refuse(effects, STEAD_ELIMIT, "a cluster has at most %u kinds", STEAD_COORDINATOR_KINDS_MAX);
+    if (r->kind_count > STEAD_KINDS_MAX) {
+        refuse(effects, STEAD_ELIMIT, "a cluster has at most %u kinds", STEAD_KINDS_MAX);
         return effects->status;
     }
     const char **names = stead_alloc((r->kind_count + 1) * sizeof *names);
@@ -376,8 +377,8 @@ static struct stead_coordinator_node *judge_speaker(const struct stead_coordinat
         return NULL;
     }
     if (node->incarnation != command->incarnation) {
-        refuse(effects, STEAD_ESTATE, "node %s was started again: its incarnation is %llu, this one is %llu", node->name,
-               (unsigned long long)node->incarnation, (unsigned long long)command->incarnation);
+        refuse(effects, STEAD_ESTATE, "node %s was started again: its incarnation is %llu, this one is %llu",
+               node->name, (unsigned long long)node->incarnation, (unsigned long long)command->incarnation);
         return NULL;
     }
     return node;
@@ -475,8 +476,8 @@ static void step_tick(struct stead_coordinator *c, uint64_t now_ms, struct stead
 
 /* ---- Steps ---------------------------------------------------------------------------------- */
 
-void stead_coordinator_step(struct stead_coordinator *c, const struct stead_coordinator_command *command, uint64_t now_ms,
-                            struct stead_coordinator_effects *effects)
+void stead_coordinator_step(struct stead_coordinator *c, const struct stead_coordinator_command *command,
+                            uint64_t now_ms, struct stead_coordinator_effects *effects)
 {
     STEAD_ASSERT(c->restored);
     begin(effects);

@@ -46,13 +46,12 @@ struct stead_node_registration {
     struct stead_id start;    /* random, made at each start of the process: a repeated command is not a second start */
     uint32_t endpoint_count;  /* one per reactor, 1 to STEAD_REACTORS_MAX */
     uint32_t label_count;     /* at most STEAD_LABELS_MAX */
-    uint32_t kind_count;      /* at most STEAD_COORDINATOR_KINDS_MAX */
+    uint32_t kind_count;      /* at most STEAD_KINDS_MAX */
     uint32_t shards_per_reactor; /* wanted when slots are handed out; at least 1 */
     const char *const *endpoints;
     const char *const *labels;
     const struct stead_kind_registration *kinds;
 };
-#define STEAD_COORDINATOR_KINDS_MAX 1024u /* kinds of a cluster */
 
 /* Compare-and-swap of one shard's configuration to (the claiming node, its incarnation, reactor) under expected_epoch + 1. */
 struct stead_shard_claim {

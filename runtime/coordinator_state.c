@@ -142,8 +142,8 @@ static void copy_texts(char ***texts, uint32_t *count, const char *const *from, 
     *count = from_count;
 }
 
-void stead_coordinator_node_describe(struct stead_coordinator_node *node, const char *const *labels, uint32_t label_count,
-                                     const char *const *endpoints, uint32_t endpoint_count)
+void stead_coordinator_node_describe(struct stead_coordinator_node *node, const char *const *labels,
+                                     uint32_t label_count, const char *const *endpoints, uint32_t endpoint_count)
 {
     copy_texts(&node->labels, &node->label_count, labels, label_count);
     copy_texts(&node->endpoints, &node->endpoint_count, endpoints, endpoint_count);
@@ -307,8 +307,8 @@ void stead_coordinator_put_kind(const struct stead_coordinator_kind *kind, struc
     key[0] = 'k';
     memcpy(key + 1, kind->name, size);
     stead_writer_init_fixed(&value, memory, sizeof memory);
-    stead_pack(&value, "{s:u,s:u,s:s}", "group", (uint64_t)kind->group, "durability", (uint64_t)kind->durability, "needs",
-               kind->needs);
+    stead_pack(&value, "{s:u,s:u,s:s}", "group", (uint64_t)kind->group, "durability", (uint64_t)kind->durability,
+               "needs", kind->needs);
     stead_entry_put(rows, stead_bytes(key, 1 + size), stead_written(&value));
     stead_writer_deinit(&value);
 }
@@ -438,7 +438,7 @@ static int restore_kind(struct stead_coordinator *c, struct stead_slice name, st
 {
     char text[STEAD_KIND_NAME_MAX + 1], needs[STEAD_COORDINATOR_LABEL_MAX + 1];
     uint64_t group, durability;
-    if (!stead_name_check(name, STEAD_KIND_NAME_MAX) || c->kind_count == STEAD_COORDINATOR_KINDS_MAX)
+    if (!stead_name_check(name, STEAD_KIND_NAME_MAX) || c->kind_count == STEAD_KINDS_MAX)
         return STEAD_ECORRUPT;
     memcpy(text, name.data, name.size);
     text[name.size] = 0;
@@ -500,17 +500,43 @@ bool stead_coordinator_node_name_check(const char *name)
     return plain_name(name, STEAD_NODE_NAME_MAX);
 }
 
+bool stead_coordinator_endpoint_check(const char *endpoint)
+{
+    size_t size = 0;
+    for (; endpoint[size] != 0; size++)
+        if (size == STEAD_COORDINATOR_ENDPOINT_MAX || endpoint[size] <= ' ' || endpoint[size] > '~')
+            return false;
+    return size > 0;
+}
+
+static bool has_twins(char *const *texts, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(texts[i], texts[j]) == 0)
+                return true;
+    return false;
+}
+
+static bool node_fits(const struct stead_coordinator *c, const struct stead_coordinator_node *node)
+{
+    bool ok = node->id < c->next_node && node->incarnation > 0 && node->endpoint_count > 0 &&
+              node->shards_per_reactor > 0 && stead_coordinator_node_name_check(node->name) &&
+              stead_coordinator_node_named(c, node->name) == node &&
+              stead_coordinator_node_of(c, node->identity) == node && !has_twins(node->labels, node->label_count) &&
+              !has_twins(node->endpoints, node->endpoint_count);
+    for (uint32_t i = 0; ok && i < node->label_count; i++)
+        ok = stead_coordinator_label_check(node->labels[i]);
+    for (uint32_t i = 0; ok && i < node->endpoint_count; i++)
+        ok = stead_coordinator_endpoint_check(node->endpoints[i]);
+    return ok;
+}
+
 static int verify_nodes(const struct stead_coordinator *c, char *ret_why)
 {
     for (uint32_t i = 0; i < c->node_count; i++) {
         const struct stead_coordinator_node *node = &c->nodes[i];
-        bool ok = node->id < c->next_node && node->incarnation > 0 && node->endpoint_count > 0 &&
-                  node->shards_per_reactor > 0 && stead_coordinator_node_name_check(node->name) &&
-                  stead_coordinator_node_named(c, node->name) == node &&
-                  stead_coordinator_node_of(c, node->identity) == node;
-        for (uint32_t j = 0; ok && j < node->label_count; j++)
-            ok = stead_coordinator_label_check(node->labels[j]);
-        if (!ok) {
+        if (!node_fits(c, node)) {
             stead_format(ret_why, STEAD_COORDINATOR_WHY_SIZE, "the row of node %u does not fit the others", node->id);
             return STEAD_ECORRUPT;
         }

@@ -17,7 +17,7 @@
 
 #include "runtime/coordinator.h"
 
-#define STEAD_COORDINATOR_FORMAT 1u       /* of the rows; another one is refused */
+#define STEAD_COORDINATOR_FORMAT 1u         /* of the rows; another one is refused */
 #define STEAD_COORDINATOR_ENDPOINT_MAX 127u /* bytes of an endpoint */
 #define STEAD_COORDINATOR_LABEL_MAX 63u     /* bytes of a label */
 #define STEAD_COORDINATOR_SHARDS_PER_REACTOR_MAX 256u
@@ -62,7 +62,7 @@ struct stead_coordinator {
     bool restored; /* steps are allowed */
     bool formed;   /* slots of the default group are handed out */
     uint64_t version;
-    uint32_t next_node, next_shard; /* ids not given yet */
+    uint32_t next_node, next_shard;  /* ids not given yet */
     char *group_needs[STEAD_GROUPS]; /* owned label of a named group, NULL: the group is not in use */
     uint64_t ticked_ms;              /* last TICK */
     uint32_t node_count, shard_count, kind_count;
@@ -87,8 +87,8 @@ struct stead_coordinator_kind *stead_coordinator_kind_add(struct stead_coordinat
 /* Frees its texts. */
 void stead_coordinator_node_remove(struct stead_coordinator *c, struct stead_coordinator_node *node);
 /* Replaces labels and endpoints by copies. */
-void stead_coordinator_node_describe(struct stead_coordinator_node *node, const char *const *labels, uint32_t label_count,
-                                     const char *const *endpoints, uint32_t endpoint_count);
+void stead_coordinator_node_describe(struct stead_coordinator_node *node, const char *const *labels,
+                                     uint32_t label_count, const char *const *endpoints, uint32_t endpoint_count);
 bool stead_coordinator_node_has(const struct stead_coordinator_node *node, const char *label);
 /* True when a shard is the node's. */
 bool stead_coordinator_node_owns(const struct stead_coordinator *c, uint32_t node);
@@ -105,5 +105,6 @@ int stead_coordinator_verify(const struct stead_coordinator *c, char *ret_why) S
 /* Checks of the texts that a registration brings. */
 bool stead_coordinator_label_check(const char *label);
 bool stead_coordinator_node_name_check(const char *name);
+bool stead_coordinator_endpoint_check(const char *endpoint);
 
 #endif
