@@ -10,7 +10,8 @@
  *
  * M1  The groups after `payload` are not cleared: their bits in `groups` are 0, and nobody reads a group whose bit is not set.
  * M2  Texts are followed by a zero, so they are C strings for whoever needs one; an empty text is "".
- * M3  block_size is the whole allocation: what queues account is what freeing gives back.
+ * M3  block_size is the whole allocation: what queues account is what freeing gives back. No block is smaller than
+ *     STEAD_MESSAGE_SMALL, so any block of that size can be kept in any pool, whoever made it.
  */
 #include "runtime/message.h"
 
@@ -33,16 +34,10 @@ static inline const char *place_text(uint8_t **at, struct stead_slice text)
     return placed;
 }
 
-struct stead_message *stead_message_create(enum stead_message_type type, const struct stead_message_parts *parts)
+/* Fills a block that has room for `size` bytes. */
+static struct stead_message *build(struct stead_message *message, size_t size, enum stead_message_type type,
+                                   const struct stead_message_parts *parts)
 {
-    size_t texts = parts->address.size + parts->source.size + parts->op.size + parts->key.size + 4;
-    size_t size = sizeof(struct stead_message) + texts + parts->payload.size;
-
-    STEAD_ASSERT(parts->address.size <= UINT16_MAX && parts->source.size <= UINT16_MAX);
-    STEAD_ASSERT(parts->op.size <= UINT16_MAX && parts->key.size <= UINT16_MAX);
-    STEAD_ASSERT(size <= UINT32_MAX);
-
-    struct stead_message *message = stead_alloc(size);
     uint8_t *at = (uint8_t *)(message + 1);
 
     memset(message, 0, HEAD_SIZE);
@@ -61,6 +56,36 @@ struct stead_message *stead_message_create(enum stead_message_type type, const s
     if (parts->payload.size > 0)
         memcpy(at, parts->payload.data, parts->payload.size);
     return message;
+}
+
+static inline size_t block_size(const struct stead_message_parts *parts)
+{
+    size_t texts = parts->address.size + parts->source.size + parts->op.size + parts->key.size + 4;
+    size_t size = sizeof(struct stead_message) + texts + parts->payload.size;
+
+    STEAD_ASSERT(parts->address.size <= UINT16_MAX && parts->source.size <= UINT16_MAX);
+    STEAD_ASSERT(parts->op.size <= UINT16_MAX && parts->key.size <= UINT16_MAX);
+    STEAD_ASSERT(size <= UINT32_MAX);
+    return size < STEAD_MESSAGE_SMALL ? STEAD_MESSAGE_SMALL : size;
+}
+
+struct stead_message *stead_message_create(enum stead_message_type type, const struct stead_message_parts *parts)
+{
+    size_t size = block_size(parts);
+    return build(stead_alloc(size), size, type, parts);
+}
+
+struct stead_message *stead_message_create_in(struct stead_message_pool *pool, enum stead_message_type type,
+                                              const struct stead_message_parts *parts)
+{
+    size_t size = block_size(parts);
+    struct stead_message *block = pool->free;
+
+    if (size != STEAD_MESSAGE_SMALL || block == NULL)
+        return build(stead_alloc(size), size, type, parts);
+    pool->free = block->next;
+    pool->count--;
+    return build(block, size, type, parts);
 }
 
 struct stead_message *stead_message_copy(const struct stead_message *message)
@@ -82,6 +107,30 @@ void stead_message_destroy(struct stead_message **message)
 {
     free(*message);
     *message = NULL;
+}
+
+void stead_message_destroy_in(struct stead_message_pool *pool, struct stead_message **message)
+{
+    struct stead_message *block = *message;
+
+    if (block == NULL || block->block_size != STEAD_MESSAGE_SMALL || pool->count == STEAD_MESSAGE_POOL_MAX) {
+        stead_message_destroy(message);
+        return;
+    }
+    block->next = pool->free;
+    pool->free = block;
+    pool->count++;
+    *message = NULL;
+}
+
+void stead_message_pool_deinit(struct stead_message_pool *pool)
+{
+    while (pool->free != NULL) {
+        struct stead_message *block = pool->free;
+        pool->free = block->next;
+        free(block);
+    }
+    pool->count = 0;
 }
 
 /* ---- Answers -------------------------------------------------------------------------------- */

@@ -130,8 +130,25 @@ struct stead_message *stead_message_create(enum stead_message_type type, const s
 struct stead_message *stead_message_copy(const struct stead_message *message);
 void stead_message_destroy(struct stead_message **message);
 
+/* Small blocks kept for the next message: the allocator's own cache holds seven of a size, a mailbox holds thousands. One a
+ * host, plain memory, one thread; the messages themselves may come from and go to any thread, pool or none. Zeroed: empty. */
+#define STEAD_MESSAGE_SMALL                                                                                            \
+    512u /* bytes: every block has at least so many, and only those of exactly so many are kept */
+#define STEAD_MESSAGE_POOL_MAX (4u * 1024u) /* blocks kept: 2 MiB */
+struct stead_message_pool {
+    struct stead_message *free; /* owned, linked by `next` */
+    uint32_t count;             /* of those */
+};
+/* As stead_message_create() and _destroy(), through a pool. */
+struct stead_message *stead_message_create_in(struct stead_message_pool *pool, enum stead_message_type type,
+                                              const struct stead_message_parts *parts);
+void stead_message_destroy_in(struct stead_message_pool *pool, struct stead_message **message);
+/* Frees what the pool keeps. */
+void stead_message_pool_deinit(struct stead_message_pool *pool);
+
 /* The ANSWER to `request`, addressed to whoever asked: session and route are carried over, or the source becomes the
- * destination. `error` is used when status is not 0. */
+ * destination, and so are incarnation and trace. `error` is used when status is not 0, `value` when it is 0. Durability is
+ * the one asked for: the sender sets what was reached. */
 struct stead_answer_error {
     const char *name;     /* NULL: the code's own */
     const char *sentence; /* NULL: the code's own */
