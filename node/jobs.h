@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jobs: runs ops of stateless kinds, which may block, on threads of their own.
+ *
+ * A reactor hands a request in; when the op has returned, the job comes back to that reactor's inbox as
+ * STEAD_EVENT_JOB_DONE, with the request and its result. A job is never lost in silence: cancelled, expired and refused ones
+ * come back too, with their code. The functions stead_job_* of stead/agent.h are defined here.
+ *
+ * Threads: any thread submits and cancels; create and destroy: one.
+ */
+#ifndef STEAD_NODE_JOBS_H
+#define STEAD_NODE_JOBS_H
+
+#include "node/inbox.h"
+#include "runtime/message.h"
+
+#define STEAD_JOBS_QUEUED_MAX 65536u /* not yet finished; more come back with STEAD_EBUSY */
+
+struct stead_jobs;
+
+/* The outcome of a job; everything is borrowed from it. */
+struct stead_job_result {
+    int status;           /* 0 or a negative code */
+    const char *name;     /* "" when status is 0 */
+    const char *sentence; /* "" when status is 0 */
+    struct stead_slice value;
+};
+
+/* `node_name` is borrowed for its life. */
+struct stead_jobs *stead_jobs_create(uint32_t threads_max, const char *node_name);
+/* Cancels everything, waits up to `wait_ms` for jobs that run. False: some still run, then nothing was freed. Inboxes are posted to until
+ * it returns. Nulls `*jobs`. */
+bool stead_jobs_destroy(struct stead_jobs **jobs, uint32_t wait_ms) STEAD_MUST_USE;
+
+/* Consumes `*request`; answered through `inbox`, also when it is refused. Kind and op are borrowed for the process' life. */
+void stead_jobs_run(struct stead_jobs *jobs, struct stead_inbox *inbox, const struct stead_kind *kind,
+                    const struct stead_op *op, struct stead_message **request);
+/* Tells the job of this request that nobody waits for it any more; not found is fine. */
+void stead_jobs_cancel(struct stead_jobs *jobs, struct stead_id id);
+/* Jobs not finished yet: the load that is told to peers. Any thread, no lock. */
+uint32_t stead_jobs_count(const struct stead_jobs *jobs);
+
+/* Of a job that came back. */
+struct stead_job_result stead_job_result(const struct stead_job *job);
+/* Hands over the request; the job has none any more. */
+struct stead_message *stead_job_take_request(struct stead_job *job);
+void stead_job_destroy(struct stead_job **job);
+
+#endif

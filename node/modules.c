@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * modules: dlopen, with every way it can go wrong told apart.
+ *
+ * The ABI number is the first word of both the module and each kind, and neither is read further when it differs: a module built against
+ * other headers may have another layout behind it. Symbols are bound at once (RTLD_NOW), so that a missing function is
+ * an error at the start and not a crash in a turn months later.
+ */
+#include "node/modules.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_SIZE 4096
+
+#define REFUSE(code, ...) return (snprintf(ret_why, STEAD_MODULES_WHY_SIZE, __VA_ARGS__), (code))
+
+int stead_modules_add(struct stead_registry *registry, const char *from, const struct stead_kind *const *kinds,
+                      char *ret_why)
+{
+    char why[256];
+
+    for (; *kinds; kinds++) {
+        const struct stead_kind *kind = *kinds;
+        if (kind->abi != STEAD_ABI)
+            REFUSE(STEAD_EVERSION, "%.200s: a kind was built for ABI %u, this stead has ABI %u: compile it again", from,
+                   kind->abi, STEAD_ABI);
+        int code = stead_registry_add(registry, kind, why);
+        if (code == STEAD_EINUSE)
+            REFUSE(code, "%.200s: a kind named %.63s is already loaded", from, kind->name);
+        if (code != 0)
+            REFUSE(code, "%.200s: %s", from, why);
+    }
+    return 0;
+}
+
+int stead_modules_load(struct stead_registry *registry, const char *path, char *ret_why)
+{
+    char full[PATH_SIZE];
+
+    /* Without a slash dlopen would search the library path; what is meant is a file. */
+    int size = snprintf(full, sizeof full, "%s%s", strchr(path, '/') ? "" : "./", path);
+    if (size >= (int)sizeof full)
+        REFUSE(STEAD_EARGUMENT, "the path of a module is longer than %d bytes", PATH_SIZE);
+    if (access(full, R_OK) != 0)
+        REFUSE(errno == ENOENT ? STEAD_ENOTFOUND : STEAD_EARGUMENT, "module %.300s: %s", path, strerror(errno));
+    void *object = dlopen(full, RTLD_NOW | RTLD_LOCAL);
+    if (!object)
+        REFUSE(STEAD_EARGUMENT, "module %.200s cannot be loaded: %.200s", path, dlerror());
+    const struct stead_module *module = dlsym(object, STEAD_MODULE_SYMBOL);
+    int code = STEAD_EARGUMENT;
+    if (!module)
+        snprintf(ret_why, STEAD_MODULES_WHY_SIZE,
+                 "module %.200s has no symbol " STEAD_MODULE_SYMBOL ": end it with STEAD_MODULE(&your_kind)", path);
+    else if (module->abi != STEAD_ABI) {
+        code = STEAD_EVERSION;
+        snprintf(ret_why, STEAD_MODULES_WHY_SIZE,
+                 "module %.200s was built for ABI %u, this stead has ABI %u: compile it again", path, module->abi,
+                 STEAD_ABI);
+    } else if (!module->kinds)
+        snprintf(ret_why, STEAD_MODULES_WHY_SIZE, "module %.200s has no list of kinds", path);
+    else
+        code = stead_modules_add(registry, path, module->kinds, ret_why);
+    /* Kinds that were added before a failure are still in the registry, which the caller throws away: but not under its feet. */
+    if (code != 0 && !module)
+        dlclose(object);
+    return code;
+}

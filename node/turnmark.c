@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * turnmark: plain stores into a shared mapping.
+ *
+ * The pages of a shared mapping belong to the kernel, so what was stored is in the file however the process ends; only a crash of the
+ * machine loses it, and then nothing is to be learned about the message anyway. There is no system call and no sync on the way of a turn: marking one
+ * costs a few stores into a cache line pair of the reactor's own.
+ *
+ *   offset  size  field
+ *   0       8     "STEADTM1"
+ *   8       4     starts of the node with this file
+ *   16      1536  64 suspects: id 16, kills u32, number of the start that counted it last u32
+ *   4096    8192  64 marks of 128 bytes: number u64 (odd: a turn runs), id 16, "address op" zero-padded 104
+ *
+ * A mark is written text first, then id, then its number made odd; ended by making it even: a death in between leaves the turn before or this one, never a
+ * mixture that is believed. Words are relaxed atomics because the control thread looks at them; the number is released.
+ */
+#include "node/turnmark.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runtime/base.h"
+
+#define MAGIC "STEADTM1"
+#define TEXT_WORDS (STEAD_TURNMARK_TEXT_SIZE / 8 - 1) /* the last word of a text is its end */
+
+struct mark {
+    _Atomic uint64_t number; /* odd while a turn runs; +1 at its start and its end */
+    _Atomic uint64_t id[2];  /* of its message */
+    _Atomic uint64_t text[TEXT_WORDS];
+};
+_Static_assert(sizeof(struct mark) == 128, "two cache lines of a reactor's own");
+
+struct file {
+    char magic[8];
+    uint32_t starts; /* of the node with this file */
+    uint32_t unused;
+    struct stead_turnmark_suspect suspects[STEAD_TURNMARK_SUSPECTS_MAX];
+    _Alignas(4096) struct mark marks[STEAD_REACTORS_MAX];
+};
+_Static_assert(sizeof(struct file) == 4096 + 8192, "the layout above");
+
+struct stead_turnmarks {
+    struct file *file;                                                   /* mapped */
+    struct stead_turnmark_suspect suspects[STEAD_TURNMARK_SUSPECTS_MAX]; /* as of the start */
+    uint32_t suspect_count;
+};
+
+/* The entry of `id`, or the one that may be given to it: empty, else the one counted longest ago. */
+static struct stead_turnmark_suspect *suspect_entry(struct file *file, struct stead_id id)
+{
+    struct stead_turnmark_suspect *oldest = &file->suspects[0];
+
+    for (uint32_t i = 0; i < STEAD_TURNMARK_SUSPECTS_MAX; i++) {
+        struct stead_turnmark_suspect *suspect = &file->suspects[i];
+        if (suspect->kills && stead_id_equal(suspect->id, id))
+            return suspect;
+        if (oldest->kills && (!suspect->kills || suspect->start < oldest->start))
+            oldest = suspect;
+    }
+    *oldest = (struct stead_turnmark_suspect){.id = id};
+    return oldest;
+}
+
+/* Turns the marks that a dead process left into suspects. */
+static void count_kills(struct file *file)
+{
+    file->starts++;
+    for (uint32_t i = 0; i < STEAD_REACTORS_MAX; i++) {
+        struct mark *mark = &file->marks[i];
+        uint64_t words[2] = {atomic_load(&mark->id[0]), atomic_load(&mark->id[1])};
+        struct stead_id id;
+        memcpy(id.v, words, sizeof id.v);
+        if ((atomic_load(&mark->number) & 1) == 0 || stead_id_is_zero(id))
+            continue;
+        struct stead_turnmark_suspect *suspect = suspect_entry(file, id);
+        suspect->kills++;
+        suspect->start = file->starts;
+    }
+    memset(file->marks, 0, sizeof file->marks);
+}
+
+static int map_file(const char *folder, struct file **ret_file, char *ret_why)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/" STEAD_TURNMARK_FILE, folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    /* The blocks are reserved: a store into a mapped hole on a full disk would be a SIGBUS in a turn. */
+    int code = fd < 0 ? errno : posix_fallocate(fd, 0, sizeof(struct file));
+    void *memory = MAP_FAILED;
+    if (code == 0) {
+        memory = mmap(NULL, sizeof(struct file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        code = memory == MAP_FAILED ? errno : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (code != 0) {
+        snprintf(ret_why, STEAD_TURNMARK_WHY_SIZE, "%.150s: %s", path, strerror(code));
+        return STEAD_EIO;
+    }
+    *ret_file = memory;
+    return 0;
+}
+
+int stead_turnmarks_open(const char *folder, struct stead_turnmarks **ret_marks, char *ret_why)
+{
+    struct file *file;
+
+    int code = map_file(folder, &file, ret_why);
+    if (code != 0)
+        return code;
+    if (memcmp(file->magic, MAGIC, sizeof file->magic) != 0) {
+        memset(file, 0, sizeof *file);
+        memcpy(file->magic, MAGIC, sizeof file->magic);
+    }
+    count_kills(file);
+    struct stead_turnmarks *marks = stead_alloc_zero(sizeof *marks);
+    marks->file = file;
+    for (uint32_t i = 0; i < STEAD_TURNMARK_SUSPECTS_MAX; i++) {
+        if (file->suspects[i].kills)
+            marks->suspects[marks->suspect_count++] = file->suspects[i];
+    }
+    *ret_marks = marks;
+    return 0;
+}
+
+void stead_turnmarks_close(struct stead_turnmarks **marks)
+{
+    if (!*marks)
+        return;
+    munmap((*marks)->file, sizeof *(*marks)->file);
+    free(*marks);
+    *marks = NULL;
+}
+
+bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
+                             struct stead_turnmark_suspect *ret_suspect)
+{
+    if (at >= marks->suspect_count)
+        return false;
+    *ret_suspect = marks->suspects[at];
+    return true;
+}
+
+/* Copies text into the mark word by word, from `*word` and `*used` bytes of it on; what does not fit is cut. */
+struct text_cursor {
+    struct mark *mark;
+    uint32_t at;      /* next word */
+    uint32_t pending; /* bytes in word */
+    uint64_t word;    /* bytes not stored yet */
+};
+
+static void put_text(struct text_cursor *cursor, const char *text)
+{
+    for (; *text && cursor->at < TEXT_WORDS; text++) {
+        cursor->word |= (uint64_t)(uint8_t)*text << (cursor->pending * 8);
+        if (++cursor->pending == 8) {
+            atomic_store_explicit(&cursor->mark->text[cursor->at++], cursor->word, memory_order_relaxed);
+            cursor->word = 0;
+            cursor->pending = 0;
+        }
+    }
+}
+
+void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const struct stead_turn_mark *mark)
+{
+    struct mark *it = &marks->file->marks[reactor];
+    uint64_t number = atomic_load_explicit(&it->number, memory_order_relaxed);
+
+    if (!mark) {
+        atomic_store_explicit(&it->number, (number | 1) + 1, memory_order_release);
+        return;
+    }
+    struct text_cursor cursor = {.mark = it};
+    put_text(&cursor, mark->address);
+    put_text(&cursor, " ");
+    put_text(&cursor, mark->op);
+    if (cursor.at < TEXT_WORDS)
+        atomic_store_explicit(&it->text[cursor.at], cursor.word, memory_order_relaxed);
+    uint64_t id[2];
+    memcpy(id, mark->id.v, sizeof id);
+    atomic_store_explicit(&it->id[0], id[0], memory_order_relaxed);
+    atomic_store_explicit(&it->id[1], id[1], memory_order_relaxed);
+    atomic_store_explicit(&it->number, number | 1, memory_order_release);
+}
+
+uint64_t stead_turnmarks_look(const struct stead_turnmarks *marks, uint32_t reactor, char *ret_text)
+{
+    const struct mark *mark = &marks->file->marks[reactor];
+    uint64_t number = atomic_load_explicit(&mark->number, memory_order_acquire);
+    uint64_t words[TEXT_WORDS + 1];
+
+    for (uint32_t i = 0; i < TEXT_WORDS; i++)
+        words[i] = atomic_load_explicit(&mark->text[i], memory_order_relaxed);
+    words[TEXT_WORDS] = 0;
+    memcpy(ret_text, words, STEAD_TURNMARK_TEXT_SIZE);
+    return number & 1 ? number : 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * turnmark: a small mapped file that names the turn in progress of each reactor.
+ *
+ * When the process dies, the file still says what it was doing; the next start counts that against the message. A message that was being run at so
+ * many deaths is set aside as poison (stead_host_suspect()) instead of killing the node for ever. The same marks let the control thread name a turn
+ * that runs too long, while it still runs.
+ *
+ * Threads: begin and end on the marks' reactor; look from any thread; open and close: one.
+ */
+#ifndef STEAD_NODE_TURNMARK_H
+#define STEAD_NODE_TURNMARK_H
+
+#include "runtime/doors.h"
+#include "runtime/table.h"
+
+#define STEAD_TURNMARK_FILE "turns"
+#define STEAD_TURNMARK_SUSPECTS_MAX 64u
+#define STEAD_TURNMARK_TEXT_SIZE 112u /* "address op", cut, with a zero; a multiple of 8 */
+#define STEAD_TURNMARK_WHY_SIZE 256u
+
+struct stead_turnmarks;
+
+/* A message that was in progress when the process died. */
+struct stead_turnmark_suspect {
+    struct stead_id id;
+    uint32_t kills; /* deaths with it in progress */
+    uint32_t start; /* number of the start that counted it last */
+};
+
+/* Opens or makes the file in `folder`, counts what was in progress, clears the marks. A file that is not one of ours is
+ * made anew: it is a help, not a record. STEAD_EIO with `ret_why`. */
+int stead_turnmarks_open(const char *folder, struct stead_turnmarks **ret_marks, char *ret_why) STEAD_MUST_USE;
+void stead_turnmarks_close(struct stead_turnmarks **marks);
+
+/* Suspects known at the start, the `at`-th; false when there is none. */
+bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
+                             struct stead_turnmark_suspect *ret_suspect);
+
+/* `mark` NULL: the turn is over. */
+void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const struct stead_turn_mark *mark);
+
+/* The turn that a reactor runs: its number (another one each turn; 0: none) and "address op" into `ret_text` (STEAD_TURNMARK_TEXT_SIZE bytes), which
+ * belongs to that number only when the same number comes back from a second call. */
+uint64_t stead_turnmarks_look(const struct stead_turnmarks *marks, uint32_t reactor, char *ret_text);
+
+#endif
