@@ -26,6 +26,8 @@
 
 #define STEAD_CLIENT_SESSION_MS_MAX (24ull * 3600 * 1000) /* default age at which receivers end a session */
 #define STEAD_CLIENT_SPAN_MAX (1u << 20) /* numbers between the oldest request in flight and the newest */
+#define STEAD_CLIENT_ARGS_MAX                                                                                          \
+    (16u * 1024u * 1024u) /* bytes; far below what a connection carries, above any limit of a node */
 #define STEAD_CLIENT_NEVER UINT64_MAX
 
 struct stead_client_core;

@@ -1,0 +1,839 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client_core: what a client has asked and not been told yet.
+ *
+ * A request is a cell of an array, named by its index (an item). Four structures know it: the session finds it by its number
+ * when an answer comes, the due queue by time when none does, the peers' lists by connection when one opens or breaks, and
+ * the free list when it is over. Each costs a few loads, so nothing ever walks over all requests but a new table or a
+ * client that gives up.
+ *
+ * What may be said to the user rests on one count: `unanswered`, the sends of a request that no refusal has come back for. A refusal
+ * (busy, not_owner, unavailable, session_expired) promises that this send did nothing. So at the deadline a request with
+ * unanswered == 0 was not executed and completes with what it was refused with, or unavailable; one with unanswered > 0
+ * may have been, and completes with timeout. For the same reason a request goes over to a new session only when its sole send
+ * was refused by the old one.
+ *
+ * Invariants: C1 an item in use is in one peer's list, in the due queue and in flight in its session. C2 a number is sent only while it
+ * is above its session's mark. C3 an item is out of all of these before its completion runs, so the completion may submit.
+ */
+#include "runtime/client_core.h"
+
+#include <stdlib.h>
+
+#include "runtime/address.h"
+#include "runtime/base.h"
+#include "runtime/client_peer.h"
+#include "runtime/client_route.h"
+#include "runtime/client_session.h"
+#include "runtime/due_queue.h"
+
+#define MS_NS 1000000ull
+#define TIMEOUT_MS_DEFAULT 30000u
+#define RETRY_MS_DEFAULT 1000u
+#define RETRY_DOUBLINGS_MAX 3u
+#define IN_FLIGHT_DEFAULT 16384u
+#define TELLS_WAITING_MAX 16384u
+#define REFRESH_NS (50 * MS_NS)
+#define BACKOFF_MS_MIN 10u
+#define BACKOFF_MS_MAX 10000u
+#define BACKOFF_DOUBLINGS_MAX 6u
+#define KEY_SIZE_MAX 128u
+
+struct request {
+    struct stead_message *message;        /* owned; NULL: the cell is free */
+    struct stead_client_session *session; /* whose number it has */
+    void *context;                        /* the caller's */
+    uint64_t serial;                      /* of its submission, from 1 */
+    uint64_t deadline_ns;                 /* monotonic, as the next */
+    uint64_t resend_ns;                   /* when it goes again */
+    uint32_t unanswered;                  /* sends without a refusal */
+    uint32_t node;                        /* queries to a node: which; 0: any */
+    uint32_t free_next;                   /* free cells: the next one + 1 */
+    int32_t refused;                      /* the code of the refusal that it waits after; 0: it does not */
+    int32_t refusal;                      /* the code of its last refusal; 0: none */
+    uint16_t kind_size;                   /* bytes of the kind's name in the address */
+    uint8_t sends;                        /* saturating, as the next */
+    uint8_t refusals;                     /* in a row */
+    bool moved;                           /* it has changed its session once */
+    bool anywhere;                        /* other nodes may serve it as well */
+};
+
+struct stead_client_core {
+    struct stead_client_core_options options; /* without zeroes */
+    struct stead_rng rng;
+    uint64_t now_ns, wall_ms;           /* of this round */
+    uint64_t refreshed_ns;              /* when the table was last asked for; 0: never */
+    uint64_t serial;                    /* of the last submission */
+    bool closing;                       /* takes no more */
+    struct stead_client_routes *routes; /* by `table`; NULL before the first */
+    struct stead_table *table;          /* held */
+    uint32_t *place_peer;               /* by place: index of the peer */
+    struct stead_client_peers peers;
+    struct stead_client_session *sessions; /* owned, newest first; the first one may be open, the others drain */
+    bool session_open;                     /* the first session takes new requests */
+    struct request *requests;              /* by item */
+    uint32_t request_count;                /* cells ever used */
+    uint32_t request_capacity;             /* cells allocated */
+    uint32_t request_free;                 /* first free cell + 1; 0: none */
+    uint32_t in_flight;                    /* cells in use */
+    struct stead_due_queue due;            /* by item: the earlier of resend and deadline */
+    struct stead_client_counters counters;
+};
+
+static void dispatch(struct stead_client_core *core, uint32_t item);
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+struct stead_client_core *stead_client_core_create(const struct stead_client_core_options *options)
+{
+    struct stead_client_core *core = stead_alloc_zero(sizeof(*core));
+    struct stead_client_core_options *mine = &core->options;
+
+    *mine = *options;
+    mine->timeout_ms = mine->timeout_ms == 0 ? TIMEOUT_MS_DEFAULT : mine->timeout_ms;
+    mine->retry_ms = mine->retry_ms == 0 ? RETRY_MS_DEFAULT : mine->retry_ms;
+    mine->in_flight_max = mine->in_flight_max == 0 ? IN_FLIGHT_DEFAULT : mine->in_flight_max;
+    mine->session_ms_max = mine->session_ms_max == 0 ? STEAD_CLIENT_SESSION_MS_MAX : mine->session_ms_max;
+    stead_rng_seed(&core->rng, options->seed);
+    stead_client_peers_init(&core->peers);
+    return core;
+}
+
+void stead_client_core_destroy(struct stead_client_core **core)
+{
+    struct stead_client_core *it = *core;
+
+    *core = NULL;
+    if (it == NULL)
+        return;
+    for (uint32_t i = 0; i < it->request_count; i++)
+        if (it->requests[i].message != NULL)
+            stead_message_destroy(&it->requests[i].message);
+    while (it->sessions != NULL) {
+        struct stead_client_session *session = it->sessions;
+
+        it->sessions = session->next;
+        stead_client_session_destroy(&session);
+    }
+    stead_client_peers_deinit(&it->peers);
+    stead_due_queue_deinit(&it->due);
+    stead_client_routes_destroy(&it->routes);
+    stead_table_release(&it->table);
+    free(it->place_peer);
+    free(it->requests);
+    free(it);
+}
+
+void stead_client_core_set_now(struct stead_client_core *core, uint64_t mono_ns, uint64_t wall_ms)
+{
+    core->now_ns = mono_ns;
+    core->wall_ms = wall_ms;
+}
+
+/* ---- Sessions ------------------------------------------------------------------------------- */
+
+/* Frees sessions that take no requests any more and have none in flight. */
+static void drop_drained_sessions(struct stead_client_core *core)
+{
+    struct stead_client_session **at = &core->sessions;
+
+    if (core->session_open && *at != NULL)
+        at = &(*at)->next;
+    while (*at != NULL) {
+        struct stead_client_session *session = *at;
+
+        if (session->in_flight > 0) {
+            at = &session->next;
+            continue;
+        }
+        *at = session->next;
+        stead_client_session_destroy(&session);
+    }
+}
+
+/* The session for a new request. The one at hand is left at half of the age at which receivers end it, so that what was asked in it
+ * last can still be asked again for as long. */
+static struct stead_client_session *session_for_new(struct stead_client_core *core)
+{
+    struct stead_client_session *session = core->sessions;
+
+    if (core->session_open && core->now_ns - session->opened_ns < core->options.session_ms_max / 2 * MS_NS)
+        return session;
+    core->session_open = false;
+    drop_drained_sessions(core);
+    session = stead_client_session_create(&core->rng, core->now_ns, core->wall_ms);
+    session->next = core->sessions;
+    core->sessions = session;
+    core->session_open = true;
+    core->counters.sessions++;
+    return session;
+}
+
+static void leave_session(struct stead_client_core *core, struct request *request)
+{
+    struct stead_client_session *session = request->session;
+
+    stead_client_session_end(session, request->message->session.number);
+    request->session = NULL;
+    if (session->in_flight == 0)
+        drop_drained_sessions(core);
+}
+
+static void join_session(struct stead_client_core *core, uint32_t item)
+{
+    struct request *request = &core->requests[item];
+    struct stead_client_session *session = session_for_new(core);
+
+    request->session = session;
+    request->message->groups |= STEAD_GROUP_SESSION;
+    request->message->session.id = session->id;
+    request->message->session.start_ms = session->start_ms;
+    request->message->session.number = stead_client_session_take(session, item);
+    request->message->session.mark = session->mark;
+}
+
+/* ---- Routing -------------------------------------------------------------------------------- */
+
+static void ask_for_table(struct stead_client_core *core)
+{
+    if (core->refreshed_ns != 0 && core->now_ns - core->refreshed_ns < REFRESH_NS)
+        return;
+    core->refreshed_ns = core->now_ns;
+    core->options.effects.refresh(core->options.effects.self);
+}
+
+/* The better of two peers drawn by chance: one that does not fail, then the one with less to do for us. */
+static uint32_t draw_peer(struct stead_client_core *core, uint32_t pool)
+{
+    uint32_t best = STEAD_CLIENT_NOWHERE;
+
+    for (int i = 0; i < 2; i++) {
+        uint32_t place = stead_client_pool_draw(core->routes, pool, &core->rng), peer;
+        const struct stead_client_peer *a, *b;
+
+        if (place == STEAD_PLACE_NONE)
+            return STEAD_CLIENT_NOWHERE;
+        peer = core->place_peer[place];
+        a = core->peers.peers[best];
+        b = core->peers.peers[peer];
+        if (best == STEAD_CLIENT_NOWHERE || (a->failing && !b->failing) ||
+            (a->failing == b->failing && b->count < a->count))
+            best = peer;
+    }
+    return best;
+}
+
+/* A request that any node of a pool may serve stays where it is while that makes sense. */
+static uint32_t choose_peer(struct stead_client_core *core, uint32_t pool, uint32_t current)
+{
+    const struct stead_client_peer *peer = core->peers.peers[current];
+    uint32_t place;
+
+    if (current != STEAD_CLIENT_NOWHERE && !peer->failing) {
+        place = stead_client_place_find(core->routes, peer->node, peer->reactor);
+        if (place != STEAD_PLACE_NONE && stead_client_pool_has(core->routes, pool, place))
+            return current;
+    }
+    return draw_peer(core, pool);
+}
+
+/* Before the first table (a cluster that has not formed) a node can still be asked about itself. */
+static uint32_t any_peer_up(const struct stead_client_core *core, uint32_t node)
+{
+    for (uint32_t i = 1; i < core->peers.count; i++)
+        if (core->peers.peers[i]->up && (node == 0 || core->peers.peers[i]->node == node))
+            return i;
+    return STEAD_CLIENT_NOWHERE;
+}
+
+static uint32_t route_query(struct stead_client_core *core, struct request *request, uint32_t current)
+{
+    uint32_t place;
+
+    request->anywhere = request->node == 0;
+    request->message->slot.v = STEAD_SLOT_NODE;
+    if (core->routes == NULL || stead_client_place_count(core->routes) == 0)
+        return any_peer_up(core, request->node);
+    if (request->node == 0)
+        return choose_peer(core, stead_client_pool_all(core->routes), current);
+    place = stead_client_place_find(core->routes, request->node, 0);
+    return place == STEAD_PLACE_NONE ? STEAD_CLIENT_NOWHERE : core->place_peer[place];
+}
+
+/* Where an address is served; `current`: where the request is now. */
+static uint32_t route_address(struct stead_client_core *core, struct stead_message *message, size_t kind_size,
+                              uint32_t current, bool *ret_anywhere)
+{
+    struct stead_slice address = stead_bytes(message->address, message->address_size);
+    struct stead_client_route route;
+
+    if (core->routes == NULL)
+        return STEAD_CLIENT_NOWHERE;
+    route = stead_client_route_find(core->routes, address, kind_size);
+    message->slot = route.slot;
+    *ret_anywhere = route.pool != STEAD_PLACE_NONE;
+    if (route.pool != STEAD_PLACE_NONE)
+        return choose_peer(core, route.pool, current);
+    return route.place == STEAD_PLACE_NONE ? STEAD_CLIENT_NOWHERE : core->place_peer[route.place];
+}
+
+static uint32_t route_request(struct stead_client_core *core, uint32_t item, uint32_t current)
+{
+    struct request *request = &core->requests[item];
+
+    if (request->message->address_size == 0)
+        return route_query(core, request, current);
+    return route_address(core, request->message, request->kind_size, current, &request->anywhere);
+}
+
+/* ---- Sending -------------------------------------------------------------------------------- */
+
+static uint64_t version_of(const struct stead_client_core *core)
+{
+    return core->table == NULL ? 0 : core->table->version;
+}
+
+static void schedule(struct stead_client_core *core, uint32_t item, uint64_t resend_ns)
+{
+    struct request *request = &core->requests[item];
+
+    request->resend_ns = resend_ns;
+    stead_due_queue_set(&core->due, item, resend_ns < request->deadline_ns ? resend_ns : request->deadline_ns);
+}
+
+/* Sends to the peer that has it, which is up. */
+static void transmit(struct stead_client_core *core, uint32_t item)
+{
+    struct request *request = &core->requests[item];
+    const struct stead_client_peer *peer = core->peers.peers[stead_client_peers_of(&core->peers, item)];
+    uint32_t doublings = request->sends < RETRY_DOUBLINGS_MAX ? request->sends : RETRY_DOUBLINGS_MAX;
+
+    if (request->sends > 0) {
+        request->message->flags |= STEAD_FLAG_RETRY;
+        core->counters.resent++;
+    }
+    request->message->session.mark = request->session->mark;
+    request->message->table_version = version_of(core);
+    request->sends = (uint8_t)(request->sends + (request->sends < UINT8_MAX));
+    request->unanswered++;
+    request->refused = 0;
+    core->counters.sent++;
+    schedule(core, item, core->now_ns + ((uint64_t)core->options.retry_ms << doublings) * MS_NS);
+    core->options.effects.send(core->options.effects.self, peer->node, peer->reactor, request->message);
+}
+
+static void move_to_peer(struct stead_client_core *core, uint32_t item, uint32_t peer)
+{
+    stead_client_peers_remove(&core->peers, item);
+    stead_client_peers_put(&core->peers, peer, item);
+}
+
+static void want_connection(struct stead_client_core *core, uint32_t peer)
+{
+    const struct stead_client_peer *it = core->peers.peers[peer];
+
+    core->options.effects.connect(core->options.effects.self, it->node, it->reactor);
+}
+
+/* Routes a request that is in some list, and sends it if it can be sent now. */
+static void dispatch(struct stead_client_core *core, uint32_t item)
+{
+    uint32_t current = stead_client_peers_of(&core->peers, item), peer = route_request(core, item, current);
+
+    if (peer != current)
+        move_to_peer(core, item, peer);
+    if (core->peers.peers[peer]->up) {
+        transmit(core, item);
+        return;
+    }
+    core->requests[item].refused = 0;
+    schedule(core, item, core->now_ns + (uint64_t)core->options.retry_ms * MS_NS);
+    if (peer == STEAD_CLIENT_NOWHERE)
+        ask_for_table(core);
+    else
+        want_connection(core, peer);
+}
+
+/* ---- Ending --------------------------------------------------------------------------------- */
+
+/* Completes a request. `*answer` is consumed. */
+static void finish(struct stead_client_core *core, uint32_t item, int code, struct stead_message **answer)
+{
+    struct request *request = &core->requests[item];
+    void *context = request->context;
+
+    stead_due_queue_remove(&core->due, item);
+    stead_client_peers_remove(&core->peers, item);
+    leave_session(core, request);
+    stead_message_destroy(&request->message);
+    request->free_next = core->request_free;
+    core->request_free = item + 1;
+    core->in_flight--;
+    core->counters.completed++;
+    core->options.effects.complete(core->options.effects.self, context, code, answer);
+    if (*answer != NULL)
+        stead_message_destroy(answer);
+}
+
+static void finish_here(struct stead_client_core *core, uint32_t item, int code)
+{
+    struct stead_message *none = NULL;
+
+    finish(core, item, code, &none);
+}
+
+static void finish_at_deadline(struct stead_client_core *core, uint32_t item)
+{
+    const struct request *request = &core->requests[item];
+    int code = STEAD_ETIMEOUT;
+
+    if (request->unanswered == 0)
+        code = request->refusal == STEAD_EBUSY ? STEAD_EBUSY : STEAD_EUNAVAILABLE;
+    finish_here(core, item, code);
+}
+
+/* ---- Submitting ----------------------------------------------------------------------------- */
+
+static uint32_t take_cell(struct stead_client_core *core)
+{
+    uint32_t item = core->request_free;
+
+    if (item != 0) {
+        core->request_free = core->requests[item - 1].free_next;
+        return item - 1;
+    }
+    if (core->request_count == core->request_capacity) {
+        core->request_capacity = core->request_capacity == 0 ? 64 : core->request_capacity * 2;
+        core->requests = stead_realloc(core->requests, core->request_capacity * sizeof(*core->requests));
+    }
+    return core->request_count++;
+}
+
+static int check_address(struct stead_slice address, bool may_be_empty, uint16_t *ret_kind_size)
+{
+    size_t kind_size = 0;
+
+    if (address.size == 0 && may_be_empty) {
+        *ret_kind_size = 0;
+        return 0;
+    }
+    if (stead_address_check(address, &kind_size) != 0)
+        return STEAD_EADDRESS;
+    *ret_kind_size = (uint16_t)kind_size;
+    return 0;
+}
+
+static int check_request(const struct stead_client_core *core, const struct stead_client_request *request,
+                         uint16_t *ret_kind_size)
+{
+    if (core->closing)
+        return STEAD_ESTATE;
+    if (request->type != STEAD_SIGNAL && request->type != STEAD_CALL && request->type != STEAD_QUERY)
+        return STEAD_EARGUMENT;
+    if (!stead_op_name_check(request->op) || request->key.size > KEY_SIZE_MAX ||
+        (unsigned)request->durability > STEAD_CLASS_DURABLE || stead_value_check(request->args) != 0)
+        return STEAD_EARGUMENT;
+    if (request->args.size > STEAD_CLIENT_ARGS_MAX)
+        return STEAD_ETOOLARGE;
+    if (core->in_flight >= core->options.in_flight_max ||
+        (core->session_open && stead_client_session_span(core->sessions) >= STEAD_CLIENT_SPAN_MAX))
+        return STEAD_EBUSY;
+    return check_address(request->address, request->type == STEAD_QUERY, ret_kind_size);
+}
+
+static struct stead_message *make_message(struct stead_client_core *core, const struct stead_client_request *request,
+                                          uint32_t timeout_ms)
+{
+    const struct stead_message_parts parts = {
+        .address = request->address, .op = request->op, .key = request->key, .payload = request->args};
+    struct stead_message *message = stead_message_create(request->type, &parts);
+
+    stead_store64(message->id.v, stead_rng_next(&core->rng));
+    stead_store64(message->id.v + 8, stead_rng_next(&core->rng));
+    message->source_slot.v = STEAD_SLOT_SESSION;
+    message->durability = (uint8_t)request->durability;
+    message->deadline_ms = core->wall_ms + timeout_ms;
+    if (request->key.size > 0)
+        message->groups |= STEAD_GROUP_KEY;
+    if (request->delay_ms > 0) {
+        message->groups |= STEAD_GROUP_DELAY;
+        message->delay_ms = request->delay_ms;
+    }
+    if (request->fence != 0) {
+        message->groups |= STEAD_GROUP_FENCE;
+        message->fence = request->fence;
+    }
+    return message;
+}
+
+int stead_client_core_submit(struct stead_client_core *core, const struct stead_client_request *request)
+{
+    uint32_t timeout_ms = request->timeout_ms == 0 ? core->options.timeout_ms : request->timeout_ms, item;
+    uint16_t kind_size;
+    int code = check_request(core, request, &kind_size);
+
+    if (code != 0)
+        return code;
+    item = take_cell(core);
+    core->requests[item] = (struct request){
+        .message = make_message(core, request, timeout_ms),
+        .context = request->context,
+        .serial = ++core->serial,
+        .deadline_ns = core->now_ns + timeout_ms * MS_NS,
+        .node = request->node,
+        .kind_size = kind_size,
+    };
+    core->in_flight++;
+    core->counters.submitted++;
+    join_session(core, item);
+    stead_client_peers_put(&core->peers, STEAD_CLIENT_NOWHERE, item);
+    dispatch(core, item);
+    return 0;
+}
+
+/* Sends a tell to its peer, or lets it wait there. Consumed. */
+static void dispatch_tell(struct stead_client_core *core, struct stead_message **tell, size_t kind_size)
+{
+    bool anywhere;
+    uint32_t at = route_address(core, *tell, kind_size, STEAD_CLIENT_NOWHERE, &anywhere);
+    const struct stead_client_peer *peer = core->peers.peers[at];
+
+    if (peer->up) {
+        (*tell)->table_version = version_of(core);
+        core->options.effects.send(core->options.effects.self, peer->node, peer->reactor, *tell);
+        stead_message_destroy(tell);
+        return;
+    }
+    stead_client_peers_put_tell(&core->peers, at, tell);
+    if (at == STEAD_CLIENT_NOWHERE)
+        ask_for_table(core);
+    else
+        want_connection(core, at);
+}
+
+int stead_client_core_tell(struct stead_client_core *core, struct stead_slice address, struct stead_slice op,
+                           struct stead_slice args)
+{
+    const struct stead_message_parts parts = {.address = address, .op = op, .payload = args};
+    struct stead_message *tell;
+    uint16_t kind_size;
+
+    if (core->closing)
+        return STEAD_ESTATE;
+    if (check_address(address, false, &kind_size) != 0)
+        return STEAD_EADDRESS;
+    if (!stead_op_name_check(op) || stead_value_check(args) != 0)
+        return STEAD_EARGUMENT;
+    if (args.size > STEAD_CLIENT_ARGS_MAX)
+        return STEAD_ETOOLARGE;
+    if (core->peers.tell_count >= TELLS_WAITING_MAX)
+        return STEAD_EBUSY;
+    tell = stead_message_create(STEAD_TELL, &parts);
+    stead_store64(tell->id.v, stead_rng_next(&core->rng));
+    stead_store64(tell->id.v + 8, stead_rng_next(&core->rng));
+    tell->source_slot.v = STEAD_SLOT_SESSION;
+    core->counters.tells++;
+    dispatch_tell(core, &tell, kind_size);
+    return 0;
+}
+
+/* ---- Answers -------------------------------------------------------------------------------- */
+
+static uint32_t request_of_answer(const struct stead_client_core *core, const struct stead_message *answer)
+{
+    const struct stead_client_session *session = core->sessions;
+    uint32_t item;
+
+    if (answer->type != STEAD_ANSWER || (answer->groups & STEAD_GROUP_SESSION) == 0)
+        return STEAD_CLIENT_ITEM_NONE;
+    while (session != NULL && !stead_id_equal(session->id, answer->session.id))
+        session = session->next;
+    if (session == NULL)
+        return STEAD_CLIENT_ITEM_NONE;
+    item = stead_client_session_find(session, answer->session.number);
+    if (item != STEAD_CLIENT_ITEM_NONE && !stead_id_equal(core->requests[item].message->id, answer->id))
+        return STEAD_CLIENT_ITEM_NONE;
+    return item;
+}
+
+/* How long a refused request waits: the receiver's hint, or doubling; and up to a quarter more by chance, so that those refused
+ * together do not come back together. */
+static uint64_t backoff_ms(struct stead_client_core *core, const struct request *request,
+                           const struct stead_message *answer)
+{
+    uint32_t doublings = request->refusals < BACKOFF_DOUBLINGS_MAX ? request->refusals : BACKOFF_DOUBLINGS_MAX;
+    uint64_t ms;
+
+    if (stead_get_u64(stead_message_payload(answer), "retry_after_ms", &ms) != 0)
+        ms = BACKOFF_MS_MIN << doublings;
+    if (ms < 1)
+        ms = 1;
+    if (ms > BACKOFF_MS_MAX)
+        ms = BACKOFF_MS_MAX;
+    return ms + stead_rng_below(&core->rng, ms / 4 + 1);
+}
+
+/* The receiver did nothing and said so: the request goes again, under the same number. `*answer` is consumed. */
+static void take_refusal(struct stead_client_core *core, uint32_t item, struct stead_message **answer)
+{
+    struct request *request = &core->requests[item];
+    uint64_t wait_ns = backoff_ms(core, request, *answer) * MS_NS;
+
+    core->counters.refusals++;
+    request->refusal = request->refused = (*answer)->status;
+    request->refusals = (uint8_t)(request->refusals + (request->refusals < UINT8_MAX));
+    if (request->unanswered > 0)
+        request->unanswered--;
+    if (core->now_ns + wait_ns >= request->deadline_ns && request->unanswered == 0 &&
+        (*answer)->status != STEAD_ENOTOWNER) {
+        finish(core, item, (*answer)->status, answer);
+        return;
+    }
+    move_to_peer(core, item, STEAD_CLIENT_NOWHERE);
+    schedule(core, item, core->now_ns + wait_ns);
+    if ((*answer)->status != STEAD_EBUSY)
+        ask_for_table(core);
+    stead_message_destroy(answer);
+}
+
+/* The receiver has ended the session. Nothing more is asked in it; what was surely not executed is asked in the next. */
+static void take_session_end(struct stead_client_core *core, uint32_t item, struct stead_message **answer)
+{
+    struct request *request = &core->requests[item];
+
+    if (request->session == core->sessions)
+        core->session_open = false;
+    if (request->moved || request->unanswered != 1) {
+        finish(core, item, STEAD_ESESSION, answer);
+        return;
+    }
+    stead_message_destroy(answer);
+    request->moved = true;
+    request->unanswered = 0;
+    leave_session(core, request);
+    join_session(core, item);
+    dispatch(core, item);
+}
+
+void stead_client_core_deliver(struct stead_client_core *core, struct stead_message **message)
+{
+    uint32_t item = request_of_answer(core, *message);
+
+    if (item == STEAD_CLIENT_ITEM_NONE) {
+        core->counters.answers_dropped += (*message)->type == STEAD_ANSWER;
+        stead_message_destroy(message);
+        return;
+    }
+    switch ((*message)->status) {
+    case STEAD_EBUSY:
+    case STEAD_ENOTOWNER:
+    case STEAD_EUNAVAILABLE:
+        take_refusal(core, item, message);
+        return;
+    case STEAD_ESESSION:
+        take_session_end(core, item, message);
+        return;
+    default:
+        finish(core, item, (*message)->status, message);
+    }
+}
+
+/* ---- Connections and tables ----------------------------------------------------------------- */
+
+void stead_client_core_peer_up(struct stead_client_core *core, uint32_t node, uint16_t reactor)
+{
+    uint32_t at = stead_client_peers_get(&core->peers, node, reactor);
+    struct stead_client_peer *peer = core->peers.peers[at];
+    struct stead_message *tell;
+
+    peer->up = true;
+    peer->failing = false;
+    while ((tell = stead_client_peers_take_tell(&core->peers, at)) != NULL) {
+        tell->table_version = version_of(core);
+        core->options.effects.send(core->options.effects.self, node, reactor, tell);
+        stead_message_destroy(&tell);
+    }
+    for (uint32_t i = peer->first; i != 0; i = stead_client_peers_next(&core->peers, i - 1))
+        transmit(core, i - 1);
+}
+
+static void drop_tells(struct stead_client_core *core, uint32_t peer)
+{
+    struct stead_message *tell;
+
+    while ((tell = stead_client_peers_take_tell(&core->peers, peer)) != NULL) {
+        core->counters.tells_dropped++;
+        stead_message_destroy(&tell);
+    }
+}
+
+void stead_client_core_peer_down(struct stead_client_core *core, uint32_t node, uint16_t reactor)
+{
+    uint32_t at = stead_client_peers_get(&core->peers, node, reactor);
+    struct stead_client_peer *peer = core->peers.peers[at];
+
+    peer->up = false;
+    peer->failing = true;
+    drop_tells(core, at);
+    for (uint32_t i = peer->first, next; i != 0; i = next) {
+        next = stead_client_peers_next(&core->peers, i - 1);
+        if (core->requests[i - 1].anywhere)
+            dispatch(core, i - 1);
+    }
+    if (peer->count == 0)
+        return;
+    want_connection(core, at);
+    ask_for_table(core); /* its agents may have been given to somebody else */
+}
+
+static void map_places(struct stead_client_core *core)
+{
+    uint32_t count = stead_client_place_count(core->routes);
+
+    free(core->place_peer);
+    core->place_peer = stead_alloc((count + 1) * sizeof(*core->place_peer));
+    for (uint32_t place = 0; place < count; place++) {
+        uint32_t node;
+        uint16_t reactor;
+
+        stead_client_place_name(core->routes, place, &node, &reactor);
+        core->place_peer[place] = stead_client_peers_get(&core->peers, node, reactor);
+    }
+}
+
+/* Looks at one peer's requests in the light of a new table. Busy ones wait for their time. */
+static void reroute_peer(struct stead_client_core *core, uint32_t at)
+{
+    for (uint32_t i = core->peers.peers[at]->first, next; i != 0; i = next) {
+        next = stead_client_peers_next(&core->peers, i - 1);
+        if (core->requests[i - 1].refused == STEAD_EBUSY)
+            continue;
+        if (at == STEAD_CLIENT_NOWHERE || route_request(core, i - 1, at) != at)
+            dispatch(core, i - 1);
+    }
+}
+
+static void reroute_tells(struct stead_client_core *core)
+{
+    /* Those that find no place again are put behind these, so their number bounds the loop. */
+    for (uint32_t left = core->peers.peers[STEAD_CLIENT_NOWHERE]->tell_count; left > 0; left--) {
+        struct stead_message *tell = stead_client_peers_take_tell(&core->peers, STEAD_CLIENT_NOWHERE);
+        uint16_t kind_size = 0;
+
+        (void)check_address(stead_bytes(tell->address, tell->address_size), false, &kind_size);
+        dispatch_tell(core, &tell, kind_size);
+    }
+}
+
+void stead_client_core_set_table(struct stead_client_core *core, struct stead_table *table)
+{
+    uint32_t peer_count;
+
+    /* Another cluster at the same endpoint: its versions have nothing to do with those before. */
+    if (core->table != NULL && stead_id_equal(core->table->cluster, table->cluster) &&
+        table->version <= core->table->version)
+        return;
+    stead_client_routes_destroy(&core->routes);
+    stead_table_release(&core->table);
+    core->table = stead_table_hold(table);
+    core->routes = stead_client_routes_create(table);
+    map_places(core);
+    peer_count = core->peers.count;
+    for (uint32_t at = 0; at < peer_count; at++)
+        reroute_peer(core, at);
+    reroute_tells(core);
+}
+
+struct stead_table *stead_client_core_table(const struct stead_client_core *core)
+{
+    return core->table;
+}
+
+/* Completes what satisfies: all, or only what was never sent. Submissions made by completions are left alone. */
+static void finish_all(struct stead_client_core *core, int code, bool unsent_only)
+{
+    uint64_t serial = core->serial;
+    uint32_t count = core->request_count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct request *request = &core->requests[i];
+
+        if (request->message != NULL && request->serial <= serial && (!unsent_only || request->sends == 0))
+            finish_here(core, i, code);
+    }
+}
+
+void stead_client_core_unreachable(struct stead_client_core *core)
+{
+    for (uint32_t i = 0; i < core->peers.count; i++)
+        drop_tells(core, i);
+    finish_all(core, STEAD_EUNAVAILABLE, true);
+}
+
+void stead_client_core_cancel_all(struct stead_client_core *core)
+{
+    core->closing = true;
+    finish_all(core, STEAD_ECANCELLED, false);
+}
+
+/* ---- Time ----------------------------------------------------------------------------------- */
+
+void stead_client_core_step(struct stead_client_core *core)
+{
+    struct stead_due_cell cell;
+
+    while (stead_due_queue_first(&core->due, &cell) && cell.due <= core->now_ns) {
+        if (core->requests[cell.item].deadline_ns <= core->now_ns)
+            finish_at_deadline(core, cell.item);
+        else
+            dispatch(core, cell.item);
+    }
+}
+
+uint64_t stead_client_core_due(const struct stead_client_core *core)
+{
+    struct stead_due_cell cell;
+
+    return stead_due_queue_first(&core->due, &cell) ? cell.due : STEAD_CLIENT_NEVER;
+}
+
+uint32_t stead_client_core_in_flight(const struct stead_client_core *core)
+{
+    return core->in_flight;
+}
+
+uint32_t stead_client_core_peer_pending(const struct stead_client_core *core, uint32_t node, uint16_t reactor)
+{
+    const struct stead_client_peer *peer = core->peers.peers[stead_client_peers_find(&core->peers, node, reactor)];
+
+    return peer->node == 0 ? 0 : peer->count + peer->tell_count;
+}
+
+const struct stead_client_counters *stead_client_core_counters(const struct stead_client_core *core)
+{
+    return &core->counters;
+}
+
+void stead_client_core_check(const struct stead_client_core *core)
+{
+    uint32_t used = 0, in_sessions = 0;
+
+    stead_client_peers_check(&core->peers);
+    stead_due_queue_check(&core->due);
+    for (const struct stead_client_session *it = core->sessions; it != NULL; it = it->next) {
+        stead_client_session_check(it);
+        in_sessions += it->in_flight;
+    }
+    for (uint32_t i = 0; i < core->request_count; i++) {
+        const struct request *request = &core->requests[i];
+
+        if (request->message == NULL)
+            continue;
+        used++;
+        (void)stead_client_peers_of(&core->peers, i);
+        STEAD_ASSERT(core->due.positions[i] != 0);
+        STEAD_ASSERT(stead_client_session_find(request->session, request->message->session.number) == i);
+        STEAD_ASSERT(request->sends >= request->unanswered || request->sends == UINT8_MAX);
+    }
+    STEAD_ASSERT(used == core->in_flight && in_sessions == core->in_flight && core->due.count == used);
+}
