@@ -414,8 +414,8 @@ int stead_fields_decode(const struct stead_field *fields, void *state, struct st
 {
     struct stead_reader reader = stead_reader(image);
 
-    if (stead_peek(&reader) == STEAD_NIL) /* stored by a version without fields: F2 for all of them */
-        return image.size <= 1 ? 0 : STEAD_ECORRUPT;
+    if (image.size == 0 || stead_read_nil(&reader) == 0) /* stored by a version without fields: F2 for all of them */
+        return 0;
     return decode_table(fields, state, &reader);
 }
 
