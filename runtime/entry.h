@@ -40,7 +40,7 @@ struct stead_turn_record {
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-/* begin, then mutations, then turns, then end. */
+/* begin (into an empty writer), then mutations, then turns_begin, turns, then end. */
 void stead_entry_begin(struct stead_writer *entry, const struct stead_entry_header *header);
 /* Mutations also stand alone, without begin and end, in a checkpoint's chunks. */
 void stead_entry_put(struct stead_writer *entry, struct stead_slice key, struct stead_slice value);
@@ -71,6 +71,7 @@ struct stead_mutation {
 int stead_entry_next_mutation(struct stead_slice *mutations, struct stead_mutation *ret_mutation) STEAD_MUST_USE;
 int stead_entry_next_turn(struct stead_slice *turns, struct stead_turn_record *ret_turn) STEAD_MUST_USE;
 
-uint32_t stead_crc32c(uint32_t crc, const void *data, size_t size); /* Castagnoli, starts at 0 */
+uint32_t stead_crc32c(uint32_t crc, const void *data, size_t size);          /* Castagnoli, starts at 0 */
+uint32_t stead_crc32c_portable(uint32_t crc, const void *data, size_t size); /* the same without special instructions */
 
 #endif

@@ -9,6 +9,10 @@
  *
  * The rows changed since the last stead_overlay_batch_end() form the open batch, each once, with its last value: that is the log entry.
  *
+ * A checkpoint is of one moment: the rows as they were after one entry. While its chunks are being made, a row that changes before it was
+ * written first has its version of that moment set aside; without that, a row changed in every batch would either never be
+ * written, or be written ahead of the synced index, and a crash would take back what `applied` promises.
+ *
  * Pure memory, one thread. Slices of a row stay valid until that row is next put, deleted or forgotten.
  */
 #ifndef STEAD_RUNTIME_OVERLAY_H
@@ -24,7 +28,7 @@ void stead_overlay_destroy(struct stead_overlay **overlay);
 
 /* ---- Change --------------------------------------------------------------------------------- */
 
-/* Puts a row at `index` (that of the open entry, never falling). `fresh`: the caller knows that the store image holds no row of this key (and says so at each put until a checkpoint wrote it; wrongly said, a deleted row would come back: so only for keys that are never used twice). */
+/* `value` may not lie in the overlay itself. Puts a row at `index` (that of the open entry, never falling). `fresh`: the caller knows that the store image holds no row of this key (and says so at each put until a checkpoint wrote it; wrongly said, a deleted row would come back: so only for keys that are never used twice). */
 void stead_overlay_put(struct stead_overlay *overlay, uint64_t index, struct stead_slice key, struct stead_slice value,
                        bool fresh);
 /* Leaves a tombstone, or nothing at all when the row was fresh and never offered to a checkpoint. A fresh row put in an
@@ -57,16 +61,20 @@ int stead_overlay_get_merged(const struct stead_overlay *overlay, const struct s
 uint32_t
 stead_overlay_batch_rows(const struct stead_overlay *overlay); /* changed and not yet in an entry, ranges counted too */
 size_t stead_overlay_batch_bytes(const struct stead_overlay *overlay); /* about what batch_end would write */
-/* Writes the batch's changes as entry mutations (entry.h: ranges first, then puts and deletes) and starts the next. */
+/* Writes the batch's changes as entry mutations (entry.h: ranges first, then puts and deletes) and starts the next. `entry` NULL: only starts the
+ * next (at replay: what was put is in the log already). */
 void stead_overlay_batch_end(struct stead_overlay *overlay, struct stead_writer *entry);
 
 /* ---- Checkpoint ----------------------------------------------------------------------------- */
 
-/* Writes rows (and ranges) whose index is <= `synced`, in key order from the cursor, as entry mutations, about `bytes_max` bytes a call; marks
- * them as offered. True: there is more. The cursor starts empty (init'ed writer) and is the overlay's to change. */
-bool stead_overlay_checkpoint(struct stead_overlay *overlay, uint64_t synced, size_t bytes_max,
-                              struct stead_writer *cursor, struct stead_writer *mutations);
-/* After the offered chunks were written to the image: forgets offered rows that have not changed since. */
+/* Begins a checkpoint of the rows as they are now, which must be right after batch_end of the entry `index` (the open batch is empty) and after
+ * forget() of the checkpoint before. Its chunks may go to the image (write_rows) as soon as `index` is synced, the last one with applied = `index`. */
+void stead_overlay_checkpoint_begin(struct stead_overlay *overlay, uint64_t index);
+/* Writes the next chunk: ranges, versions set aside, rows in key order, as entry mutations, about `bytes_max` bytes; rows stay readable and
+ * are marked as offered. True: there is more. */
+bool stead_overlay_checkpoint(struct stead_overlay *overlay, size_t bytes_max, struct stead_writer *mutations);
+/* After all chunks were written to the image: forgets the rows that have not changed since they were offered. Constant time: the memory comes
+ * back step by step with the next changes. */
 void stead_overlay_forget(struct stead_overlay *overlay);
 
 uint64_t stead_overlay_rows(const struct stead_overlay *overlay);  /* rows and tombstones */
