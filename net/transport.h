@@ -23,9 +23,8 @@
 #define STEAD_NET_TRANSPORT_H
 
 #include "net/codec.h"
+#include "net/endpoint.h"
 #include "net/hello.h"
-
-#define STEAD_ENDPOINT_MAX 255u /* bytes of tcp://address:port */
 
 struct stead_transport;
 
