@@ -77,7 +77,7 @@ static const struct type_rule rules[STEAD_MESSAGE_TYPES] = {
     [STEAD_ACK] = {ANY_GROUPS | STEAD_GROUP_CHANNEL | STEAD_GROUP_INCARNATION, STEAD_GROUP_CHANNEL, NONE, NONE, NONE,
                    false, false},
     [STEAD_QUERY] = {AGENT_GROUPS | STEAD_GROUP_SESSION, 0, OPTIONAL, NONE, REQUIRED, true, true},
-    [STEAD_HELLO] = {ANY_GROUPS, 0, NONE, NONE, NONE, false, true},
+    [STEAD_HELLO] = {ANY_GROUPS, 0, NONE, NONE, NONE, true, true},
     [STEAD_WELCOME] = {ANY_GROUPS, 0, NONE, NONE, NONE, false, false},
     [STEAD_TABLE] = {ANY_GROUPS, 0, NONE, NONE, NONE, false, false},
     [STEAD_CANCEL] = {AGENT_GROUPS | STEAD_GROUP_CHANNEL | STEAD_GROUP_SESSION, 0, OPTIONAL, OPTIONAL, OPTIONAL, true,
@@ -517,8 +517,8 @@ static void read_refusal(struct stead_slice record, struct stead_codec_refusal *
     uint8_t type = record.data[AT_TYPE];
     ret_refusal->type = type < STEAD_MESSAGE_TYPES ? type : 0;
     get_id(record.data + AT_ID, &ret_refusal->id);
-    ret_refusal->answerable =
-        (type == STEAD_SIGNAL || type == STEAD_CALL || type == STEAD_QUERY) && !stead_id_is_zero(ret_refusal->id);
+    bool request = type == STEAD_SIGNAL || type == STEAD_CALL || type == STEAD_QUERY || type == STEAD_HELLO;
+    ret_refusal->answerable = request && !stead_id_is_zero(ret_refusal->id);
 
     size_t session_at = STEAD_WIRE_CORE_SIZE + groups_size(bits & (STEAD_GROUP_SESSION - 1u));
     if ((bits & STEAD_GROUP_SESSION) && record.size >= session_at + 40u &&

@@ -27,7 +27,7 @@ struct stead_codec_limits {
 
 /* What was readable of a record that was refused: enough to tell its sender. */
 struct stead_codec_refusal {
-    bool answerable;         /* it is a SIGNAL, CALL or QUERY with an id: its sender waits for an ANSWER */
+    bool answerable;         /* a SIGNAL, CALL, QUERY or HELLO with an id: its sender waits for an ANSWER */
     bool has_session;        /* `session_*` are set, as the answer must carry them */
     bool has_route;          /* `route` is set: the request was forwarded here by another reactor */
     uint8_t type;            /* enum stead_message_type, 0 when the core was not readable */

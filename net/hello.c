@@ -11,6 +11,9 @@
 #include "net/codec.h"
 #include "runtime/base.h"
 
+/* Of a HELLO made here: one is on its way at a time, so one name is enough. */
+static const struct stead_id hello_id = {"stead-hello"};
+
 static struct stead_message *make(enum stead_message_type type, struct stead_writer *payload, stead_slot slot)
 {
     struct stead_message *m =
@@ -31,10 +34,27 @@ struct stead_message *stead_hello_make(const struct stead_hello *hello)
                hello->incarnation, "reactor", (int)hello->reactor, "table", hello->table_version, "cluster",
                stead_bytes(hello->cluster.v, sizeof hello->cluster.v));
     struct stead_message *m = make(STEAD_HELLO, &w, (stead_slot){STEAD_SLOT_NODE});
+    m->id = hello_id;
     m->table_version = hello->table_version;
     if (!hello->is_node)
         m->source_slot.v = STEAD_SLOT_SESSION;
     return m;
+}
+
+struct stead_message *stead_hello_demand(void)
+{
+    struct stead_writer w;
+    stead_writer_init(&w);
+    struct stead_message *m = make(STEAD_HELLO, &w, (stead_slot){STEAD_SLOT_SESSION});
+    m->id = hello_id;
+    return m;
+}
+
+struct stead_message *stead_hello_refuse(struct stead_id id, int code)
+{
+    struct stead_codec_refusal refusal = {
+        .answerable = true, .type = STEAD_HELLO, .id = stead_id_is_zero(id) ? hello_id : id};
+    return stead_codec_refusal_answer(&refusal, code);
 }
 
 struct stead_message *stead_welcome_make(const struct stead_welcome *welcome)

@@ -28,7 +28,8 @@
 
 struct stead_transport;
 
-/* What the transport tells its reactor, only from within stead_transport_poll() and stead_transport_tick(). */
+/* What the transport tells and asks its reactor. message, peer_up, peer_down and table come only from within
+ * stead_transport_poll(), stead_transport_tick() and stead_transport_set_table(); none may destroy the transport. */
 struct stead_transport_events {
     void *self; /* first argument of each */
 
