@@ -22,8 +22,7 @@ struct stead_coordinator_door {
 
     /* Registers this start of the node; repeated safely. 0, STEAD_ETIMEOUT (nobody answered in `timeout_ms`; STEAD_COORDINATOR_FOREVER
      * waits as long as it takes), or the coordinator's refusal (coordinator.h), with a sentence in `ret_why`
-     * (STEAD_COORDINATOR_WHY_SIZE bytes). `registration` is borrowed for the door's life: a coordinator that lost its
-     * folder would be told again. */
+     * (STEAD_COORDINATOR_WHY_SIZE bytes). */
     int (*enrol)(void *self, const struct stead_node_registration *registration, int timeout_ms, uint32_t *ret_node,
                  uint64_t *ret_incarnation, char *ret_why);
     /* Compare-and-swap of all these shards or none. 0: they are this incarnation's, under expected_epoch + 1, whatever
@@ -31,7 +30,8 @@ struct stead_coordinator_door {
      * After STEAD_ETIMEOUT the outcome is unknown: claim the same again. */
     int (*claim)(void *self, const struct stead_shard_claim *claims, uint32_t count, int timeout_ms, char *ret_why);
     /* Waits until there is a table newer than the last one returned (0, returned: release it), `wake_fd` is readable (STEAD_ECANCELLED; -1:
-     * none) or `timeout_ms` have passed (STEAD_ETIMEOUT). STEAD_ESTATE: this incarnation was replaced: stop. */
+     * none) or `timeout_ms` have passed (STEAD_ETIMEOUT). STEAD_ESTATE: this incarnation was replaced: stop.
+     * STEAD_EHISTORY: who answers does not know this node: a coordinator that lost its folder, or another cluster's. */
     int (*wait)(void *self, int wake_fd, int timeout_ms, struct stead_table **ret_table);
     /* A clean stop. Tries once, at most `timeout_ms`. */
     int (*leave)(void *self, int timeout_ms);
