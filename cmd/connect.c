@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connect: one client for the life of one command.
+ *
+ * A failure is told once, in one sentence that starts with what was asked of whom, and where there is something that the user can do
+ * about it, in a second line. The codes that say "nobody was there" and "nobody knows" have exit codes of their own, because
+ * scripts react to them differently: the first may be repeated, the second only with an idempotency key.
+ */
+#include "cmd/connect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/json.h"
+#include "cmd/parse.h"
+#include "cmd/print.h"
+#include "runtime/address.h"
+
+#define DEFAULT_ENDPOINT "tcp://127.0.0.1:7400"
+#define DEFAULT_TIMEOUT_MS 30000u
+
+static const struct argp_option connect_options[] = {
+    {"node", 'n', "ENDPOINT", 0,
+     "A node of the cluster, or several with commas between them. Default: $STEAD_NODE, else " DEFAULT_ENDPOINT, 90},
+    {"timeout", 't', "TIME", 0, "Give up after this time, as 500ms, 5s or 2m; a bare number is milliseconds. Default: 30s",
+     90},
+    {"json", 'j', NULL, 0, "Print JSON, for programs", 90},
+    {0}};
+
+static error_t parse_connect(int key, char *arg, struct argp_state *state)
+{
+    struct stead_connect *connect = state->input;
+    uint64_t ms = 0;
+
+    switch (key) {
+    case 'n':
+        connect->endpoints = arg;
+        return 0;
+    case 't':
+        if (!stead_parse_duration(arg, UINT32_MAX, &ms) || ms == 0)
+            argp_error(state, "--timeout %s: not a time; write 500ms, 5s or 2m", arg);
+        connect->timeout_ms = (uint32_t)ms;
+        return 0;
+    case 'j':
+        connect->json = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp stead_connect_argp = {connect_options, parse_connect, NULL, NULL, NULL, NULL, NULL};
+
+const char *stead_connect_endpoints(const struct stead_connect *connect)
+{
+    const char *environment = getenv("STEAD_NODE");
+
+    if (connect->endpoints)
+        return connect->endpoints;
+    return environment && *environment ? environment : DEFAULT_ENDPOINT;
+}
+
+int stead_connect_open(const struct stead_connect *connect, struct stead_client **ret_client)
+{
+    const struct stead_client_options options = {.endpoints = stead_connect_endpoints(connect),
+                                                 .timeout_ms = connect->timeout_ms};
+    int code = stead_client_open(&options, ret_client);
+
+    if (code == 0)
+        return STEAD_EXIT_DONE;
+    if (code == STEAD_EARGUMENT) {
+        stead_complain("\"%s\" is not an endpoint: write tcp://HOST:PORT, several with commas between them",
+                       options.endpoints);
+        return STEAD_EXIT_USAGE;
+    }
+    stead_complain("%s", stead_error_sentence(code));
+    return stead_exit_of(code);
+}
+
+struct stead_answer stead_connect_no_answer(void)
+{
+    return (struct stead_answer){.error_name = "", .error_sentence = "", .error_agent = "", .error_op = ""};
+}
+
+/* ---- Failures ------------------------------------------------------------------------------- */
+
+static void print_error_json(int code, const struct stead_answer *answer)
+{
+    json_t *error = json_pack("{s:s,s:s,s:s,s:s,s:s}", "code", stead_error_name(code), "name",
+                              answer && answer->error_name[0] ? answer->error_name : stead_error_name(code), "sentence",
+                              answer && answer->error_sentence[0] ? answer->error_sentence : stead_error_sentence(code),
+                              "agent", answer ? answer->error_agent : "", "op", answer ? answer->error_op : "");
+    if (answer && answer->retry_after_ms)
+        json_object_set_new(error, "retry_after_ms", json_integer(answer->retry_after_ms));
+    json_t *document = json_pack("{s:o}", "error", error);
+    stead_json_print(document, 0);
+    json_decref(document);
+}
+
+/* The failure of an op or of the runtime, as "AGENT.OP: NAME: SENTENCE". */
+static void complain_of_answer(int code, const struct stead_answer *answer)
+{
+    char *agent = stead_print_safe(stead_str(answer->error_agent));
+    char *op = stead_print_safe(stead_str(answer->error_op));
+    char *name = stead_print_safe(stead_str(answer->error_name[0] ? answer->error_name : stead_error_name(code)));
+    char *sentence =
+        stead_print_safe(stead_str(answer->error_sentence[0] ? answer->error_sentence : stead_error_sentence(code)));
+
+    if (*agent && *op)
+        stead_complain("%s %s: %s: %s", agent, op, name, sentence);
+    else if (*agent)
+        stead_complain("%s: %s: %s", agent, name, sentence);
+    else
+        stead_complain("%s: %s", name, sentence);
+    if (answer->retry_after_ms)
+        fprintf(stderr, "    try again in %u ms\n", answer->retry_after_ms);
+    free(agent);
+    free(op);
+    free(name);
+    free(sentence);
+}
+
+int stead_connect_failed(const struct stead_connect *connect, int code, const struct stead_answer *answer)
+{
+    char text[STEAD_PRINT_SIZE];
+    uint32_t timeout_ms = connect->timeout_ms ? connect->timeout_ms : DEFAULT_TIMEOUT_MS;
+
+    if (connect->json)
+        print_error_json(code, answer);
+    if (code == STEAD_EUNAVAILABLE && (!answer || !answer->error_agent[0])) {
+        stead_complain("no node answers at %s", stead_connect_endpoints(connect));
+        fprintf(stderr, "    start one with `stead node`, or name one that runs with --node ENDPOINT or $STEAD_NODE\n");
+    } else if (code == STEAD_ETIMEOUT) {
+        stead_complain("no answer within %s: the outcome is unknown",
+                       stead_print_duration((uint64_t)timeout_ms * 1000000u, text));
+    } else if (answer) {
+        complain_of_answer(code, answer);
+    } else {
+        stead_complain("%s: %s", stead_error_name(code), stead_error_sentence(code));
+    }
+    return stead_exit_of(code);
+}
+
+/* ---- Queries -------------------------------------------------------------------------------- */
+
+int stead_connect_query(const struct stead_connect *connect, struct stead_client *client, const char *query,
+                        json_t **ret_answer, const char *format, ...)
+{
+    struct stead_writer arguments;
+    struct stead_answer answer = stead_connect_no_answer();
+    va_list list;
+
+    stead_writer_init(&arguments);
+    va_start(list, format);
+    stead_pack_v(&arguments, format, list);
+    va_end(list);
+    int code = stead_client_query(client, query, stead_written(&arguments), &answer);
+    stead_writer_deinit(&arguments);
+    if (code != 0)
+        return stead_connect_failed(connect, code, &answer);
+    *ret_answer = stead_json_from_value(answer.value);
+    return STEAD_EXIT_DONE;
+}
+
+bool stead_connect_check_address(const char *address)
+{
+    size_t kind_size = 0;
+
+    if (stead_address_check(stead_str(address), &kind_size) == 0)
+        return true;
+    char *safe = stead_print_safe(stead_str(address));
+    stead_complain("\"%s\" is not an address: write KIND/KEY, as counter/alice (a kind begins with a small letter)",
+                   safe);
+    free(safe);
+    return false;
+}
+
+/* ---- Reading answers ------------------------------------------------------------------------ */
+
+const char *stead_json_member_text(const json_t *map, const char *name)
+{
+    const char *text = json_string_value(json_object_get(map, name));
+    return text ? text : "";
+}
+
+int64_t stead_json_member_int(const json_t *map, const char *name)
+{
+    return json_integer_value(json_object_get(map, name));
+}
+
+bool stead_json_member_bool(const json_t *map, const char *name)
+{
+    return json_is_true(json_object_get(map, name));
+}
+
+void stead_json_print(const json_t *json, unsigned indent)
+{
+    char *text = stead_json_text(json, indent);
+    puts(text);
+    free(text);
+}
