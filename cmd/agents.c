@@ -19,14 +19,15 @@ struct agents_options {
     uint64_t limit;                    /* agents to print; UINT64_MAX: all */
 };
 
-static const char doc[] = "Lists the agents of the cluster, in the order of their addresses.\n"
-                          "\v"
-                          "Examples:\n"
-                          "  stead agents\n"
-                          "  stead agents --kind counter --limit 20\n"
-                          "  stead agents --prefix account/north. --all --json\n"
-                          "\n"
-                          "With --json, one line an agent: {\"address\", \"incarnation\", \"resident\", \"durability\"}.";
+static const char doc[] =
+    "Lists the agents of the cluster, in the order of their addresses.\n"
+    "\v"
+    "Examples:\n"
+    "  stead agents\n"
+    "  stead agents --kind counter --limit 20\n"
+    "  stead agents --prefix account/north. --all --json\n"
+    "\n"
+    "With --json, one line an agent: {\"address\", \"incarnation\", \"resident\", \"durability\"}.";
 
 static const struct argp_option options[] = {
     {"kind", 'k', "KIND", 0, "Only agents of this kind", 10},

@@ -8,19 +8,21 @@
 #include "cmd/json.h"
 #include "cmd/request.h"
 
-static const char doc[] =
-    "Calls an op of an agent and prints its answer.\n"
-    "\n"
-    "ADDRESS is kind/key. JSON is the argument of the op: the text itself, @FILE, or - for stdin. It travels as msgpack; "
-    "what JSON lacks is written as an object of one key: {\"$bin\": \"base64\"} binary, {\"$u64\": \"digits\"} an integer above "
-    "2^63-1, {\"$f64\": \"nan\"}.\v"
-    "Examples:\n"
-    "  stead call counter/alice add 5\n"
-    "  stead call account/bob transfer '{\"to\": \"account/alice\", \"amount\": 20}'\n"
-    "  stead call --key order-17 account/bob withdraw @order.json\n"
-    "  stead call --json counter/alice get\n"
-    "\n"
-    "With --json the answer is {\"value\": ..., \"class\": \"durable\"} or {\"error\": {\"code\", \"name\", \"sentence\", \"agent\", \"op\"}}.";
+static const char doc[] = "Calls an op of an agent and prints its answer.\n"
+                          "\n"
+                          "ADDRESS is kind/key. JSON is the argument of the op: the text itself, @FILE, or - for "
+                          "stdin. It travels as msgpack; "
+                          "what JSON lacks is written as an object of one key: {\"$bin\": \"base64\"} binary, "
+                          "{\"$u64\": \"digits\"} an integer above "
+                          "2^63-1, {\"$f64\": \"nan\"}.\v"
+                          "Examples:\n"
+                          "  stead call counter/alice add 5\n"
+                          "  stead call account/bob transfer '{\"to\": \"account/alice\", \"amount\": 20}'\n"
+                          "  stead call --key order-17 account/bob withdraw @order.json\n"
+                          "  stead call --json counter/alice get\n"
+                          "\n"
+                          "With --json the answer is {\"value\": ..., \"class\": \"durable\"} or {\"error\": "
+                          "{\"code\", \"name\", \"sentence\", \"agent\", \"op\"}}.";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {

@@ -24,9 +24,9 @@ enum stead_exit {
 
 /* One word behind `stead`. */
 struct stead_command {
-    const char *name;               /* the word; the table ends with NULL */
-    const char *section;            /* heading in `stead --help`; static */
-    const char *summary;            /* one line, no full stop */
+    const char *name;                  /* the word; the table ends with NULL */
+    const char *section;               /* heading in `stead --help`; static */
+    const char *summary;               /* one line, no full stop */
     int (*run)(int argc, char **argv); /* returns enum stead_exit */
 };
 

@@ -23,8 +23,8 @@
 static const struct argp_option connect_options[] = {
     {"node", 'n', "ENDPOINT", 0,
      "A node of the cluster, or several with commas between them. Default: $STEAD_NODE, else " DEFAULT_ENDPOINT, 90},
-    {"timeout", 't', "TIME", 0, "Give up after this time, as 500ms, 5s or 2m; a bare number is milliseconds. Default: 30s",
-     90},
+    {"timeout", 't', "TIME", 0,
+     "Give up after this time, as 500ms, 5s or 2m; a bare number is milliseconds. Default: 30s", 90},
     {"json", 'j', NULL, 0, "Print JSON, for programs", 90},
     {0}};
 
@@ -144,6 +144,20 @@ int stead_connect_failed(const struct stead_connect *connect, int code, const st
 
 /* ---- Queries -------------------------------------------------------------------------------- */
 
+/* Names the nodes whose part of a merged answer is not there. */
+static void warn_of_missing(const json_t *answer)
+{
+    size_t index;
+    json_t *name;
+
+    json_array_foreach(json_object_get(answer, "missing"), index, name)
+    {
+        char *safe = stead_print_safe(stead_str(json_is_string(name) ? json_string_value(name) : "?"));
+        stead_complain("node %s did not answer: its part is missing", safe);
+        free(safe);
+    }
+}
+
 int stead_connect_query(const struct stead_connect *connect, struct stead_client *client, const char *query,
                         json_t **ret_answer, const char *format, ...)
 {
@@ -160,6 +174,7 @@ int stead_connect_query(const struct stead_connect *connect, struct stead_client
     if (code != 0)
         return stead_connect_failed(connect, code, &answer);
     *ret_answer = stead_json_from_value(answer.value);
+    warn_of_missing(*ret_answer);
     return STEAD_EXIT_DONE;
 }
 

@@ -21,17 +21,18 @@ struct letters_options {
     uint64_t limit;      /* letters listed */
 };
 
-static const char doc[] = "Lists signals that an op refused, and retries or drops them.\n"
-                          "\n"
-                          "A signal whose op fails is kept with its agent. `retry` puts it back into the agent's mailbox, "
-                          "`drop` forgets it; ID is the number in the list.\v"
-                          "Examples:\n"
-                          "  stead deadletters\n"
-                          "  stead deadletters account/bob\n"
-                          "  stead deadletters account/bob retry 3\n"
-                          "  stead deadletters account/bob drop 4\n"
-                          "\n"
-                          "With --json, one line a letter: {\"id\", \"address\", \"op\", \"from\", \"args\", \"error\", \"time_ms\"}.";
+static const char doc[] =
+    "Lists signals that an op refused, and retries or drops them.\n"
+    "\n"
+    "A signal whose op fails is kept with its agent. `retry` puts it back into the agent's mailbox, "
+    "`drop` forgets it; ID is the number in the list.\v"
+    "Examples:\n"
+    "  stead deadletters\n"
+    "  stead deadletters account/bob\n"
+    "  stead deadletters account/bob retry 3\n"
+    "  stead deadletters account/bob drop 4\n"
+    "\n"
+    "With --json, one line a letter: {\"id\", \"address\", \"op\", \"from\", \"args\", \"error\", \"time_ms\"}.";
 
 static const struct argp_option options[] = {{"limit", 'l', "COUNT", 0, "At most so many. Default: 100", 10}, {0}};
 

@@ -36,7 +36,8 @@ static const char doc[] =
     "  stead journal --limit 200 account/bob\n"
     "  stead journal --follow --json account/bob\n"
     "\n"
-    "With --json, one line a turn: {\"index\", \"time_ms\", \"op\", \"cause\", \"from\", \"id\", \"status\", \"incarnation\", \"events\"}.";
+    "With --json, one line a turn: {\"index\", \"time_ms\", \"op\", \"cause\", \"from\", \"id\", \"status\", "
+    "\"incarnation\", \"events\"}.";
 
 static const struct argp_option options[] = {
     {"limit", 'l', "COUNT", 0, "The last so many turns. Default: 20", 10},
@@ -129,8 +130,10 @@ static void print_turn(const json_t *turn)
     stead_print_time((uint64_t)stead_json_member_int(turn, "time_ms"), time);
     snprintf(line, sizeof line, "%s  %10lld  %-20s %s%s%s%s%s", time, (long long)stead_json_member_int(turn, "index"),
              stead_json_member_text(turn, "op"), cause, is_timer ? "" : " from ",
-             is_timer ? "" : *from ? from : "a client", strcmp(status, "ok") ? "  FAILED: " : "",
-             strcmp(status, "ok") ? status : "");
+             is_timer ? ""
+             : *from  ? from
+                      : "a client",
+             strcmp(status, "ok") ? "  FAILED: " : "", strcmp(status, "ok") ? status : "");
     char *safe = stead_print_safe(stead_str(line));
     puts(safe);
     free(safe);

@@ -20,6 +20,8 @@
 #include "cmd/cmd.h"
 #include "runtime/base.h"
 
+static const char too_deep[] = "more than 32 arrays and objects inside each other";
+
 /* ---- Errors --------------------------------------------------------------------------------- */
 
 static int refuse(struct stead_json_error *error, const char *sentence, const char *hint)
@@ -203,6 +205,8 @@ static int put_pairs(struct stead_writer *writer, json_t *json, unsigned depth, 
 
     if (!json_is_array(json))
         return refuse(error, "the value of $map is not a list of [key, value]", "");
+    if (depth > STEAD_NESTING_MAX)
+        return refuse(error, too_deep, "");
     stead_write_map(writer, (uint32_t)json_array_size(json));
     json_array_foreach(json, index, pair)
     {
@@ -293,7 +297,7 @@ static int put_tree(struct stead_writer *writer, json_t *json, unsigned depth, s
         if (json_is_object(json) && put_special(writer, json, depth + 1, error, &code))
             return code;
         if (depth == STEAD_NESTING_MAX)
-            return refuse(error, "more than 32 arrays and objects inside each other", "");
+            return refuse(error, too_deep, "");
         return put_container(writer, json, depth + 1, error);
     }
     return refuse(error, "this is no JSON", "");

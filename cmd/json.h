@@ -41,7 +41,7 @@ int stead_json_to_value(struct stead_slice text, struct stead_writer *writer,
 /* The tree of a value that stead_value_check() has passed; nil for an empty one. Returned: json_decref() it. */
 json_t *stead_json_from_value(struct stead_slice value);
 
-/* The tree as text, with the fewest digits that keep every float exact. `indent` 0: on one line. Returned: free() it. */
+/* The tree as text, its floats with the fewest digits (15 to 17, the same for all) that keep each exact. `indent` 0: on one line. Returned: free() it. */
 char *stead_json_text(const json_t *json, unsigned indent);
 
 /* The JSON argument of a command line: the text itself, `@FILE`, or `-` for stdin. NULL is nil. As stead_json_to_value();

@@ -67,8 +67,8 @@ static json_t *ext_to_tree(struct stead_slice object)
     size_t header = first >= 0xd4 ? 1 : 1 + ((size_t)1 << (first - 0xc7));
     int type = (int8_t)object.data[header];
 
-    return special("$ext", json_pack("[i,o]", type,
-                                     base64_of(stead_bytes(object.data + header + 1, object.size - header - 1))));
+    return special(
+        "$ext", json_pack("[i,o]", type, base64_of(stead_bytes(object.data + header + 1, object.size - header - 1))));
 }
 
 /* Whether the map's `count` pairs can be a JSON object that reads back as the same map. `reader` stands behind the header. */

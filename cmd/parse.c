@@ -13,12 +13,14 @@ struct unit {
     uint64_t factor;
 };
 
-static const struct unit duration_units[] = {{"", 1},       {"ms", 1},       {"s", 1000},
-                                             {"m", 60000},  {"min", 60000},  {"h", 3600000},
-                                             {"d", 86400000}, {NULL, 0}};
-static const struct unit size_units[] = {
-    {"", 1},           {"B", 1},           {"K", 1ull << 10},   {"KiB", 1ull << 10}, {"M", 1ull << 20}, {"MiB", 1ull << 20},
-    {"G", 1ull << 30}, {"GiB", 1ull << 30}, {"T", 1ull << 40}, {"TiB", 1ull << 40}, {NULL, 0}};
+static const struct unit duration_units[] = {{"", 1},        {"ms", 1},      {"s", 1000},     {"m", 60000},
+                                             {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit size_units[] = {{"", 1},           {"B", 1},
+                                         {"K", 1ull << 10}, {"KiB", 1ull << 10},
+                                         {"M", 1ull << 20}, {"MiB", 1ull << 20},
+                                         {"G", 1ull << 30}, {"GiB", 1ull << 30},
+                                         {"T", 1ull << 40}, {"TiB", 1ull << 40},
+                                         {NULL, 0}};
 
 /* Reads digits; the first character that is none. NULL: there are none, or too many. */
 static const char *read_digits(const char *text, uint64_t *ret_number)

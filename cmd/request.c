@@ -17,9 +17,10 @@
 #define HINT_WORDS_MAX 512u /* kinds or ops looked at for a near miss */
 
 static const struct argp_option request_options[] = {
-    {"key", 'k', "KEY", 0, "Idempotency key, up to 128 bytes: the same key has its effect once within 24 h, and gets the first answer",
+    {"key", 'k', "KEY", 0,
+     "Idempotency key, up to 128 bytes: the same key has its effect once within 24 h, and gets the first answer", 10},
+    {"class", 'c', "CLASS", 0, "When the answer may leave: volatile (at once: a crash may take it back) or durable",
      10},
-    {"class", 'c', "CLASS", 0, "When the answer may leave: volatile (at once: a crash may take it back) or durable", 10},
     {"fence", 'f', "NUMBER", 0, "Fencing number of a lock that is held on the agent", 10},
     {0}};
 
@@ -98,7 +99,7 @@ int stead_request_guard_numbers(int argc, char **argv, char **ret_argv)
         if (!number)
             ret_argv[plain++] = argv[i];
     }
-    ret_argv[plain++] = (char *)(uintptr_t)"--";
+    ret_argv[plain++] = (char *)(uintptr_t) "--";
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] == '-' && argv[i][1] >= '0' && argv[i][1] <= '9')
             ret_argv[plain + numbers++] = argv[i];

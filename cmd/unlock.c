@@ -14,11 +14,12 @@ struct unlock_options {
     const char *address; /* of the agent */
 };
 
-static const char doc[] = "Breaks the hold of whoever holds an agent; the messages that waited run.\n"
-                          "\n"
-                          "The old holder's fencing number is refused from then on. `stead show ADDRESS` names the holder.\v"
-                          "Examples:\n"
-                          "  stead unlock stock/paint";
+static const char doc[] =
+    "Breaks the hold of whoever holds an agent; the messages that waited run.\n"
+    "\n"
+    "The old holder's fencing number is refused from then on. `stead show ADDRESS` names the holder.\v"
+    "Examples:\n"
+    "  stead unlock stock/paint";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {

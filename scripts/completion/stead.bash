@@ -1,0 +1,64 @@
+# Completion for bash: source this file, or copy it to /usr/share/bash-completion/completions/stead.
+#
+# The words come from the program itself (`stead --help`, `stead COMMAND --help`), so they cannot be out of date. Agents are asked
+# from the node of $STEAD_NODE or --node, a hundred at most and half a second at most: no node, no addresses, no waiting.
+
+# The commands that the program lists.
+_stead_commands() {
+    "$1" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  *[A-Z].*/\1/p'
+}
+
+# The long options of one command.
+_stead_options() {
+    "$1" "$2" --help 2>/dev/null | grep -o -- '--[a-z][a-z-]*=\{0,1\}' | sort -u
+}
+
+# Addresses that begin with $3; $2 is empty or an endpoint.
+_stead_agents() {
+    "$1" agents ${2:+--node "$2"} --timeout 500ms --limit 100 --prefix "$3" --json 2>/dev/null |
+        sed -n 's/.*"address": *"\([^"]*\)".*/\1/p'
+}
+
+_stead() {
+    local cur prev words cword
+    if declare -F _init_completion >/dev/null; then
+        _init_completion -n =: || return
+    else
+        cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+    fi
+    local program=${words[0]} command=${words[1]} node="" i
+
+    if ((cword == 1)); then
+        COMPREPLY=($(compgen -W "$(_stead_commands "$program") --help --version" -- "$cur"))
+        return
+    fi
+    for ((i = 2; i + 1 < cword; i++)); do
+        [[ ${words[i]} == --node || ${words[i]} == -n ]] && node=${words[i + 1]}
+    done
+    case $prev in
+    --module | -m) compopt -o default; COMPREPLY=($(compgen -f -X '!*.so' -- "$cur") $(compgen -d -- "$cur")); return ;;
+    --folder | -d) compopt -o default; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --class | -c) [[ $command == node ]] || COMPREPLY=($(compgen -W "volatile replicated durable" -- "$cur")); return ;;
+    --log-level | -v) COMPREPLY=($(compgen -W "error warn info debug" -- "$cur")); return ;;
+    --node | --timeout | --key | --delay | --fence | --limit | --kind | --prefix | --after | --listen) return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W "$(_stead_options "$program" "$command")" -- "$cur"))
+        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+        return
+    fi
+    case $command in
+    help) COMPREPLY=($(compgen -W "$(_stead_commands "$program")" -- "$cur")) ;;
+    cluster) COMPREPLY=($(compgen -W "status" -- "$cur")) ;;
+    call | signal | tell | show | journal | unlock | deadletters)
+        local addresses
+        mapfile -t addresses < <(_stead_agents "$program" "$node" "$cur")
+        ((${#addresses[@]})) && COMPREPLY=($(printf '%q\n' "${addresses[@]}"))
+        [[ $command == deadletters && $cword -gt 2 ]] && COMPREPLY+=($(compgen -W "retry drop" -- "$cur"))
+        ;;
+    backup | restore | check) compopt -o default; COMPREPLY=($(compgen -d -- "$cur")) ;;
+    esac
+}
+
+complete -F _stead stead
