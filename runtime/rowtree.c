@@ -17,7 +17,8 @@
  * Separators are cut to the shortest bytes that separate, rows hold only a key there. A leaf that was filled at its end is split so that it stays full:
  * outboxes and logs grow in order. Pages are joined with their right neighbour when both fit, and leave the tree when empty.
  *
- * Measured (1,000,000 rows, 30-byte keys in random order): about 300 ns an insert, 16 to 26 bytes a row beside the row itself.
+ * Measured with 1,000,000 rows of 20-byte keys in random order on a busy machine where one miss costs 150 ns: 520 ns an insert, 800 ns a put of
+ * another value (five misses), 170 ns a put among 1,000 hot rows; 30 bytes a row beside the row itself.
  *
  * Invariants: keys of a page ascend strictly; number[i] are the bytes of key i after the prefix; all leaves are at the same depth and
  * linked in order; no leaf is empty but the only one.
@@ -29,10 +30,13 @@
 #define FANOUT STEAD_ROWTREE_FANOUT
 #define JOIN_AT (FANOUT / 4)     /* a leaf this empty tries to join its neighbour */
 #define JOINED_MAX (FANOUT - 8u) /* so that the joined leaf has room */
+#define SHARED_MAX 60u           /* bytes of a page's prefix kept in the page itself */
+#define LINE 64u                 /* bytes of a line of memory */
 
 struct stead_rowtree_page {
     uint16_t count;                /* keys */
     uint16_t prefix;               /* bytes that all keys share; not all of them, perhaps */
+    uint8_t shared[SHARED_MAX];    /* the first of these bytes; with the fields above one line of memory */
     uint64_t number[FANOUT];       /* of each key: the eight bytes after the prefix, big-endian, zero-filled */
     struct stead_row *row[FANOUT]; /* leaf: the rows; inner: the separators, owned */
     union {
@@ -94,7 +98,9 @@ static void renumber(struct stead_rowtree_page *page)
 {
     if (page->count == 0)
         return;
-    page->prefix = common_prefix(stead_row_key_of(page->row[0]), stead_row_key_of(page->row[page->count - 1]));
+    const struct stead_row *first = page->row[0];
+    page->prefix = common_prefix(stead_row_key_of(first), stead_row_key_of(page->row[page->count - 1]));
+    memcpy(page->shared, first->bytes, page->prefix < SHARED_MAX ? page->prefix : SHARED_MAX);
     for (uint32_t i = 0; i < page->count; i++)
         page->number[i] = number_of(stead_row_key_of(page->row[i]), page->prefix);
 }
@@ -104,9 +110,21 @@ static int compare_prefix(const struct stead_rowtree_page *page, struct stead_sl
 {
     if (page->prefix == 0 || page->count == 0)
         return 0;
-    if (key.size >= page->prefix)
-        return memcmp(key.data, page->row[0]->bytes, page->prefix);
-    return key.size > 0 && memcmp(key.data, page->row[0]->bytes, key.size) > 0 ? 1 : -1;
+    size_t size = key.size < page->prefix ? key.size : page->prefix;
+    size_t inside = size < SHARED_MAX ? size : SHARED_MAX;
+    int order = inside > 0 ? memcmp(key.data, page->shared, inside) : 0;
+    if (order == 0 && size > inside)
+        order = memcmp(key.data + inside, page->row[0]->bytes + inside, size - inside);
+    if (order == 0 && key.size < page->prefix)
+        order = -1;
+    return order;
+}
+
+/* Asks for the lines that a search of the page reads, all at once. */
+static void prefetch(const struct stead_rowtree_page *page)
+{
+    for (size_t at = 0; at < LEAF_BYTES; at += LINE)
+        __builtin_prefetch((const uint8_t *)page + at);
 }
 
 /* The first position whose number is not below `number`. */
@@ -250,6 +268,7 @@ bool stead_rowtree_find(const struct stead_rowtree *tree, struct stead_slice key
         ret_path->page[level] = page;
         ret_path->at[level] = (uint16_t)at;
         page = page->child[at];
+        prefetch(page);
     }
     ret_path->page[tree->height] = page;
     ret_path->at[tree->height] = (uint16_t)lower_bound(page, key, &equal);
