@@ -43,6 +43,7 @@ struct stead_supervisor {
     char nodes[16];           /* arguments, as texts */
     char idle_exit_s[16];
     struct stead_coordinator_place place; /* who is watched; the thread's own after it has started */
+    struct stead_process started;         /* the process started last; pid 0: none */
     int stop_fd;                          /* eventfd: the thread has to end */
     pthread_t thread;
     bool has_thread;
@@ -80,23 +81,23 @@ static void explain_end(const struct stead_supervisor *supervisor, char *ret_why
 /* Finds or starts the coordinator; 0 when it serves: `place` says where. */
 static int ensure_running(struct stead_supervisor *supervisor, char *ret_why)
 {
-    struct stead_process started = {0};
+    struct stead_process *started = &supervisor->started;
     int64_t deadline = mono_ms() + START_MS_MAX;
     int starts = 0;
     for (;;) {
         if (stead_coordinator_lock_find(supervisor->folder, &supervisor->place) == 0)
             return 0;
-        if (started.pid == 0 || !stead_process_runs(&started)) {
-            if (started.pid != 0)
-                (void)!stead_process_await(&started, -1, 0); /* reaps it */
+        if (started->pid == 0 || !stead_process_runs(started)) {
+            if (started->pid != 0)
+                (void)!stead_process_await(started, -1, 0); /* reaps it */
             /* It may have lost a race for the folder: look again before the next one is started. */
-            if (started.pid != 0 && stead_coordinator_lock_find(supervisor->folder, &supervisor->place) == 0)
+            if (started->pid != 0 && stead_coordinator_lock_find(supervisor->folder, &supervisor->place) == 0)
                 return 0;
             if (starts++ == 3) {
                 explain_end(supervisor, ret_why);
                 return STEAD_EUNAVAILABLE;
             }
-            if (start_process(supervisor, &started) != 0) {
+            if (start_process(supervisor, started) != 0) {
                 snprintf(ret_why, STEAD_SUPERVISOR_WHY_SIZE, "the coordinator cannot be started: %s", strerror(errno));
                 return STEAD_EIO;
             }
@@ -208,12 +209,17 @@ static void join_thread(struct stead_supervisor *supervisor)
 void stead_supervisor_stop(struct stead_supervisor **supervisor)
 {
     struct stead_coordinator_place place;
+    struct stead_process processes[2];
+    uint32_t count = 0;
     if (*supervisor == NULL)
         return;
     join_thread(*supervisor);
-    /* Whoever is in the lock file now: the thread may have been stopped while a new one was starting. */
+    /* Whoever is in the lock file now, and whom the thread was starting when it was stopped; often the same. */
     if (stead_coordinator_lock_find((*supervisor)->folder, &place) == 0)
-        (void)stead_process_stop(&place.process, 1, STOP_MS_MAX);
+        processes[count++] = place.process;
+    if ((*supervisor)->started.pid != 0)
+        processes[count++] = (*supervisor)->started;
+    (void)stead_process_stop(processes, count, STOP_MS_MAX);
     stead_supervisor_destroy(supervisor);
 }
 
