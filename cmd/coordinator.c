@@ -18,7 +18,7 @@ static const char doc[] = "Runs the coordinator: the small store of which node o
                           "hand to run the nodes of one cluster "
                           "from several places. It may be killed at any time and comes back with the same state.\v"
                           "Examples:\n"
-                          "  stead coordinator --folder ./coordinator --listen tcp://127.0.0.1:7399 --nodes 3";
+                          "  stead coordinator --folder ./coord --listen tcp://127.0.0.1:7399 --nodes 3";
 
 static const struct argp_option options[] = {
     {"folder", 'd', "DIR", 0, "Data folder of the coordinator; made when missing. Required", 10},

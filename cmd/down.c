@@ -19,7 +19,7 @@ static const char doc[] = "Stops the nodes and the coordinator that `stead up` s
                           "\v"
                           "Examples:\n"
                           "  stead down\n"
-                          "  stead down --folder /tmp/bank";
+                          "  stead down --folder ./bank";
 
 static const struct argp_option options[] = {
     {"folder", 'd', "DIR", 0, "Folder of the cluster. Default: ./stead-cluster", 10},

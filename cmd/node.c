@@ -53,8 +53,9 @@ static const char doc[] =
     "Examples:\n"
     "  cc -shared -fPIC -I include -o counter.so examples/counter.c\n"
     "  stead node --module ./counter.so\n"
-    "  stead node --folder /var/lib/stead --memory 4G --label gpu --module ./counter.so\n"
-    "  stead node --name n2 --folder ./n2 --listen tcp://127.0.0.1:7500 --coordinator tcp://127.0.0.1:7399\n"
+    "  stead node --folder /var/lib/stead --memory 4G --label gpu\n"
+    "  stead node --name n2 --folder ./n2 --coordinator tcp://127.0.0.1:7399 \\\n"
+    "      --listen tcp://127.0.0.1:7500\n"
     "\n"
     "When it serves, one line goes to stdout: the name and the endpoint of its first reactor. The log goes to stderr.";
 
@@ -81,7 +82,7 @@ static const struct argp_option options[] = {
     {"reactors", KEY_REACTORS, "COUNT", 0, "Threads that run turns. Default: from the cores", 3},
     {"shards-per-reactor", KEY_SHARDS, "COUNT", 0, "When the cluster is formed. Default: 4", 3},
     {"job-threads", KEY_JOB_THREADS, "COUNT", 0, "Threads for stateless kinds, which may block. Default: 16", 3},
-    {"load-threads", KEY_LOAD_THREADS, "COUNT", 0, "Threads that load agents from the disk. Default: 4", 3},
+    {"load-threads", KEY_LOAD_THREADS, "COUNT", 0, "Threads that load agents from disk. Default: 4", 3},
     {NULL, 0, NULL, 0, "How it behaves:", 4},
     {"idle", KEY_IDLE, "TIME", 0, "An agent without a turn for so long is unloaded. Default: 60s", 4},
     {"call-timeout", KEY_CALL_TIMEOUT, "TIME", 0, "Deadline of agents' calls that name none. Default: 30s", 4},

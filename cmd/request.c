@@ -21,7 +21,7 @@ static const struct argp_option request_options[] = {
      "Idempotency key, up to 128 bytes: the same key has its effect once within 24 h, and gets the first answer", 10},
     {"class", 'c', "CLASS", 0, "When the answer may leave: volatile (at once: a crash may take it back) or durable",
      10},
-    {"fence", 'f', "NUMBER", 0, "Fencing number of a lock that is held on the agent", 10},
+    {"fence", 'f', "NUMBER", 0, "Fencing number of a lock held on the agent", 10},
     {0}};
 
 static int parse_class(const char *text, enum stead_class *ret_class)

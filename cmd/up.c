@@ -32,7 +32,7 @@ static const char doc[] =
     "  stead call --node tcp://127.0.0.1:7400 counter/alice add 5\n"
     "  stead cluster status\n"
     "  stead down\n"
-    "  stead up 3 --folder /tmp/bank --port 7600 --module ./account.so -- --memory 256M --reactors 1";
+    "  stead up 2 --folder ./bank --port 7600 -- --memory 256M --reactors 1";
 
 static const struct argp_option options[] = {
     {"folder", 'd', "DIR", 0, "Folder of the cluster; made when missing. Default: ./stead-cluster", 10},
@@ -84,8 +84,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->json = true;
         return 0;
     case ARGP_KEY_ARG:
-        /* state->quoted: what stands behind "--" is not for us */
-        if (state->quoted && state->next > state->quoted) {
+        if (state->quoted) { /* behind "--", as the words come in order: not for us */
             add_arg(o, arg, state);
         } else if (o->cluster.nodes || !stead_parse_number(arg, 1, STEAD_LOCAL_CLUSTER_NODES_MAX, &number)) {
             argp_error(state, "\"%s\": the number of nodes, 1 to %u", arg, STEAD_LOCAL_CLUSTER_NODES_MAX);
@@ -118,7 +117,7 @@ int stead_cmd_up(int argc, char **argv)
     char why[STEAD_LOCAL_CLUSTER_WHY_SIZE] = "";
 
     o.cluster.args = o.args;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0)
         return STEAD_EXIT_USAGE;
     int code = stead_local_cluster_up(&o.cluster, &result, why);
     if (code == 0) {

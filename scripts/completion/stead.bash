@@ -27,14 +27,15 @@ _stead() {
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     fi
-    local program=${words[0]} command=${words[1]} node="" i
+    local program=${words[0]} command=${words[1]} node="" has_address="" i
 
     if ((cword == 1)); then
         COMPREPLY=($(compgen -W "$(_stead_commands "$program") --help --version" -- "$cur"))
         return
     fi
-    for ((i = 2; i + 1 < cword; i++)); do
+    for ((i = 2; i < cword; i++)); do
         [[ ${words[i]} == --node || ${words[i]} == -n ]] && node=${words[i + 1]}
+        [[ ${words[i]} == [a-z]*/* && ${words[i]} != *://* ]] && has_address=yes
     done
     case $prev in
     --module | -m) compopt -o default; COMPREPLY=($(compgen -f -X '!*.so' -- "$cur") $(compgen -d -- "$cur")); return ;;
@@ -52,10 +53,13 @@ _stead() {
     help) COMPREPLY=($(compgen -W "$(_stead_commands "$program")" -- "$cur")) ;;
     cluster) COMPREPLY=($(compgen -W "status" -- "$cur")) ;;
     call | signal | tell | show | journal | unlock | deadletters)
+        if [[ $has_address ]]; then
+            [[ $command == deadletters ]] && COMPREPLY=($(compgen -W "retry drop" -- "$cur"))
+            return
+        fi
         local addresses
         mapfile -t addresses < <(_stead_agents "$program" "$node" "$cur")
         ((${#addresses[@]})) && COMPREPLY=($(printf '%q\n' "${addresses[@]}"))
-        [[ $command == deadletters && $cword -gt 2 ]] && COMPREPLY+=($(compgen -W "retry drop" -- "$cur"))
         ;;
     backup | restore | check) compopt -o default; COMPREPLY=($(compgen -d -- "$cur")) ;;
     esac
