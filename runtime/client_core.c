@@ -56,6 +56,7 @@ struct request {
     uint8_t refusals;                     /* in a row */
     bool moved;                           /* it has changed its session once */
     bool anywhere;                        /* other nodes may serve it as well */
+    bool fail_fast;                       /* as asked for */
 };
 
 struct stead_client_core {
@@ -482,6 +483,7 @@ int stead_client_core_submit(struct stead_client_core *core, const struct stead_
         .deadline_ns = core->now_ns + timeout_ms * MS_NS,
         .node = request->node,
         .kind_size = kind_size,
+        .fail_fast = request->fail_fast,
     };
     core->in_flight++;
     core->counters.submitted++;
@@ -679,6 +681,8 @@ void stead_client_core_peer_down(struct stead_client_core *core, uint32_t node, 
         next = stead_client_peers_next(&core->peers, i - 1);
         if (core->requests[i - 1].anywhere)
             dispatch(core, i - 1);
+        else if (core->requests[i - 1].fail_fast && core->requests[i - 1].sends == 0)
+            finish_here(core, i - 1, STEAD_EUNAVAILABLE); /* its completion can only add behind `next` */
     }
     if (peer->count == 0)
         return;
@@ -800,6 +804,11 @@ uint64_t stead_client_core_due(const struct stead_client_core *core)
 uint32_t stead_client_core_in_flight(const struct stead_client_core *core)
 {
     return core->in_flight;
+}
+
+uint32_t stead_client_core_tells_waiting(const struct stead_client_core *core)
+{
+    return core->peers.tell_count;
 }
 
 uint32_t stead_client_core_peer_pending(const struct stead_client_core *core, uint32_t node, uint16_t reactor)

@@ -64,6 +64,7 @@ struct stead_client_request {
     struct stead_slice op;        /* or the name of a query */
     struct stead_slice args;      /* one msgpack object, or empty */
     uint32_t node;                /* queries without an address: the node asked, 0: any that is up or alive */
+    bool fail_fast;               /* STEAD_EUNAVAILABLE as soon as the connection fails that it waits for unsent */
     uint32_t timeout_ms;          /* 0: the default */
     enum stead_class durability;
     struct stead_slice key; /* idempotency key; empty: none */
@@ -105,8 +106,9 @@ void stead_client_core_cancel_all(struct stead_client_core *core);
 void stead_client_core_step(struct stead_client_core *core);
 /* The monotonic time at which stead_client_core_step() has something to do; STEAD_CLIENT_NEVER. */
 uint64_t stead_client_core_due(const struct stead_client_core *core);
-/* Requests without an answer yet; of these, and of tells, how many wait for this connection. */
+/* Requests without an answer yet; tells that wait for a connection; of both, how many this reactor has. */
 uint32_t stead_client_core_in_flight(const struct stead_client_core *core);
+uint32_t stead_client_core_tells_waiting(const struct stead_client_core *core);
 uint32_t stead_client_core_peer_pending(const struct stead_client_core *core, uint32_t node, uint16_t reactor);
 
 /* Counts since the start. */
