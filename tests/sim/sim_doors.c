@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulated doors of one host, and what drives it: rounds, clocks, loads and jobs.
+ *
+ * A host is run a little after something was handed to it, so that events gather as they do on a busy reactor. A background load
+ * reads the image either when it is asked for or when it is answered, as a loader thread may: the core must be right both ways.
+ * Jobs run on the spot, after a delay, through a stead_job of our own.
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "tests/sim/sim.h"
+
+/* ---- Clocks and rounds ------------------------------------------------------------------------- */
+
+uint64_t stead_sim_host_wall_ms(const struct stead_sim_host *host)
+{
+    return STEAD_SIM_WALL_MS + host->node->sim->world.now_ns / STEAD_MS + (uint64_t)host->node->jump_ms;
+}
+
+void stead_sim_host_enter(struct stead_sim_host *host)
+{
+    stead_host_set_now(host->host, host->node->sim->world.now_ns + STEAD_SIM_MONO_NS, stead_sim_host_wall_ms(host));
+}
+
+static void run_round(void *self, uint64_t life, void *data)
+{
+    struct stead_sim_host *host = self;
+
+    (void)data;
+    if (life != host->node->life || host->host == NULL)
+        return;
+    host->run_planned = false;
+    stead_sim_host_enter(host);
+    bool more = stead_host_run(host->host);
+    stead_host_check(host->host);
+    if (more)
+        stead_sim_host_poke(host);
+}
+
+void stead_sim_host_poke(struct stead_sim_host *host)
+{
+    struct stead_world *world = &host->node->sim->world;
+
+    if (host->run_planned)
+        return;
+    host->run_planned = true;
+    stead_world_after(world, stead_world_delay(world, host->node->sim->plan.lag_ns), run_round, host, host->node->life,
+                      NULL);
+}
+
+static void wake(void *self, uint64_t life, void *data)
+{
+    struct stead_sim_host *host = self;
+
+    (void)data;
+    if (life != host->node->life || host->host == NULL || host->armed_ns > host->node->sim->world.now_ns)
+        return;
+    host->armed_ns = UINT64_MAX;
+    stead_sim_host_poke(host);
+}
+
+static void door_arm(void *self, uint64_t deadline_ns)
+{
+    struct stead_sim_host *host = self;
+    struct stead_world *world = &host->node->sim->world;
+    uint64_t at = deadline_ns <= STEAD_SIM_MONO_NS + world->now_ns ? world->now_ns : deadline_ns - STEAD_SIM_MONO_NS;
+
+    if (at >= host->armed_ns)
+        return;
+    host->armed_ns = at;
+    stead_world_after(world, at - world->now_ns, wake, host, host->node->life, NULL);
+}
+
+/* ---- Persist -------------------------------------------------------------------------------------- */
+
+static void door_append(void *self, uint32_t shard, uint64_t index, struct stead_writer *entry)
+{
+    stead_sim_disk_append(self, shard, index, entry);
+}
+
+static void door_write_rows(void *self, uint32_t shard, uint64_t applied, struct stead_writer *mutations)
+{
+    stead_sim_disk_rows(self, shard, applied, mutations);
+}
+
+static void door_trim_log(void *self, uint32_t shard, uint64_t index)
+{
+    stead_sim_disk_trim(((struct stead_sim_host *)self)->node, shard, index);
+}
+
+/* Waits for the disk with its answer already read, or still to be read. */
+struct pending_load {
+    struct stead_load *load;
+    bool was_read;
+};
+
+static void read_load(struct stead_sim_host *host, struct stead_load *load)
+{
+    if (stead_store_load(host->node->store, STEAD_STORE_ANY, load) != 0)
+        stead_world_fail(&host->node->sim->world, "the store refuses a load");
+}
+
+static void finish_load(void *self, uint64_t life, void *data)
+{
+    struct stead_sim_host *host = self;
+    struct pending_load *pending = data;
+
+    if (life != host->node->life || host->host == NULL) {
+        stead_load_destroy(&pending->load);
+    } else {
+        host->loads--;
+        if (!pending->was_read)
+            read_load(host, pending->load);
+        stead_sim_host_enter(host);
+        stead_host_loaded(host->host, &pending->load);
+        stead_sim_host_poke(host);
+    }
+    free(pending);
+}
+
+static void door_load(void *self, struct stead_load *load)
+{
+    struct stead_sim_host *host = self;
+    struct stead_world *world = &host->node->sim->world;
+    struct pending_load *pending = stead_alloc(sizeof *pending);
+    bool cold = stead_world_chance(world, host->node->sim->plan.cold_permille);
+
+    pending->load = load;
+    pending->was_read = stead_world_chance(world, 500);
+    if (pending->was_read)
+        read_load(host, load);
+    host->loads++;
+    stead_world_after(world, stead_world_delay(world, cold ? host->node->sim->plan.disk_ns : STEAD_US), finish_load,
+                      host, host->node->life, pending);
+}
+
+static int door_get(void *self, struct stead_slice key, struct stead_writer *ret_value)
+{
+    return stead_store_get(((struct stead_sim_host *)self)->node->store, key, STEAD_STORE_ANY, ret_value);
+}
+
+static int door_scan(void *self, struct stead_slice from, struct stead_slice to, bool reverse,
+                     stead_row_visit_fn *visit, void *context)
+{
+    return stead_store_scan(((struct stead_sim_host *)self)->node->store, from, to, reverse, STEAD_STORE_ANY, visit,
+                            context);
+}
+
+static int door_read_entry(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
+{
+    return stead_store_log_get(((struct stead_sim_host *)self)->node->store, shard, index, ret_entry);
+}
+
+/* ---- Speak ---------------------------------------------------------------------------------------- */
+
+static void door_send(void *self, uint32_t node, uint16_t reactor, struct stead_message **message)
+{
+    stead_sim_net_send(self, node, reactor, message);
+}
+
+static void door_answer(void *self, struct stead_message **message)
+{
+    stead_sim_net_answer(self, message);
+}
+
+/* ---- Jobs ------------------------------------------------------------------------------------------ */
+
+struct stead_job {
+    const struct stead_sim_host *host;
+    const struct stead_op *op;
+    struct stead_message *request; /* owned */
+    struct stead_writer value;     /* the reply */
+    struct stead_writer packed;    /* the newest stead_job_packed() */
+    char name[STEAD_OP_NAME_MAX + 1];
+    char sentence[256];
+};
+
+int stead_job_reply(struct stead_job *job, struct stead_slice value)
+{
+    stead_writer_reset(&job->value);
+    stead_write_raw(&job->value, value.data, value.size);
+    return 0;
+}
+
+int stead_job_fail(struct stead_job *job, const char *name, const char *format, ...)
+{
+    va_list args;
+
+    stead_format(job->name, sizeof job->name, "%s", name);
+    va_start(args, format);
+    stead_format_v(job->sentence, sizeof job->sentence, format, args);
+    va_end(args);
+    return STEAD_EFAILED;
+}
+
+bool stead_job_cancelled(const struct stead_job *job)
+{
+    (void)job;
+    return false;
+}
+
+const char *stead_job_self(const struct stead_job *job)
+{
+    return job->request->address;
+}
+
+const char *stead_job_node_name(const struct stead_job *job)
+{
+    return job->host->node->name;
+}
+
+struct stead_slice stead_job_packed(struct stead_job *job, const char *format, ...)
+{
+    va_list args;
+
+    stead_writer_reset(&job->packed);
+    va_start(args, format);
+    stead_pack_v(&job->packed, format, args);
+    va_end(args);
+    return stead_written(&job->packed);
+}
+
+static void finish_job(void *self, uint64_t life, void *data)
+{
+    struct stead_sim_host *host = self;
+    struct stead_job *job = data;
+
+    if (life == host->node->life && host->host != NULL) {
+        int status = job->op->job(job, stead_message_payload(job->request));
+        host->jobs--;
+        stead_world_note(&host->node->sim->world, "job", host->node->index, host->index, (uint64_t)-status);
+        stead_sim_host_enter(host);
+        stead_host_job_done(host->host, &job->request, status, job->name, job->sentence, stead_written(&job->value));
+        stead_sim_host_poke(host);
+    }
+    stead_message_destroy(&job->request);
+    stead_writer_deinit(&job->value);
+    stead_writer_deinit(&job->packed);
+    free(job);
+}
+
+static void door_run_job(void *self, const struct stead_kind *kind, const struct stead_op *op,
+                         struct stead_message **request)
+{
+    struct stead_sim_host *host = self;
+    struct stead_world *world = &host->node->sim->world;
+    struct stead_job *job = stead_alloc_zero(sizeof *job);
+
+    (void)kind;
+    job->host = host;
+    job->op = op;
+    job->request = *request;
+    *request = NULL;
+    stead_writer_init(&job->value);
+    stead_writer_init(&job->packed);
+    host->jobs++;
+    stead_world_after(world, stead_world_delay(world, STEAD_MS), finish_job, host, host->node->life, job);
+}
+
+/* A job that nobody waits for may run to its end all the same. */
+static void door_cancel_job(void *self, struct stead_id id)
+{
+    (void)self;
+    (void)id;
+}
+
+/* ---- The rest --------------------------------------------------------------------------------------- */
+
+static void door_turn_mark(void *self, const struct stead_turn_mark *mark)
+{
+    struct stead_sim_host *host = self;
+
+    stead_format(host->marked, sizeof host->marked, "%s", mark == NULL ? "" : mark->address);
+}
+
+static int door_zone(void *self, const char *name, struct stead_writer *ret_tzif)
+{
+    (void)self;
+    (void)name;
+    (void)ret_tzif;
+    return STEAD_ENOTFOUND;
+}
+
+static void door_trace(void *self, int level, const char *line)
+{
+    struct stead_sim_host *host = self;
+
+    stead_world_note_text(&host->node->sim->world, level == STEAD_TRACE_ERROR ? "ERROR" : "log", host->node->index,
+                          line);
+}
+
+void stead_sim_host_doors(struct stead_sim_host *host, struct stead_doors *ret_doors)
+{
+    *ret_doors = (struct stead_doors){
+        .self = host,
+        .append = door_append,
+        .write_rows = door_write_rows,
+        .trim_log = door_trim_log,
+        .load = door_load,
+        .get = door_get,
+        .scan = door_scan,
+        .read_entry = door_read_entry,
+        .send = door_send,
+        .answer = door_answer,
+        .run_job = door_run_job,
+        .cancel_job = door_cancel_job,
+        .arm = door_arm,
+        .turn_mark = door_turn_mark,
+        .zone = door_zone,
+        .trace = door_trace,
+    };
+}
