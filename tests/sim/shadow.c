@@ -241,6 +241,17 @@ static bool is_leftover(const struct stead_row_parsed *parsed)
             parsed->part == STEAD_PART_DELAYED || parsed->part == STEAD_PART_TIMER);
 }
 
+bool stead_shadow_has_leftovers(const struct stead_sim *sim)
+{
+    struct stead_row_parsed parsed;
+
+    for (uint32_t i = 0; i < STEAD_SIM_SHARDS_MAX; i++)
+        for (uint32_t r = 0; r < sim->shadows[i]->count; r++)
+            if (stead_row_parse(key_of(&sim->shadows[i]->rows[r]), &parsed) == 0 && is_leftover(&parsed))
+                return true;
+    return false;
+}
+
 static int compare_row(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct comparison *comparison = context;

@@ -284,6 +284,8 @@ uint64_t stead_shadow_committed(const struct stead_sim *sim, uint32_t shard);
 /* A shard recovers: the next entry appended follows `last`. */
 void stead_shadow_recovered(struct stead_sim *sim, uint32_t shard, uint64_t last);
 void stead_shadow_rows(struct stead_sim_host *host, uint32_t shard, uint64_t applied, struct stead_slice mutations);
+/* Are there rows that must go before everything has come to its end? */
+bool stead_shadow_has_leftovers(const struct stead_sim *sim);
 /* After a clean stop: the image must be what the log says, and hold no leftovers when `drained`. */
 void stead_shadow_compare(struct stead_sim *sim, uint32_t shard, struct stead_store *store, bool drained);
 

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run: the simulator's program.
+ *
+ *     run --seed N [--trace]                     one seed, twice; its events printed
+ *     run --seeds A..B [--jobs J]                many, each twice, in J processes; stops at the first that fails
+ *     run --seeds A..B --fault NAME --expect     a planted fault must be found among them: 0 when it was
+ *     --workload W[,W...]                        only these, instead of what each seed draws
+ *
+ * Each seed runs twice and must leave the same trace hash: a run that is not a function of its seed proves nothing.
+ * A seed runs in a process of its own, so that a failed assertion, a crash or a broken promise of one ends that one,
+ * and names it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/fault.h"
+#include "tests/sim/sim.h"
+
+#define JOBS_MAX 64u
+#define SEED_SECONDS_MAX 60u /* real time of one seed: beyond it something loops */
+
+struct arguments {
+    uint64_t first, last;
+    uint32_t jobs;
+    uint32_t faults;
+    uint32_t workloads;
+    const char *fault_name; /* NULL: none, as the next */
+    const char *workload_names;
+    bool traced;
+    bool expect; /* a failure is what is wanted */
+    const char *program;
+};
+
+/* What the processes share. */
+struct board {
+    uint64_t next;   /* seed to be taken */
+    uint64_t done;   /* seeds that passed */
+    uint64_t failed; /* first seed found that fails + 1; 0: none */
+};
+
+static struct board *board;
+static uint64_t running_seed; /* of this process */
+static char rerun[512];
+
+_Noreturn static void usage(void)
+{
+    fprintf(stderr,
+            "usage: run [--seed N | --seeds A..B] [--trace] [--jobs J] [--workload W,...] [--fault NAME [--expect]]\n"
+            "workloads:");
+    for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
+        fprintf(stderr, " %s", stead_workloads[w]->name);
+    fprintf(stderr, "\nfaults:");
+#define PRINT_FAULT(name, what) fprintf(stderr, " " #name);
+    STEAD_FAULT_LIST(PRINT_FAULT)
+    fprintf(stderr, "\n");
+    exit(2);
+}
+
+static uint32_t parse_fault(const char *name)
+{
+#define MATCH_FAULT(id, what)                                                                                          \
+    if (strcmp(name, #id) == 0)                                                                                        \
+        return 1u << STEAD_FAULT_##id;
+    STEAD_FAULT_LIST(MATCH_FAULT)
+    usage();
+}
+
+static uint32_t parse_workloads(const char *names)
+{
+    uint32_t set = 0;
+
+    while (*names != 0) {
+        size_t size = strcspn(names, ",");
+        uint32_t before = set;
+        for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
+            if (strlen(stead_workloads[w]->name) == size && memcmp(stead_workloads[w]->name, names, size) == 0)
+                set |= 1u << w;
+        if (set == before)
+            usage();
+        names += size + (names[size] == ',');
+    }
+    return set;
+}
+
+static void parse_seeds(struct arguments *arguments, const char *text)
+{
+    char *end;
+
+    arguments->first = strtoull(text, &end, 10);
+    arguments->last = arguments->first;
+    if (strncmp(end, "..", 2) == 0)
+        arguments->last = strtoull(end + 2, &end, 10);
+    if (*end != 0 || end == text || arguments->last < arguments->first)
+        usage();
+}
+
+static struct arguments parse(int argc, char **argv)
+{
+    struct arguments arguments = {.first = 1, .last = 1000, .jobs = 1, .program = argv[0]};
+
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--trace") == 0) {
+            arguments.traced = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--expect") == 0) {
+            arguments.expect = true;
+            continue;
+        }
+        if (value == NULL)
+            usage();
+        if (strcmp(argv[i], "--seed") == 0 || strcmp(argv[i], "--seeds") == 0)
+            parse_seeds(&arguments, value);
+        else if (strcmp(argv[i], "--jobs") == 0)
+            arguments.jobs = (uint32_t)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--fault") == 0)
+            arguments.faults = parse_fault(arguments.fault_name = value);
+        else if (strcmp(argv[i], "--workload") == 0)
+            arguments.workloads = parse_workloads(arguments.workload_names = value);
+        else
+            usage();
+        i++;
+    }
+    if (arguments.jobs == 0 || arguments.jobs > JOBS_MAX)
+        usage();
+    return arguments;
+}
+
+static void make_rerun(const struct arguments *arguments, uint64_t seed)
+{
+    snprintf(rerun, sizeof rerun, "%s --seed %llu%s%s%s%s --trace", arguments->program, (unsigned long long)seed,
+             arguments->fault_name == NULL ? "" : " --fault ",
+             arguments->fault_name == NULL ? "" : arguments->fault_name,
+             arguments->workload_names == NULL ? "" : " --workload ",
+             arguments->workload_names == NULL ? "" : arguments->workload_names);
+}
+
+/* An assertion, a crash or an endless loop: says which seed, as a broken promise does. */
+static void report_signal(int number)
+{
+    static char text[1024];
+    int size = snprintf(text, sizeof text, "FAILED seed %llu: %s\n  run again: %s\n", (unsigned long long)running_seed,
+                        number == SIGALRM   ? "it does not come to an end"
+                        : number == SIGABRT ? "an assertion failed"
+                                            : "it crashed",
+                        rerun);
+    if (write(STDERR_FILENO, text, (size_t)size) < 0)
+        _Exit(4);
+    _Exit(3);
+}
+
+static void watch_signals(void)
+{
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction action = {.sa_handler = report_signal};
+        sigaction(numbers[i], &action, NULL);
+    }
+}
+
+static void run_twice(const struct arguments *arguments, uint64_t seed)
+{
+    struct stead_sim_options options = {.seed = seed,
+                                        .faults = arguments->faults,
+                                        .workloads = arguments->workloads,
+                                        .traced = arguments->traced,
+                                        .rerun = rerun};
+    running_seed = seed;
+    make_rerun(arguments, seed);
+    alarm(SEED_SECONDS_MAX);
+    uint64_t first = stead_sim_run(&options);
+    options.traced = false;
+    uint64_t second = stead_sim_run(&options);
+    alarm(0);
+    if (first == second)
+        return;
+    fprintf(stderr, "FAILED seed %llu: its two runs differ: %016llx and %016llx\n  run again: %s\n",
+            (unsigned long long)seed, (unsigned long long)first, (unsigned long long)second, rerun);
+    _Exit(1);
+}
+
+/* Takes seeds until none is left or one has failed. */
+_Noreturn static void work(const struct arguments *arguments)
+{
+    watch_signals();
+    while (__atomic_load_n(&board->failed, __ATOMIC_ACQUIRE) == 0) {
+        uint64_t seed = __atomic_fetch_add(&board->next, 1, __ATOMIC_ACQ_REL);
+        if (seed > arguments->last)
+            break;
+        run_twice(arguments, seed);
+        __atomic_fetch_add(&board->done, 1, __ATOMIC_ACQ_REL);
+    }
+    fflush(NULL);
+    _Exit(0);
+}
+
+static pid_t start_worker(const struct arguments *arguments)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        /* With a planted fault a find is no news. */
+        if (arguments->expect && freopen("/dev/null", "w", stderr) == NULL)
+            _Exit(4);
+        work(arguments);
+    }
+    if (pid < 0) {
+        fprintf(stderr, "run: no process can be started: %s\n", strerror(errno));
+        exit(4);
+    }
+    return pid;
+}
+
+static int summarize(const struct arguments *arguments)
+{
+    if (arguments->expect) {
+        printf(board->failed != 0 ? "fault %s: found after %llu seeds\n" : "fault %s: NOT FOUND in %llu seeds\n",
+               arguments->fault_name == NULL ? "none" : arguments->fault_name,
+               (unsigned long long)board->done + (board->failed != 0));
+        return board->failed != 0 ? 0 : 1;
+    }
+    printf("%llu seeds passed%s\n", (unsigned long long)board->done, board->failed != 0 ? ", one failed" : "");
+    return board->failed != 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = parse(argc, argv);
+
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (board == MAP_FAILED)
+        return 4;
+    board->next = arguments.first;
+    for (uint32_t i = 0; i < arguments.jobs; i++)
+        start_worker(&arguments);
+    for (uint32_t i = 0; i < arguments.jobs; i++) {
+        int status = 0;
+        if (wait(&status) > 0 && status != 0)
+            __atomic_store_n(&board->failed, 1, __ATOMIC_RELEASE);
+    }
+    return summarize(&arguments);
+}
