@@ -9,6 +9,8 @@
  */
 #include "runtime/effects.h"
 
+#include <stdlib.h>
+
 static void drain_persist(struct stead_effects *effects, const struct stead_doors *doors)
 {
     for (uint32_t i = 0; i < effects->appends.count; i++) {
