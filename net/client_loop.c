@@ -502,7 +502,7 @@ static void step_loop(struct stead_client *client)
 void stead_client_turn(struct stead_client *client, uint64_t until_ns)
 {
     bool idle;
-    uint64_t now_ns, due;
+    uint64_t now_ns, due, lost = client->lost;
 
     sweep_links(client, false);
     stead_client_set_now(client);
@@ -512,6 +512,8 @@ void stead_client_turn(struct stead_client *client, uint64_t until_ns)
     /* After a send a frame may lie in the socket without its descriptor saying so: no wait before it was asked again. */
     if (flush_all(client) && idle)
         idle = receive_all(client) == 0;
+    if (client->lost != lost)
+        return; /* a search has ended: whoever waits for its end has to look, not to sleep */
     now_ns = stead_client_now_ns();
     due = due_ns(client);
     due = until_ns < due ? until_ns : due;
