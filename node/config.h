@@ -53,6 +53,7 @@ struct stead_node_config {
     void *ready_context; /* first argument of `ready` */
 };
 
+/* What a node without options is given; fields at 0 are chosen by the check. */
 void stead_config_default(struct stead_node_config *ret_config);
 
 /* Checks every setting and chooses what was left at 0. 0 or STEAD_EARGUMENT with a sentence in `ret_why` (STEAD_CONFIG_WHY_SIZE bytes). */

@@ -24,6 +24,7 @@ struct stead_bell {
     _Atomic uint32_t sleeping; /* 1: the consumer sleeps or is about to */
 };
 
+/* Opens and closes its eventfd. */
 int stead_bell_init(struct stead_bell *bell) STEAD_MUST_USE; /* 0 or STEAD_EIO */
 void stead_bell_deinit(struct stead_bell *bell);
 /* Any thread, after a push. */

@@ -12,6 +12,7 @@
 
 #include "persist/store.h"
 
+/* Returned, empty; `seed` decides what a crash takes back. */
 struct stead_store *stead_store_memory_create(uint64_t seed);
 
 /* The machine loses power and starts again: the store is as it would be after recovery. Read errors and failures that were set are over. */
@@ -36,6 +37,7 @@ struct stead_store_memory_stats {
     uint64_t row_count;   /* rows in the image */
     uint64_t entry_count; /* entries in all logs */
 };
+/* What was written so far; for tests. */
 void stead_store_memory_stats(const struct stead_store *store, struct stead_store_memory_stats *ret_stats);
 
 #endif

@@ -73,6 +73,7 @@ struct stead_client_request {
     void *context;          /* handed to `complete` */
 };
 
+/* Returned; `options` is borrowed for the call. */
 struct stead_client_core *stead_client_core_create(const struct stead_client_core_options *options);
 /* Frees everything without completing anything: see stead_client_core_cancel_all(). Nulls `*core`. */
 void stead_client_core_destroy(struct stead_client_core **core);

@@ -43,6 +43,7 @@ struct stead_client_peers {
     uint32_t items;                   /* of them allocated */
 };
 
+/* No peers, in the caller's memory. */
 void stead_client_peers_init(struct stead_client_peers *peers);
 /* Destroys tells that wait. */
 void stead_client_peers_deinit(struct stead_client_peers *peers);

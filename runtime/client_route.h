@@ -39,6 +39,7 @@ uint32_t stead_client_pool_draw(const struct stead_client_routes *routes, uint32
 /* Is the place's node in the pool? */
 bool stead_client_pool_has(const struct stead_client_routes *routes, uint32_t pool, uint32_t place);
 
+/* Places of the table: reactors of all nodes. */
 uint32_t stead_client_place_count(const struct stead_client_routes *routes);
 /* The place of a reactor of a node; STEAD_PLACE_NONE when the table has not got it. */
 uint32_t stead_client_place_find(const struct stead_client_routes *routes, uint32_t node, uint16_t reactor);

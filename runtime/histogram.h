@@ -19,6 +19,7 @@ struct stead_histogram {
     uint32_t buckets[STEAD_HISTOGRAM_BUCKETS]; /* saturating */
 };
 
+/* Empties it; adds one number; adds all of `from` to `into`. */
 void stead_histogram_reset(struct stead_histogram *histogram);
 void stead_histogram_add(struct stead_histogram *histogram, uint64_t number);
 void stead_histogram_merge(struct stead_histogram *into, const struct stead_histogram *from);

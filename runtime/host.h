@@ -56,6 +56,7 @@ struct stead_host_options {
     const struct stead_doors *doors;       /* copied */
 };
 
+/* Returned, without shards and at time 0: set the time first. */
 struct stead_host *stead_host_create(const struct stead_host_options *options);
 /* Frees everything, performs no effect: to stop cleanly, call stead_host_stop() and wait until stead_host_idle(). */
 void stead_host_destroy(struct stead_host **host);

@@ -23,6 +23,7 @@
 
 struct stead_overlay;
 
+/* Returned, empty; destroy nulls and frees every row. */
 struct stead_overlay *stead_overlay_create(void);
 void stead_overlay_destroy(struct stead_overlay **overlay);
 

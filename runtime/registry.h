@@ -11,6 +11,7 @@
 
 struct stead_registry;
 
+/* Returned, empty; destroy nulls, NULL is fine. */
 struct stead_registry *stead_registry_create(void);
 void stead_registry_destroy(struct stead_registry **registry);
 

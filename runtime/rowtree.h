@@ -52,6 +52,7 @@ struct stead_rowtree_path {
     uint16_t at[STEAD_ROWTREE_HEIGHT_MAX + 1];                     /* child taken; in the leaf: the row */
 };
 
+/* An empty tree in the caller's memory. */
 void stead_rowtree_init(struct stead_rowtree *tree);
 /* Frees the rows too. */
 void stead_rowtree_deinit(struct stead_rowtree *tree);

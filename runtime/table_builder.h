@@ -24,6 +24,7 @@ struct stead_table_builder *stead_table_builder_create(const struct stead_table 
 /* Nulls `*builder`; NULL is fine. */
 void stead_table_builder_destroy(struct stead_table_builder **builder);
 
+/* The fields of the table itself, as struct stead_table says. */
 void stead_table_builder_set_cluster(struct stead_table_builder *builder, struct stead_id cluster);
 void stead_table_builder_set_formed(struct stead_table_builder *builder, bool formed, uint32_t nodes_expected);
 

@@ -293,6 +293,7 @@ struct stead_cron {
     const char *zone;     /* IANA name such as "Europe/Berlin"; NULL: UTC */
     enum stead_catch_up catch_up;
 };
+/* As the two above, at the moments of a schedule. STEAD_EARGUMENT: no such schedule or zone. */
 STEAD_PUBLIC int stead_timer_cron(struct stead_turn *turn, const char *name, const struct stead_cron *cron,
                                   const char *op, struct stead_slice args);
 /* STEAD_ENOTFOUND when none of that name is set. */
@@ -317,6 +318,7 @@ STEAD_PUBLIC void stead_log(struct stead_turn *turn, const char *format, ...) ST
 
 /* ---- A job (stateless kinds) ---------------------------------------------------------------- */
 
+/* As stead_reply() and stead_fail(), from a job. */
 STEAD_PUBLIC int stead_job_reply(struct stead_job *job, struct stead_slice value);
 STEAD_PUBLIC int stead_job_fail(struct stead_job *job, const char *name, const char *format, ...)
     STEAD_PRINTF(3, 4) STEAD_MUST_USE;

@@ -86,6 +86,7 @@ struct stead_reader {
     const uint8_t *end; /* one past the last byte */
 };
 
+/* A cursor at the first object; `value` is borrowed as long as the cursor is used. */
 STEAD_PUBLIC struct stead_reader stead_reader(struct stead_slice value);
 /* The type of the next object; STEAD_NIL at the end. */
 STEAD_PUBLIC enum stead_type stead_peek(const struct stead_reader *reader);
@@ -115,6 +116,7 @@ struct stead_writer {
     bool fixed;      /* true while data is caller's memory; a copy is made when it overflows */
 };
 
+/* An empty buffer that takes memory when it is first written to. */
 STEAD_PUBLIC void stead_writer_init(struct stead_writer *writer);
 /* Starts in caller's memory (often the stack) and moves to the heap when that is full. */
 STEAD_PUBLIC void stead_writer_init_fixed(struct stead_writer *writer, void *memory, size_t size);
@@ -123,6 +125,7 @@ STEAD_PUBLIC void stead_writer_deinit(struct stead_writer *writer);
 STEAD_PUBLIC void stead_writer_reset(struct stead_writer *writer);
 STEAD_PUBLIC struct stead_slice stead_written(const struct stead_writer *writer);
 
+/* Each appends one object in its shortest form; bytes are copied. A NULL text is written as nil. */
 STEAD_PUBLIC void stead_write_nil(struct stead_writer *writer);
 STEAD_PUBLIC void stead_write_bool(struct stead_writer *writer, bool it);
 STEAD_PUBLIC void stead_write_i64(struct stead_writer *writer, int64_t it);
