@@ -121,6 +121,17 @@ static void complain_of_answer(int code, const struct stead_answer *answer)
     free(sentence);
 }
 
+/* Nobody was there: no node at all, or not the one that owns the agent. */
+static void complain_of_absence(const struct stead_connect *connect, const struct stead_answer *answer)
+{
+    if (answer && answer->error_agent[0])
+        stead_complain("nobody serves %s: no node answers at %s, or the one that owns the agent is down",
+                       answer->error_agent, stead_connect_endpoints(connect));
+    else
+        stead_complain("no node answers at %s", stead_connect_endpoints(connect));
+    fprintf(stderr, "    start one with `stead node`, or name one that runs with --node ENDPOINT or $STEAD_NODE\n");
+}
+
 int stead_connect_failed(const struct stead_connect *connect, int code, const struct stead_answer *answer)
 {
     char text[STEAD_PRINT_SIZE];
@@ -128,9 +139,8 @@ int stead_connect_failed(const struct stead_connect *connect, int code, const st
 
     if (connect->json)
         print_error_json(code, answer);
-    if (code == STEAD_EUNAVAILABLE && (!answer || !answer->error_agent[0])) {
-        stead_complain("no node answers at %s", stead_connect_endpoints(connect));
-        fprintf(stderr, "    start one with `stead node`, or name one that runs with --node ENDPOINT or $STEAD_NODE\n");
+    if (code == STEAD_EUNAVAILABLE) {
+        complain_of_absence(connect, answer);
     } else if (code == STEAD_ETIMEOUT) {
         stead_complain("no answer within %s: the outcome is unknown",
                        stead_print_duration((uint64_t)timeout_ms * 1000000u, text));

@@ -86,7 +86,10 @@ static bool watch(struct stead_link *link, void *context)
     if (zmq_socket_monitor(link->socket, name, MONITOR_EVENTS) != 0)
         return false;
     link->monitor = zmq_socket(context, ZMQ_PAIR);
-    return link->monitor != NULL && set_option(link->monitor, ZMQ_LINGER, 0) && zmq_connect(link->monitor, name) == 0;
+    if (link->monitor == NULL || !set_option(link->monitor, ZMQ_LINGER, 0) || zmq_connect(link->monitor, name) != 0)
+        return false;
+    /* Only a reader that has found nothing is woken through its descriptor: it looks once, before anything can have happened. */
+    return !stead_link_is_broken(link);
 }
 
 static bool open_sockets(struct stead_link *link, void *context, int queue_max)
