@@ -124,11 +124,14 @@ static void complain_of_answer(int code, const struct stead_answer *answer)
 /* Nobody was there: no node at all, or not the one that owns the agent. */
 static void complain_of_absence(const struct stead_connect *connect, const struct stead_answer *answer)
 {
-    if (answer && answer->error_agent[0])
-        stead_complain("nobody serves %s: no node answers at %s, or the one that owns the agent is down",
-                       answer->error_agent, stead_connect_endpoints(connect));
+    char *agent = stead_print_safe(stead_str(answer ? answer->error_agent : ""));
+
+    if (*agent)
+        stead_complain("nobody serves %s: no node answers at %s, or the one that owns the agent is down", agent,
+                       stead_connect_endpoints(connect));
     else
         stead_complain("no node answers at %s", stead_connect_endpoints(connect));
+    free(agent);
     fprintf(stderr, "    start one with `stead node`, or name one that runs with --node ENDPOINT or $STEAD_NODE\n");
 }
 
