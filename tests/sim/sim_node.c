@@ -147,6 +147,10 @@ static void recover_node(void *self, uint64_t life, void *data)
     (void)data;
     if (life != node->life)
         return;
+    /* What recovery finds must survive from then on, synced in its first life or not: opening the real store flushes the
+     * log it replays. */
+    if (stead_store_write(node->store, NULL, 0, true) != 0)
+        stead_world_fail(&sim->world, "the store cannot be synced at a start");
     create_hosts(node);
     stead_table_release(&node->table);
     node->table = stead_table_hold(stead_coordinator_table(sim->coordinator));
