@@ -371,33 +371,35 @@ void stead_transport_send(struct stead_transport *transport, uint32_t node, uint
     stead_message_destroy(message);
 }
 
-/* Reads the events of a DEALER that was sent on; true when there is something to read. */
-static bool has_arrived(struct stead_transport *t, struct stead_peer *peer)
+/* Sends what waits for a peer that is up. True when the loop must not sleep: the events that are read after the sends, as the
+ * edge-triggered descriptor asks for, may hold an arrival, or the room that a full pipe was waiting for. */
+static bool flush_peer(struct stead_transport *t, struct stead_peer *peer)
 {
     int events = 0;
     size_t size = sizeof events;
-    if (zmq_getsockopt(peer->dealer, ZMQ_EVENTS, &events, &size) != 0 || !(events & ZMQ_POLLIN))
+    bool waits = stead_lane_flush(&peer->lane, peer->dealer, (struct stead_slice){NULL, 0}, &t->sent) != 0;
+    if (waits)
+        mark_dirty(t, peer);
+    if (zmq_getsockopt(peer->dealer, ZMQ_EVENTS, &events, &size) != 0)
         return false;
-    mark_ready(t, peer);
-    return true;
+    if (events & ZMQ_POLLIN)
+        mark_ready(t, peer);
+    return (events & ZMQ_POLLIN) || (waits && (events & ZMQ_POLLOUT));
 }
 
 bool stead_peers_flush(struct stead_transport *t)
 {
     struct stead_peer *peer = t->dirty_peers, *next;
-    bool arrived = false;
+    bool again = false;
     t->dirty_peers = NULL;
     for (; peer != NULL; peer = next) {
         next = peer->next_dirty;
         peer->dirty = false;
         /* Others become dirty again when they are up. */
-        if (peer->state != STEAD_PEER_UP)
-            continue;
-        if (stead_lane_flush(&peer->lane, peer->dealer, (struct stead_slice){NULL, 0}, &t->sent) != 0)
-            mark_dirty(t, peer);
-        arrived |= has_arrived(t, peer);
+        if (peer->state == STEAD_PEER_UP)
+            again |= flush_peer(t, peer);
     }
-    return arrived;
+    return again;
 }
 
 void stead_peers_tick(struct stead_transport *t)

@@ -31,6 +31,7 @@
 #define SILENT_MS_MAX 60000u
 #define SWEEP_PLACES_MAX 4096u /* connections looked at in one tick */
 #define POLL_ALL_PEERS_EVERY 64u
+#define BLOCKED_SLEEP_MS 2
 #define MOAN_NS 1000000000ull
 #define NS_PER_MS 1000000ull
 
@@ -510,6 +511,11 @@ bool stead_transport_flush(struct stead_transport *transport)
             arrived = true;
     }
     return arrived;
+}
+
+int stead_transport_sleep_ms(const struct stead_transport *transport)
+{
+    return transport->dirty_connections != NULL ? BLOCKED_SLEEP_MS : -1;
 }
 
 /* Asks clients that were silent whether they are there; gives back the memory of their frames. */

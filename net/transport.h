@@ -108,8 +108,11 @@ void stead_transport_answer(struct stead_transport *transport, struct stead_mess
 void stead_transport_ready(struct stead_transport *transport, int fd);
 /* Takes what has arrived, at most poll_frames_max frames; `mono_ns` becomes received_ns. True: there may be more. */
 bool stead_transport_poll(struct stead_transport *transport, uint64_t mono_ns);
-/* Sends everything queued, as far as ZeroMQ takes it. True: something has arrived meanwhile, poll again before sleeping. */
+/* Sends everything queued, as far as ZeroMQ takes it. True: something has arrived meanwhile or there is room again: do not sleep, poll. */
 bool stead_transport_flush(struct stead_transport *transport);
+/* How long the loop may sleep, in ms; -1: as it likes. Bounded while a client reads too slowly to take what waits for it: a ROUTER does not
+ * tell whose pipe has room again. */
+int stead_transport_sleep_ms(const struct stead_transport *transport);
 /* About once a second: looks for silent clients that are gone, and for peers whose endpoint was not known before. */
 void stead_transport_tick(struct stead_transport *transport, uint64_t mono_ns);
 

@@ -110,7 +110,7 @@ bool stead_transport_named(const struct stead_transport *t);
 struct stead_peer *stead_peer_get(struct stead_transport *t, uint32_t node, uint16_t reactor);
 /* Reads the peers whose descriptors were readable; all of them with `all`. */
 void stead_peers_poll(struct stead_transport *t, bool all);
-/* Sends what waits; true when something has come in meanwhile. */
+/* Sends what waits; true when the loop must not sleep. */
 bool stead_peers_flush(struct stead_transport *t);
 /* Ends the patience with peers that do not answer; says HELLO again to those that are connected. */
 void stead_peers_tick(struct stead_transport *t);
