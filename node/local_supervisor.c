@@ -381,7 +381,8 @@ _Noreturn void stead_local_supervisor_run(struct stead_local_plan *plan, const c
     if (code != 0)
         stop_cluster(s);
     s->report.code = code;
-    if (write(report_fd, &s->report, sizeof s->report) < 0)
+    struct stead_local_report report = s->report;
+    if (write(report_fd, &report, sizeof report) < 0)
         stead_log_event(STEAD_TRACE_WARN, "nobody_listens", "the command that started this cluster has gone", NULL);
     close(report_fd);
     if (code == 0) {
