@@ -194,7 +194,10 @@ static int write_ops(struct stead_store *base, const struct stead_store_op *ops,
         code = batch_op(store, batch, &ops[i]);
     if (code == 0) {
         char *error = NULL;
-        rocksdb_write(store->db, store->write[sync], batch, &error);
+        if (op_count > 0)
+            rocksdb_write(store->db, store->write[sync], batch, &error);
+        else if (sync) /* an empty batch need not sync */
+            rocksdb_flush_wal(store->db, 1, &error);
         code = settle_error(store, sync ? "a synced write" : "a write", error);
         if (code != 0) {
             atomic_store_explicit(&store->failed, true, memory_order_relaxed);
