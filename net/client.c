@@ -79,8 +79,10 @@ static void free_client(struct stead_client *client)
 static void effect_complete(void *self, void *context, int code, struct stead_message **answer)
 {
     struct stead_client_waiter *waiter = context;
+    struct stead_client *client = self;
 
-    waiter->ended(self, waiter, code, answer);
+    client->news++;
+    waiter->ended(client, waiter, code, answer);
 }
 
 static int create_core(struct stead_client *client, const struct stead_client_options *options)

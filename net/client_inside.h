@@ -59,17 +59,17 @@ struct stead_client {
     uint32_t link_count;                         /* of them */
     struct stead_client_search search;           /* for a first connection */
     uint64_t watched_ns;                         /* when the monitors were looked at last */
-    uint64_t found;                              /* WELCOMEs taken */
-    uint64_t lost;                               /* searches that found nobody */
-    uint32_t completed;                          /* completions run, ever; wraps */
-    bool completing;                             /* a completion is running: only submissions are allowed */
-    bool refresh_wanted;                         /* a table is wanted and nobody was there to be asked */
-    struct pollfd *polls;                        /* two for each link that is not closed */
-    uint32_t polls_capacity;                     /* of them allocated */
-    struct stead_client_waiter *free_waiters;    /* of asynchronous requests */
-    struct stead_client_texts texts;             /* of the last synchronous answer */
-    struct stead_message *answer;                /* whose value the last synchronous answer points to; owned */
-    struct stead_writer merged;                  /* or this */
+    uint64_t news;        /* counts what a waiting function may have waited for: completions, WELCOMEs, searches lost */
+    uint64_t lost;        /* searches that found nobody */
+    uint32_t completed;   /* completions run, ever; wraps */
+    bool completing;      /* a completion is running: only submissions are allowed */
+    bool refresh_wanted;  /* a table is wanted and nobody was there to be asked */
+    struct pollfd *polls; /* two for each link that is not closed */
+    uint32_t polls_capacity;                  /* of them allocated */
+    struct stead_client_waiter *free_waiters; /* of asynchronous requests */
+    struct stead_client_texts texts;          /* of the last synchronous answer */
+    struct stead_message *answer;             /* whose value the last synchronous answer points to; owned */
+    struct stead_writer merged;               /* or this */
 };
 
 /* Monotonic time. */
@@ -78,7 +78,7 @@ uint64_t stead_client_now_ns(void);
 void stead_client_set_now(struct stead_client *client);
 /* The effects of the core, over this client's links. */
 struct stead_client_effects stead_client_loop_effects(struct stead_client *client);
-/* One turn: sends what is queued, takes what has arrived, runs what is due; when there was nothing, waits for something until `until_ns`
+/* One turn: sends what is queued, takes what has arrived, runs what is due; when there was no news, waits for some until `until_ns`
  * (monotonic; 0: does not wait). */
 void stead_client_turn(struct stead_client *client, uint64_t until_ns);
 /* Begins to look for a node, if none is connected and no search is under way. */

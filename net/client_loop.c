@@ -155,6 +155,14 @@ static void open_link(struct stead_client *client, struct stead_link *link)
         client->search.link = NULL;
 }
 
+/* Nothing is sent on the link until the WELCOME comes; then everything unanswered is. */
+static void greet_again(struct stead_client *client, struct stead_link *link)
+{
+    link->state = STEAD_LINK_OPENING;
+    link->opened_ns = stead_client_now_ns();
+    stead_link_greet(link, table_version(client));
+}
+
 /* ---- Effects of the core -------------------------------------------------------------------- */
 
 static void effect_connect(void *self, uint32_t node, uint16_t reactor)
@@ -178,16 +186,24 @@ static void effect_send(void *self, uint32_t node, uint16_t reactor, const struc
         stead_link_send(link, message);
 }
 
+/* HELLO again to the connection that has least to do: it makes the connection a new one, so what is unanswered there goes again. */
 static void effect_refresh(void *self)
 {
     struct stead_client *client = self;
+    struct stead_link *best = NULL;
+    uint32_t best_pending = UINT32_MAX;
 
-    for (struct stead_link *link = client->links; link != NULL; link = link->next)
-        if (link->state == STEAD_LINK_UP) {
-            stead_link_greet(link, table_version(client));
-            return;
-        }
-    client->refresh_wanted = true;
+    for (struct stead_link *link = client->links; link != NULL; link = link->next) {
+        uint32_t pending = stead_client_core_peer_pending(client->core, link->node, link->reactor);
+
+        if (link->state != STEAD_LINK_UP || pending >= best_pending)
+            continue;
+        best = link;
+        best_pending = pending;
+    }
+    if (best != NULL)
+        greet_again(client, best);
+    client->refresh_wanted = best == NULL;
 }
 
 struct stead_client_effects stead_client_loop_effects(struct stead_client *client)
@@ -235,6 +251,7 @@ static void end_search(struct stead_client *client, bool found)
     search->failures++;
     search->next_ns = stead_client_now_ns() + (SEARCH_NS_MIN << doublings);
     client->lost++;
+    client->news++;
     stead_client_core_unreachable(client->core);
 }
 
@@ -310,9 +327,7 @@ static void take_welcome(struct stead_client *client, struct stead_link *link, c
         link->reactor = welcome.reactor;
     }
     link->failures = 0;
-    client->found++;
-    if (link->state == STEAD_LINK_UP)
-        return; /* it was only asked for the table */
+    client->news++;
     link->state = STEAD_LINK_UP;
     end_search(client, true);
     stead_client_core_peer_up(client->core, link->node, link->reactor);
@@ -329,9 +344,7 @@ static bool take_record(struct stead_client *client, struct stead_link *link, st
         take_table(client, stead_message_payload(message));
         break;
     case STEAD_HELLO: /* the node has forgotten this connection */
-        link->state = STEAD_LINK_OPENING;
-        link->opened_ns = stead_client_now_ns();
-        stead_link_greet(link, table_version(client));
+        greet_again(client, link);
         break;
     case STEAD_ANSWER:
         if (link->state == STEAD_LINK_OPENING && (message->groups & STEAD_GROUP_SESSION) == 0 && message->status < 0) {
@@ -501,8 +514,8 @@ static void step_loop(struct stead_client *client)
 
 void stead_client_turn(struct stead_client *client, uint64_t until_ns)
 {
+    uint64_t news = client->news, now_ns, due;
     bool idle;
-    uint64_t now_ns, due, lost = client->lost;
 
     sweep_links(client, false);
     stead_client_set_now(client);
@@ -512,12 +525,10 @@ void stead_client_turn(struct stead_client *client, uint64_t until_ns)
     /* After a send a frame may lie in the socket without its descriptor saying so: no wait before it was asked again. */
     if (flush_all(client) && idle)
         idle = receive_all(client) == 0;
-    if (client->lost != lost)
-        return; /* a search has ended: whoever waits for its end has to look, not to sleep */
     now_ns = stead_client_now_ns();
     due = due_ns(client);
     due = until_ns < due ? until_ns : due;
-    if (idle && due > now_ns) {
+    if (idle && news == client->news && due > now_ns) {
         wait_for_links(client, due - now_ns);
         client->watched_ns = now_ns;
     } else if (now_ns - client->watched_ns >= WATCH_NS) {

@@ -741,6 +741,7 @@ void stead_client_core_set_table(struct stead_client_core *core, struct stead_ta
     stead_table_release(&core->table);
     core->table = stead_table_hold(table);
     core->routes = stead_client_routes_create(table);
+    core->refreshed_ns = 0; /* that question is answered; the next may be asked at once */
     map_places(core);
     peer_count = core->peers.count;
     for (uint32_t at = 0; at < peer_count; at++)
