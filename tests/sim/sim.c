@@ -19,6 +19,7 @@
 #define DRAIN_NS_MAX (180 * STEAD_S)
 #define DRAIN_LOOK_NS (50 * STEAD_MS)
 #define QUIET_NS (500 * STEAD_MS) /* drained when so long nothing was left to do */
+#define RELIEF_NS (2 * STEAD_S)   /* between two asks of the workloads for what holds work back */
 #define AUDITOR (STEAD_SIM_CLIENTS_MAX - 1u)
 
 uint32_t stead_sim_nodes_up(const struct stead_sim *sim)
@@ -203,14 +204,14 @@ static const char *find_pending(struct stead_sim *sim)
 static void drain(struct stead_sim *sim)
 {
     uint64_t give_up_ns = sim->world.now_ns + DRAIN_NS_MAX, quiet_ns = sim->world.now_ns, relief_ns = 0;
-    const char *pending = "";
+    const char *pending = "not looked yet";
 
     while (sim->world.now_ns < quiet_ns + QUIET_NS) {
         for (uint32_t n = 0; n < sim->plan.nodes; n++)
             if (sim->nodes[n].phase == STEAD_SIM_DOWN)
                 stead_sim_node_start(&sim->nodes[n]);
-        if (sim->ops_open > 0 && sim->world.now_ns > relief_ns) {
-            relief_ns = sim->world.now_ns + 2 * STEAD_S;
+        if (pending != NULL && sim->world.now_ns > relief_ns) {
+            relief_ns = sim->world.now_ns + RELIEF_NS;
             for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
                 if (stead_workloads[w]->relieve != NULL)
                     stead_workloads[w]->relieve(sim);

@@ -12,13 +12,16 @@
 
 extern const struct stead_workload stead_work_counter, stead_work_register, stead_work_account, stead_work_queue,
     stead_work_ledger, stead_work_stock, stead_work_bank, stead_work_signal, stead_work_timer, stead_work_call,
-    stead_work_job, stead_work_life, stead_work_tell, stead_work_keyed;
+    stead_work_job, stead_work_life, stead_work_tell, stead_work_keyed, stead_work_lock;
 
 /* An op of a workload kind saw what must never be, committed or not: ends the process as stead_world_fail() does. */
 _Noreturn void stead_sim_broken(const char *format, ...) STEAD_PRINTF(1, 2);
 /* The run in progress; kinds have no other way to it. */
 struct stead_sim *stead_sim_current(void);
 void stead_sim_set_current(struct stead_sim *sim);
+
+/* Its bit in plan.workloads. */
+uint32_t stead_sim_workload_bit(const struct stead_workload *workload);
 
 /* Submits with arguments by format; the writer's life is the call's. */
 void stead_sim_op_pack(struct stead_sim *sim, struct stead_sim_op *op, enum stead_message_type type,
