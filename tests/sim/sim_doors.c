@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "net/codec.h"
 #include "tests/sim/sim.h"
 
 /* ---- Clocks and rounds ------------------------------------------------------------------------- */
@@ -265,6 +266,25 @@ static void door_cancel_job(void *self, struct stead_id id)
     (void)id;
 }
 
+/* ---- Records --------------------------------------------------------------------------------------- */
+
+static void door_encode(const struct stead_message *message, struct stead_writer *writer)
+{
+    size_t size = stead_codec_size(message);
+    uint8_t *bytes = stead_alloc(size);
+
+    STEAD_ASSERT(stead_codec_encode(message, bytes) == size);
+    stead_write_raw(writer, bytes, size);
+    free(bytes);
+}
+
+static int door_decode(struct stead_slice record, struct stead_message **ret_message)
+{
+    const struct stead_codec_limits limits = {.payload_bytes_max = STEAD_WIRE_PAYLOAD_MAX};
+
+    return stead_codec_decode(record, &limits, ret_message, NULL);
+}
+
 /* ---- The rest --------------------------------------------------------------------------------------- */
 
 static void door_turn_mark(void *self, const struct stead_turn_mark *mark)
@@ -305,6 +325,8 @@ void stead_sim_host_doors(struct stead_sim_host *host, struct stead_doors *ret_d
         .answer = door_answer,
         .run_job = door_run_job,
         .cancel_job = door_cancel_job,
+        .encode = door_encode,
+        .decode = door_decode,
         .arm = door_arm,
         .turn_mark = door_turn_mark,
         .zone = door_zone,
