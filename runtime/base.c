@@ -139,7 +139,7 @@ static void put_fill(struct output *out, char c, int count)
 static void put_field(struct output *out, const struct conversion *how, const char *text, size_t text_size, bool number)
 {
     int fill = text_size < (size_t)how->width ? how->width - (int)text_size : 0;
-    bool zeros = number && how->zero && !how->left;
+    bool zeros = number && how->zero;
     size_t at = 0;
 
     if (zeros && text_size > 0 && text[0] == '-')

@@ -85,7 +85,7 @@ class House:
     def check_texts(self):
         for path in self.all_sources():
             lines = path.read_text(errors="replace").splitlines()
-            head = lines[:2] if lines and lines[0].startswith("#!") else lines[:1]
+            head = lines[:4] if lines and lines[0].startswith("#!") else lines[:1]
             if not any(SPDX in line for line in head) and path.suffix != ".md":
                 self.refuse("licence", path, 1, f"the first line does not say {SPDX}")
             if len(lines) > FILE_LINES_MAX and "generated" not in "\n".join(lines[:6]):

@@ -57,8 +57,11 @@ static void test_format_with_an_unknown_conversion_copies_the_rest(void **state)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #pragma GCC diagnostic ignored "-Wformat-security"
     stead_format(text, sizeof text, format, 1, 2);
-#pragma GCC diagnostic pop
     assert_string_equal(text, "1 %q %d");
+    format = "%-05d|"; /* a zero cannot fill on the right */
+    stead_format(text, sizeof text, format, 42);
+    assert_string_equal(text, "42   |");
+#pragma GCC diagnostic pop
 }
 
 static void test_format_of_numbers_without_a_fixed_form_prints_their_names(void **state)
@@ -99,6 +102,11 @@ static void test_rng_below_a_bound_stays_below_and_reaches_everything(void **sta
     for (int i = 0; i < 7; i++)
         assert_in_range(seen[i], 800, 1200);
     assert_true(stead_rng_below(&rng, 1) == 0);
+
+    int low = 0; /* a plain remainder would draw the first third twice as often as the others */
+    for (int i = 0; i < 3000; i++)
+        low += stead_rng_below(&rng, UINT64_C(3) << 62) < UINT64_C(1) << 62;
+    assert_in_range(low, 850, 1150);
 }
 
 static void test_hex_of_bytes_round_trips_and_refuses_anything_else(void **state)

@@ -183,6 +183,22 @@ static void test_read_of_integers_at_every_edge_gives_the_number(void **state)
     assert_true(it == 5);
 }
 
+static void test_read_of_a_number_that_does_not_fit_leaves_the_cursor(void **state)
+{
+    struct stead_slice large = BYTES(0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), negative = BYTES(0xff);
+    struct stead_reader reader = stead_reader(large);
+    int64_t i64;
+    uint64_t u64;
+    (void)state;
+    assert_int_equal(stead_read_i64(&reader, &i64), STEAD_EARGUMENT);
+    assert_int_equal(stead_read_u64(&reader, &u64), 0);
+    assert_true(u64 == UINT64_MAX);
+    reader = stead_reader(negative);
+    assert_int_equal(stead_read_u64(&reader, &u64), STEAD_EARGUMENT);
+    assert_int_equal(stead_read_i64(&reader, &i64), 0);
+    assert_true(i64 == -1);
+}
+
 static void test_read_of_another_type_leaves_the_cursor(void **state)
 {
     struct stead_reader reader = stead_reader(BYTES(0xa1, 'x', 0xff));
@@ -209,6 +225,12 @@ static void test_check_of_the_six_byte_bomb_is_corrupt(void **state)
     assert_int_equal(stead_value_check(BYTES(0xdf, 0xff, 0xff, 0xff, 0xff, 0x01)), STEAD_ECORRUPT);
     assert_int_equal(stead_value_check(BYTES(0xc6, 0xff, 0xff, 0xff, 0xff, 0x01)), STEAD_ECORRUPT);
     assert_int_equal(stead_value_check(BYTES(0xdb, 0x00, 0x00, 0x00, 0x02, 0x01)), STEAD_ECORRUPT);
+    uint32_t count = 77; /* nobody is told a count that the bytes cannot hold */
+    struct stead_reader reader = stead_reader(BYTES(0xdd, 0x10, 0x00, 0x00, 0x00, 0x01));
+    assert_int_equal(stead_read_array(&reader, &count), STEAD_ECORRUPT);
+    reader = stead_reader(BYTES(0xdf, 0x10, 0x00, 0x00, 0x00, 0x01));
+    assert_int_equal(stead_read_map(&reader, &count), STEAD_ECORRUPT);
+    assert_int_equal(count, 77);
     read_everything(BYTES(0xdd, 0x10, 0x00, 0x00, 0x00, 0x01));
     read_everything(BYTES(0xdf, 0xff, 0xff, 0xff, 0xff, 0x01));
 }
@@ -317,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_get_of_what_is_not_there_is_not_found),
         cmocka_unit_test(test_get_of_a_name_that_is_there_twice_takes_the_first),
         cmocka_unit_test(test_read_of_integers_at_every_edge_gives_the_number),
+        cmocka_unit_test(test_read_of_a_number_that_does_not_fit_leaves_the_cursor),
         cmocka_unit_test(test_read_of_another_type_leaves_the_cursor),
         cmocka_unit_test(test_check_of_the_six_byte_bomb_is_corrupt),
         cmocka_unit_test(test_check_of_nesting_32_is_fine_and_of_33_is_corrupt),

@@ -85,6 +85,74 @@ static void test_zone_of_no_bytes_is_utc(void **state)
     assert_false(stead_zone_next_change(utc, 0, &next));
 }
 
+/* A file without times, or with two, and a rule. Returns its size. */
+static size_t make_zone(uint8_t *ret_bytes, const int64_t *times, uint8_t time_count, const char *rule)
+{
+    uint8_t *at = ret_bytes;
+
+    memset(ret_bytes, 0, 512);
+    memcpy(at, "TZif2", 5);
+    at += 44;
+    memcpy(at, "TZif2", 5);
+    at[35] = time_count;
+    at[39] = 1; /* types: one, UTC */
+    at += 44;
+    for (int i = 0; i < time_count; i++, at += 8)
+        stead_store64(at, __builtin_bswap64((uint64_t)times[i]));
+    at += time_count + 6;
+    *at++ = '\n';
+    memcpy(at, rule, strlen(rule));
+    at += strlen(rule);
+    *at++ = '\n';
+    return (size_t)(at - ret_bytes);
+}
+
+/* RFC 8536 writes "always summer time" as a rule whose summer ends at the moment the next begins. */
+static void test_zone_rule_of_everlasting_summer_never_leaves_it(void **state)
+{
+    uint8_t bytes[512];
+    struct stead_slice tzif = stead_bytes(bytes, make_zone(bytes, NULL, 0, "XXX3EDT4,0/0,J365/23"));
+    (void)state;
+    assert_int_equal(stead_zone_check(tzif), 0);
+    for (int64_t year = 2000; year < 2030; year++) {
+        int64_t change = stead_date_days(year, 1, 1) * 86400 + 3 * 3600;
+        assert_int_equal(stead_zone_offset(tzif, change - 1), -4 * 3600);
+        assert_int_equal(stead_zone_offset(tzif, change), -4 * 3600);
+        assert_int_equal(stead_zone_offset(tzif, change + 15000000), -4 * 3600);
+    }
+    /* The same, told the other way round: it begins when the year ends, and ends as it begins. */
+    tzif.size = make_zone(bytes, NULL, 0, "XXX3EDT4,J365/24,0/-1");
+    assert_int_equal(stead_zone_offset(tzif, stead_date_days(2020, 1, 1) * 86400 + 3 * 3600), -4 * 3600);
+    assert_int_equal(stead_zone_offset(tzif, stead_date_days(2020, 7, 1) * 86400), -4 * 3600);
+}
+
+static void test_zone_check_of_wrong_rules_and_unsorted_times_is_corrupt(void **state)
+{
+    static const char *const wrong[] = {"CE",
+                                        "CET",
+                                        "CET-25",
+                                        "CET-1CEST",
+                                        "CET-1CEST,M3.5.0",
+                                        "CET-1CEST,M13.5.0,M10.5.0",
+                                        "CET-1CEST,M3.6.0,M10.5.0",
+                                        "CET-1CEST,M3.5.7,M10.5.0",
+                                        "CET-1CEST,J0,J5",
+                                        "CET-1CEST,366,J5",
+                                        "CET-1CEST,M3.5.0,M10.5.0x",
+                                        "<CET-1",
+                                        "CET-1CEST,M3.5.0/168,J1"};
+    static const int64_t rising[] = {5, 6}, equal[] = {5, 5}, falling[] = {6, 5};
+    uint8_t bytes[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        if (stead_zone_check(stead_bytes(bytes, make_zone(bytes, NULL, 0, wrong[i]))) != STEAD_ECORRUPT)
+            fail_msg("the rule \"%s\" was taken", wrong[i]);
+    assert_int_equal(stead_zone_check(stead_bytes(bytes, make_zone(bytes, rising, 2, "UTC0"))), 0);
+    assert_int_equal(stead_zone_check(stead_bytes(bytes, make_zone(bytes, rising, 2, ""))), 0);
+    assert_int_equal(stead_zone_check(stead_bytes(bytes, make_zone(bytes, equal, 2, "UTC0"))), STEAD_ECORRUPT);
+    assert_int_equal(stead_zone_check(stead_bytes(bytes, make_zone(bytes, falling, 2, "UTC0"))), STEAD_ECORRUPT);
+}
+
 static void test_zone_check_of_every_truncation_is_corrupt(void **state)
 {
     struct zone_file file;
@@ -155,6 +223,8 @@ int main(void)
         cmocka_unit_test(test_zone_offset_at_any_moment_equals_the_c_library),
         cmocka_unit_test(test_zone_next_change_finds_every_change_of_the_offset),
         cmocka_unit_test(test_zone_of_no_bytes_is_utc),
+        cmocka_unit_test(test_zone_rule_of_everlasting_summer_never_leaves_it),
+        cmocka_unit_test(test_zone_check_of_wrong_rules_and_unsorted_times_is_corrupt),
         cmocka_unit_test(test_zone_check_of_every_truncation_is_corrupt),
         cmocka_unit_test(test_zone_of_damaged_bytes_is_refused_or_usable),
         cmocka_unit_test(test_dates_and_days_convert_both_ways),
