@@ -100,6 +100,8 @@ static int collect(const struct journal_options *o, struct stead_client *client,
         met = met || before == 0;
         json_decref(page);
     }
+    if (!met && json_array_size(turns) < limit)
+        stead_complain("too many turns at once: older ones than the following are left out");
     *ret_turns = turns;
     return STEAD_EXIT_DONE;
 }
