@@ -64,14 +64,15 @@ uint64_t stead_rng_next(struct stead_rng *rng);
 /* 0 <= result < bound; bound > 0. */
 uint64_t stead_rng_below(struct stead_rng *rng, uint64_t bound);
 
-/* Like snprintf, always terminated, for: %s %.*s %c %d %i %u %ld %lu %lld %llu %zu %x %lx %llx %p %%, widths with zero or space fill, and '-'.
+/* Like snprintf, always terminated, for: %s %.*s %c %d %i %u %ld %lu %lld %llu %zu %x %lx %llx %f %.2f %p %%, widths with zero or space fill, and '-'. Anything else ends
+ * the formatting: the rest of the format is copied as it stands.
  * Returns the bytes that the whole text needs without its zero. */
 size_t stead_format(char *buffer, size_t size, const char *format, ...) STEAD_PRINTF(3, 4);
 size_t stead_format_v(char *buffer, size_t size, const char *format, va_list args);
 
 /* 32 hexadecimal digits and a zero. */
 void stead_hex(char *ret_text, const uint8_t *bytes, size_t size);
-/* False unless exactly 2 x size digits. */
+/* STEAD_EARGUMENT unless the text is exactly 2 x size digits, of either case. */
 int stead_unhex(const char *text, size_t text_size, uint8_t *ret_bytes, size_t size) STEAD_MUST_USE;
 
 #endif

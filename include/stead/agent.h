@@ -199,7 +199,7 @@ STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
 STEAD_PUBLIC void *stead_turn_alloc(struct stead_turn *turn, size_t size);
 /* stead_pack() into the turn's memory. */
 STEAD_PUBLIC struct stead_slice stead_packed(struct stead_turn *turn, const char *format, ...);
-/* printf into the turn's memory: %s %.*s %c %d %u %ld %lu %lld %llu %zu %x %% and widths with zero fill. */
+/* printf into the turn's memory: %s %.*s %c %d %u %ld %lu %lld %llu %zu %x %.2f %% and widths with zero fill. */
 STEAD_PUBLIC const char *stead_printed(struct stead_turn *turn, const char *format, ...) STEAD_PRINTF(2, 3);
 
 /* ---- A turn: its answer --------------------------------------------------------------------- */
