@@ -40,7 +40,7 @@
 #define WATCHERS_MAX 1024u
 #define ROUTING_ID_MAX 255u
 #define REQUESTS_PER_ROUND 256   /* then signals and the clock are looked at again */
-#define BIND_PATIENCE_MS 5000    /* a killed predecessor's port is free again within this */
+#define BIND_PATIENCE_MS 1000    /* a killed predecessor's port is free again within this */
 #define META_ENDPOINT "endpoint" /* mark: where it listened */
 #define ANY_ENDPOINT "tcp://127.0.0.1:*"
 
