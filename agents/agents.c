@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * agents: the list of built-in kinds. A kind is in it when every node should have it without being asked; everything
+ * else is a module.
+ */
+#include "agents/agents.h"
+
+const struct stead_kind *const stead_builtin_kinds[] = {NULL};

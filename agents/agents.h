@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * agents: the kinds that ship with stead. They are written against include/ alone, like anybody's; the node adds this list to its
+ * registry before the modules. Static data; any thread.
+ */
+#ifndef STEAD_AGENTS_AGENTS_H
+#define STEAD_AGENTS_AGENTS_H
+
+#include "stead/agent.h"
+
+/* Ended by a NULL. */
+extern const struct stead_kind *const stead_builtin_kinds[];
+
+#endif

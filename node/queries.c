@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queries: questions about the whole node (docs/OPERATIONS.md, "Queries").
+ *
+ *     client -> any reactor -> one copy for each reactor of the node -> parts -> merged by the first -> client
+ *
+ * A copy's route names the gathering reactor, with a connection number that no client has (GATHER_BIT), so that a part finds its way back by the
+ * same road as any answer: a host that has to wait for a commit before it may tell what it saw answers later, and from where it
+ * likes. `agents` and `deadletters` are answered by each host, `stats` and `status` here from the host's numbers; a backup blocks, so it runs on a thread of
+ * its own and is answered by that.
+ *
+ * Queries change nothing and may be asked again, so a copy carries no session; the answer carries the client's.
+ *
+ * Invariant Q1: a gather is in the list until its last part has come; reactors answer every copy, or the node stops.
+ */
+#include "node/queries_merge.h"
+#include "node/reactor_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "persist/backup.h"
+#include "runtime/base.h"
+#include "stead/stead.h"
+
+#define GATHER_BIT (1ull << 63) /* of a connection number: not a client, a gather of this reactor */
+#define GATHERS_MAX 256u        /* at once; more are refused with STEAD_EBUSY */
+
+static bool is(const struct stead_message *message, const char *query)
+{
+    return strcmp(message->op, query) == 0;
+}
+
+static void answer_value(struct stead_reactor *reactor, const struct stead_message *request, struct stead_slice value)
+{
+    struct stead_message *answer = stead_message_answer(request, 0, NULL, value);
+
+    stead_transport_answer(reactor->transport, &answer);
+}
+
+static void answer_error(struct stead_reactor *reactor, const struct stead_message *request, int code,
+                         const char *sentence)
+{
+    struct stead_answer_error error = {.sentence = sentence};
+    struct stead_message *answer = stead_message_answer(request, code, &error, (struct stead_slice){0});
+
+    stead_transport_answer(reactor->transport, &answer);
+}
+
+/* ---- Gathering ------------------------------------------------------------------------------ */
+
+static struct stead_message *make_copy(const struct stead_reactor *reactor, const struct stead_gather *gather)
+{
+    struct stead_message *copy = stead_message_copy(gather->request);
+
+    copy->groups = (copy->groups | STEAD_GROUP_ROUTE) & ~(uint32_t)STEAD_GROUP_SESSION;
+    copy->route = (struct stead_route){
+        .node = reactor->shell->node, .reactor = reactor->index, .connection = GATHER_BIT | gather->number};
+    return copy;
+}
+
+static void gather(struct stead_reactor *reactor, struct stead_message **request)
+{
+    uint32_t count = reactor->shell->reactor_count;
+
+    if (reactor->gather_count >= GATHERS_MAX) {
+        answer_error(reactor, *request, STEAD_EBUSY, "too many queries about the node at once");
+        stead_message_destroy(request);
+        return;
+    }
+    struct stead_gather *it = stead_alloc_zero(sizeof *it + count * sizeof it->parts[0]);
+    it->number = ++reactor->gather_last;
+    it->request = *request;
+    *request = NULL;
+    it->waiting = count;
+    it->next = reactor->gathers;
+    reactor->gathers = it;
+    reactor->gather_count++;
+    for (uint32_t i = 0; i < count; i++) {
+        struct stead_event event = {.type = STEAD_EVENT_QUERY, .pointer = make_copy(reactor, it)};
+        stead_reactor_post(reactor->shell->reactors[i], &event);
+    }
+}
+
+static void gather_destroy(struct stead_gather *gather)
+{
+    for (uint32_t i = 0; i < gather->part_count; i++)
+        stead_message_destroy(&gather->parts[i]);
+    stead_message_destroy(&gather->request);
+    free(gather);
+}
+
+/* The first part that failed fails the whole; its payload says why. */
+static const struct stead_message *failed_part(const struct stead_gather *gather)
+{
+    for (uint32_t i = 0; i < gather->part_count; i++) {
+        if (gather->parts[i]->status != 0)
+            return gather->parts[i];
+    }
+    return NULL;
+}
+
+static void write_node_head(const struct stead_reactor *reactor, struct stead_writer *value, uint32_t pairs)
+{
+    const struct stead_shell *shell = reactor->shell;
+
+    stead_write_map(value, 1);
+    stead_write_str(value, "nodes");
+    stead_write_array(value, 1);
+    stead_write_map(value, pairs + 2);
+    stead_write_str(value, "name");
+    stead_write_str(value, shell->config->name);
+    stead_write_str(value, "uptime_ms");
+    stead_write_u64(value, (reactor->now_ns - shell->started_ns) / 1000000);
+}
+
+static void write_stats(const struct stead_reactor *reactor, const struct stead_gather *gather,
+                        struct stead_writer *value)
+{
+    struct stead_log_writer_stats *writer = stead_alloc_zero(sizeof *writer);
+
+    stead_log_writer_stats(reactor->shell->writer, writer);
+    write_node_head(reactor, value, 4);
+    stead_write_str(value, "time_ms");
+    stead_write_u64(value, stead_shell_wall_ms());
+    stead_write_str(value, "reactors");
+    stead_write_array(value, gather->part_count);
+    for (uint32_t i = 0; i < gather->part_count; i++)
+        stead_write_value(value, stead_message_payload(gather->parts[i]));
+    stead_write_str(value, "log_writer");
+    stead_queries_write_log_writer(writer, value);
+    stead_write_str(value, "store");
+    stead_pack(value, "{s:u}", "bytes_used", stead_store_bytes(reactor->shell->store));
+    free(writer);
+}
+
+static void write_texts(struct stead_writer *value, const char *name, const char *const *texts, uint32_t count)
+{
+    stead_write_str(value, name);
+    stead_write_array(value, count);
+    for (uint32_t i = 0; i < count; i++)
+        stead_write_str(value, texts[i]);
+}
+
+static void write_kinds(const struct stead_registry *registry, struct stead_writer *value)
+{
+    static const char *const durabilities[] = {"durable", "volatile", "stateless"};
+    uint32_t count = stead_registry_count(registry);
+
+    stead_write_str(value, "kinds");
+    stead_write_array(value, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct stead_kind *kind = stead_registry_at(registry, i);
+        stead_pack(value, "{s:s,s:s,s:s,s:s}", "name", kind->name, "durability", durabilities[kind->durability], "help",
+                   kind->help, "needs", kind->needs);
+    }
+}
+
+static void write_status(const struct stead_reactor *reactor, const struct stead_gather *gather,
+                         struct stead_writer *value)
+{
+    const struct stead_shell *shell = reactor->shell;
+    const struct stead_node_config *config = shell->config;
+    const char *endpoints[STEAD_REACTORS_MAX];
+
+    for (uint32_t i = 0; i < shell->reactor_count; i++)
+        endpoints[i] = stead_reactor_endpoint(shell->reactors[i]);
+    write_node_head(reactor, value, 11);
+    stead_write_str(value, "id");
+    stead_write_u64(value, shell->node);
+    stead_write_str(value, "incarnation");
+    stead_write_u64(value, shell->incarnation);
+    stead_write_str(value, "version");
+    stead_write_str(value, STEAD_VERSION);
+    stead_write_str(value, "table_version");
+    stead_write_u64(value, reactor->table ? reactor->table->version : 0);
+    write_texts(value, "labels", config->labels, config->label_count);
+    write_texts(value, "endpoints", endpoints, shell->reactor_count);
+    write_texts(value, "modules", config->modules, config->module_count);
+    write_kinds(shell->registry, value);
+    stead_write_str(value, "shards");
+    stead_queries_join_arrays(gather->parts, gather->part_count, value);
+    stead_write_str(value, "coordinator");
+    stead_pack(value, "{s:s}", "endpoint", shell->coordinator);
+    stead_write_str(value, "data");
+    stead_write_str(value, config->folder);
+}
+
+/* Every part is there. */
+static void finish(struct stead_reactor *reactor, struct stead_gather *gather)
+{
+    const struct stead_message *failed = failed_part(gather);
+    struct stead_writer value;
+    char sentence[256] = "";
+
+    if (failed) {
+        int read = stead_get_text(stead_message_payload(failed), "sentence", sentence, sizeof sentence);
+        answer_error(reactor, gather->request, failed->status, read == 0 ? sentence : NULL);
+        return;
+    }
+    stead_writer_init(&value);
+    if (is(gather->request, "stats"))
+        write_stats(reactor, gather, &value);
+    else if (is(gather->request, "status"))
+        write_status(reactor, gather, &value);
+    else if (is(gather->request, "agents"))
+        stead_queries_merge_agents(gather->parts, gather->part_count, stead_message_payload(gather->request), &value);
+    else
+        stead_queries_merge_letters(gather->parts, gather->part_count, stead_message_payload(gather->request), &value);
+    answer_value(reactor, gather->request, stead_written(&value));
+    stead_writer_deinit(&value);
+}
+
+bool stead_reactor_query_gather(struct stead_reactor *reactor, struct stead_message **answer)
+{
+    struct stead_message *part = *answer;
+
+    if (part->type != STEAD_ANSWER || !(part->groups & STEAD_GROUP_ROUTE) || !(part->route.connection & GATHER_BIT) ||
+        part->route.node != reactor->shell->node || part->route.reactor != reactor->index)
+        return false;
+    *answer = NULL;
+    struct stead_gather **at = &reactor->gathers;
+    while (*at && (*at)->number != (part->route.connection & ~GATHER_BIT))
+        at = &(*at)->next;
+    struct stead_gather *it = *at;
+    if (!it) {
+        stead_message_destroy(&part);
+        return true;
+    }
+    it->parts[it->part_count++] = part;
+    if (--it->waiting == 0) {
+        *at = it->next;
+        reactor->gather_count--;
+        finish(reactor, it);
+        gather_destroy(it);
+    }
+    return true;
+}
+
+void stead_reactor_queries_deinit(struct stead_reactor *reactor)
+{
+    while (reactor->gathers) {
+        struct stead_gather *it = reactor->gathers;
+        reactor->gathers = it->next;
+        gather_destroy(it);
+    }
+}
+
+/* ---- One reactor's part --------------------------------------------------------------------- */
+
+static void write_shards(const struct stead_reactor *reactor, struct stead_writer *value)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < reactor->shard_count; i++)
+        count += stead_table_shard_find(reactor->table, reactor->shards[i]) != NULL;
+    stead_write_array(value, count);
+    for (uint32_t i = 0; i < reactor->shard_count; i++) {
+        const struct stead_table_shard *shard = stead_table_shard_find(reactor->table, reactor->shards[i]);
+        uint64_t applied = 0;
+        if (!shard)
+            continue;
+        /* A damaged mark shows as 0 here; recovery is where it counts. */
+        if (stead_store_applied(reactor->shell->store, shard->id, &applied) != 0)
+            applied = 0;
+        stead_pack(value, "{s:u,s:u,s:u,s:u,s:u,s:u}", "id", (uint64_t)shard->id, "epoch", shard->epoch, "reactor",
+                   (uint64_t)reactor->index, "group", (uint64_t)shard->group, "next_index",
+                   stead_host_next_index(reactor->host, shard->id), "applied", applied);
+    }
+}
+
+static void write_transport(const struct stead_transport_stats *stats, struct stead_writer *value)
+{
+    stead_write_str(value, "transport");
+    stead_pack(value, "{s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u}", "frames_in", stats->frames_in,
+               "frames_out", stats->frames_out, "bytes_in", stats->bytes_in, "bytes_out", stats->bytes_out,
+               "records_in", stats->records_in, "records_out", stats->records_out, "records_refused",
+               stats->records_refused, "records_strange", stats->records_strange, "dropped_full", stats->dropped_full,
+               "dropped_gone", stats->dropped_gone, "connections", stats->connections, "connections_opened",
+               stats->connections_opened, "peers_up", stats->peers_up, "queued_bytes", stats->queued_bytes);
+}
+
+void stead_reactor_query_part(struct stead_reactor *reactor, struct stead_message **copy)
+{
+    bool stats = is(*copy, "stats");
+    struct stead_writer value;
+
+    if (!stats && !is(*copy, "status")) {
+        stead_host_deliver(reactor->host, copy);
+        return;
+    }
+    stead_writer_init(&value);
+    if (stats) {
+        stead_write_map(&value, 4);
+        stead_queries_write_host(stead_host_stats(reactor->host), &value);
+        write_transport(stead_transport_stats(reactor->transport), &value);
+    } else {
+        write_shards(reactor, &value);
+    }
+    struct stead_message *part = stead_message_answer(*copy, 0, NULL, stead_written(&value));
+    uint16_t to = (*copy)->route.reactor;
+    stead_writer_deinit(&value);
+    stead_message_destroy(copy);
+    stead_reactor_cross(reactor, to, &part);
+}
+
+/* ---- Backup --------------------------------------------------------------------------------- */
+
+struct backup_task {
+    struct stead_work work; /* the pool's */
+    struct stead_shell *shell;
+    struct stead_inbox *inbox;     /* of the reactor that the client is connected to */
+    struct stead_message *request; /* owned */
+    struct stead_backup_info info;
+    char folder[4096];
+};
+
+static struct stead_message *take_backup(struct backup_task *task)
+{
+    char why[STEAD_STORE_SENTENCE_MAX] = "";
+    uint64_t started_ns = stead_shell_mono_ns();
+    struct stead_answer_error error = {.sentence = why};
+    struct stead_writer value;
+
+    int code = stead_backup_take(task->shell->store, task->folder, &task->info, why);
+    if (code != 0)
+        return stead_message_answer(task->request, code, &error, (struct stead_slice){0});
+    stead_writer_init(&value);
+    stead_pack(&value, "{s:[{s:s,s:s,s:u,s:u,s:u}]}", "nodes", "name", task->shell->config->name, "directory",
+               task->folder, "bytes", task->info.bytes, "files", (uint64_t)task->info.file_count, "duration_ms",
+               (stead_shell_mono_ns() - started_ns) / 1000000);
+    struct stead_message *answer = stead_message_answer(task->request, 0, NULL, stead_written(&value));
+    stead_writer_deinit(&value);
+    return answer;
+}
+
+static void run_backup(struct stead_work *work)
+{
+    struct backup_task *task = (struct backup_task *)work;
+    struct stead_event event = {.type = STEAD_EVENT_ANSWER, .pointer = take_backup(task)};
+
+    stead_inbox_post(task->inbox, &event);
+    stead_message_destroy(&task->request);
+    free(task);
+}
+
+static void start_backup(struct stead_reactor *reactor, struct stead_message **request)
+{
+    struct stead_shell *shell = reactor->shell;
+    struct backup_task *task = stead_alloc_zero(sizeof *task);
+    char directory[2048];
+
+    if (stead_get_text(stead_message_payload(*request), "directory", directory, sizeof directory) != 0 ||
+        directory[0] != '/') {
+        answer_error(reactor, *request, STEAD_EARGUMENT, "directory must be an absolute path of at most 2047 bytes");
+        stead_message_destroy(request);
+        free(task);
+        return;
+    }
+    snprintf(task->folder, sizeof task->folder, "%s/%s", directory, shell->config->name);
+    task->work.run = run_backup;
+    task->shell = shell;
+    task->inbox = &reactor->inbox;
+    task->request = *request;
+    *request = NULL;
+    task->info = (struct stead_backup_info){.node = shell->node,
+                                            .nodes = reactor->table ? reactor->table->node_count : 1,
+                                            .taken_ms = stead_shell_wall_ms()};
+    if (reactor->table)
+        task->info.cluster = reactor->table->cluster;
+    snprintf(task->info.node_name, sizeof task->info.node_name, "%s", shell->config->name);
+    stead_pool_submit(shell->tasks, &task->work);
+}
+
+/* ---- Where a query goes --------------------------------------------------------------------- */
+
+void stead_reactor_query(struct stead_reactor *reactor, struct stead_message **request)
+{
+    const struct stead_message *it = *request;
+
+    if (is(it, "agents") || is(it, "deadletters") || is(it, "stats") || is(it, "status")) {
+        gather(reactor, request);
+        return;
+    }
+    if (is(it, "backup")) {
+        start_backup(reactor, request);
+        return;
+    }
+    if (is(it, "show") || is(it, "journal") || is(it, "unlock"))
+        answer_error(reactor, it, STEAD_EARGUMENT, "this query needs the address of an agent");
+    else
+        answer_error(reactor, it, STEAD_ENOTFOUND, "there is no query of this name");
+    stead_message_destroy(request);
+}
