@@ -80,6 +80,8 @@ struct stead_doors {
     int (*decode)(struct stead_slice record, struct stead_message **ret_message);
 
     /* ---- the rest ---- */
+    /* A fresh monotonic reading, ns: to measure with, never to decide by. */
+    uint64_t (*clock)(void *self);
     /* Wakes the host no later than this monotonic time. */
     void (*arm)(void *self, uint64_t deadline_ns);
     /* NULL mark: the turn is over. */

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * calls: what is kept on both sides of a call until its answer is there.
+ *
+ * Caller, durable: a CALL row (reply op, context, deadline, and for unsequenced requests the request itself) and a due row, both in the entry
+ * of the turn that called, both gone in the entry of the turn that takes the answer. The first answer is taken; one without its row is dropped
+ * and counted. An unsequenced request is asked again, ever more rarely, until its deadline: so its receiver may die as often as it likes.
+ *
+ * Caller, volatile: the same in memory (vcall); requests that leave the shard carry the shard's session and are sent again until answered (vrequest).
+ *
+ * Callee: a token stands for an OWED row that holds who asked (a request without its payload), possibly several of them.
+ *
+ * Invariants: P1 a CALL row and its due row exist together; P2 an answer is taken with its CALL row or not at all; P3 a
+ * token answers once.
+ */
+#include "runtime/address.h"
+#include "runtime/shard.h"
+
+#define ASK_AGAIN_MS 1000u /* first repeat of an unsequenced request */
+#define ASK_AGAIN_MS_MAX 32000u
+#define CALL_HEAD 28u   /* bytes of a CALL row before its texts */
+#define SEEN_MS 120000u /* how long an answered unsequenced request is remembered */
+#define SEEN_MAX 65536u
+
+/* ---- The CALL row: deadline u64, due u64, wait u32, flags u16, reply op size u16, context size u32, then reply op, context, record -- */
+
+struct call_row {
+    uint64_t deadline_ms; /* 0: none */
+    uint64_t due_ms;      /* of its due row: the deadline, or when to ask again */
+    uint32_t wait_ms;     /* until the next repeat after that; 0: sequenced, never asked again */
+    struct stead_slice reply_op, context, record;
+};
+
+static void call_row_encode(const struct call_row *row, struct stead_writer *writer)
+{
+    uint8_t head[CALL_HEAD] = {0};
+
+    stead_store64(head, row->deadline_ms);
+    stead_store64(head + 8, row->due_ms);
+    stead_store32(head + 16, row->wait_ms);
+    stead_store16(head + 22, (uint16_t)row->reply_op.size);
+    stead_store32(head + 24, (uint32_t)row->context.size);
+    stead_write_raw(writer, head, sizeof(head));
+    stead_write_raw(writer, row->reply_op.data, row->reply_op.size);
+    stead_write_raw(writer, row->context.data, row->context.size);
+    stead_write_raw(writer, row->record.data, row->record.size);
+}
+
+static int call_row_decode(struct stead_slice value, struct call_row *ret_row)
+{
+    if (value.size < CALL_HEAD)
+        return STEAD_ECORRUPT;
+    size_t op_size = stead_load16(value.data + 22), context_size = stead_load32(value.data + 24);
+    if (value.size - CALL_HEAD < op_size || value.size - CALL_HEAD - op_size < context_size ||
+        op_size > STEAD_OP_NAME_MAX)
+        return STEAD_ECORRUPT;
+    const uint8_t *at = value.data + CALL_HEAD;
+    *ret_row = (struct call_row){
+        .deadline_ms = stead_load64(value.data),
+        .due_ms = stead_load64(value.data + 8),
+        .wait_ms = stead_load32(value.data + 16),
+        .reply_op = {at, op_size},
+        .context = {at + op_size, context_size},
+        .record = {at + op_size + context_size, value.size - CALL_HEAD - op_size - context_size},
+    };
+    return 0;
+}
+
+static void call_key(struct stead_row_key *key, const struct stead_agent *agent, struct stead_id id)
+{
+    stead_row_part(key, agent->slot, stead_agent_address(agent), agent->incarnation, STEAD_PART_CALL,
+                   stead_bytes(id.v, sizeof(id.v)));
+}
+
+/* The due row names incarnation and id, so that it alone finds its part row. */
+static struct stead_slice call_due_name(uint8_t name[24], uint64_t incarnation, struct stead_id id)
+{
+    stead_store64(name, incarnation);
+    memcpy(name + 8, id.v, sizeof(id.v));
+    return stead_bytes(name, 24);
+}
+
+static void call_row_put(struct stead_agent *agent, struct stead_id id, const struct call_row *row)
+{
+    struct stead_row_key key;
+    struct stead_writer value;
+    uint8_t name[24];
+
+    stead_writer_init(&value);
+    call_row_encode(row, &value);
+    call_key(&key, agent, id);
+    stead_shard_put(agent->shard, &key, stead_written(&value), false);
+    stead_writer_deinit(&value);
+    if (row->due_ms != 0)
+        stead_timers_add_due(agent->shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_CALL,
+                             call_due_name(name, agent->incarnation, id));
+    stead_shard_dirty(agent->shard, true);
+}
+
+static int call_row_get(struct stead_agent *agent, struct stead_id id, struct stead_writer *value,
+                        struct call_row *ret_row)
+{
+    struct stead_row_key key;
+
+    call_key(&key, agent, id);
+    int code =
+        stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), value);
+    return code != 0 ? code : call_row_decode(stead_written(value), ret_row);
+}
+
+static void call_row_delete(struct stead_agent *agent, struct stead_id id, const struct call_row *row)
+{
+    struct stead_row_key key;
+    uint8_t name[24];
+
+    call_key(&key, agent, id);
+    stead_shard_delete(agent->shard, &key);
+    if (row->due_ms != 0)
+        stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_CALL,
+                                call_due_name(name, agent->incarnation, id));
+    stead_shard_dirty(agent->shard, true);
+}
+
+void stead_calls_made(struct stead_turn *turn, const struct stead_turn_call *call, bool unsequenced)
+{
+    struct stead_shard *shard = turn->shard;
+    struct stead_writer *record = &shard->host->scratch;
+    const struct stead_message *message = call->message;
+    struct call_row row = {.deadline_ms = message->deadline_ms,
+                           .due_ms = message->deadline_ms,
+                           .reply_op = stead_str(call->reply_op),
+                           .context = call->context};
+
+    stead_writer_reset(record);
+    if (unsequenced) {
+        shard->host->doors.encode(message, record);
+        row.record = stead_written(record);
+        row.wait_ms = ASK_AGAIN_MS;
+        uint64_t again = shard->host->now_ms + ASK_AGAIN_MS;
+        if (row.due_ms == 0 || again < row.due_ms)
+            row.due_ms = again;
+    }
+    call_row_put(turn->agent, message->id, &row);
+    if (turn->agent->flags & STEAD_AGENT_PARTS)
+        return;
+    turn->agent->flags |=
+        STEAD_AGENT_PARTS; /* the head was written before the messages: it must know that there are parts */
+    stead_agent_store_flags(turn->agent);
+}
+
+/* ---- Answers for the caller ------------------------------------------------------------------------------- */
+
+struct answer_words {
+    struct stead_slice name, sentence;
+    char name_text[64], sentence_text[512];
+};
+
+static void copy_words(char *text, size_t size, struct stead_slice slice)
+{
+    size_t used = slice.size < size - 1 ? slice.size : size - 1;
+
+    if (used > 0)
+        memcpy(text, slice.data, used);
+    text[used] = '\0';
+}
+
+/* Runs the reply op. The caller has removed the pending call in this batch. */
+static void run_reply(struct stead_agent *agent, struct stead_message *answer, struct stead_slice reply_op,
+                      struct stead_slice context)
+{
+    struct answer_words words = {.name_text = "", .sentence_text = ""};
+    char op[STEAD_OP_NAME_MAX + 1];
+    struct stead_shard *shard = agent->shard;
+
+    memcpy(op, reply_op.data, reply_op.size);
+    op[reply_op.size] = '\0';
+    if (reply_op.size == 0)
+        return; /* the sender of a signal to a stateless kind only wanted it done */
+    if (stead_registry_op(shard->host->registry, agent->kind, op, reply_op.size) == NULL) {
+        shard->host->stats.answers_dropped++;
+        return;
+    }
+    struct stead_slice payload = stead_message_payload(answer);
+    if (answer->status != 0) {
+        if (stead_get_str(payload, "name", &words.name) == 0)
+            copy_words(words.name_text, sizeof(words.name_text), words.name);
+        if (stead_get_str(payload, "sentence", &words.sentence) == 0)
+            copy_words(words.sentence_text, sizeof(words.sentence_text), words.sentence);
+    }
+    struct stead_turn_input input = {.op_name = op,
+                                     .cause = STEAD_CAUSE_REPLY,
+                                     .reply_code = answer->status,
+                                     .reply_name = words.name_text,
+                                     .reply_sentence = words.sentence_text,
+                                     .args = answer->status == 0 ? payload : (struct stead_slice){0},
+                                     .context = context};
+    (void)stead_turn_run(agent, answer, &input);
+}
+
+static void take_durable_answer(struct stead_agent *agent, struct stead_message *answer)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_writer value;
+    struct call_row row;
+
+    stead_writer_init(&value);
+    bool mine = !(answer->groups & STEAD_GROUP_INCARNATION) || answer->incarnation == agent->incarnation;
+    if (mine && call_row_get(agent, answer->id, &value, &row) == 0) {
+        call_row_delete(agent, answer->id, &row);
+        run_reply(agent, answer, row.reply_op, row.context);
+    } else {
+        shard->host->stats.answers_dropped++;
+    }
+    stead_writer_deinit(&value);
+}
+
+static struct stead_vcall *find_vcall(struct stead_shard *shard, struct stead_id id)
+{
+    struct stead_vcall *call;
+    uint32_t at;
+
+    for (call = stead_map_first(&shard->vcalls, stead_load64(id.v + 8), &at); call != NULL;
+         call = stead_map_next(&shard->vcalls, stead_load64(id.v + 8), &at))
+        if (stead_id_equal(call->id, id))
+            return call;
+    return NULL;
+}
+
+static void free_vcall(struct stead_shard *shard, struct stead_vcall *call)
+{
+    stead_map_remove(&shard->vcalls, call->hash, call);
+    call->agent->pins--;
+    free(call->reply_op);
+    free(call->context);
+    free(call);
+}
+
+static void take_volatile_answer(struct stead_shard *shard, struct stead_message *answer)
+{
+    struct stead_vcall *call = find_vcall(shard, answer->id);
+
+    if (call == NULL) {
+        shard->host->stats.answers_dropped++;
+        return;
+    }
+    struct stead_agent *agent = call->agent;
+    struct stead_slice context = stead_bytes(call->context, call->context_size);
+    if (answer->groups & STEAD_GROUP_INCARNATION && answer->incarnation != agent->incarnation) {
+        free_vcall(shard, call);
+        shard->host->stats.answers_dropped++;
+        return;
+    }
+    stead_vtimer_cancel_call(agent, answer->id);
+    stead_map_remove(&shard->vcalls, call->hash, call);
+    run_reply(agent, answer, stead_str(call->reply_op), context);
+    agent->pins--;
+    free(call->reply_op);
+    free(call->context);
+    free(call);
+}
+
+/* Is the agent held, or are others before it? Then the answer waits like any message. */
+static bool answer_waits(struct stead_agent *agent, struct stead_message *answer, bool taken)
+{
+    bool holder = (agent->flags & STEAD_AGENT_HELD) && answer->source_size > 0 &&
+                  strcmp(answer->source, agent->wait->holder) == 0;
+
+    (void)taken;
+    return (agent->flags & STEAD_AGENT_HELD) && !holder;
+}
+
+void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer, bool taken)
+{
+    struct stead_host *host = shard->host;
+    struct stead_slice address = stead_bytes(answer->address, answer->address_size);
+    bool sequenced = (answer->groups & STEAD_GROUP_CHANNEL) && !taken;
+    size_t kind_size;
+
+    if ((answer->groups & STEAD_GROUP_SESSION) && stead_id_equal(answer->session.id, shard->session_id))
+        stead_vrequest_answered(shard, answer->session.number);
+    if (stead_address_check(address, &kind_size) != 0) {
+        stead_message_destroy(&answer);
+        return;
+    }
+    const struct stead_kind *kind = stead_registry_find(host->registry, answer->address, kind_size);
+    if (kind == NULL || kind->durability != STEAD_DURABLE) {
+        if (kind == NULL && sequenced)
+            stead_shard_park(shard, answer, true, false);
+        else if (sequenced)
+            stead_shard_mark_taken(shard, answer);
+        if (kind != NULL)
+            take_volatile_answer(shard, answer);
+        stead_message_destroy_in(&host->pool, &answer);
+        return;
+    }
+    uint64_t hash = stead_hash(address.data, address.size);
+    struct stead_agent *agent = stead_agent_find(shard, address, hash);
+    if (agent == NULL)
+        agent = stead_agent_activate(shard, kind, address, hash, answer->slot);
+    if (agent == NULL) {
+        stead_message_destroy(&answer);
+        return;
+    }
+    if (agent->phase != STEAD_AGENT_READY || answer_waits(agent, answer, taken)) {
+        stead_shard_let_wait(agent, answer, taken);
+        return;
+    }
+    if (sequenced)
+        stead_shard_mark_taken(shard, answer);
+    take_durable_answer(agent, answer);
+    stead_message_destroy_in(&host->pool, &answer);
+}
+
+/* ---- Deadlines, and asking again ----------------------------------------------------------------------------- */
+
+/* An answer that nobody sent: the deadline has passed. */
+static struct stead_message *timeout_answer(const struct stead_agent *agent, struct stead_id id)
+{
+    struct stead_message request = {.type = STEAD_CALL,
+                                    .id = id,
+                                    .address = "",
+                                    .source = agent->address,
+                                    .op = "",
+                                    .key = "",
+                                    .source_size = agent->address_size,
+                                    .slot = agent->slot,
+                                    .source_slot = agent->slot};
+    return stead_message_answer(&request, STEAD_ETIMEOUT, NULL, (struct stead_slice){0});
+}
+
+static void ask_again(struct stead_agent *agent, struct stead_id id, struct call_row *row)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_message *request;
+
+    uint64_t next = shard->host->now_ms + row->wait_ms;
+    row->wait_ms = row->wait_ms * 2 < ASK_AGAIN_MS_MAX ? row->wait_ms * 2 : ASK_AGAIN_MS_MAX;
+    row->due_ms = row->deadline_ms != 0 && row->deadline_ms < next ? row->deadline_ms : next;
+    call_row_put(agent, id, row);
+    if (shard->host->doors.decode(row->record, &request) != 0)
+        return;
+    request->flags |= STEAD_FLAG_RETRY;
+    request->depends_on = agent->depends_on;
+    shard->host->stats.resends++;
+    stead_shard_emit(shard, request);
+}
+
+void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struct stead_id id, uint64_t due_ms)
+{
+    struct stead_writer value;
+    struct call_row row;
+    uint8_t name[24];
+
+    stead_writer_init(&value);
+    if (call_row_get(agent, id, &value, &row) != 0 || row.due_ms != due_ms) {
+        stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
+                                call_due_name(name, agent->incarnation, id));
+        stead_shard_dirty(shard, true);
+    } else if (row.deadline_ms != 0 && row.deadline_ms <= shard->host->now_ms) {
+        call_row_delete(agent, id, &row);
+        struct stead_message *answer = timeout_answer(agent, id);
+        run_reply(agent, answer, row.reply_op, row.context);
+        stead_message_destroy(&answer);
+    } else {
+        stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
+                                call_due_name(name, agent->incarnation, id));
+        ask_again(agent, id, &row);
+    }
+    stead_writer_deinit(&value);
+}
+
+void stead_calls_due_volatile(struct stead_shard *shard, struct stead_agent *agent, struct stead_id id)
+{
+    struct stead_message *answer = timeout_answer(agent, id);
+
+    take_volatile_answer(shard, answer);
+    stead_message_destroy(&answer);
+}
+
+void stead_calls_forget_volatile(struct stead_shard *shard, struct stead_id id)
+{
+    struct stead_vcall *call = find_vcall(shard, id);
+
+    if (call != NULL)
+        free_vcall(shard, call);
+}
+
+void stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_call *call)
+{
+    struct stead_shard *shard = turn->shard;
+    struct stead_vcall *it = stead_alloc_zero(sizeof(*it));
+
+    it->id = call->message->id;
+    it->hash = stead_load64(it->id.v + 8);
+    it->agent = turn->agent;
+    it->reply_op = stead_text_copy(call->reply_op);
+    it->context_size = (uint32_t)call->context.size;
+    it->context = stead_alloc(call->context.size + 1);
+    if (call->context.size > 0)
+        memcpy(it->context, call->context.data, call->context.size);
+    turn->agent->pins++;
+    stead_map_add(&shard->vcalls, it->hash, it);
+    stead_vtimer_deadline(turn->agent, it->id, call->message->deadline_ms);
+}

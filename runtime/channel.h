@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * channel: both ends of a channel (source slot -> destination slot), the way messages of durable agents are made
+ * exactly-once in effect.
+ *
+ * Sender: a number = (epoch of assignment, counter) and the number before it; the record is in the outbox in the commit of
+ * the turn that sent it, is sent again until acknowledged, and `trimmed` in every record is the highest number deleted as acknowledged.
+ *
+ * Receiver: taken strictly in order.
+ *
+ *   previous == position     number <= position      trimmed <= position < previous    anything else
+ *   ---------------------    --------------------    ------------------------------    -------------------
+ *   TAKE                     DUPLICATE               GAP                               HISTORY_LOST
+ *   position := number       acknowledge again       drop, answer with the position    drop, report
+ *
+ * Invariants (docs/INVARIANTS.md): C1 a number is given out once; C2 a message is taken exactly when its previous number is the
+ * position; C3 the position moves only in the entry that holds the effect; C4 an outbox row goes only after an acknowledgement whose
+ * position covers it; C5 an acknowledgement follows the commit of its position.
+ *
+ * Called by the shard that owns the slot, on its thread.
+ */
+#ifndef STEAD_RUNTIME_CHANNEL_H
+#define STEAD_RUNTIME_CHANNEL_H
+
+#include "runtime/queue.h"
+
+struct stead_shard;
+struct stead_agent;
+
+enum stead_channel_verdict {
+    STEAD_CHANNEL_TAKE,
+    STEAD_CHANNEL_DUPLICATE,
+    STEAD_CHANNEL_GAP,
+    STEAD_CHANNEL_HISTORY_LOST
+};
+
+/* Decides about a message. Pure: changes nothing. */
+enum stead_channel_verdict stead_channel_judge(struct stead_seq position, struct stead_seq trimmed,
+                                               struct stead_seq previous, struct stead_seq number);
+
+/* ---- Receiving end -------------------------------------------------------------------------- */
+
+struct stead_channel_in {
+    stead_slot source, slot;               /* fixed */
+    struct stead_seq position;             /* last number taken */
+    uint64_t position_index;               /* entry that holds the position; 0: stored long ago */
+    uint64_t gap_ns;                       /* monotonic time of the last GAP answer: one per 50 ms */
+    bool dirty;                            /* position moved in the open batch */
+    bool blocked;                          /* its next message waits for an agent to load */
+    struct stead_queue stalled;            /* messages behind that one, in order */
+    struct stead_channel_in *dirty_next;   /* list of the shard */
+    struct stead_channel_in *blocked_next; /* list of the agent it waits for */
+};
+
+/* The end for `source` -> `slot`, read from the rows if it is not in memory. NULL: the store failed. */
+struct stead_channel_in *stead_channel_in_get(struct stead_shard *shard, stead_slot source, stead_slot slot);
+/* The message `number` of this channel takes effect in the open batch. */
+void stead_channel_in_advance(struct stead_shard *shard, struct stead_channel_in *channel, struct stead_seq number);
+/* Acknowledges the position, once it is committed; `gap` asks to send again. */
+void stead_channel_in_acknowledge(struct stead_shard *shard, struct stead_channel_in *channel, bool gap);
+/* At the end of a batch: rows of moved positions, and their acknowledgements. */
+void stead_channel_in_batch_end(struct stead_shard *shard);
+
+/* ---- Sending end ---------------------------------------------------------------------------- */
+
+struct stead_channel_out {
+    stead_slot slot, destination;           /* fixed */
+    struct stead_seq last;                  /* last number given out */
+    struct stead_seq acknowledged;          /* highest number acknowledged: outbox rows up to it are gone */
+    struct stead_seq sent;                  /* highest number handed to the network since the last resend */
+    uint64_t resend_ns;                     /* monotonic time when the oldest record is sent again */
+    uint32_t backoff;                       /* doublings of the resend interval, at most 5 */
+    bool dirty;                             /* last or acknowledged changed in the open batch */
+    bool lost;                              /* the receiver has acknowledged what was never sent: history lost */
+    struct stead_channel_out *dirty_next;   /* list of the shard */
+    struct stead_channel_out *waiting_next; /* list of the shard: channels with unacknowledged records */
+    bool waiting;
+};
+
+struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination);
+/* Numbers `message` (source_slot and slot are set), stores its record in the outbox at the open entry, and passes it on: to this shard, or to be sent
+ * after the commit if the window is open. Consumed. */
+void stead_channel_out_send(struct stead_shard *shard, struct stead_message **message);
+/* An ACK came. Borrowed. */
+void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stead_message *ack);
+/* The message of a channel within this shard was taken in the open batch. */
+void stead_channel_out_taken_here(struct stead_shard *shard, stead_slot slot, stead_slot destination,
+                                  struct stead_seq number);
+/* Sends committed records again, from the acknowledged number, where the resend time has come. Next such time, or UINT64_MAX. */
+uint64_t stead_channel_out_resend_due(struct stead_shard *shard);
+/* The peer that owns these destinations is back: send everything unacknowledged again. `node` 0: all. */
+void stead_channel_out_peer_up(struct stead_shard *shard, uint32_t node);
+/* At the end of a batch: rows of changed ends. */
+void stead_channel_out_batch_end(struct stead_shard *shard);
+/* At start: finds the channels with records in their outboxes. */
+void stead_channel_out_recover(struct stead_shard *shard);
+/* Forgets ends that rest, when there are many: their rows say all. */
+void stead_channels_sweep(struct stead_shard *shard);
+/* Records in outboxes without acknowledgement. */
+uint64_t stead_channel_out_records(const struct stead_shard *shard);
+
+void stead_channels_deinit(struct stead_shard *shard);
+void stead_channels_check(const struct stead_shard *shard);
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * channel_out: the sending end of a channel, and its outbox.
+ *
+ * A record is a row of the outbox in the commit of the turn that sent it. After the commit it is sent if the window is open;
+ * otherwise it waits in the outbox until acknowledgements open the window. Everything unacknowledged is sent again, in order, from the acknowledged
+ * number: when the receiver reports a gap, when its node is back, and when no acknowledgement came for a while. The outbox, not a queue in
+ * memory, is what remembers: a peer that is away for a day costs rows on disk.
+ *
+ * Counters go up by one without a gap through all epochs, so between two numbers of one epoch every key is known without a scan.
+ *
+ * Within one shard the same path holds (a number, a row, a judged message), but the row goes in the entry in which the message is taken; taken in the
+ * entry that sent it, it never reaches the log.
+ */
+#include "runtime/shard.h"
+
+#define BACKOFF_MAX 5u /* doublings: 1 s becomes 32 s */
+
+static uint64_t hash_pair(stead_slot a, stead_slot b)
+{
+    uint64_t it = ((uint64_t)a.v << 16 | b.v) * 0x9E3779B97F4A7C15u;
+    return it ^ it >> 29;
+}
+
+static void outbox_key(struct stead_row_key *key, const struct stead_channel_out *channel, struct stead_seq number)
+{
+    stead_row_begin(key, channel->slot, STEAD_ROW_OUTBOX);
+    stead_row_add_u16(key, channel->destination.v);
+    stead_row_add_u64(key, number.epoch);
+    stead_row_add_u64(key, number.counter);
+}
+
+static int read_row(struct stead_shard *shard, struct stead_channel_out *channel)
+{
+    struct stead_row_key key;
+    struct stead_writer row;
+
+    stead_row_begin(&key, channel->slot, STEAD_ROW_CHANNEL_OUT);
+    stead_row_add_u16(&key, channel->destination.v);
+    stead_writer_init(&row);
+    int code = stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row);
+    if (code == 0 && row.size == 32) {
+        channel->last = (struct stead_seq){stead_load64(row.data), stead_load64(row.data + 8)};
+        channel->acknowledged = channel->sent =
+            (struct stead_seq){stead_load64(row.data + 16), stead_load64(row.data + 24)};
+    } else if (code == 0) {
+        code = STEAD_ECORRUPT;
+    }
+    stead_writer_deinit(&row);
+    return code == STEAD_ENOTFOUND ? 0 : code;
+}
+
+static void watch(struct stead_shard *shard, struct stead_channel_out *channel, uint64_t resend_ns)
+{
+    if (!channel->waiting) {
+        channel->waiting = true;
+        channel->waiting_next = shard->waiting_out;
+        shard->waiting_out = channel;
+        channel->resend_ns = resend_ns;
+    }
+    if (channel->resend_ns < shard->resend_ns)
+        shard->resend_ns = channel->resend_ns;
+}
+
+struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination)
+{
+    uint64_t hash = hash_pair(slot, destination);
+    struct stead_channel_out *channel;
+    uint32_t at;
+
+    for (channel = stead_map_first(&shard->channels_out, hash, &at); channel != NULL;
+         channel = stead_map_next(&shard->channels_out, hash, &at))
+        if (channel->slot.v == slot.v && channel->destination.v == destination.v)
+            return channel;
+    channel = stead_alloc_zero(sizeof(*channel));
+    channel->slot = slot;
+    channel->destination = destination;
+    int code = read_row(shard, channel);
+    if (code != 0) {
+        stead_host_trace(shard->host, STEAD_TRACE_ERROR, "channel %04x->%04x cannot be read: %s", slot.v, destination.v,
+                         stead_error_sentence(code));
+        free(channel);
+        return NULL;
+    }
+    stead_map_add(&shard->channels_out, hash, channel);
+    return channel;
+}
+
+static void mark_dirty(struct stead_shard *shard, struct stead_channel_out *channel, bool urgent)
+{
+    stead_shard_dirty(shard, urgent);
+    if (channel->dirty)
+        return;
+    channel->dirty = true;
+    channel->dirty_next = shard->dirty_out;
+    shard->dirty_out = channel;
+}
+
+/* ---- Sending -------------------------------------------------------------------------------------- */
+
+static void give_number(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_message *message)
+{
+    struct stead_host *host = shard->host;
+    bool skip = STEAD_FAULT(&host->settings, skip_channel_number) && stead_rng_below(&host->rng, 64) == 0;
+    struct stead_seq previous = channel->last;
+
+    if (skip)
+        previous.counter++;
+    if (STEAD_FAULT(&host->settings, reuse_channel_number) && channel->last.epoch != shard->epoch)
+        previous = (struct stead_seq){shard->epoch, 0};
+    message->groups |= STEAD_GROUP_CHANNEL | STEAD_GROUP_CLOCK;
+    message->channel.previous = previous;
+    message->channel.number = (struct stead_seq){shard->epoch, previous.counter + 1};
+    message->channel.trimmed = channel->acknowledged;
+    message->clock = shard->clock;
+    channel->last = message->channel.number;
+}
+
+void stead_channel_out_send(struct stead_shard *shard, struct stead_message **consumed)
+{
+    struct stead_host *host = shard->host;
+    struct stead_message *message = *consumed;
+    struct stead_channel_out *channel = stead_channel_out_get(shard, message->source_slot, message->slot);
+    struct stead_row_key key;
+
+    *consumed = NULL;
+    if (channel ==
+        NULL) { /* the store cannot be read: without its number nothing may be sent; the store's own failure stops the node */
+        stead_message_destroy(&message);
+        return;
+    }
+    bool in_order = stead_seq_compare(channel->sent, channel->last) == 0;
+    give_number(shard, channel, message);
+    outbox_key(&key, channel, message->channel.number);
+    stead_writer_reset(&host->scratch);
+    host->doors.encode(message, &host->scratch);
+    stead_shard_put(shard, &key, stead_written(&host->scratch), true);
+    mark_dirty(shard, channel, true);
+    watch(shard, channel, host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u);
+
+    bool here = host->shard_of[channel->destination.v] == shard;
+    bool window = channel->last.counter - channel->acknowledged.counter <= host->settings.channel_window;
+    message->depends_on = STEAD_FAULT(&host->settings, tell_before_commit) ? 0 : shard->next_index;
+    if (!in_order || !(here || window)) {
+        stead_message_destroy(&message); /* the outbox has it; an acknowledgement will fetch it */
+        return;
+    }
+    channel->sent = channel->last;
+    if (here) {
+        host->stats.messages_local++;
+        stead_queue_push(&shard->local, message);
+    } else {
+        stead_shard_emit(shard, message);
+    }
+}
+
+/* ---- Sending again ---------------------------------------------------------------------------------- */
+
+struct pump {
+    struct stead_shard *shard;
+    struct stead_channel_out *channel;
+    uint32_t room; /* records that may still leave */
+    bool waits;    /* stopped at a record that is not committed: it and those behind it leave with their commit */
+};
+
+static int pump_record(void *context, struct stead_slice key, struct stead_slice record)
+{
+    struct pump *pump = context;
+    struct stead_host *host = pump->shard->host;
+    struct stead_message *message;
+    struct stead_slice newest;
+    uint64_t index;
+
+    if (stead_overlay_get(pump->shard->overlay, key, &newest, &index) == STEAD_OVERLAY_ROW &&
+        index > pump->shard->synced) {
+        pump->waits = true;
+        return 1;
+    }
+    if (pump->room == 0)
+        return 1;
+    int code = host->doors.decode(record, &message);
+    if (code != 0) {
+        stead_host_trace(host, STEAD_TRACE_ERROR, "outbox record of %04x->%04x is damaged: %s", pump->channel->slot.v,
+                         pump->channel->destination.v, stead_error_sentence(code));
+        return 1;
+    }
+    pump->room--;
+    message->channel.trimmed = pump->channel->acknowledged;
+    message->flags |= STEAD_FLAG_RETRY;
+    pump->channel->sent = message->channel.number;
+    host->stats.resends++;
+    if (host->shard_of[pump->channel->destination.v] == pump->shard)
+        stead_queue_push(&pump->shard->local, message);
+    else
+        stead_host_route(host, message);
+    return 0;
+}
+
+/* Sends what comes after `sent`, as far as the window and the commits allow. */
+static void pump(struct stead_shard *shard, struct stead_channel_out *channel)
+{
+    struct stead_row_key from, to;
+    uint64_t in_flight = channel->sent.counter - channel->acknowledged.counter;
+    uint32_t window = shard->host->settings.channel_window;
+    struct pump it = {shard, channel, in_flight >= window ? 0 : window - (uint32_t)in_flight, false};
+
+    if (it.room == 0 || stead_seq_compare(channel->sent, channel->last) == 0)
+        return;
+    outbox_key(&from, channel, (struct stead_seq){channel->sent.epoch, channel->sent.counter + 1});
+    outbox_key(&to, channel, (struct stead_seq){channel->last.epoch, channel->last.counter + 1});
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, pump_record, &it);
+    if (it.waits)
+        channel->sent = channel->last;
+}
+
+static void send_again(struct stead_shard *shard, struct stead_channel_out *channel)
+{
+    channel->sent = channel->acknowledged;
+    pump(shard, channel);
+}
+
+uint64_t stead_channel_out_resend_due(struct stead_shard *shard)
+{
+    struct stead_host *host = shard->host;
+    struct stead_channel_out **link = &shard->waiting_out;
+    uint64_t next = UINT64_MAX;
+
+    if (host->now_ns < shard->resend_ns)
+        return shard->resend_ns;
+    while (*link != NULL) {
+        struct stead_channel_out *channel = *link;
+        if (stead_seq_compare(channel->acknowledged, channel->last) == 0 || channel->lost) {
+            *link = channel->waiting_next;
+            channel->waiting = channel->lost;
+            continue;
+        }
+        if (channel->resend_ns <= host->now_ns) {
+            send_again(shard, channel);
+            channel->resend_ns = host->now_ns + ((uint64_t)host->settings.resend_ms * 1000000u << channel->backoff);
+            if (channel->backoff < BACKOFF_MAX)
+                channel->backoff++;
+        }
+        if (channel->resend_ns < next)
+            next = channel->resend_ns;
+        link = &channel->waiting_next;
+    }
+    shard->resend_ns = next;
+    return next;
+}
+
+void stead_channel_out_peer_up(struct stead_shard *shard, uint32_t node)
+{
+    struct stead_host *host = shard->host;
+
+    for (struct stead_channel_out *channel = shard->waiting_out; channel != NULL; channel = channel->waiting_next) {
+        const struct stead_table_shard *owner =
+            host->table == NULL ? NULL : stead_table_shard_of(host->table, channel->destination);
+        if (node != 0 && (owner == NULL || owner->node != node))
+            continue;
+        channel->backoff = 0;
+        channel->resend_ns = host->now_ns;
+    }
+    shard->resend_ns = host->now_ns;
+}
+
+/* ---- Acknowledgements --------------------------------------------------------------------------------- */
+
+static int delete_record(void *context, struct stead_slice key, struct stead_slice record)
+{
+    (void)record;
+    stead_write_raw(context, &(uint16_t){(uint16_t)key.size}, 2);
+    stead_write_raw(context, key.data, key.size);
+    return 0;
+}
+
+/* Deletes the records after `from` up to `to`. */
+static void trim(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq from,
+                 struct stead_seq to)
+{
+    struct stead_row_key key, end;
+    struct stead_writer keys;
+
+    if (from.epoch == to.epoch) {
+        for (uint64_t counter = from.counter + 1; counter <= to.counter; counter++) {
+            outbox_key(&key, channel, (struct stead_seq){to.epoch, counter});
+            stead_shard_delete(shard, &key);
+        }
+        return;
+    }
+    /* The numbers change their epoch on the way: collect the keys, then delete them. */
+    stead_writer_init(&keys);
+    outbox_key(&key, channel, (struct stead_seq){from.epoch, from.counter + 1});
+    outbox_key(&end, channel, (struct stead_seq){to.epoch, to.counter + 1});
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), stead_row_slice(&end),
+                                    false, delete_record, &keys);
+    for (size_t at = 0; at < keys.size;) {
+        uint16_t size = stead_load16(keys.data + at);
+        stead_overlay_delete(shard->overlay, shard->next_index, stead_bytes(keys.data + at + 2, size));
+        at += 2u + size;
+    }
+    stead_writer_deinit(&keys);
+}
+
+static void acknowledge_up_to(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq position,
+                              bool urgent)
+{
+    if (stead_seq_compare(position, channel->acknowledged) <= 0)
+        return;
+    trim(shard, channel, channel->acknowledged, position);
+    channel->acknowledged = position;
+    if (stead_seq_compare(channel->sent, position) < 0)
+        channel->sent = position;
+    channel->backoff = 0;
+    channel->resend_ns = shard->host->now_ns + (uint64_t)shard->host->settings.resend_ms * 1000000u;
+    mark_dirty(shard, channel, urgent);
+}
+
+void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stead_message *ack)
+{
+    struct stead_channel_out *channel = stead_channel_out_get(shard, ack->slot, ack->source_slot);
+    struct stead_seq position = ack->channel.number;
+
+    if (channel == NULL)
+        return;
+    if (stead_seq_compare(position, channel->last) > 0) {
+        shard->host->stats.history_lost++;
+        if (!channel->lost)
+            stead_host_trace(shard->host, STEAD_TRACE_ERROR,
+                             "history lost: %04x has taken number %llu/%llu of %04x, which was never sent from this "
+                             "folder (an old backup?)",
+                             ack->source_slot.v, (unsigned long long)position.epoch,
+                             (unsigned long long)position.counter, ack->slot.v);
+        channel->lost = true;
+        return;
+    }
+    acknowledge_up_to(shard, channel, position, false);
+    if (ack->flags & STEAD_FLAG_GAP)
+        send_again(shard, channel);
+    else
+        pump(shard, channel);
+}
+
+void stead_channel_out_taken_here(struct stead_shard *shard, stead_slot slot, stead_slot destination,
+                                  struct stead_seq number)
+{
+    struct stead_channel_out *channel = stead_channel_out_get(shard, slot, destination);
+
+    if (channel != NULL && stead_seq_compare(number, channel->last) <= 0)
+        acknowledge_up_to(shard, channel, number, true);
+}
+
+void stead_channel_out_batch_end(struct stead_shard *shard)
+{
+    struct stead_row_key key;
+    uint8_t row[32];
+
+    while (shard->dirty_out != NULL) {
+        struct stead_channel_out *channel = shard->dirty_out;
+        shard->dirty_out = channel->dirty_next;
+        channel->dirty = false;
+        stead_row_begin(&key, channel->slot, STEAD_ROW_CHANNEL_OUT);
+        stead_row_add_u16(&key, channel->destination.v);
+        stead_store64(row, channel->last.epoch);
+        stead_store64(row + 8, channel->last.counter);
+        stead_store64(row + 16, channel->acknowledged.epoch);
+        stead_store64(row + 24, channel->acknowledged.counter);
+        stead_shard_put(shard, &key, stead_bytes(row, sizeof(row)), false);
+    }
+}
+
+/* ---- Recovery ------------------------------------------------------------------------------------------- */
+
+static int first_destination(void *context, struct stead_slice key, struct stead_slice record)
+{
+    struct stead_row_parsed parsed;
+    stead_slot *destination = context;
+
+    (void)record;
+    if (stead_row_parse(key, &parsed) != 0)
+        return STEAD_ECORRUPT;
+    *destination = parsed.other;
+    return 1;
+}
+
+void stead_channel_out_recover(struct stead_shard *shard)
+{
+    struct stead_row_key from, to;
+    stead_slot destination = {0};
+
+    shard->resend_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < shard->slot_count; i++) {
+        stead_row_begin(&to, shard->slots[i], STEAD_ROW_OUTBOX);
+        from = to;
+        if (!stead_row_after_prefix(&to))
+            continue;
+        while (stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, first_destination, &destination) == 1) {
+            struct stead_channel_out *channel = stead_channel_out_get(shard, shard->slots[i], destination);
+            if (channel != NULL && STEAD_FAULT(&shard->host->settings, lose_outbox))
+                channel->acknowledged = channel->sent = channel->last;
+            if (channel != NULL)
+                watch(shard, channel, shard->host->now_ns);
+            if (destination.v == UINT16_MAX)
+                break;
+            stead_row_begin(&from, shard->slots[i], STEAD_ROW_OUTBOX);
+            stead_row_add_u16(&from, (uint16_t)(destination.v + 1));
+        }
+    }
+}
+
+uint64_t stead_channel_out_records(const struct stead_shard *shard)
+{
+    uint64_t records = 0;
+
+    for (const struct stead_channel_out *channel = shard->waiting_out; channel != NULL; channel = channel->waiting_next)
+        records += channel->last.counter - channel->acknowledged.counter;
+    return records;
+}

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host: the pure part of a reactor: finds the shard of every message, gives each shard its turn, keeps the memory budget, and drains effects.
+ *
+ *     deliver ---> shard of this host: its inbox
+ *        |-------> a session: the client's connection, here or at the reactor it came in at
+ *        |-------> a stateless kind: jobs.c
+ *        `-------> another shard: its owner by the table, by effect
+ *
+ * A message for a shard that nobody owns right now is dropped, or answered with `unavailable` where a client waits: whoever must have it
+ * delivered keeps it in an outbox, a session or a CALL row, and sends it again.
+ */
+#include "runtime/host.h"
+
+#include "runtime/address.h"
+#include "runtime/shard.h"
+
+#define TURNS_PER_ROUND 1024u /* of one shard, before the next shard and the sockets are looked at */
+#define TICK_NS 1000000000u   /* idle agents, sessions */
+#define UNLOADS_PER_ROUND 4096u
+
+void stead_settings_default(struct stead_settings *ret_settings)
+{
+    *ret_settings = (struct stead_settings){
+        .payload_bytes_max = 1u << 20,
+        .image_bytes_max = 16u << 20,
+        .kv_key_bytes_max = 512,
+        .kv_value_bytes_max = 1u << 20,
+        .turn_effects_max = 10000,
+        .turn_bytes_max = 32u << 20,
+        .mailbox_messages_max = 10000,
+        .call_depth_max = 64,
+        .session_answers_max = 65536,
+        .session_age_ms_max = 24u * 3600u * 1000u,
+        .idempotency_ms = 24u * 3600u * 1000u,
+        .call_timeout_ms = 30000,
+        .resend_ms = 1000,
+        .channel_window = 1024,
+        .batch_turns_max = 4096,
+        .batch_bytes_max = 1u << 20,
+        .checkpoint_bytes = 16u << 20,
+        .memory_bytes_max = 512u << 20,
+        .idle_ms_max = 60000,
+        .poison_kills_max = 3,
+        .turn_ms_warn = 100,
+    };
+}
+
+struct stead_host *stead_host_create(const struct stead_host_options *options)
+{
+    struct stead_host *host = stead_alloc_zero(sizeof(*host));
+
+    host->options = *options;
+    host->options.node_name = stead_text_copy(options->node_name);
+    host->settings = *options->settings;
+    host->doors = *options->doors;
+    host->registry = options->registry;
+    for (uint32_t i = 0; i < stead_registry_count(host->registry); i++)
+        host->registry_has_stateless =
+            host->registry_has_stateless || stead_registry_at(host->registry, i)->durability == STEAD_STATELESS;
+    host->options.settings = &host->settings;
+    host->options.doors = &host->doors;
+    stead_rng_seed(&host->rng, options->seed);
+    host->id_prefix = stead_rng_next(&host->rng);
+    host->effects.deadline_ns = UINT64_MAX;
+    stead_writer_init(&host->scratch);
+    host->shard_of = stead_alloc_zero(STEAD_SLOTS * sizeof(struct stead_shard *));
+    stead_histogram_reset(&host->stats.turn_ns);
+    stead_histogram_reset(&host->stats.commit_ns);
+    stead_histogram_reset(&host->stats.batch_turns);
+    stead_histogram_reset(&host->stats.queue_depth);
+    return host;
+}
+
+void stead_host_destroy(struct stead_host **consumed)
+{
+    struct stead_host *host = *consumed;
+
+    *consumed = NULL;
+    if (host == NULL)
+        return;
+    for (uint32_t i = 0; i < host->shard_count; i++)
+        stead_shard_destroy(host->shards[i]);
+    stead_jobs_deinit(host);
+    stead_effects_deinit(&host->effects);
+    stead_writer_deinit(&host->scratch);
+    stead_arena_deinit(&host->arena);
+    stead_message_pool_deinit(&host->pool);
+    stead_table_release(&host->table);
+    free(host->shard_of);
+    free(host->suspects);
+    free((void *)(uintptr_t)host->options.node_name);
+    free(host);
+}
+
+void stead_host_set_now(struct stead_host *host, uint64_t mono_ns, uint64_t wall_ms)
+{
+    if (mono_ns > host->now_ns)
+        host->now_ns = mono_ns;
+    if (wall_ms > host->now_ms)
+        host->now_ms = wall_ms;
+}
+
+void stead_host_trace(struct stead_host *host, int level, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+
+    va_start(args, format);
+    stead_format_v(line, sizeof(line), format, args);
+    va_end(args);
+    host->doors.trace(host->doors.self, level, line);
+}
+
+void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns)
+{
+    if (deadline_ns < host->effects.deadline_ns)
+        host->effects.deadline_ns = deadline_ns;
+}
+
+struct stead_id stead_host_new_id(struct stead_host *host)
+{
+    struct stead_id id;
+
+    stead_store64(id.v, host->id_prefix);
+    stead_store64(id.v + 8, (++host->id_counter) * 0x9E3779B97F4A7C15u ^ host->id_prefix >> 7);
+    return id;
+}
+
+/* ---- Shards ------------------------------------------------------------------------------------------ */
+
+static struct stead_shard *find_shard(const struct stead_host *host, uint32_t id)
+{
+    for (uint32_t i = 0; i < host->shard_count; i++)
+        if (host->shards[i]->id == id)
+            return host->shards[i];
+    stead_assert_failed("the shard was added before", __FILE__, __LINE__);
+}
+
+void stead_host_add_shard(struct stead_host *host, uint32_t shard, uint64_t applied)
+{
+    STEAD_ASSERT(host->shard_count < STEAD_SHARDS_PER_HOST_MAX);
+    host->shards[host->shard_count++] = stead_shard_create(host, shard, applied);
+}
+
+int stead_host_replay(struct stead_host *host, uint32_t shard, uint64_t index, struct stead_slice entry)
+{
+    return stead_shard_replay(find_shard(host, shard), index, entry);
+}
+
+void stead_host_start_shard(struct stead_host *host, uint32_t shard, uint64_t epoch, const stead_slot *slots,
+                            uint32_t slot_count)
+{
+    stead_shard_start(find_shard(host, shard), epoch, slots, slot_count);
+}
+
+uint64_t stead_host_next_index(const struct stead_host *host, uint32_t shard)
+{
+    return find_shard(host, shard)->next_index;
+}
+
+void stead_host_synced(struct stead_host *host, uint32_t shard, uint64_t index)
+{
+    stead_shard_synced(find_shard(host, shard), index);
+}
+
+void stead_host_rows_written(struct stead_host *host, uint32_t shard)
+{
+    stead_shard_rows_written(find_shard(host, shard));
+}
+
+void stead_host_loaded(struct stead_host *host, struct stead_load **load)
+{
+    stead_agent_loaded(find_shard(host, (*load)->shard), load);
+}
+
+/* ---- Routing ------------------------------------------------------------------------------------------- */
+
+stead_slot stead_host_slot(struct stead_host *host, struct stead_slice address, size_t kind_size,
+                           const struct stead_kind **ret_kind, uint8_t *ret_durability)
+{
+    unsigned group = STEAD_GROUP_DEFAULT;
+    const struct stead_table_kind *known = NULL;
+
+    if (host->table != NULL && (host->groups_used || ret_durability != NULL))
+        known = stead_table_kind_find(host->table, (const char *)address.data, kind_size);
+    if (known != NULL)
+        group = known->group;
+    if (ret_kind != NULL || ret_durability != NULL) {
+        const struct stead_kind *kind = stead_registry_find(host->registry, (const char *)address.data, kind_size);
+        if (ret_kind != NULL)
+            *ret_kind = kind;
+        if (ret_durability != NULL)
+            *ret_durability = kind != NULL    ? (uint8_t)kind->durability
+                              : known != NULL ? known->durability
+                                              : (uint8_t)STEAD_DURABLE;
+    }
+    return stead_address_slot(address, group);
+}
+
+/* Nobody serves this slot now. Clients are told; others keep what must arrive and send it again. */
+static void unowned(struct stead_host *host, struct stead_message *message)
+{
+    bool wants = (message->type == STEAD_CALL || message->type == STEAD_SIGNAL || message->type == STEAD_QUERY) &&
+                 (message->groups & STEAD_GROUP_ROUTE);
+
+    if (wants) {
+        struct stead_message *answer = stead_message_answer(message, STEAD_EUNAVAILABLE, NULL, (struct stead_slice){0});
+        stead_host_route(host, answer);
+    }
+    stead_message_destroy(&message);
+}
+
+static void route_answer(struct stead_host *host, struct stead_message *answer)
+{
+    if (!(answer->groups & STEAD_GROUP_ROUTE) || answer->route.node == 0) {
+        stead_message_destroy(&answer); /* its connection is not known any more: the client will ask again */
+        return;
+    }
+    stead_jobs_answered(host, answer);
+    if (answer->route.node == host->options.node && answer->route.reactor == host->options.reactor)
+        stead_queue_push(&host->effects.answers, answer);
+    else
+        STEAD_EFFECT_ADD(&host->effects.sends,
+                         (struct stead_effect_send){answer->route.node, answer->route.reactor, answer});
+}
+
+/* The kind of a request to a stateless kind, or NULL. */
+static const struct stead_kind *stateless_kind(const struct stead_host *host, const struct stead_message *message)
+{
+    if (message->type > STEAD_CALL || message->address_size == 0)
+        return NULL;
+    const char *slash = memchr(message->address, '/', message->address_size);
+    const struct stead_kind *kind =
+        slash == NULL ? NULL
+                      : stead_registry_find(host->registry, message->address, (size_t)(slash - message->address));
+    return kind != NULL && kind->durability == STEAD_STATELESS ? kind : NULL;
+}
+
+void stead_host_route(struct stead_host *host, struct stead_message *message)
+{
+    struct stead_shard *shard = host->shard_of[message->slot.v];
+
+    if (stead_slot_group(message->slot) == STEAD_GROUP_ENDPOINTS) {
+        if (message->type == STEAD_ANSWER)
+            route_answer(host, message);
+        else if (message->type == STEAD_QUERY)
+            stead_query_agents(host, message);
+        else if (message->type == STEAD_CANCEL) {
+            stead_jobs_cancel(host, message->id);
+            stead_message_destroy(&message);
+        } else
+            stead_message_destroy(&message);
+        return;
+    }
+    if (host->registry_has_stateless) {
+        const struct stead_kind *kind = stateless_kind(host, message);
+        if (kind != NULL) {
+            stead_jobs_place(host, kind, message);
+            return;
+        }
+    }
+    if (message->type == STEAD_ANSWER)
+        stead_jobs_answered(host, message);
+    if (shard != NULL) {
+        stead_queue_push(&shard->inbox, message);
+        return;
+    }
+    const struct stead_table_shard *owner =
+        host->table == NULL ? NULL : stead_table_shard_of(host->table, message->slot);
+    bool self = owner != NULL && owner->node == host->options.node && owner->reactor == host->options.reactor;
+    if (owner == NULL || owner->node == 0 || self) {
+        unowned(host, message);
+        return;
+    }
+    host->stats.messages_out++;
+    STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){owner->node, owner->reactor, message});
+}
+
+void stead_host_deliver(struct stead_host *host, struct stead_message **message)
+{
+    struct stead_message *it = *message;
+
+    *message = NULL;
+    it->depends_on = 0;
+    it->target = NULL;
+    it->received_ns = host->now_ns;
+    host->stats.messages_in++;
+    stead_host_route(host, it);
+}
+
+/* ---- The cluster ----------------------------------------------------------------------------------------- */
+
+void stead_host_set_table(struct stead_host *host, struct stead_table *table)
+{
+    if (host->table != NULL && host->table->version >= table->version)
+        return;
+    stead_table_release(&host->table);
+    host->table = stead_table_hold(table);
+    host->groups_used = false;
+    for (uint32_t i = 0; i < table->kind_count; i++)
+        host->groups_used = host->groups_used || table->kinds[i].group != STEAD_GROUP_DEFAULT;
+}
+
+static struct stead_peer *need_peer(struct stead_host *host, uint32_t node)
+{
+    for (uint32_t i = 0; i < host->peer_count; i++)
+        if (host->peers[i].node == node)
+            return &host->peers[i];
+    STEAD_ASSERT(host->peer_count < STEAD_NODES_MAX);
+    host->peers[host->peer_count] = (struct stead_peer){.node = node};
+    return &host->peers[host->peer_count++];
+}
+
+void stead_host_peer_up(struct stead_host *host, uint32_t node, uint64_t incarnation)
+{
+    need_peer(host, node)->incarnation = incarnation;
+    for (uint32_t i = 0; i < host->shard_count; i++)
+        if (host->shards[i]->phase == STEAD_SHARD_SERVING)
+            stead_channel_out_peer_up(host->shards[i], node);
+}
+
+void stead_host_peer_load(struct stead_host *host, uint32_t node, uint32_t jobs_in_progress)
+{
+    need_peer(host, node)->load = jobs_in_progress;
+}
+
+void stead_host_suspect(struct stead_host *host, struct stead_id message, uint32_t kills)
+{
+    host->suspects = stead_realloc(host->suspects, (host->suspect_count + 1) * sizeof(*host->suspects));
+    host->suspects[host->suspect_count++] = (struct stead_suspect){message, kills};
+}
+
+void stead_host_set_disk_full(struct stead_host *host, bool full)
+{
+    host->disk_full = full;
+}
+
+uint32_t stead_host_jobs(const struct stead_host *host)
+{
+    return host->job_count;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------------ */
+
+static bool may_unload(const struct stead_agent *agent)
+{
+    bool keeps = !stead_agent_durable(agent) && !(agent->kind->flags & STEAD_KIND_FORGETTABLE);
+    bool timers = agent->wait != NULL && agent->wait->timers != NULL;
+    return !keeps && !timers && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
+           !(agent->flags & (STEAD_AGENT_SCHEDULED | STEAD_AGENT_UNPARKING));
+}
+
+static uint64_t memory_used(const struct stead_host *host)
+{
+    return host->agent_bytes + host->message_bytes + host->overlay_bytes;
+}
+
+/* Unloads from the least recently used end, while memory is short or an agent has idled long enough. An agent that must
+ * stay goes to the other end, so that it is not looked at each time. */
+static void unload_some(struct stead_host *host, bool everything)
+{
+    uint64_t now_ms = host->now_ns / 1000000u;
+    struct stead_agent *agent = host->lru_last;
+
+    for (uint32_t i = 0; i < UNLOADS_PER_ROUND && agent != NULL; i++) {
+        struct stead_agent *newer = agent->lru_prev;
+        uint32_t idle_ms = agent->kind->idle_ms_max != 0 ? agent->kind->idle_ms_max : host->settings.idle_ms_max;
+        bool idle = now_ms >= agent->used_ms + idle_ms;
+        bool tight = memory_used(host) > host->settings.memory_bytes_max;
+        if (!idle && !tight && !everything)
+            return;
+        if (may_unload(agent) || (everything && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
+                                  !(agent->flags & STEAD_AGENT_SCHEDULED)))
+            stead_agent_unload(agent);
+        else if (!everything)
+            stead_agent_touch(agent);
+        agent = newer;
+    }
+}
+
+static void tick(struct stead_host *host)
+{
+    host->tick_ns = host->now_ns + TICK_NS;
+    unload_some(host, false);
+    stead_jobs_sweep(host);
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        if (host->shards[i]->phase != STEAD_SHARD_SERVING)
+            continue;
+        stead_session_sweep(host->shards[i]);
+        stead_channels_sweep(host->shards[i]);
+    }
+}
+
+/* ---- A round ----------------------------------------------------------------------------------------------- */
+
+static uint64_t queued_messages(const struct stead_host *host)
+{
+    uint64_t queued = 0;
+
+    for (uint32_t i = 0; i < host->shard_count; i++)
+        queued += host->shards[i]->inbox.count + host->shards[i]->local.count;
+    return queued;
+}
+
+bool stead_host_run(struct stead_host *host)
+{
+    uint64_t turns = host->stats.turns, overlay_bytes = 0, queued = queued_messages(host);
+    bool more = false;
+
+    if (queued > 0)
+        stead_histogram_add(&host->stats.queue_depth, queued);
+    host->effects.deadline_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        struct stead_shard *shard = host->shards[(host->rotate_at + i) % host->shard_count];
+        more = stead_shard_run(shard, TURNS_PER_ROUND) || more;
+        overlay_bytes += stead_overlay_bytes(shard->overlay);
+    }
+    host->rotate_at++;
+    host->overlay_bytes = overlay_bytes;
+    if (overlay_bytes > host->settings.memory_bytes_max / 2)
+        for (uint32_t i = 0; i < host->shard_count; i++)
+            if (host->shards[i]->phase == STEAD_SHARD_SERVING)
+                stead_shard_checkpoint(host->shards[i], true);
+    if (memory_used(host) > host->settings.memory_bytes_max)
+        unload_some(host, false);
+    /* The tick follows activity: a host at rest needs no waking. */
+    bool active = host->stats.turns != turns;
+    if (host->now_ns >= host->tick_ns && host->tick_armed) {
+        host->tick_armed = false;
+        tick(host);
+    }
+    if ((active || host->lru_last != NULL) && !host->tick_armed) {
+        host->tick_armed = true;
+        uint64_t idle_ns = (uint64_t)host->settings.idle_ms_max * 1000000u;
+        host->tick_ns = host->now_ns + (active ? TICK_NS : idle_ns > TICK_NS ? idle_ns : TICK_NS);
+    }
+    if (host->tick_armed)
+        stead_host_wake_at(host, host->tick_ns);
+    for (uint32_t i = 0; i < host->shard_count; i++) /* a later shard may have sent to an earlier one */
+        more = more || stead_shard_ready(host->shards[i]);
+    stead_drain(&host->effects, &host->doors);
+    return more;
+}
+
+void stead_host_stop(struct stead_host *host)
+{
+    host->stopping = true;
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        struct stead_shard *shard = host->shards[i];
+        stead_queue_clear(&shard->inbox); /* unanswered: their senders keep them */
+        shard->phase = shard->phase == STEAD_SHARD_SERVING ? STEAD_SHARD_STOPPING : shard->phase;
+    }
+    while (host->lru_last != NULL) {
+        uint64_t count = host->agent_count;
+        unload_some(host, true);
+        if (host->agent_count == count)
+            break; /* what is left waits for something that will not come any more */
+    }
+}
+
+bool stead_host_idle(const struct stead_host *host)
+{
+    for (uint32_t i = 0; i < host->shard_count; i++)
+        if (host->shards[i]->phase != STEAD_SHARD_RECOVERING && !stead_shard_idle(host->shards[i]))
+            return false;
+    return stead_effects_empty(&host->effects) && host->job_count == 0;
+}
+
+const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
+{
+    struct stead_host *host = (struct stead_host *)(uintptr_t)const_host;
+    struct stead_stats *stats = &host->stats;
+    uint64_t rows = 0, held = 0, records = 0, sessions = 0, waiting = 0;
+
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        const struct stead_shard *shard = host->shards[i];
+        rows += stead_overlay_rows(shard->overlay);
+        held += shard->held.count;
+        records += stead_channel_out_records(shard);
+        sessions += shard->sessions.count;
+        waiting += shard->inbox.count + shard->local.count;
+    }
+    stats->agents_resident = host->agent_count;
+    stats->memory_bytes = memory_used(host);
+    stats->overlay_rows = rows;
+    stats->mailbox_messages = waiting;
+    stats->outputs_held = held;
+    stats->outbox_records = records;
+    stats->sessions = sessions;
+    return stats;
+}
+
+void stead_host_check(const struct stead_host *host)
+{
+    uint64_t count = 0, in_list = 0;
+
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        stead_shard_check(host->shards[i]);
+        count += host->shards[i]->agents.count;
+    }
+    STEAD_ASSERT(count == host->agent_count);
+    for (const struct stead_agent *agent = host->lru_first; agent != NULL; agent = agent->lru_next) {
+        STEAD_ASSERT(agent->phase == STEAD_AGENT_READY);
+        STEAD_ASSERT(agent->lru_next == NULL || agent->lru_next->lru_prev == agent);
+        in_list++;
+    }
+    STEAD_ASSERT(in_list <= count);
+}

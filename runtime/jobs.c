@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jobs: requests to stateless kinds: which node runs one, and that a repeat of one in progress runs no second time.
+ *
+ * A request runs on any node that has the label its kind needs, on the less loaded of two taken at random (Mitzenmacher 2001). The first host that sees it chooses, and
+ * remembers the choice by the request's id: while that node (in that incarnation) lives, a repeat goes to the same place, where the running job
+ * recognises it. When the node is gone, or the answer has passed, the choice is forgotten. So a job runs once unless a node dies: at least once.
+ */
+#include "runtime/shard.h"
+
+#define PLACED_MS 3600000u /* a choice is forgotten after an hour, answered or not */
+
+struct stead_job_placed {
+    uint64_t hash;
+    struct stead_id id;
+    uint32_t node;        /* where it was sent; this node: it runs here */
+    uint64_t incarnation; /* of that node */
+    uint16_t reactor;     /* of that node */
+    uint64_t since_ns;
+    struct stead_route route; /* newest connection that asked */
+    bool has_route;
+};
+
+static struct stead_job_placed *find_placed(struct stead_host *host, struct stead_id id)
+{
+    struct stead_job_placed *placed;
+    uint32_t at;
+    uint64_t hash = stead_load64(id.v + 8);
+
+    for (placed = stead_map_first(&host->jobs, hash, &at); placed != NULL;
+         placed = stead_map_next(&host->jobs, hash, &at))
+        if (stead_id_equal(placed->id, id))
+            return placed;
+    return NULL;
+}
+
+static void forget(struct stead_host *host, struct stead_job_placed *placed)
+{
+    stead_map_remove(&host->jobs, placed->hash, placed);
+    free(placed);
+}
+
+static struct stead_job_placed *remember(struct stead_host *host, const struct stead_message *request, uint32_t node,
+                                         uint64_t incarnation, uint16_t reactor)
+{
+    struct stead_job_placed *placed = stead_alloc_zero(sizeof(*placed));
+
+    placed->id = request->id;
+    placed->hash = stead_load64(request->id.v + 8);
+    placed->node = node;
+    placed->incarnation = incarnation;
+    placed->reactor = reactor;
+    placed->since_ns = host->now_ns;
+    stead_map_add(&host->jobs, placed->hash, placed);
+    return placed;
+}
+
+static uint32_t load_of(const struct stead_host *host, uint32_t node)
+{
+    if (node == host->options.node)
+        return host->job_count;
+    for (uint32_t i = 0; i < host->peer_count; i++)
+        if (host->peers[i].node == node)
+            return host->peers[i].load;
+    return 0;
+}
+
+/* The less loaded of two random nodes that qualify; NULL: none does. */
+static const struct stead_table_node *choose(struct stead_host *host, const struct stead_kind *kind)
+{
+    const struct stead_table_node *fit[STEAD_NODES_MAX];
+    uint32_t count = 0;
+
+    if (host->table == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < host->table->node_count && count < STEAD_NODES_MAX; i++) {
+        const struct stead_table_node *node = &host->table->nodes[i];
+        bool alive = node->alive || node->id == host->options.node;
+        if (alive && node->reactor_count > 0 && (kind->needs == NULL || stead_table_node_has(node, kind->needs)))
+            fit[count++] = node;
+    }
+    if (count == 0)
+        return NULL;
+    uint32_t first = (uint32_t)stead_rng_below(&host->rng, count);
+    uint32_t second = count == 1 ? first : (first + 1 + (uint32_t)stead_rng_below(&host->rng, count - 1)) % count;
+    return load_of(host, fit[second]->id) < load_of(host, fit[first]->id) ? fit[second] : fit[first];
+}
+
+static void refuse(struct stead_host *host, struct stead_message *request, int status)
+{
+    if (request->type == STEAD_CALL || (request->type == STEAD_SIGNAL && (request->groups & STEAD_GROUP_SESSION))) {
+        struct stead_message *answer = stead_message_answer(request, status, NULL, (struct stead_slice){0});
+        answer->flags |= STEAD_FLAG_UNSEQUENCED;
+        stead_host_route(host, answer);
+    }
+    stead_message_destroy(&request);
+}
+
+static void run_here(struct stead_host *host, const struct stead_kind *kind, struct stead_message *request)
+{
+    const struct stead_op *op = stead_registry_op(host->registry, kind, request->op, request->op_size);
+
+    if (op == NULL || (request->deadline_ms != 0 && request->deadline_ms <= host->now_ms)) {
+        if (op != NULL)
+            host->stats.expired++;
+        refuse(host, request, op == NULL ? STEAD_EOP : STEAD_EEXPIRED);
+        return;
+    }
+    struct stead_job_placed *placed =
+        remember(host, request, host->options.node, host->options.node_incarnation, host->options.reactor);
+    placed->has_route = (request->groups & STEAD_GROUP_ROUTE) != 0;
+    if (placed->has_route)
+        placed->route = request->route;
+    host->job_count++;
+    host->stats.jobs++;
+    STEAD_EFFECT_ADD(&host->effects.jobs, (struct stead_effect_job){kind, op, request});
+}
+
+static bool still_there(const struct stead_host *host, const struct stead_job_placed *placed)
+{
+    const struct stead_table_node *node = host->table == NULL ? NULL : stead_table_node_find(host->table, placed->node);
+    return node != NULL && node->alive && node->incarnation == placed->incarnation &&
+           host->now_ns < placed->since_ns + PLACED_MS * 1000000ull;
+}
+
+void stead_jobs_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *request)
+{
+    struct stead_job_placed *placed = find_placed(host, request->id);
+
+    if (placed != NULL && placed->node == host->options.node && placed->reactor == host->options.reactor) {
+        host->stats.duplicates++;
+        placed->has_route = (request->groups & STEAD_GROUP_ROUTE) != 0;
+        if (placed->has_route)
+            placed->route = request->route;
+        stead_message_destroy(&request);
+        return;
+    }
+    if (placed != NULL && !still_there(host, placed)) {
+        forget(host, placed);
+        placed = NULL;
+    }
+    if (placed == NULL && !(request->flags & STEAD_FLAG_JOB)) {
+        const struct stead_table_node *node = choose(host, kind);
+        if (node == NULL) {
+            refuse(host, request, STEAD_EUNAVAILABLE);
+            return;
+        }
+        if (node->id != host->options.node)
+            placed = remember(host, request, node->id, node->incarnation,
+                              (uint16_t)stead_rng_below(&host->rng, node->reactor_count));
+    }
+    if (placed == NULL) {
+        run_here(host, kind, request);
+        return;
+    }
+    request->flags |= STEAD_FLAG_JOB;
+    STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, request});
+}
+
+void stead_host_job_done(struct stead_host *host, struct stead_message **consumed, int status, const char *name,
+                         const char *sentence, struct stead_slice value)
+{
+    struct stead_message *request = *consumed;
+    struct stead_job_placed *placed = find_placed(host, request->id);
+    struct stead_answer_error error = {name != NULL && name[0] != '\0' ? name : NULL,
+                                       sentence != NULL && sentence[0] != '\0' ? sentence : NULL};
+
+    *consumed = NULL;
+    STEAD_ASSERT(host->job_count > 0);
+    host->job_count--;
+    if (request->type == STEAD_CALL || (request->type == STEAD_SIGNAL && (request->groups & STEAD_GROUP_SESSION))) {
+        struct stead_message *answer = stead_message_answer(
+            request, status, &error, request->type == STEAD_CALL ? value : (struct stead_slice){0});
+        answer->durability = STEAD_CLASS_VOLATILE;
+        answer->flags |= STEAD_FLAG_UNSEQUENCED;
+        if (placed != NULL && placed->has_route)
+            answer->route = placed->route;
+        stead_host_route(host, answer);
+    }
+    placed = find_placed(host, request->id);
+    if (placed != NULL)
+        forget(host, placed);
+    stead_message_destroy(&request);
+}
+
+void stead_jobs_cancel(struct stead_host *host, struct stead_id id)
+{
+    const struct stead_job_placed *placed = find_placed(host, id);
+
+    if (placed == NULL)
+        return;
+    if (placed->node == host->options.node && placed->reactor == host->options.reactor) {
+        STEAD_EFFECT_ADD(&host->effects.cancels, id);
+        return;
+    }
+    struct stead_message *cancel = stead_message_create(STEAD_CANCEL, &(struct stead_message_parts){0});
+    cancel->id = id;
+    cancel->slot = (stead_slot){STEAD_SLOT_NODE};
+    STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, cancel});
+}
+
+void stead_jobs_answered(struct stead_host *host, const struct stead_message *answer)
+{
+    struct stead_job_placed *placed = host->jobs.count == 0 ? NULL : find_placed(host, answer->id);
+    bool here = placed != NULL && placed->node == host->options.node && placed->reactor == host->options.reactor;
+
+    if (placed != NULL && !here)
+        forget(host, placed);
+}
+
+void stead_jobs_sweep(struct stead_host *host)
+{
+    for (uint32_t i = 0; host->jobs.entries != NULL && i <= host->jobs.mask;) {
+        struct stead_job_placed *placed = stead_map_at(&host->jobs, i);
+        bool here = placed != NULL && placed->node == host->options.node && placed->reactor == host->options.reactor;
+        if (placed != NULL && !here && !still_there(host, placed))
+            forget(host, placed);
+        else
+            i++;
+    }
+}
+
+void stead_jobs_deinit(struct stead_host *host)
+{
+    for (uint32_t i = 0; host->jobs.entries != NULL && i <= host->jobs.mask; i++)
+        free(stead_map_at(&host->jobs, i));
+    stead_map_deinit(&host->jobs);
+}

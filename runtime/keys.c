@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keys: clients' idempotency keys.
+ *
+ * The first request with a key (scope: the address) runs, and its answer is kept with the key in the commit of its effect; the same key with
+ * another op or payload is a conflict. While the first is being run, others with its key wait and are answered with it: in memory
+ * while it is in a queue, in the OWED row once its op has kept a token.
+ *
+ * IDEMPOTENCY row: version u8 | state u8 (1 answered, 2 owed) | class u8 | 0 | status i32 | time ms u64 | hash of op and payload u64 | token 16 or payload.
+ * A key lasts settings.idempotency_ms; an older row counts as none and is replaced.
+ */
+#include "runtime/address.h"
+#include "runtime/shard.h"
+
+#define ROW_HEAD 24u
+enum { STATE_ANSWERED = 1, STATE_OWED = 2 };
+
+/* A keyed request that is being run. */
+struct stead_key_running {
+    uint64_t hash;      /* of address and key */
+    uint64_t content;   /* of op and payload */
+    struct stead_id id; /* of the request */
+};
+
+static uint64_t scope_hash(const struct stead_message *request)
+{
+    return stead_hash(request->address, request->address_size) * 31u + stead_hash(request->key, request->key_size);
+}
+
+static uint64_t content_hash(const struct stead_message *request)
+{
+    return stead_hash(request->op, request->op_size) * 31u + stead_hash(request->payload, request->payload_size);
+}
+
+static void key_row(struct stead_row_key *row, const struct stead_message *request)
+{
+    stead_row_begin(row, request->slot, STEAD_ROW_IDEMPOTENCY);
+    stead_row_add_address(row, stead_bytes(request->address, request->address_size));
+    stead_row_add(row, stead_bytes(request->key, request->key_size));
+}
+
+static struct stead_key_running *find_running(struct stead_shard *shard, uint64_t hash)
+{
+    uint32_t at;
+    return stead_map_first(&shard->keys_running, hash,
+                           &at); /* 64 bits of hash are the identity here: a collision waits a moment */
+}
+
+static void write_row(struct stead_shard *shard, const struct stead_message *request, uint8_t state, uint8_t durability,
+                      int status, struct stead_slice rest)
+{
+    struct stead_writer value;
+    struct stead_row_key key;
+    uint8_t head[ROW_HEAD] = {1, state, durability, 0};
+
+    stead_store32(head + 4, (uint32_t)status);
+    stead_store64(head + 8, shard->host->now_ms);
+    stead_store64(head + 16, content_hash(request));
+    stead_writer_init(&value);
+    stead_write_raw(&value, head, sizeof(head));
+    stead_write_raw(&value, rest.data, rest.size);
+    key_row(&key, request);
+    stead_shard_put(shard, &key, stead_written(&value), false);
+    stead_shard_dirty(shard, true);
+    stead_writer_deinit(&value);
+}
+
+/* Answers from the row; false: there is no row that counts. */
+static bool answer_from_row(struct stead_shard *shard, struct stead_message *request)
+{
+    struct stead_row_key key;
+    struct stead_writer row;
+    bool known = false;
+
+    key_row(&key, request);
+    stead_writer_init(&row);
+    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
+        row.size >= ROW_HEAD &&
+        stead_load64(row.data + 8) + shard->host->settings.idempotency_ms > shard->host->now_ms) {
+        known = true;
+        struct stead_slice rest = stead_bytes(row.data + ROW_HEAD, row.size - ROW_HEAD);
+        if (stead_load64(row.data + 16) != content_hash(request)) {
+            stead_shard_refuse(shard, request, STEAD_ECONFLICT, NULL, NULL, false, 0);
+        } else if (row.data[1] == STATE_OWED && rest.size == sizeof(struct stead_id)) {
+            struct stead_id token;
+            memcpy(token.v, rest.data, sizeof(token.v));
+            stead_owed_attach(shard, request, token);
+            struct stead_session *session = stead_session_of(shard, request);
+            if (session != NULL)
+                stead_session_owed(shard, session, request->session.number, token);
+        } else {
+            struct stead_message *answer = stead_message_answer(request, 0, NULL, rest);
+            answer->status = (int32_t)stead_load32(row.data + 4);
+            answer->durability = row.data[2];
+            stead_shard_reply(shard, request, answer, true, shard->next_index);
+            stead_shard_dirty(shard, true);
+        }
+    }
+    stead_writer_deinit(&row);
+    return known;
+}
+
+bool stead_key_judge(struct stead_shard *shard, struct stead_message **consumed)
+{
+    struct stead_message *request = *consumed;
+    uint64_t hash = scope_hash(request);
+    struct stead_key_running *running = find_running(shard, hash);
+
+    if (running != NULL && running->content != content_hash(request)) {
+        stead_shard_refuse(shard, request, STEAD_ECONFLICT, NULL, NULL, false, 0);
+        stead_message_destroy(consumed);
+        return true;
+    }
+    if (running != NULL) {
+        struct stead_session *session = stead_session_of(shard, request);
+        if (session != NULL)
+            stead_session_running(shard, session, request);
+        stead_queue_push(&shard->key_waiters, request);
+        *consumed = NULL;
+        return true;
+    }
+    if (answer_from_row(shard, request)) {
+        stead_message_destroy(consumed);
+        return true;
+    }
+    running = stead_alloc_zero(sizeof(*running));
+    running->hash = hash;
+    running->content = content_hash(request);
+    running->id = request->id;
+    stead_map_add(&shard->keys_running, hash, running);
+    return false;
+}
+
+/* The first is done, one way or the other: those that waited for it are judged again. */
+static void wake_waiters(struct stead_shard *shard, const struct stead_message *request)
+{
+    uint64_t hash = scope_hash(request);
+    struct stead_key_running *running = find_running(shard, hash);
+    struct stead_queue still = {0};
+    struct stead_message *waiter;
+
+    if (running == NULL || !stead_id_equal(running->id, request->id))
+        return;
+    stead_map_remove(&shard->keys_running, hash, running);
+    free(running);
+    while ((waiter = stead_queue_pop(&shard->key_waiters)) != NULL) {
+        struct stead_session *session = stead_session_of(shard, waiter);
+        if (scope_hash(waiter) != hash) {
+            stead_queue_push(&still, waiter);
+            continue;
+        }
+        if (session != NULL)
+            stead_session_forget(session, waiter->session.number);
+        stead_queue_push(&shard->inbox, waiter);
+    }
+    shard->key_waiters = still;
+}
+
+void stead_key_answered(struct stead_shard *shard, const struct stead_message *request,
+                        const struct stead_message *answer)
+{
+    write_row(shard, request, STATE_ANSWERED, answer->durability, answer->status, stead_message_payload(answer));
+    wake_waiters(shard, request);
+}
+
+void stead_key_owed(struct stead_shard *shard, const struct stead_message *request, struct stead_id token)
+{
+    write_row(shard, request, STATE_OWED, STEAD_CLASS_DURABLE, 0, stead_bytes(token.v, sizeof(token.v)));
+    wake_waiters(shard, request);
+}
+
+void stead_key_dropped(struct stead_shard *shard, const struct stead_message *request)
+{
+    wake_waiters(shard, request);
+}
+
+void stead_keys_deinit(struct stead_shard *shard)
+{
+    stead_queue_clear(&shard->key_waiters);
+    for (uint32_t i = 0; shard->keys_running.entries != NULL && i <= shard->keys_running.mask; i++)
+        free(stead_map_at(&shard->keys_running, i));
+    stead_map_deinit(&shard->keys_running);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * owed: answers that a later turn gives.
+ *
+ * A token names an OWED row: the requests that wait for the answer, each without its payload, as (u32 size, record)*. Usually one;
+ * a second joins when another client asks with the same idempotency key. A retry of the same request only renews the route. The row goes in the
+ * entry of the turn that answers, or destroys the agent.
+ */
+#include "runtime/shard.h"
+
+static void owed_key(struct stead_row_key *key, const struct stead_agent *agent, struct stead_id token)
+{
+    stead_row_part(key, agent->slot, stead_agent_address(agent), agent->incarnation, STEAD_PART_OWED,
+                   stead_bytes(token.v, sizeof(token.v)));
+}
+
+/* The request as it is kept: everything but its payload. */
+static void add_record(struct stead_shard *shard, struct stead_writer *row, const struct stead_message *request)
+{
+    struct stead_writer record;
+    struct stead_message bare = *request;
+    uint8_t size[4];
+
+    bare.payload_size = 0;
+    stead_writer_init(&record);
+    shard->host->doors.encode(&bare, &record);
+    stead_store32(size, (uint32_t)record.size);
+    stead_write_raw(row, size, sizeof(size));
+    stead_write_raw(row, record.data, record.size);
+    stead_writer_deinit(&record);
+}
+
+/* Takes the next record from the front of `*row`: 1, 0 at the end, or a negative code. The message is the caller's. */
+static int next_record(struct stead_shard *shard, struct stead_slice *row, struct stead_message **ret_request)
+{
+    if (row->size == 0)
+        return 0;
+    if (row->size < 4 || row->size - 4 < stead_load32(row->data))
+        return STEAD_ECORRUPT;
+    size_t size = stead_load32(row->data);
+    int code = shard->host->doors.decode(stead_bytes(row->data + 4, size), ret_request);
+    row->data += 4 + size;
+    row->size -= 4 + size;
+    return code == 0 ? 1 : code;
+}
+
+void stead_owed_add(struct stead_turn *turn)
+{
+    struct stead_shard *shard = turn->shard;
+    struct stead_session *session = stead_session_of(shard, turn->message);
+    struct stead_row_key key;
+    struct stead_writer row;
+
+    stead_writer_init(&row);
+    add_record(shard, &row, turn->message);
+    owed_key(&key, turn->agent, turn->token);
+    stead_shard_put(shard, &key, stead_written(&row), false);
+    stead_writer_deinit(&row);
+    if (session != NULL)
+        stead_session_owed(shard, session, turn->message->session.number, turn->token);
+    if (turn->message->key_size > 0)
+        stead_key_owed(shard, turn->message, turn->token);
+}
+
+bool stead_owed_exists(struct stead_agent *agent, struct stead_id token)
+{
+    struct stead_row_key key;
+    struct stead_writer row;
+
+    owed_key(&key, agent, token);
+    stead_writer_init(&row);
+    int code = stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), &row);
+    stead_writer_deinit(&row);
+    return code == 0;
+}
+
+static void answer_all(struct stead_agent *agent, struct stead_slice row, int status,
+                       const struct stead_answer_error *error, struct stead_slice value)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_message *request;
+
+    while (next_record(shard, &row, &request) > 0) {
+        struct stead_message *answer = stead_message_answer(request, status, error, value);
+        answer->durability = STEAD_CLASS_DURABLE;
+        stead_shard_reply(shard, request, answer, true, shard->next_index);
+        stead_message_destroy(&request);
+    }
+    stead_shard_dirty(shard, true);
+}
+
+void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer *answer)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_answer_error error = {answer->name, answer->sentence};
+    struct stead_row_key key;
+    struct stead_writer row;
+
+    owed_key(&key, agent, answer->token);
+    stead_writer_init(&row);
+    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0) {
+        stead_shard_delete(shard, &key);
+        answer_all(agent, stead_written(&row), answer->status, &error, answer->value);
+    }
+    stead_writer_deinit(&row);
+}
+
+static int collect_row(void *context, struct stead_slice key, struct stead_slice row)
+{
+    (void)key;
+    stead_write_raw(context, row.data, row.size);
+    return 0;
+}
+
+void stead_owed_destroy_agent(struct stead_agent *agent)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_row_key from, to;
+    struct stead_writer rows;
+
+    if (!(agent->flags & STEAD_AGENT_PARTS))
+        return;
+    stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, STEAD_PART_OWED,
+                   (struct stead_slice){0});
+    to = from;
+    if (!stead_row_after_prefix(&to))
+        return;
+    stead_writer_init(&rows);
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, collect_row, &rows);
+    answer_all(agent, stead_written(&rows), STEAD_EDESTROYED, NULL, (struct stead_slice){0});
+    stead_writer_deinit(&rows);
+}
+
+void stead_owed_attach(struct stead_shard *shard, const struct stead_message *request, struct stead_id token)
+{
+    struct stead_slice address = stead_bytes(request->address, request->address_size);
+    struct stead_row_key key;
+    struct stead_writer row, renewed;
+    struct stead_message *known;
+    bool replaced = false;
+
+    stead_row_part(&key, request->slot, address, stead_agent_incarnation(shard, request->slot, address),
+                   STEAD_PART_OWED, stead_bytes(token.v, sizeof(token.v)));
+    stead_writer_init(&row);
+    stead_writer_init(&renewed);
+    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0) {
+        struct stead_slice rest = stead_written(&row);
+        while (next_record(shard, &rest, &known) > 0) {
+            bool same = stead_id_equal(known->id, request->id);
+            add_record(shard, &renewed, same ? request : known);
+            replaced = replaced || same;
+            stead_message_destroy(&known);
+        }
+        if (!replaced)
+            add_record(shard, &renewed, request);
+        stead_shard_put(shard, &key, stead_written(&renewed), false);
+        stead_shard_dirty(shard, false);
+    }
+    stead_writer_deinit(&row);
+    stead_writer_deinit(&renewed);
+}

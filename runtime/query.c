@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * query: looking inside: show, journal, deadletters, unlock, agents. The maps are described in docs/OPERATIONS.md, Queries.
+ *
+ * A query reads rows as they are (overlay over image) and answers when what it saw is committed, like any output of the shard.
+ * Nothing here activates an agent, but retrying a dead letter and breaking a lock change rows, in the open batch, like a turn.
+ */
+#include "runtime/address.h"
+#include "runtime/fields.h"
+#include "runtime/shard.h"
+
+#define LIST_MAX 1000u
+
+static void answer(struct stead_shard *shard, struct stead_message *query, int status, struct stead_slice value,
+                   uint64_t depends_on)
+{
+    struct stead_message *it = stead_message_answer(query, status, NULL, value);
+
+    it->depends_on = depends_on;
+    it->durability = STEAD_CLASS_DURABLE;
+    stead_shard_emit(shard, it);
+    stead_message_destroy(&query);
+}
+
+static void fail(struct stead_shard *shard, struct stead_message *query, int status)
+{
+    answer(shard, query, status, (struct stead_slice){0}, 0);
+}
+
+/* What is known of the agent asked about. */
+struct subject {
+    struct stead_shard *shard;
+    struct stead_slice address;
+    stead_slot slot;
+    struct stead_agent *agent;     /* resident and READY, or NULL */
+    struct stead_writer row;       /* its AGENT row */
+    struct stead_agent_row head;   /* of `row`, incarnation 1 when there is none */
+    const struct stead_kind *kind; /* NULL: not loaded here */
+    bool exists;
+};
+
+static int find_subject(struct stead_shard *shard, const struct stead_message *query, struct subject *it)
+{
+    struct stead_row_key key;
+    size_t kind_size;
+
+    *it = (struct subject){.shard = shard,
+                           .address = stead_bytes(query->address, query->address_size),
+                           .slot = query->slot,
+                           .head.incarnation = 1};
+    stead_writer_init(&it->row);
+    if (stead_address_check(it->address, &kind_size) != 0)
+        return STEAD_EADDRESS;
+    it->kind = stead_registry_find(shard->host->registry, query->address, kind_size);
+    it->agent = stead_agent_find(shard, it->address, stead_hash(it->address.data, it->address.size));
+    if (it->agent != NULL && it->agent->phase != STEAD_AGENT_READY)
+        it->agent = NULL;
+    stead_row_agent(&key, it->slot, it->address);
+    int code = stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &it->row);
+    if (code == 0)
+        code = stead_agent_row_decode(stead_written(&it->row), &it->head);
+    if (it->agent != NULL)
+        it->head.incarnation = it->agent->incarnation;
+    it->exists = code == 0 && (it->head.flags & STEAD_AGENT_EXISTS);
+    if (it->agent != NULL && !stead_agent_durable(it->agent))
+        it->exists = true;
+    return code == STEAD_ENOTFOUND ? 0 : code;
+}
+
+/* Scans one part of the agent's rows. */
+static void scan_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part,
+                      stead_row_visit_fn *visit, void *context)
+{
+    struct stead_row_key from, to;
+
+    stead_row_part(&from, it->slot, it->address, incarnation, part, (struct stead_slice){0});
+    to = from;
+    if (stead_row_after_prefix(&to))
+        (void)stead_overlay_scan_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&from),
+                                        stead_row_slice(&to), false, visit, context);
+}
+
+static uint64_t depends_on(const struct subject *it)
+{
+    /* What is read may be in the open batch, or on its way to the disk. */
+    bool open = it->shard->urgent || it->shard->turn_count > 0;
+    return it->agent != NULL ? it->agent->depends_on : open ? it->shard->next_index : it->shard->next_index - 1;
+}
+
+/* ---- show ----------------------------------------------------------------------------------------------- */
+
+/* A list under construction: elements go to `items`, so that their number can be written first. */
+struct list {
+    struct stead_writer items;
+    uint32_t count;
+    size_t prefix; /* bytes of the row key before the sub-key */
+};
+
+static void list_init(struct list *list, const struct subject *it, uint64_t incarnation, enum stead_row_part part)
+{
+    struct stead_row_key key;
+
+    stead_row_part(&key, it->slot, it->address, incarnation, part, (struct stead_slice){0});
+    *list = (struct list){.prefix = key.size};
+    stead_writer_init(&list->items);
+}
+
+static void write_list(struct stead_writer *writer, struct list *list)
+{
+    stead_write_array(writer, list->count);
+    stead_write_raw(writer, list->items.data, list->items.size);
+    stead_writer_deinit(&list->items);
+}
+
+static int show_timer(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct list *list = context;
+    struct stead_timer_row row;
+
+    if (list->count == LIST_MAX || stead_timer_row_decode(value, &row) != 0)
+        return list->count == LIST_MAX;
+    stead_pack(&list->items, row.cron.size > 0 ? "{s:S,s:S,s:u,s:l,s:S}" : "{s:S,s:S,s:u,s:l,s:n}", "name",
+               stead_bytes(key.data + list->prefix, key.size - list->prefix), "op", row.op, "due_ms", row.due_ms,
+               "period_ms", row.period_ms, "cron", row.cron);
+    list->count++;
+    return 0;
+}
+
+static int count_row(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct list *list = context;
+
+    (void)key, (void)value;
+    list->count++;
+    return 0;
+}
+
+static uint32_t count_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part)
+{
+    struct list list;
+
+    list_init(&list, it, incarnation, part);
+    scan_part(it, incarnation, part, count_row, &list);
+    stead_writer_deinit(&list.items);
+    return list.count;
+}
+
+static int show_call(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct list *list = context;
+    char id[33];
+
+    if (list->count == LIST_MAX || value.size < 28 || key.size < list->prefix + 16)
+        return list->count == LIST_MAX;
+    stead_hex(id, key.data + list->prefix, 16);
+    stead_pack(&list->items, "{s:s,s:S,s:u}", "id", id, "reply_op",
+               stead_bytes(value.data + 28, stead_load16(value.data + 22)), "deadline_ms", stead_load64(value.data));
+    list->count++;
+    return 0;
+}
+
+static void write_state(struct stead_writer *writer, const struct subject *it)
+{
+    const struct stead_field *fields = it->kind == NULL ? NULL : it->kind->fields;
+    struct stead_row_key key;
+    struct stead_writer image;
+
+    if (it->agent != NULL && fields != NULL && (it->agent->flags & STEAD_AGENT_INITED)) {
+        stead_fields_encode(fields, it->agent->state, writer);
+        return;
+    }
+    if (!it->exists || !(it->head.flags & STEAD_AGENT_BIG_IMAGE)) {
+        stead_write_value(writer, it->exists ? it->head.image : (struct stead_slice){0});
+        return;
+    }
+    stead_writer_init(&image);
+    stead_row_part(&key, it->slot, it->address, it->head.incarnation, STEAD_PART_IMAGE, (struct stead_slice){0});
+    if (stead_overlay_get_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&key), &image) != 0 ||
+        stead_value_check(stead_written(&image)) != 0)
+        stead_writer_reset(&image);
+    stead_write_value(writer, stead_written(&image));
+    stead_writer_deinit(&image);
+}
+
+static void write_lock(struct stead_writer *writer, const struct subject *it)
+{
+    bool held =
+        it->agent != NULL ? (it->agent->flags & STEAD_AGENT_HELD) != 0 : (it->head.flags & STEAD_AGENT_HELD) != 0;
+
+    if (!held)
+        stead_write_nil(writer);
+    else if (it->agent != NULL)
+        stead_pack(writer, "{s:s,s:u}", "holder", it->agent->wait->holder, "fence", it->agent->fence);
+    else
+        stead_pack(writer, "{s:S,s:u}", "holder", it->head.holder, "fence", it->head.fence);
+}
+
+static void show(struct stead_shard *shard, struct stead_message *query)
+{
+    struct subject it;
+    struct list timers, calls;
+    struct stead_writer out;
+    int code = find_subject(shard, query, &it);
+
+    if (code != 0) {
+        stead_writer_deinit(&it.row);
+        fail(shard, query, code);
+        return;
+    }
+    const uint8_t *slash = memchr(it.address.data, '/', it.address.size);
+    size_t kind_size = (size_t)(slash - it.address.data);
+    uint64_t incarnation = it.head.incarnation;
+    uint64_t snapshot = it.agent != NULL ? it.agent->snapshot_seq : it.head.snapshot_seq;
+    uint64_t events = it.agent != NULL ? it.agent->event_seq : it.head.event_seq;
+    list_init(&timers, &it, incarnation, STEAD_PART_TIMER);
+    scan_part(&it, incarnation, STEAD_PART_TIMER, show_timer, &timers);
+    list_init(&calls, &it, incarnation, STEAD_PART_CALL);
+    scan_part(&it, incarnation, STEAD_PART_CALL, show_call, &calls);
+
+    stead_writer_init(&out);
+    stead_write_map(&out, 21);
+    stead_write_str(&out, "address"), stead_write_str_slice(&out, it.address);
+    stead_write_str(&out, "kind"), stead_write_str_slice(&out, stead_bytes(it.address.data, kind_size));
+    stead_write_str(&out, "key"), stead_write_str_slice(&out, stead_bytes(slash + 1, it.address.size - kind_size - 1));
+    stead_write_str(&out, "exists"), stead_write_bool(&out, it.exists);
+    stead_write_str(&out, "durability"),
+        stead_write_str(&out, it.kind != NULL && it.kind->durability == STEAD_VOLATILE ? "volatile" : "durable");
+    stead_write_str(&out, "incarnation"), stead_write_u64(&out, incarnation);
+    stead_write_str(&out, "resident"), stead_write_bool(&out, it.agent != NULL);
+    stead_write_str(&out, "state"), write_state(&out, &it);
+    stead_write_str(&out, "events_since_snapshot"), stead_write_u64(&out, events - snapshot);
+    stead_write_str(&out, "mailbox");
+    stead_pack(&out, "{s:u,s:u}", "waiting", (uint64_t)(it.agent == NULL ? 0 : stead_agent_waiting(it.agent)), "parked",
+               (uint64_t)count_part(&it, 0, STEAD_PART_MAIL));
+    stead_write_str(&out, "lock"), write_lock(&out, &it);
+    stead_write_str(&out, "timers"), write_list(&out, &timers);
+    stead_write_str(&out, "delayed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_DELAYED));
+    stead_write_str(&out, "calls"), write_list(&out, &calls);
+    stead_write_str(&out, "owed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_OWED));
+    stead_write_str(&out, "dead_letters"), stead_write_u64(&out, count_part(&it, 0, STEAD_PART_DEAD));
+    stead_write_str(&out, "node"), stead_write_str(&out, shard->host->options.node_name);
+    stead_write_str(&out, "reactor"), stead_write_u64(&out, shard->host->options.reactor);
+    stead_write_str(&out, "shard"), stead_write_u64(&out, shard->id);
+    stead_write_str(&out, "slot"), stead_write_u64(&out, it.slot.v);
+    stead_write_str(&out, "last_index"),
+        stead_write_u64(&out, it.agent != NULL ? it.agent->last_index : it.head.last_index);
+    answer(shard, query, 0, stead_written(&out), depends_on(&it));
+    stead_writer_deinit(&out);
+    stead_writer_deinit(&it.row);
+}
+
+/* ---- journal ------------------------------------------------------------------------------------------------ */
+
+static const char *cause_name(uint8_t type)
+{
+    switch (type) {
+    case STEAD_TELL:
+        return "tell";
+    case STEAD_SIGNAL:
+        return "signal";
+    case STEAD_CALL:
+        return "call";
+    case STEAD_ANSWER:
+        return "answer";
+    default:
+        return "timer";
+    }
+}
+
+static void write_turn(struct stead_writer *out, uint64_t index, const struct stead_turn_record *turn)
+{
+    char id[33];
+
+    stead_hex(id, turn->id.v, sizeof(turn->id.v));
+    stead_write_map(out, 9);
+    stead_pack(out, "s", "index"), stead_write_u64(out, index);
+    stead_pack(out, "s", "time_ms"), stead_write_u64(out, turn->now_ms);
+    stead_pack(out, "s", "op"), stead_write_str_slice(out, turn->op);
+    stead_pack(out, "s", "cause"), stead_write_str(out, cause_name(turn->cause_type));
+    stead_pack(out, "s", "from"), stead_write_str_slice(out, turn->cause);
+    stead_pack(out, "s", "id"), stead_write_str(out, id);
+    stead_pack(out, "s", "status"), stead_write_str(out, stead_error_name(turn->status));
+    stead_pack(out, "s", "incarnation"), stead_write_u64(out, turn->incarnation);
+    stead_pack(out, "s", "events");
+    if (turn->events.size == 0)
+        stead_write_array(out, 0);
+    else
+        stead_write_value(out, turn->events);
+}
+
+/* The turns of the agent in one entry, newest first. Returns the index of the entry with its turn before; 0: none. */
+static uint64_t entry_turns(const struct subject *it, uint64_t index, struct list *list, int *ret_code)
+{
+    struct stead_writer bytes, turns[1];
+    struct stead_entry entry;
+    struct stead_turn_record turn;
+    uint64_t previous = 0;
+    bool first = true;
+
+    stead_writer_init(&bytes);
+    stead_writer_init(turns);
+    *ret_code = it->shard->host->doors.read_entry(it->shard->host->doors.self, it->shard->id, index, &bytes);
+    if (*ret_code == 0)
+        *ret_code = stead_entry_decode(stead_written(&bytes), &entry);
+    while (*ret_code == 0 && stead_entry_next_turn(&entry.turns, &turn) > 0) {
+        struct stead_writer one;
+        if (!stead_slice_equal(turn.address, it->address))
+            continue;
+        if (first)
+            previous = turn.previous; /* the first turn of the entry points before it */
+        first = false;
+        stead_writer_init(&one);
+        write_turn(&one, index, &turn);
+        stead_write_raw(&one, turns->data, turns->size);
+        stead_writer_deinit(turns);
+        *turns = one;
+        list->count++;
+    }
+    stead_write_raw(&list->items, turns->data, turns->size);
+    stead_writer_deinit(turns);
+    stead_writer_deinit(&bytes);
+    return previous;
+}
+
+static void journal(struct stead_shard *shard, struct stead_message *query)
+{
+    struct stead_slice args = stead_message_payload(query);
+    struct list list = {.count = 0};
+    struct stead_writer out;
+    struct subject it;
+    uint64_t limit = 20, before = 0;
+    int code = find_subject(shard, query, &it);
+
+    if (code == 0 && (stead_get_u64(args, "limit", &limit) == STEAD_EARGUMENT ||
+                      stead_get_u64(args, "before", &before) == STEAD_EARGUMENT || limit == 0 || limit > LIST_MAX))
+        code = STEAD_EARGUMENT;
+    if (code != 0) {
+        stead_writer_deinit(&it.row);
+        fail(shard, query, code);
+        return;
+    }
+    stead_writer_init(&list.items);
+    uint64_t index = it.agent != NULL ? it.agent->last_index : it.head.last_index;
+    while (index != 0 && list.count < limit && code == 0) {
+        bool wanted = index <= shard->synced && (before == 0 || index < before);
+        struct list skipped = {.count = 0};
+        stead_writer_init(&skipped.items);
+        uint64_t previous =
+            index <= shard->synced ? entry_turns(&it, index, wanted ? &list : &skipped, &code) : it.shard->synced;
+        stead_writer_deinit(&skipped.items);
+        if (index > shard->synced)
+            code = STEAD_EBUSY; /* its newest turn is on its way to the disk */
+        else
+            index = previous;
+    }
+    if (code == STEAD_EBUSY) { /* ask again when that is done: the answer of a query waits like any other */
+        stead_writer_deinit(&list.items);
+        stead_writer_deinit(&it.row);
+        query->depends_on = shard->next_index - 1 > shard->synced ? shard->next_index - 1 : shard->next_index;
+        stead_shard_emit(shard, query);
+        return;
+    }
+    if (code == STEAD_ENOTFOUND)
+        index = 0; /* older entries were trimmed: the journal is kept for a while only */
+    stead_writer_init(&out);
+    stead_write_map(&out, 2);
+    stead_write_str(&out, "turns"), write_list(&out, &list);
+    stead_write_str(&out, "before");
+    if (index == 0)
+        stead_write_nil(&out);
+    else
+        stead_write_u64(&out, index + 1);
+    answer(shard, query, code == STEAD_ENOTFOUND ? 0 : code, stead_written(&out), 0);
+    stead_writer_deinit(&out);
+    stead_writer_deinit(&it.row);
+}
+
+/* ---- unlock --------------------------------------------------------------------------------------------------- */
+
+static void unlock(struct stead_shard *shard, struct stead_message *query)
+{
+    struct subject it;
+    struct stead_writer out;
+    int code = find_subject(shard, query, &it);
+    bool held = code == 0 && (it.agent != NULL ? it.agent->flags & STEAD_AGENT_HELD : it.head.flags & STEAD_AGENT_HELD);
+
+    if (held && it.agent == NULL && it.kind != NULL) { /* bring it in: its waiting messages must run then */
+        stead_agent_activate(shard, it.kind, it.address, stead_hash(it.address.data, it.address.size), it.slot);
+        it.agent = stead_agent_find(shard, it.address, stead_hash(it.address.data, it.address.size));
+        held = it.agent != NULL && it.agent->phase == STEAD_AGENT_READY;
+        code = held ? 0 : STEAD_EBUSY;
+    }
+    if (!held) {
+        stead_writer_deinit(&it.row);
+        fail(shard, query, code != 0 ? code : STEAD_ENOTFOUND);
+        return;
+    }
+    stead_writer_init(&out);
+    stead_pack(&out, "{s:s,s:u}", "holder", it.agent->wait->holder, "fence", it.agent->fence);
+    it.agent->flags &= (uint8_t)~STEAD_AGENT_HELD;
+    it.agent->flags |= STEAD_AGENT_UNPARKING;
+    it.agent->fence++; /* the old holder's number is refused from now on */
+    free(it.agent->wait->holder);
+    it.agent->wait->holder = NULL;
+    stead_agent_store_flags(it.agent);
+    stead_shard_dirty(shard, true);
+    stead_agent_schedule(it.agent);
+    it.agent->depends_on = shard->next_index;
+    answer(shard, query, 0, stead_written(&out), shard->next_index);
+    stead_writer_deinit(&out);
+    stead_writer_deinit(&it.row);
+}
+
+void stead_query(struct stead_shard *shard, struct stead_message *query)
+{
+    struct stead_slice op = stead_bytes(query->op, query->op_size);
+
+    if (stead_slice_equal(op, stead_str("show")))
+        show(shard, query);
+    else if (stead_slice_equal(op, stead_str("journal")))
+        journal(shard, query);
+    else if (stead_slice_equal(op, stead_str("deadletters")))
+        stead_query_dead_letters(shard, query);
+    else if (stead_slice_equal(op, stead_str("unlock")))
+        unlock(shard, query);
+    else
+        fail(shard, query, STEAD_EOP);
+}

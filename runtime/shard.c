@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shard: the open batch, the log and what waits for it.
+ *
+ *   turns ... -> [ open batch: dirty rows of the overlay + turn records ] --close--> entry --append--> disk --synced--> held outputs leave
+ *
+ * A batch closes at the end of every round in which something urgent joined it, so an entry holds all that one round did, and rounds
+ * grow with the load while the disk is busy: group commit without a timer. What is not urgent (a trimmed outbox, a mark that moved)
+ * rides on the next entry, or makes one of its own after LAZY_NS.
+ *
+ * Invariants (docs/INVARIANTS.md): L1 an output with depends_on d leaves only when d <= synced; L2 indexes have no gap; L3 the image never holds a row of an
+ * entry above synced; L4 an entry is closed by the epoch that serves, and epochs never fall.
+ */
+#include "runtime/shard.h"
+
+#define LAZY_NS 500000000u       /* how long a batch that nobody waits for may stay open */
+#define TURNS_BETWEEN_QUEUES 64u /* messages of the shard itself, then as many from outside */
+
+struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied)
+{
+    struct stead_shard *shard = stead_alloc_zero(sizeof(*shard));
+
+    shard->host = host;
+    shard->id = id;
+    shard->phase = STEAD_SHARD_RECOVERING;
+    shard->overlay = stead_overlay_create();
+    shard->next_index = applied + 1;
+    shard->synced = shard->applied = applied;
+    shard->due_ms = UINT64_MAX;
+    stead_writer_init(&shard->turns);
+    return shard;
+}
+
+void stead_shard_destroy(struct stead_shard *shard)
+{
+    for (uint32_t i = 0; shard->agents.entries != NULL && i <= shard->agents.mask;) {
+        struct stead_agent *agent = stead_map_at(&shard->agents, i);
+        if (agent != NULL)
+            stead_agent_free(agent); /* shifts others back: look at the same place again */
+        else
+            i++;
+    }
+    stead_map_deinit(&shard->agents);
+    stead_channels_deinit(shard);
+    stead_sessions_deinit(shard);
+    stead_calls_deinit(shard);
+    stead_keys_deinit(shard);
+    stead_queue_clear(&shard->inbox);
+    stead_queue_clear(&shard->local);
+    stead_queue_clear(&shard->held);
+    stead_writer_deinit(&shard->turns);
+    stead_overlay_destroy(&shard->overlay);
+    free(shard->unsynced);
+    free(shard->slots);
+    free(shard->slot_at);
+    free(shard->slot_due_ms);
+    free(shard->slot_waits);
+    free(shard->vtimers);
+    free(shard);
+}
+
+/* ---- Recovery ----------------------------------------------------------------------------------- */
+
+int stead_shard_replay(struct stead_shard *shard, uint64_t index, struct stead_slice bytes)
+{
+    struct stead_entry entry;
+    struct stead_mutation mutation;
+    int code = stead_entry_decode(bytes, &entry);
+
+    STEAD_ASSERT(shard->phase == STEAD_SHARD_RECOVERING);
+    if (code != 0)
+        return code;
+    if (index != shard->next_index || entry.header.index != index || entry.header.shard != shard->id ||
+        entry.header.epoch < shard->epoch)
+        return STEAD_ECORRUPT;
+    while ((code = stead_entry_next_mutation(&entry.mutations, &mutation)) > 0) {
+        if (mutation.type == STEAD_MUTATION_PUT)
+            stead_overlay_put(shard->overlay, index, mutation.key, mutation.value, false);
+        else if (mutation.type == STEAD_MUTATION_DELETE)
+            stead_overlay_delete(shard->overlay, index, mutation.key);
+        else
+            stead_overlay_delete_range(shard->overlay, index, mutation.key, mutation.value);
+    }
+    if (code < 0)
+        return code;
+    stead_overlay_batch_end(shard->overlay, NULL); /* what replay puts is logged already */
+    shard->epoch = entry.header.epoch;
+    shard->clock = entry.header.clock;
+    shard->log_bytes += bytes.size;
+    shard->synced = index;
+    shard->next_index = index + 1;
+    return 0;
+}
+
+void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_slot *slots, uint32_t slot_count)
+{
+    struct stead_host *host = shard->host;
+
+    STEAD_ASSERT(shard->phase == STEAD_SHARD_RECOVERING && epoch > shard->epoch);
+    shard->epoch = epoch;
+    shard->slots = stead_alloc(slot_count * sizeof(*slots) + 1);
+    memcpy(shard->slots, slots, slot_count * sizeof(*slots));
+    shard->slot_count = slot_count;
+    shard->slot_at = stead_alloc_zero(STEAD_SLOTS * sizeof(*shard->slot_at));
+    shard->slot_waits = stead_alloc_zero(slot_count + 1);
+    shard->slot_due_ms = stead_alloc(slot_count * sizeof(*shard->slot_due_ms) + 1);
+    for (uint32_t i = 0; i < slot_count; i++) {
+        STEAD_ASSERT(host->shard_of[slots[i].v] == NULL);
+        host->shard_of[slots[i].v] = shard;
+        shard->slot_at[slots[i].v] = (uint16_t)(i + 1);
+        shard->slot_due_ms[i] = UINT64_MAX;
+    }
+    for (uint32_t i = 0; i < sizeof(shard->session_id.v); i++)
+        shard->session_id.v[i] = (uint8_t)stead_rng_next(&host->rng);
+    shard->session_start_ms = host->now_ms;
+    shard->phase = STEAD_SHARD_SERVING;
+    stead_timers_recover(shard);
+    stead_channel_out_recover(shard);
+}
+
+/* ---- Rows and the open batch ---------------------------------------------------------------------- */
+
+void stead_shard_dirty(struct stead_shard *shard, bool urgent)
+{
+    if (urgent)
+        shard->urgent = true;
+    else if (shard->lazy_ns == 0)
+        shard->lazy_ns = shard->host->now_ns + 1;
+}
+
+void stead_shard_put(struct stead_shard *shard, const struct stead_row_key *key, struct stead_slice value, bool fresh)
+{
+    stead_overlay_put(shard->overlay, shard->next_index, stead_row_slice(key), value, fresh);
+}
+
+void stead_shard_delete(struct stead_shard *shard, const struct stead_row_key *key)
+{
+    stead_overlay_delete(shard->overlay, shard->next_index, stead_row_slice(key));
+}
+
+static void remember_unsynced(struct stead_shard *shard, uint64_t index, size_t bytes)
+{
+    if (shard->unsynced_count == shard->unsynced_capacity) {
+        uint32_t capacity = shard->unsynced_capacity == 0 ? 16 : shard->unsynced_capacity * 2;
+        struct stead_unsynced *ring = stead_alloc(capacity * sizeof(*ring));
+        for (uint32_t i = 0; i < shard->unsynced_count; i++)
+            ring[i] = shard->unsynced[(shard->unsynced_first + i) % shard->unsynced_capacity];
+        free(shard->unsynced);
+        shard->unsynced = ring;
+        shard->unsynced_first = 0;
+        shard->unsynced_capacity = capacity;
+    }
+    uint32_t at = (shard->unsynced_first + shard->unsynced_count++) % shard->unsynced_capacity;
+    shard->unsynced[at] = (struct stead_unsynced){index, shard->host->now_ns, (uint32_t)bytes};
+    shard->unsynced_bytes += bytes;
+}
+
+static uint64_t next_clock(struct stead_shard *shard)
+{
+    uint64_t now = shard->host->now_ms << 16;
+
+    shard->clock = now > shard->clock ? now : shard->clock + 1;
+    return shard->clock;
+}
+
+void stead_shard_batch_close(struct stead_shard *shard, bool all)
+{
+    struct stead_host *host = shard->host;
+    struct stead_writer entry;
+
+    if (!shard->urgent && !(all && (shard->lazy_ns != 0 || stead_overlay_batch_rows(shard->overlay) > 0)))
+        return;
+    stead_session_batch_end(shard);
+    stead_channel_in_batch_end(shard);
+    stead_channel_out_batch_end(shard);
+    shard->urgent = false;
+    shard->lazy_ns = 0;
+    uint32_t rows = stead_overlay_batch_rows(shard->overlay);
+    if (rows == 0 && shard->turn_count == 0)
+        return;
+
+    struct stead_entry_header header = {
+        .shard = shard->id, .epoch = shard->epoch, .index = shard->next_index, .clock = next_clock(shard)};
+    stead_writer_init(&entry);
+    stead_entry_begin(&entry, &header);
+    stead_overlay_batch_end(shard->overlay, &entry);
+    stead_entry_turns_begin(&entry, rows);
+    stead_write_raw(&entry, shard->turns.data, shard->turns.size);
+    stead_entry_end(&entry, shard->turn_count);
+    stead_histogram_add(&host->stats.batch_turns, shard->batch_turns);
+    host->stats.entries++;
+    host->stats.entry_bytes += entry.size;
+    shard->log_bytes += entry.size;
+    remember_unsynced(shard, shard->next_index, entry.size);
+    STEAD_EFFECT_ADD(&host->effects.appends, (struct stead_effect_append){shard->id, shard->next_index, entry});
+    stead_writer_reset(&shard->turns);
+    shard->turn_count = 0;
+    shard->batch_turns = 0;
+    shard->next_index++;
+}
+
+/* ---- What waits for the log ------------------------------------------------------------------------ */
+
+void stead_shard_emit(struct stead_shard *shard, struct stead_message *message)
+{
+    if (message->depends_on <= shard->synced) {
+        message->depends_on = 0; /* of this shard's log: means nothing elsewhere */
+        stead_host_route(shard->host, message);
+    } else {
+        stead_queue_push(&shard->held, message);
+    }
+}
+
+void stead_shard_synced(struct stead_shard *shard, uint64_t index)
+{
+    struct stead_host *host = shard->host;
+
+    STEAD_ASSERT(index < shard->next_index);
+    if (index <= shard->synced)
+        return;
+    shard->synced = index;
+    while (shard->unsynced_count > 0 && shard->unsynced[shard->unsynced_first].index <= index) {
+        struct stead_unsynced *oldest = &shard->unsynced[shard->unsynced_first];
+        stead_histogram_add(&host->stats.commit_ns, host->now_ns - oldest->appended_ns);
+        host->stats.entries_synced++;
+        shard->unsynced_bytes -= oldest->bytes;
+        shard->unsynced_first = (shard->unsynced_first + 1) % shard->unsynced_capacity;
+        shard->unsynced_count--;
+    }
+    while (shard->held.head != NULL && shard->held.head->depends_on <= shard->synced)
+        stead_shard_emit(shard, stead_queue_pop(&shard->held));
+    if (shard->checkpoint_index != 0)
+        stead_shard_checkpoint(shard, false);
+}
+
+/* ---- A round ---------------------------------------------------------------------------------------- */
+
+static bool batch_full(const struct stead_shard *shard)
+{
+    const struct stead_settings *settings = &shard->host->settings;
+    return shard->batch_turns >= settings->batch_turns_max ||
+           stead_overlay_batch_bytes(shard->overlay) >= settings->batch_bytes_max;
+}
+
+/* Takes up to `count` messages of a queue; those left. */
+static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, uint32_t count)
+{
+    struct stead_message *message;
+
+    while (count > 0 && (message = stead_queue_pop(queue)) != NULL) {
+        stead_shard_take(shard, message);
+        count--;
+        if (batch_full(shard))
+            stead_shard_batch_close(shard, false);
+    }
+    return count;
+}
+
+static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
+{
+    struct stead_agent *last = shard->scheduled_tail;
+
+    while (shard->scheduled != NULL && *budget > 0) {
+        struct stead_agent *agent = shard->scheduled;
+        shard->scheduled = agent->wait->scheduled_next;
+        if (shard->scheduled == NULL)
+            shard->scheduled_tail = NULL;
+        agent->flags &= (uint8_t)~STEAD_AGENT_SCHEDULED;
+        bool was_last = agent == last;
+        (*budget)--;
+        if (stead_shard_run_waiting(shard, agent))
+            stead_agent_schedule(agent);
+        else
+            stead_agent_tidy_wait(agent);
+        if (batch_full(shard))
+            stead_shard_batch_close(shard, false);
+        if (was_last)
+            break;
+    }
+}
+
+bool stead_shard_ready(const struct stead_shard *shard)
+{
+    return shard->phase == STEAD_SHARD_SERVING && shard->unsynced_bytes <= STEAD_UNSYNCED_BYTES_MAX &&
+           (shard->local.count > 0 || shard->inbox.count > 0 || shard->scheduled != NULL);
+}
+
+bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
+{
+    struct stead_host *host = shard->host;
+    uint64_t next_due_ms = UINT64_MAX;
+    bool more = false;
+
+    if (shard->phase == STEAD_SHARD_RECOVERING)
+        return false;
+    bool stalled = shard->unsynced_bytes > STEAD_UNSYNCED_BYTES_MAX; /* the disk is behind: synced() wakes us */
+    if (!stalled && shard->phase == STEAD_SHARD_SERVING) {
+        more = stead_timers_run(shard, &next_due_ms);
+        run_scheduled(shard, &budget);
+        while (budget > 0 && (shard->local.count > 0 || shard->inbox.count > 0)) {
+            uint32_t part = budget < TURNS_BETWEEN_QUEUES ? budget : TURNS_BETWEEN_QUEUES;
+            budget -= part - take_from(shard, &shard->local, part);
+            part = budget < TURNS_BETWEEN_QUEUES ? budget : TURNS_BETWEEN_QUEUES;
+            budget -= part - take_from(shard, &shard->inbox, part);
+        }
+        if (next_due_ms != UINT64_MAX)
+            stead_host_wake_at(host, host->now_ns +
+                                         (next_due_ms > host->now_ms ? (next_due_ms - host->now_ms) * 1000000u : 0));
+        stead_host_wake_at(host, stead_channel_out_resend_due(shard));
+        stead_host_wake_at(host, stead_vrequest_resend_due(shard));
+    }
+    bool lazy_due = shard->lazy_ns != 0 && host->now_ns >= shard->lazy_ns + LAZY_NS;
+    stead_shard_batch_close(shard, lazy_due || shard->phase == STEAD_SHARD_STOPPING);
+    if (shard->lazy_ns != 0)
+        stead_host_wake_at(host, shard->lazy_ns + LAZY_NS);
+    stead_shard_checkpoint(shard, false);
+    return more;
+}
+
+bool stead_shard_idle(const struct stead_shard *shard)
+{
+    bool quiet = shard->inbox.count == 0 && shard->local.count == 0 && shard->held.count == 0 &&
+                 shard->unsynced_count == 0 && shard->scheduled == NULL && shard->loads == 0 &&
+                 stead_overlay_batch_rows(shard->overlay) == 0 && !shard->checkpoint_writing;
+    if (shard->phase == STEAD_SHARD_STOPPING) /* a clean stop ends with a checkpoint of everything */
+        return shard->unsynced_count == 0 && shard->held.count == 0 && !shard->checkpoint_writing &&
+               stead_overlay_rows(shard->overlay) == 0;
+    return quiet;
+}
+
+void stead_shard_check(const struct stead_shard *shard)
+{
+    STEAD_ASSERT(shard->synced < shard->next_index);
+    STEAD_ASSERT(shard->applied <= shard->synced);
+    STEAD_ASSERT(shard->unsynced_count == shard->next_index - 1 - shard->synced);
+    STEAD_ASSERT(shard->checkpoint_index < shard->next_index);
+    STEAD_ASSERT(shard->held.head == NULL || shard->held.head->depends_on > shard->synced);
+    for (const struct stead_message *m = shard->held.head; m != NULL; m = m->next)
+        STEAD_ASSERT(m->depends_on <= shard->next_index);
+    stead_channels_check(shard);
+    stead_overlay_check(shard->overlay);
+}

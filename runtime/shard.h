@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shard: a set of slots with one log: the unit of ownership, of order and of durability.
+ *
+ *   message -> take: judged by its channel or session -> agent -> turn -> open batch
+ *   batch_close: rows of the batch + turn records = one log entry -> append (effect)
+ *   synced(index): what depends on it leaves: answers, messages, acknowledgements
+ *
+ * The open batch is the entry `next_index`. Turns run on uncommitted state without waiting, because they are behind it in the same
+ * log; only what leaves the shard waits (`held`). Nobody is told of anything that a crash can take back (invariant L1).
+ *
+ * This header is for the files of runtime/ alone. One thread: the host's.
+ */
+#ifndef STEAD_RUNTIME_SHARD_H
+#define STEAD_RUNTIME_SHARD_H
+
+#include "runtime/activation.h"
+#include "runtime/channel.h"
+#include "runtime/effects.h"
+#include "runtime/entry.h"
+#include "runtime/fault.h"
+#include "runtime/host.h"
+#include "runtime/map.h"
+#include "runtime/overlay.h"
+#include "runtime/rows.h"
+#include "runtime/session.h"
+#include "runtime/timers.h"
+#include "runtime/turn.h"
+
+#define STEAD_SHARDS_PER_HOST_MAX 1024u
+#define STEAD_UNSYNCED_BYTES_MAX (32u << 20) /* a shard takes nothing new while so much waits for the disk */
+
+enum stead_shard_phase { STEAD_SHARD_RECOVERING, STEAD_SHARD_SERVING, STEAD_SHARD_STOPPING };
+
+/* An entry on its way to the disk. */
+struct stead_unsynced {
+    uint64_t index;
+    uint64_t appended_ns;
+    uint32_t bytes;
+};
+
+/* A call of a volatile agent that waits for its answer. */
+struct stead_vcall {
+    struct stead_id id;
+    uint64_t hash;
+    struct stead_agent *agent; /* pinned */
+    char *reply_op;            /* owned */
+    uint8_t *context;          /* owned */
+    uint32_t context_size;
+};
+
+/* A request of a volatile agent to another shard, kept to be sent again until it is answered. */
+struct stead_vrequest {
+    struct stead_vrequest *next, *prev; /* by time of the next sending */
+    uint64_t number;                    /* in the shard's session */
+    uint64_t resend_ns;
+    struct stead_message *message; /* owned copy */
+};
+
+/* A request that was answered, or is being run, by a volatile agent, and came without channel or session: so that its repeat runs no second time. */
+struct stead_seen {
+    struct stead_seen *next; /* by time */
+    struct stead_id id;
+    uint64_t hash;
+    uint64_t until_ms;
+    struct stead_message *answer; /* owned; NULL: still running */
+};
+
+struct stead_shard {
+    struct stead_host *host;
+    uint32_t id;
+    uint8_t phase;     /* enum stead_shard_phase */
+    uint64_t epoch;    /* of this primary */
+    stead_slot *slots; /* owned */
+    uint32_t slot_count;
+    struct stead_overlay *overlay;
+
+    /* ---- the log */
+    uint64_t next_index;             /* of the open batch */
+    uint64_t synced;                 /* highest entry on disk */
+    uint64_t clock;                  /* hybrid logical clock of the newest entry or message */
+    struct stead_writer turns;       /* encoded turn records of the open batch */
+    uint32_t turn_count;             /* records in it */
+    uint32_t batch_turns;            /* turns run in the open batch, journaled or not */
+    bool urgent;                     /* something in the batch must not wait for the next turn */
+    uint64_t lazy_ns;                /* since when the batch holds only what can wait; 0: nothing */
+    struct stead_unsynced *unsynced; /* ring of unsynced_capacity */
+    uint32_t unsynced_first, unsynced_count, unsynced_capacity;
+    uint64_t unsynced_bytes;
+    struct stead_queue held; /* outputs, in order, each waiting for its depends_on */
+
+    /* ---- checkpoint */
+    uint64_t applied;          /* the image holds everything up to here */
+    uint64_t log_bytes;        /* appended since the checkpoint under way began, or the last one */
+    uint64_t checkpoint_index; /* target of the one under way; 0: none */
+    bool checkpoint_writing;   /* a chunk is with the store */
+    bool checkpoint_last;      /* that chunk is the last */
+    bool forget_due;           /* finished, but a load is in flight */
+    uint32_t loads;            /* in flight */
+
+    /* ---- messages */
+    struct stead_queue inbox;                       /* from outside, not looked at yet */
+    struct stead_queue local;                       /* between agents of this shard */
+    struct stead_agent *scheduled, *scheduled_tail; /* agents with waiting work */
+    struct stead_agent *waiting_agent;              /* whose waiting messages are being run right now; NULL: nobody's */
+    bool waiting_ran;                               /* one of those was not deferred */
+
+    /* ---- tables */
+    struct stead_map agents;       /* struct stead_agent, by hash of the address */
+    struct stead_map channels_in;  /* struct stead_channel_in */
+    struct stead_map channels_out; /* struct stead_channel_out */
+    struct stead_channel_in *dirty_in;
+    struct stead_channel_out *dirty_out;
+    struct stead_channel_out *waiting_out; /* with unacknowledged records */
+    uint64_t resend_ns;                    /* when the first of those may have to be sent again; UINT64_MAX: none */
+    struct stead_map sessions;             /* struct stead_session */
+    struct stead_session *dirty_sessions;
+    uint32_t sweep_at; /* slot whose rows the next sweep looks through */
+
+    /* ---- timers */
+    uint64_t *slot_due_ms;         /* by position in `slots`: its first due row, or earlier; UINT64_MAX: none */
+    uint64_t due_ms;               /* the least of those, or earlier */
+    bool *slot_waits;              /* something due of the slot waits for its agent to be loaded; owned */
+    uint16_t *slot_at;             /* slot -> position + 1; STEAD_SLOTS entries; owned */
+    struct stead_vtimer **vtimers; /* heap by due_ms, order */
+    uint32_t vtimer_count, vtimer_capacity;
+    uint64_t vtimer_order;
+
+    /* ---- volatile senders */
+    struct stead_id session_id; /* this shard's own session, random at each start */
+    uint64_t session_start_ms;
+    uint64_t session_number;    /* last given out */
+    uint64_t session_mark;      /* every number up to this one is answered */
+    struct stead_map vcalls;    /* struct stead_vcall by id */
+    struct stead_map vrequests; /* struct stead_vrequest by number */
+    struct stead_vrequest *vrequest_head, *vrequest_tail;
+    struct stead_map seen; /* struct stead_seen by id */
+    struct stead_seen *seen_head, *seen_tail;
+
+    /* ---- clients' idempotency keys that are being run: messages that wait for the first answer */
+    struct stead_queue key_waiters;
+    struct stead_map keys_running; /* struct stead_key_running */
+    uint64_t mail_seq;             /* last sequence of a parked message or dead letter: index << 20 | n */
+};
+
+struct stead_suspect {
+    struct stead_id id;
+    uint32_t kills;
+};
+
+struct stead_peer {
+    uint32_t node;
+    uint64_t incarnation; /* of its newest connection */
+    uint32_t load;        /* jobs it said it runs */
+};
+
+struct stead_host {
+    struct stead_host_options options; /* node_name owned, registry borrowed */
+    struct stead_settings settings;
+    struct stead_doors doors;
+    const struct stead_registry *registry;
+    uint64_t now_ns; /* monotonic */
+    uint64_t now_ms; /* wall, never back */
+    struct stead_rng rng;
+    uint64_t id_prefix, id_counter; /* message ids */
+    struct stead_effects effects;
+    struct stead_stats stats;
+    struct stead_arena arena;
+    struct stead_writer scratch;    /* short-lived encodings */
+    struct stead_message_pool pool; /* blocks of small messages */
+    struct stead_table *table;      /* newest known; may be NULL */
+    bool groups_used;               /* some kind of the table is not in group 0 */
+    bool registry_has_stateless;    /* some kind loaded here is stateless */
+    bool tick_armed;                /* tick_ns is set */
+    struct stead_shard *shards[STEAD_SHARDS_PER_HOST_MAX];
+    uint32_t shard_count;
+    struct stead_shard **shard_of; /* by slot: the shard of this host that serves it, or NULL; STEAD_SLOTS entries */
+    struct stead_agent *lru_first, *lru_last; /* READY activations, most recently used first */
+    uint64_t agent_bytes;                     /* blocks and what hangs off them */
+    uint64_t agent_count;
+    uint64_t message_bytes; /* waiting in mailboxes */
+    uint64_t overlay_bytes; /* as of the last round */
+    uint64_t tick_ns;       /* next look at idle agents, sessions, gauges */
+    struct stead_map jobs;  /* struct stead_job_placed, by message id */
+    uint32_t job_count;     /* running on this node through this host */
+    struct stead_peer peers[STEAD_NODES_MAX];
+    uint32_t peer_count;
+    struct stead_suspect *suspects; /* owned */
+    uint32_t suspect_count;
+    bool disk_full;
+    bool stopping;
+    uint32_t rotate_at; /* shard whose turn is first in the next round */
+};
+
+/* ---- host.c --------------------------------------------------------------------------------- */
+
+/* Passes a message on to wherever it belongs: a shard of this host, another reactor or node, a client's connection, a job. Nothing it depends on is
+ * uncommitted any more. Consumed. */
+void stead_host_route(struct stead_host *host, struct stead_message *message);
+/* The slot of an address, through the placement group of its kind. */
+stead_slot stead_host_slot(struct stead_host *host, struct stead_slice address, size_t kind_size,
+                           const struct stead_kind **ret_kind, uint8_t *ret_durability);
+struct stead_id stead_host_new_id(struct stead_host *host);
+void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
+void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
+/* jobs.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
+void stead_jobs_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
+void stead_jobs_cancel(struct stead_host *host, struct stead_id id);
+void stead_jobs_answered(struct stead_host *host, const struct stead_message *answer);
+/* Forgets choices whose node is gone. */
+void stead_jobs_sweep(struct stead_host *host);
+void stead_jobs_deinit(struct stead_host *host);
+
+/* ---- shard.c -------------------------------------------------------------------------------- */
+
+struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied);
+void stead_shard_destroy(struct stead_shard *shard);
+int stead_shard_replay(struct stead_shard *shard, uint64_t index, struct stead_slice entry) STEAD_MUST_USE;
+void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_slot *slots, uint32_t slot_count);
+/* Runs messages, waiting agents and timers, at most about `budget` turns; closes the batch. True: there is more. */
+bool stead_shard_run(struct stead_shard *shard, uint32_t budget);
+/* There is work that can be done now; a shard that waits for its disk has none. */
+bool stead_shard_ready(const struct stead_shard *shard);
+void stead_shard_synced(struct stead_shard *shard, uint64_t index);
+void stead_shard_rows_written(struct stead_shard *shard);
+bool stead_shard_idle(const struct stead_shard *shard);
+void stead_shard_check(const struct stead_shard *shard);
+
+/* An output of the shard: leaves when `message->depends_on` is committed. Consumed. */
+void stead_shard_emit(struct stead_shard *shard, struct stead_message *message);
+/* The batch holds something that must be logged now (`urgent`), or that may ride on the next entry. */
+void stead_shard_dirty(struct stead_shard *shard, bool urgent);
+/* Row helpers at the open entry. */
+void stead_shard_put(struct stead_shard *shard, const struct stead_row_key *key, struct stead_slice value, bool fresh);
+void stead_shard_delete(struct stead_shard *shard, const struct stead_row_key *key);
+/* Closes the open batch if it has anything (or anything urgent, unless `all`). */
+void stead_shard_batch_close(struct stead_shard *shard, bool all);
+/* The checkpoint, in checkpoint.c: starts one when it is time, or goes on. */
+void stead_shard_checkpoint(struct stead_shard *shard, bool now);
+
+/* ---- take.c: what a message goes through before and instead of a turn ------------------------- */
+
+/* A message of the inbox or of this shard. Consumed. */
+void stead_shard_take(struct stead_shard *shard, struct stead_message *message);
+/* Runs a message that was judged (or never needed to be) on its agent, or lets it wait. Consumed. `taken`: it was parked or delayed here before. */
+void stead_shard_deliver(struct stead_shard *shard, struct stead_message *message, bool taken);
+/* A message for an agent that cannot take it now waits where its like waits. Consumed. */
+void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *message, bool taken);
+/* Runs what waits for the agent: parked messages, then its mailbox. True: there is more. */
+bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent);
+/* Takes a message by parking it in the agent's durable mailbox, in the open batch. Borrowed. `no_kind`: nobody loads this agent now: look again at the next start. */
+void stead_shard_park(struct stead_shard *shard, const struct stead_message *message, bool no_kind, bool taken);
+/* Its channel position or session number moves with the open batch. */
+void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message);
+/* Answers a request (borrowed) with a failure: through its channel, its session, or at once; `stored`: the answer joins the batch. */
+void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *request, int status, const char *name,
+                        const char *sentence, bool stored, uint64_t depends_on);
+/* Sends the answer (consumed) of `request` on the way that suits the request. `stored`: it is part of the open batch. */
+void stead_shard_reply(struct stead_shard *shard, const struct stead_message *request, struct stead_message *answer,
+                       bool stored, uint64_t depends_on);
+/* Adds a dead letter to the agent's list in the open batch. Borrowed. */
+void stead_shard_dead_letter(struct stead_shard *shard, const struct stead_message *message, int status,
+                             const char *name, const char *sentence);
+
+/* ---- calls.c: pending calls, owed answers, requests of volatile agents ------------------------- */
+
+/* A durable agent has called: its CALL row and deadline, in the open batch. `unsequenced`: the request is kept in it, to be sent again. */
+void stead_calls_made(struct stead_turn *turn, const struct stead_turn_call *call, bool unsequenced);
+/* A volatile agent has called. */
+void stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_call *call);
+/* An answer for an agent of this shard. Consumed; `taken` as above. */
+void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer, bool taken);
+/* The deadline (or the time to ask again) of a durable call has come. */
+void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struct stead_id call, uint64_t due_ms);
+void stead_calls_due_volatile(struct stead_shard *shard, struct stead_agent *agent, struct stead_id call);
+void stead_calls_forget_volatile(struct stead_shard *shard, struct stead_id call);
+/* Owed answers: the row of a token, in the open batch. */
+void stead_owed_add(struct stead_turn *turn);
+/* Does the token stand for an answer still owed? */
+bool stead_owed_exists(struct stead_agent *agent, struct stead_id token);
+void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer *answer);
+void stead_owed_destroy_agent(struct stead_agent *agent);
+/* Another request waits for the same answer (a retry with a new route, the same idempotency key). */
+void stead_owed_attach(struct stead_shard *shard, const struct stead_message *request, struct stead_id token);
+/* A request without channel or session for a volatile agent: true: it was seen before (and answered again where an answer is known). */
+bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *request);
+/* Its answer (borrowed). */
+void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
+/* Requests of volatile agents to other shards. */
+void stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
+void stead_vrequest_answered(struct stead_shard *shard, uint64_t number);
+uint64_t stead_vrequest_resend_due(struct stead_shard *shard);
+void stead_calls_deinit(struct stead_shard *shard);
+
+/* ---- keys.c: clients' idempotency keys -------------------------------------------------------- */
+
+/* True: the request (consumed) was dealt with: answered, refused with conflict, or waits for the first. False: run it. */
+bool stead_key_judge(struct stead_shard *shard, struct stead_message **request);
+/* The keyed request's answer joins the batch (borrowed); those that wait are answered too. */
+void stead_key_answered(struct stead_shard *shard, const struct stead_message *request,
+                        const struct stead_message *answer);
+/* Its op kept a token. */
+void stead_key_owed(struct stead_shard *shard, const struct stead_message *request, struct stead_id token);
+/* The keyed request ended without an effect that is kept (refused, expired, read-only): the next with its key may run. */
+void stead_key_dropped(struct stead_shard *shard, const struct stead_message *request);
+void stead_keys_deinit(struct stead_shard *shard);
+
+/* ---- query.c ---------------------------------------------------------------------------------- */
+
+/* A QUERY about an agent, or one that the whole shard answers. Consumed. */
+void stead_query(struct stead_shard *shard, struct stead_message *message);
+void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *query);
+/* "agents" over all shards of the host. Consumed. */
+void stead_query_agents(struct stead_host *host, struct stead_message *message);
+
+#endif

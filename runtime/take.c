@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * take: a message's way from the shard's door to a turn.
+ *
+ *   message --judge (channel, session, key)--> deliver --> READY: turn now
+ *                |                                |------> LOADING: waits in memory (its channel stops there)
+ *                `--> answered again / gap / ...  |------> held, or others wait before it: parked on disk, or in the mailbox
+ *                                                 `------> cannot run at all: answered, or a dead letter
+ *
+ * Taking is one commit that either runs the turn or parks the message, so a channel is always taken in order, and an agent that
+ * does not run stops nobody but itself. Sessions and plain messages wait in memory, bounded; clients are told `busy`.
+ *
+ * Invariants: M1 a message is in exactly one place: an outbox, a queue, a mailbox, a parked row or history; M2 in one channel or session
+ * messages run in order; M3 an agent's mailbox holds at most mailbox_messages_max.
+ */
+#include "runtime/address.h"
+#include "runtime/shard.h"
+
+#define WAITING_PER_ROUND 64u /* waiting messages of one agent run in one go */
+
+/* ---- Where answers go ------------------------------------------------------------------------------------ */
+
+void stead_shard_reply(struct stead_shard *shard, const struct stead_message *request, struct stead_message *answer,
+                       bool stored, uint64_t depends_on)
+{
+    struct stead_session *session = stead_session_of(shard, request);
+
+    answer->depends_on = depends_on;
+    answer->table_version = shard->host->table == NULL ? 0 : shard->host->table->version;
+    if (session != NULL) {
+        struct stead_route route;
+        if (stead_session_route(session, request->session.number, &route))
+            answer->route = route; /* the newest retry knows the way */
+        if (stored || stead_registry_find(shard->host->registry, request->address,
+                                          (size_t)(strchr(request->address, '/') - request->address))
+                              ->durability != STEAD_DURABLE)
+            stead_session_answered(shard, session, answer, stored);
+        else
+            stead_session_forget(session, request->session.number); /* read-only: it can be asked again */
+        if (request->key_size > 0 && stored)
+            stead_key_answered(shard, request, answer);
+        else if (request->key_size > 0)
+            stead_key_dropped(shard, request);
+        stead_shard_emit(shard, answer);
+    } else if (request->groups & STEAD_GROUP_CHANNEL) {
+        answer->groups &= ~(uint32_t)STEAD_GROUP_CHANNEL;
+        stead_channel_out_send(shard, &answer);
+        stead_shard_dirty(shard, true);
+    } else {
+        answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
+        if (answer->flags & STEAD_FLAG_UNSEQUENCED)
+            stead_seen_answered(shard, answer);
+        if (shard->host->shard_of[answer->slot.v] == shard && answer->address_size > 0)
+            stead_queue_push(&shard->local, answer);
+        else
+            stead_shard_emit(shard, answer);
+    }
+}
+
+void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *request, int status, const char *name,
+                        const char *sentence, bool stored, uint64_t depends_on)
+{
+    struct stead_answer_error error = {name, sentence};
+    bool wants = request->type == STEAD_CALL || request->type == STEAD_QUERY ||
+                 (request->type == STEAD_SIGNAL && (request->groups & STEAD_GROUP_SESSION));
+
+    if (!wants)
+        return;
+    struct stead_message *answer = stead_message_answer(request, status, &error, (struct stead_slice){0});
+    answer->durability = stored ? STEAD_CLASS_DURABLE : STEAD_CLASS_VOLATILE;
+    if (stored || (request->groups & STEAD_GROUP_CHANNEL)) {
+        stead_shard_reply(shard, request, answer, stored, depends_on);
+        return;
+    }
+    if (request->key_size > 0)
+        stead_key_dropped(shard, request);
+    answer->depends_on = depends_on;
+    answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
+    stead_shard_emit(shard, answer);
+}
+
+void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message)
+{
+    if (!(message->groups & STEAD_GROUP_CHANNEL))
+        return;
+    struct stead_channel_in *channel = stead_channel_in_get(shard, message->source_slot, message->slot);
+    STEAD_ASSERT(channel != NULL); /* it was there when the message was judged */
+    stead_channel_in_advance(shard, channel, message->channel.number);
+    if (shard->host->shard_of[message->source_slot.v] == shard)
+        stead_channel_out_taken_here(shard, message->source_slot, message->slot, message->channel.number);
+}
+
+/* ---- Dead letters and parking ------------------------------------------------------------------------------ */
+
+static uint64_t next_mail_seq(struct stead_shard *shard)
+{
+    uint64_t first = shard->next_index << 20;
+
+    shard->mail_seq = shard->mail_seq < first ? first : shard->mail_seq + 1;
+    return shard->mail_seq;
+}
+
+void stead_shard_dead_letter(struct stead_shard *shard, const struct stead_message *message, int status,
+                             const char *name, const char *sentence)
+{
+    struct stead_writer *writer = &shard->host->scratch;
+    struct stead_row_key key;
+    struct stead_slice address = stead_bytes(message->address, message->address_size);
+
+    /* status i32, time u64, u16 name, u16 sentence, then both, then the record */
+    uint8_t head[16];
+    size_t name_size = name == NULL ? 0 : strlen(name), sentence_size = sentence == NULL ? 0 : strlen(sentence);
+    if (sentence_size > 4096)
+        sentence_size = 4096;
+    stead_store32(head, (uint32_t)status);
+    stead_store64(head + 4, shard->host->now_ms);
+    stead_store16(head + 12, (uint16_t)name_size);
+    stead_store16(head + 14, (uint16_t)sentence_size);
+    stead_writer_reset(writer);
+    stead_write_raw(writer, head, sizeof(head));
+    stead_write_raw(writer, name, name_size);
+    stead_write_raw(writer, sentence, sentence_size);
+    shard->host->doors.encode(message, writer);
+    stead_row_part(&key, message->slot, address, 0, STEAD_PART_DEAD, (struct stead_slice){0});
+    stead_row_add_u64(&key, next_mail_seq(shard));
+    stead_shard_put(shard, &key, stead_written(writer), true);
+    stead_shard_dirty(shard, true);
+    shard->host->stats.dead_letters++;
+}
+
+void stead_shard_park(struct stead_shard *shard, const struct stead_message *message, bool no_kind, bool taken)
+{
+    struct stead_writer *writer = &shard->host->scratch;
+    struct stead_row_key key;
+    struct stead_slice address = stead_bytes(message->address, message->address_size);
+    uint8_t seq_bytes[8];
+    uint64_t seq = next_mail_seq(shard);
+
+    if (!taken)
+        stead_shard_mark_taken(shard, message);
+    stead_writer_reset(writer);
+    shard->host->doors.encode(message, writer);
+    stead_row_part(&key, message->slot, address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    stead_row_add_u64(&key, seq);
+    stead_shard_put(shard, &key, stead_written(writer), true);
+    for (int i = 0; i < 8; i++)
+        seq_bytes[i] = (uint8_t)(seq >> (56 - 8 * i));
+    if (no_kind) /* the next start with this kind finds it through its due row */
+        stead_timers_add_due(shard, message->slot, address, 0, STEAD_PART_MAIL, stead_bytes(seq_bytes, 8));
+    stead_shard_dirty(shard, true);
+    shard->host->stats.parked++;
+}
+
+/* Parks a message of a resident agent, whose head then says that there is mail. */
+static void park_with(struct stead_agent *agent, struct stead_message *message, bool taken)
+{
+    struct stead_shard *shard = agent->shard;
+
+    stead_shard_park(shard, message, false, taken);
+    if (!(agent->flags & STEAD_AGENT_MAIL)) {
+        agent->flags |= STEAD_AGENT_MAIL;
+        stead_agent_store_flags(agent);
+    }
+    stead_message_destroy(&message);
+}
+
+/* ---- Waiting in memory --------------------------------------------------------------------------------------- */
+
+static void unpin(struct stead_message *message)
+{
+    struct stead_agent *agent = message->target;
+
+    if (agent == NULL)
+        return;
+    agent->pins--;
+    agent->queued--;
+    message->target = NULL;
+}
+
+static void refuse_busy(struct stead_shard *shard, struct stead_message *message)
+{
+    if (message->type == STEAD_TELL) {
+        shard->host->stats.tells_dropped++;
+    } else {
+        shard->host->stats.refused_busy++;
+        stead_shard_refuse(shard, message, STEAD_EBUSY, NULL, NULL, false, 0);
+    }
+    stead_message_destroy(&message);
+}
+
+/* Into the mailbox in memory: everything but what came through a channel. */
+static void wait_in_memory(struct stead_agent *agent, struct stead_message *message)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_host *host = shard->host;
+    struct stead_session *session = stead_session_of(shard, message);
+
+    if (message->type != STEAD_ANSWER && (agent->queued >= host->settings.mailbox_messages_max ||
+                                          host->message_bytes > host->settings.memory_bytes_max / 4)) {
+        refuse_busy(shard, message);
+        return;
+    }
+    if (session != NULL)
+        stead_session_running(shard, session, message);
+    message->target = agent;
+    agent->pins++;
+    agent->queued++;
+    host->message_bytes += message->block_size;
+    stead_queue_push(&stead_agent_need_wait(agent)->mailbox, message);
+}
+
+/* The channel stops at this message until the agent is loaded. */
+static void wait_for_load(struct stead_agent *agent, struct stead_message *message)
+{
+    struct stead_channel_in *channel = stead_channel_in_get(agent->shard, message->source_slot, message->slot);
+    struct stead_agent_wait *wait = stead_agent_need_wait(agent);
+
+    STEAD_ASSERT(channel != NULL && !channel->blocked);
+    channel->blocked = true;
+    channel->blocked_next = wait->blocked;
+    wait->blocked = channel;
+    stead_queue_push_front(&channel->stalled, message);
+}
+
+/* ---- Delivery --------------------------------------------------------------------------------------------------- */
+
+/* May this message run now, or do others go first? */
+static bool must_wait(const struct stead_agent *agent, const struct stead_message *message)
+{
+    if (agent->flags & STEAD_AGENT_HELD) {
+        bool holder = message->source_size > 0 && strcmp(message->source, agent->wait->holder) == 0;
+        bool fenced = (message->groups & STEAD_GROUP_FENCE) && message->fence == agent->fence;
+        return !holder && !fenced;
+    }
+    return (agent->flags & STEAD_AGENT_UNPARKING) != 0;
+}
+
+static void run_message(struct stead_agent *agent, struct stead_message *message, bool taken)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_turn_input input = {.cause = STEAD_CAUSE_MESSAGE, .taken = taken};
+    bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) && !taken;
+    int status = stead_turn_run(agent, message, &input);
+
+    if (status == STEAD_TURN_DEFERRED && (message->groups & STEAD_GROUP_CHANNEL)) {
+        park_with(agent, message, taken);
+        return;
+    }
+    if (status == STEAD_TURN_DEFERRED) {
+        wait_in_memory(agent, message);
+        return;
+    }
+    if (sequenced)
+        stead_shard_mark_taken(shard, message);
+    if (STEAD_FAULT(&shard->host->settings, apply_twice) && sequenced && stead_rng_below(&shard->host->rng, 64) == 0)
+        (void)stead_turn_run(agent, message, &input);
+    stead_message_destroy_in(&shard->host->pool, &message);
+    if (shard->waiting_agent == agent) {
+        shard->waiting_ran = true;
+        return;
+    }
+    /* What waits behind a deferral or a lock runs after a turn of somebody else. */
+    bool waits = (agent->wait != NULL && agent->wait->mailbox.count > 0) || (agent->flags & STEAD_AGENT_MAIL);
+    if (waits && !(agent->flags & STEAD_AGENT_HELD)) {
+        agent->flags |= STEAD_AGENT_UNPARKING;
+        stead_agent_schedule(agent);
+    }
+}
+
+/* A request that no turn can be run for: its answer, or a dead letter, is its effect. */
+static void conclude(struct stead_shard *shard, struct stead_message *message, bool durable, bool taken, int status,
+                     const char *sentence)
+{
+    bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) != 0;
+    bool stored = durable && (sequenced || taken);
+
+    if (sequenced && !taken)
+        stead_shard_mark_taken(shard, message);
+    if (message->type == STEAD_SIGNAL && stored)
+        stead_shard_dead_letter(shard, message, status, stead_error_name(status),
+                                sentence == NULL ? stead_error_sentence(status) : sentence);
+    stead_shard_refuse(shard, message, status, NULL, sentence, stored && message->type == STEAD_CALL,
+                       stored ? shard->next_index : 0);
+    stead_message_destroy(&message);
+}
+
+/* A delayed signal is taken now and runs later. */
+static void store_delayed(struct stead_shard *shard, struct stead_message *message)
+{
+    struct stead_writer *writer = &shard->host->scratch;
+    struct stead_row_key key;
+    struct stead_slice address = stead_bytes(message->address, message->address_size);
+    uint64_t due_ms = shard->host->now_ms + message->delay_ms;
+    uint64_t incarnation = stead_agent_incarnation(shard, message->slot, address);
+    struct stead_id id = stead_host_new_id(shard->host);
+    uint8_t name[24];
+
+    stead_shard_mark_taken(shard, message);
+    message->groups &= ~(uint32_t)STEAD_GROUP_DELAY;
+    stead_writer_reset(writer);
+    shard->host->doors.encode(message, writer);
+    stead_store64(name, incarnation); /* so that the due row alone names its part row */
+    memcpy(name + 8, id.v, sizeof(id.v));
+    stead_row_part(&key, message->slot, address, incarnation, STEAD_PART_DELAYED, stead_bytes(name, sizeof(name)));
+    stead_shard_put(shard, &key, stead_written(writer), true);
+    stead_timers_add_due(shard, message->slot, address, due_ms, STEAD_PART_DELAYED, stead_bytes(name, sizeof(name)));
+    stead_shard_dirty(shard, true);
+    if (message->groups & STEAD_GROUP_SESSION) {
+        struct stead_message *answer = stead_message_answer(message, 0, NULL, (struct stead_slice){0});
+        answer->durability = STEAD_CLASS_DURABLE;
+        stead_shard_reply(shard, message, answer, true, shard->next_index);
+    }
+    stead_message_destroy(&message);
+}
+
+static uint32_t kills_of(const struct stead_host *host, struct stead_id id)
+{
+    for (uint32_t i = 0; i < host->suspect_count; i++)
+        if (stead_id_equal(host->suspects[i].id, id))
+            return host->suspects[i].kills;
+    return 0;
+}
+
+/* Reasons for which a request is not run at all; 0: none. */
+static int refusal(struct stead_shard *shard, const struct stead_kind *kind, const struct stead_message *message,
+                   bool taken)
+{
+    struct stead_host *host = shard->host;
+
+    if (stead_registry_op(host->registry, kind, message->op, message->op_size) == NULL)
+        return STEAD_EOP;
+    if (message->deadline_ms != 0 && message->deadline_ms <= host->now_ms) {
+        host->stats.expired++;
+        return STEAD_EEXPIRED;
+    }
+    if (host->suspect_count > 0 && kills_of(host, message->id) >= host->settings.poison_kills_max)
+        return STEAD_EPOISON;
+    if (host->disk_full && (message->groups & STEAD_GROUP_SESSION) && message->source_size == 0 && !taken &&
+        kind->durability == STEAD_DURABLE)
+        return STEAD_EDISKFULL;
+    return 0;
+}
+
+static struct stead_agent *agent_of(struct stead_shard *shard, const struct stead_kind *kind,
+                                    struct stead_message *message)
+{
+    struct stead_slice address = stead_bytes(message->address, message->address_size);
+    struct stead_agent *agent = message->target;
+
+    if (agent != NULL) {
+        unpin(message);
+        return agent;
+    }
+    uint64_t hash = stead_hash(address.data, address.size);
+    agent = stead_agent_find(shard, address, hash);
+    return agent != NULL ? agent : stead_agent_activate(shard, kind, address, hash, message->slot);
+}
+
+void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *message, bool taken)
+{
+    bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) != 0;
+
+    if (agent->phase != STEAD_AGENT_READY && sequenced && !taken)
+        wait_for_load(agent, message);
+    else if (agent->phase == STEAD_AGENT_READY && (sequenced || taken))
+        park_with(agent, message, taken);
+    else
+        wait_in_memory(agent, message);
+}
+
+static void deliver_to_agent(struct stead_agent *agent, struct stead_message *message, bool taken)
+{
+    if (agent->phase != STEAD_AGENT_READY || must_wait(agent, message))
+        stead_shard_let_wait(agent, message, taken);
+    else
+        run_message(agent, message, taken);
+}
+
+void stead_shard_deliver(struct stead_shard *shard, struct stead_message *message, bool taken)
+{
+    struct stead_host *host = shard->host;
+    size_t kind_size = (size_t)(strchr(message->address, '/') - message->address);
+    struct stead_agent *target = message->target;
+    const struct stead_kind *kind =
+        target != NULL ? target->kind : stead_registry_find(host->registry, message->address, kind_size);
+
+    if (kind == NULL && ((message->groups & STEAD_GROUP_CHANNEL) || taken)) {
+        if (!taken)
+            stead_shard_park(shard, message, true, false);
+        stead_message_destroy(&message);
+        return;
+    }
+    if (kind == NULL) {
+        unpin(message);
+        conclude(shard, message, false, taken, STEAD_EKIND, NULL);
+        return;
+    }
+    if (kind->durability == STEAD_STATELESS) {
+        stead_jobs_place(host, kind, message);
+        return;
+    }
+    int reason = refusal(shard, kind, message, taken);
+    if (reason != 0) {
+        unpin(message);
+        conclude(shard, message, kind->durability == STEAD_DURABLE, taken, reason, NULL);
+        return;
+    }
+    if ((message->groups & STEAD_GROUP_DELAY) && !taken) {
+        unpin(message);
+        store_delayed(shard, message);
+        return;
+    }
+    struct stead_agent *agent = agent_of(shard, kind, message);
+    if (agent == NULL)
+        conclude(shard, message, false, taken, STEAD_ECORRUPT,
+                 NULL); /* what is stored of it cannot be read: the log says more */
+    else
+        deliver_to_agent(agent, message, taken);
+}
+
+/* ---- Judging ------------------------------------------------------------------------------------------------------ */
+
+static void take_sequenced(struct stead_shard *shard, struct stead_message *message)
+{
+    struct stead_host *host = shard->host;
+    struct stead_channel_in *channel = stead_channel_in_get(shard, message->source_slot, message->slot);
+
+    if (channel == NULL) {
+        stead_message_destroy(&message);
+        return;
+    }
+    if (channel->blocked) {
+        if (channel->stalled.count < host->settings.channel_window)
+            stead_queue_push(&channel->stalled, message);
+        else
+            stead_message_destroy(&message); /* it is in its sender's outbox */
+        return;
+    }
+    enum stead_channel_verdict verdict = stead_channel_judge(channel->position, message->channel.trimmed,
+                                                             message->channel.previous, message->channel.number);
+    if (verdict == STEAD_CHANNEL_DUPLICATE && STEAD_FAULT(&host->settings, forget_duplicate_check))
+        verdict = STEAD_CHANNEL_TAKE;
+    switch (verdict) {
+    case STEAD_CHANNEL_TAKE:
+        if (message->type == STEAD_ANSWER)
+            stead_calls_answer(shard, message, false);
+        else
+            stead_shard_deliver(shard, message, false);
+        return;
+    case STEAD_CHANNEL_DUPLICATE:
+        host->stats.duplicates++;
+        stead_channel_in_acknowledge(shard, channel, false);
+        break;
+    case STEAD_CHANNEL_GAP:
+        host->stats.gaps++;
+        stead_channel_in_acknowledge(shard, channel, true);
+        break;
+    case STEAD_CHANNEL_HISTORY_LOST:
+        host->stats.history_lost++;
+        stead_host_trace(
+            host, STEAD_TRACE_ERROR,
+            "history lost in channel %04x->%04x: at %llu/%llu, was sent %llu/%llu after %llu/%llu", channel->source.v,
+            channel->slot.v, (unsigned long long)channel->position.epoch, (unsigned long long)channel->position.counter,
+            (unsigned long long)message->channel.number.epoch, (unsigned long long)message->channel.number.counter,
+            (unsigned long long)message->channel.previous.epoch, (unsigned long long)message->channel.previous.counter);
+        break;
+    }
+    stead_message_destroy(&message);
+}
+
+static void take_of_session(struct stead_shard *shard, struct stead_message *message)
+{
+    struct stead_session *session;
+
+    if (stead_session_judge(shard, message, &session) != STEAD_SESSION_NEW) {
+        stead_message_destroy(&message);
+        return;
+    }
+    if (message->key_size > 0 && stead_key_judge(shard, &message))
+        return;
+    stead_shard_deliver(shard, message, false);
+}
+
+void stead_shard_take(struct stead_shard *shard, struct stead_message *message)
+{
+    switch (message->type) {
+    case STEAD_TELL:
+    case STEAD_SIGNAL:
+    case STEAD_CALL:
+        if (message->groups & STEAD_GROUP_CHANNEL)
+            take_sequenced(shard, message);
+        else if (message->groups & STEAD_GROUP_SESSION)
+            take_of_session(shard, message);
+        else if ((message->flags & STEAD_FLAG_UNSEQUENCED) && stead_seen_judge(shard, message))
+            stead_message_destroy(&message);
+        else
+            stead_shard_deliver(shard, message, false);
+        break;
+    case STEAD_ANSWER:
+        if (message->groups & STEAD_GROUP_CHANNEL)
+            take_sequenced(shard, message);
+        else
+            stead_calls_answer(shard, message, false);
+        break;
+    case STEAD_ACK:
+        stead_channel_out_acknowledged(shard, message);
+        stead_message_destroy(&message);
+        break;
+    case STEAD_QUERY:
+        stead_query(shard, message);
+        break;
+    case STEAD_CANCEL:
+        stead_jobs_cancel(shard->host, message->id);
+        stead_message_destroy(&message);
+        break;
+    default:
+        stead_message_destroy(&message);
+        break;
+    }
+}
+
+/* ---- Waiting work --------------------------------------------------------------------------------------------------- */
+
+struct next_mail {
+    struct stead_row_key key;
+    struct stead_writer record;
+};
+
+static int first_mail(void *context, struct stead_slice key, struct stead_slice record)
+{
+    struct next_mail *mail = context;
+
+    memcpy(mail->key.data, key.data, key.size);
+    mail->key.size = (uint16_t)key.size;
+    stead_write_raw(&mail->record, record.data, record.size);
+    return 1;
+}
+
+/* Runs the oldest parked message up to `last`. False: there is none. */
+static bool run_parked(struct stead_agent *agent, uint64_t last)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_row_key from, to;
+    struct next_mail mail = {.key.size = 0};
+    struct stead_message *message;
+
+    stead_row_part(&from, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    to = from;
+    stead_row_add_u64(&to, last + 1);
+    stead_writer_init(&mail.record);
+    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, first_mail, &mail);
+    if (code == 1) {
+        stead_overlay_delete(shard->overlay, shard->next_index, stead_row_slice(&mail.key));
+        stead_shard_dirty(shard, true);
+        if (shard->host->doors.decode(stead_written(&mail.record), &message) != 0)
+            stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);
+        else if (message->type == STEAD_ANSWER)
+            stead_calls_answer(shard, message, true);
+        else
+            stead_shard_deliver(shard, message, true);
+    }
+    stead_writer_deinit(&mail.record);
+    return code == 1;
+}
+
+/* Runs parked messages, oldest first, within the budget; those that are parked again meanwhile wait for the next round. */
+static void run_mail(struct stead_agent *agent, uint32_t *budget)
+{
+    struct stead_shard *shard = agent->shard;
+    uint64_t last = shard->mail_seq > shard->next_index << 20 ? shard->mail_seq : shard->next_index << 20;
+
+    while (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && run_parked(agent, last))
+        (*budget)--;
+    if (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && shard->mail_seq <= last) {
+        agent->flags &= (uint8_t)~STEAD_AGENT_MAIL;
+        stead_agent_store_flags(agent);
+    }
+}
+
+static void run_mailbox(struct stead_agent *agent, uint32_t *budget)
+{
+    struct stead_shard *shard = agent->shard;
+    uint32_t count = agent->wait == NULL ? 0 : agent->wait->mailbox.count;
+
+    while (*budget > 0 && count > 0 && !(agent->flags & STEAD_AGENT_HELD) && agent->wait->mailbox.count > 0) {
+        struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
+        unpin(message);
+        shard->host->message_bytes -= message->block_size;
+        count--;
+        (*budget)--;
+        if (message->type == STEAD_ANSWER)
+            stead_calls_answer(shard, message, false);
+        else
+            stead_shard_deliver(shard, message, false);
+    }
+}
+
+bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent)
+{
+    uint32_t budget = WAITING_PER_ROUND;
+
+    /* While waiting messages run, the flag is down so that they pass; what is deferred again goes to the end. */
+    agent->flags &= (uint8_t)~STEAD_AGENT_UNPARKING;
+    agent->pins++;
+    shard->waiting_agent = agent;
+    shard->waiting_ran = false;
+    if (agent->flags & STEAD_AGENT_MAIL)
+        run_mail(agent, &budget);
+    run_mailbox(agent, &budget);
+    shard->waiting_agent = NULL;
+    agent->pins--;
+    bool left = (agent->flags & STEAD_AGENT_MAIL) || stead_agent_waiting(agent) > 0;
+    bool more = left && !(agent->flags & STEAD_AGENT_HELD) && (budget == 0 || shard->waiting_ran);
+    if (more)
+        agent->flags |= STEAD_AGENT_UNPARKING;
+    return more;
+}

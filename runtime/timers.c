@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timers: what falls due in a shard, durable part. See timers.h for the rows.
+ *
+ * A round looks only at slots whose first due row has come, takes a few rows of each, and fires them one by one: what fires joins the open batch together with
+ * the deletion of its due row, so it happens once (T1). An agent that is not in memory is loaded first; its slot is looked at again when it is ready.
+ * Rows of a periodic timer move to their next time before the op runs, so the op may set or cancel its own timer.
+ */
+#include "runtime/timers.h"
+
+#include "runtime/address.h"
+#include "runtime/shard.h"
+
+#define ROW_HEAD 32u
+#define ROWS_PER_SLOT 64u /* due rows of a slot fired in one round */
+#define MISSED_MS 60000u  /* a cron run later than this counts as missed */
+
+/* ---- The TIMER row ------------------------------------------------------------------------------------ */
+
+static void encode_row(const struct stead_timer_row *row, struct stead_writer *writer)
+{
+    uint8_t head[ROW_HEAD] = {0};
+
+    stead_store64(head, row->due_ms);
+    stead_store64(head + 8, (uint64_t)row->period_ms);
+    head[16] = (uint8_t)row->catch_up;
+    stead_store16(head + 20, (uint16_t)row->op.size);
+    stead_store16(head + 22, (uint16_t)row->cron.size);
+    stead_store16(head + 24, (uint16_t)row->zone.size);
+    stead_store32(head + 28, (uint32_t)row->args.size);
+    stead_write_raw(writer, head, sizeof(head));
+    stead_write_raw(writer, row->op.data, row->op.size);
+    stead_write_raw(writer, row->cron.data, row->cron.size);
+    stead_write_raw(writer, row->zone.data, row->zone.size);
+    stead_write_raw(writer, row->args.data, row->args.size);
+}
+
+int stead_timer_row_decode(struct stead_slice value, struct stead_timer_row *ret_row)
+{
+    if (value.size < ROW_HEAD)
+        return STEAD_ECORRUPT;
+    size_t op = stead_load16(value.data + 20), cron = stead_load16(value.data + 22),
+           zone = stead_load16(value.data + 24);
+    size_t args = stead_load32(value.data + 28);
+    if (value.size - ROW_HEAD != op + cron + zone + args || op > STEAD_OP_NAME_MAX)
+        return STEAD_ECORRUPT;
+    const uint8_t *at = value.data + ROW_HEAD;
+    *ret_row = (struct stead_timer_row){
+        .due_ms = stead_load64(value.data),
+        .period_ms = (int64_t)stead_load64(value.data + 8),
+        .catch_up = (enum stead_catch_up)value.data[16],
+        .op = {at, op},
+        .cron = {at + op, cron},
+        .zone = {at + op + cron, zone},
+        .args = {at + op + cron + zone, args},
+    };
+    return 0;
+}
+
+static void timer_key(struct stead_row_key *key, const struct stead_agent *agent, struct stead_slice name)
+{
+    stead_row_part(key, agent->slot, stead_agent_address(agent), agent->incarnation, STEAD_PART_TIMER, name);
+}
+
+static int get_row(struct stead_agent *agent, struct stead_slice name, struct stead_writer *value,
+                   struct stead_timer_row *ret_row)
+{
+    struct stead_row_key key;
+
+    timer_key(&key, agent, name);
+    int code =
+        stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), value);
+    return code != 0 ? code : stead_timer_row_decode(stead_written(value), ret_row);
+}
+
+/* ---- Due rows -------------------------------------------------------------------------------------------- */
+
+static void due_key(struct stead_row_key *key, stead_slot slot, struct stead_slice address, uint64_t due_ms,
+                    enum stead_row_part part, struct stead_slice name)
+{
+    stead_row_begin(key, slot, STEAD_ROW_TIMER_DUE);
+    stead_row_add_u64(key, due_ms);
+    stead_row_add_address(key, address);
+    stead_row_add_u8(key, (uint8_t)part);
+    stead_row_add(key, name);
+}
+
+void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms)
+{
+    uint16_t at = shard->slot_at[slot.v];
+
+    if (at == 0)
+        return;
+    if (due_ms < shard->slot_due_ms[at - 1])
+        shard->slot_due_ms[at - 1] = due_ms;
+    if (due_ms < shard->due_ms)
+        shard->due_ms = due_ms;
+}
+
+void stead_timers_add_due(struct stead_shard *shard, stead_slot slot, struct stead_slice address, uint64_t due_ms,
+                          enum stead_row_part part, struct stead_slice name)
+{
+    struct stead_row_key key;
+
+    due_key(&key, slot, address, due_ms, part, name);
+    stead_shard_put(shard, &key, (struct stead_slice){0}, false);
+    if (part != STEAD_PART_MAIL) /* mail waits for a kind: only a start can bring one */
+        stead_timers_look(shard, slot, due_ms);
+}
+
+void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct stead_slice address, uint64_t due_ms,
+                             enum stead_row_part part, struct stead_slice name)
+{
+    struct stead_row_key key;
+
+    due_key(&key, slot, address, due_ms, part, name);
+    stead_shard_delete(shard, &key);
+}
+
+/* ---- Setting ------------------------------------------------------------------------------------------------ */
+
+int stead_timers_cron_next(struct stead_shard *shard, const char *cron, const char *zone, uint64_t after_ms,
+                           uint64_t *ret_ms)
+{
+    struct stead_cron_schedule schedule;
+    struct stead_writer tzif;
+    int64_t next_ms;
+    const struct stead_doors *doors = &shard->host->doors;
+
+    if (stead_cron_parse(cron, &schedule) != 0)
+        return STEAD_EARGUMENT;
+    stead_writer_init(&tzif);
+    int code = zone == NULL || zone[0] == '\0' ? 0 : doors->zone(doors->self, zone, &tzif);
+    if (code != 0 || stead_zone_check(stead_written(&tzif)) != 0)
+        code = STEAD_EARGUMENT;
+    else
+        code = stead_cron_next(&schedule, stead_written(&tzif), (int64_t)after_ms, &next_ms);
+    if (code == 0)
+        *ret_ms = (uint64_t)next_ms;
+    stead_writer_deinit(&tzif);
+    return code;
+}
+
+bool stead_timers_exists(struct stead_agent *agent, const char *name)
+{
+    struct stead_writer value;
+    struct stead_timer_row row;
+
+    if (!stead_agent_durable(agent)) {
+        for (const struct stead_vtimer *timer = agent->wait == NULL ? NULL : agent->wait->timers; timer != NULL;
+             timer = timer->agent_next)
+            if (timer->name != NULL && strcmp(timer->name, name) == 0)
+                return true;
+        return false;
+    }
+    stead_writer_init(&value);
+    int code = get_row(agent, stead_str(name), &value, &row);
+    stead_writer_deinit(&value);
+    return code == 0;
+}
+
+void stead_timers_commit(struct stead_agent *agent, const struct stead_timer_request *request)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_slice address = stead_agent_address(agent), name = stead_str(request->name);
+    struct stead_row_key key;
+    struct stead_writer value;
+    struct stead_timer_row row;
+
+    stead_writer_init(&value);
+    timer_key(&key, agent, name);
+    if (get_row(agent, name, &value, &row) == 0)
+        stead_timers_delete_due(shard, agent->slot, address, row.due_ms, STEAD_PART_TIMER, name);
+    if (request->op == NULL) {
+        stead_shard_delete(shard, &key);
+    } else {
+        row = (struct stead_timer_row){.due_ms = request->due_ms,
+                                       .period_ms = request->period_ms,
+                                       .catch_up = request->catch_up,
+                                       .op = stead_str(request->op),
+                                       .args = request->args};
+        if (request->cron != NULL)
+            row.cron = stead_str(request->cron);
+        if (request->zone != NULL)
+            row.zone = stead_str(request->zone);
+        stead_writer_reset(&value);
+        encode_row(&row, &value);
+        stead_shard_put(shard, &key, stead_written(&value), false);
+        stead_timers_add_due(shard, agent->slot, address, row.due_ms, STEAD_PART_TIMER, name);
+    }
+    stead_writer_deinit(&value);
+}
+
+/* ---- Firing --------------------------------------------------------------------------------------------------- */
+
+/* When a timer that fires now is due again; 0: never. Moves its rows there (or away). */
+static void move_timer(struct stead_agent *agent, struct stead_slice name, const struct stead_timer_row *row)
+{
+    struct stead_shard *shard = agent->shard;
+    uint64_t now_ms = shard->host->now_ms, next_ms = 0;
+    struct stead_timer_row moved = *row;
+    struct stead_row_key key;
+    struct stead_writer value;
+    char cron[256], zone[128];
+
+    stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_TIMER, name);
+    if (row->period_ms > 0) {
+        uint64_t period = (uint64_t)row->period_ms, missed = (now_ms - row->due_ms) / period;
+        next_ms = row->due_ms + (missed + 1) * period; /* one run for all that were missed */
+    } else if (row->cron.size > 0 && row->cron.size < sizeof(cron) && row->zone.size < sizeof(zone)) {
+        memcpy(cron, row->cron.data, row->cron.size);
+        cron[row->cron.size] = '\0';
+        memcpy(zone, row->zone.data, row->zone.size);
+        zone[row->zone.size] = '\0';
+        if (stead_timers_cron_next(shard, cron, zone, row->catch_up == STEAD_CATCH_UP_ALL ? row->due_ms : now_ms,
+                                   &next_ms) != 0)
+            next_ms = 0;
+    }
+    timer_key(&key, agent, name);
+    if (next_ms == 0) {
+        stead_shard_delete(shard, &key);
+        return;
+    }
+    moved.due_ms = next_ms;
+    stead_writer_init(&value);
+    encode_row(&moved, &value);
+    stead_shard_put(shard, &key, stead_written(&value), false);
+    stead_writer_deinit(&value);
+    stead_timers_add_due(shard, agent->slot, stead_agent_address(agent), next_ms, STEAD_PART_TIMER, name);
+}
+
+static void run_timer(struct stead_agent *agent, struct stead_slice op, struct stead_slice args)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_message_parts parts = {.address = stead_agent_address(agent), .op = op, .payload = args};
+    struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
+
+    message->id = stead_host_new_id(shard->host);
+    message->slot = message->source_slot = agent->slot;
+    shard->host->stats.timers_fired++;
+    if (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) {
+        stead_shard_let_wait(agent, message, true);
+        return;
+    }
+    struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .taken = true};
+    if (stead_registry_op(shard->host->registry, agent->kind, message->op, message->op_size) == NULL)
+        stead_shard_dead_letter(shard, message, STEAD_EOP, stead_error_name(STEAD_EOP),
+                                stead_error_sentence(STEAD_EOP));
+    else
+        (void)stead_turn_run(agent, message, &input);
+    stead_message_destroy(&message);
+}
+
+static void fire_timer(struct stead_agent *agent, uint64_t due_ms, struct stead_slice name)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_writer value;
+    struct stead_timer_row row;
+
+    stead_writer_init(&value);
+    stead_shard_dirty(shard, true);
+    if (get_row(agent, name, &value, &row) != 0 || row.due_ms != due_ms) {
+        stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_TIMER, name);
+    } else {
+        bool missed =
+            row.cron.size > 0 && row.catch_up == STEAD_CATCH_UP_NONE && shard->host->now_ms > due_ms + MISSED_MS;
+        move_timer(agent, name, &row);
+        if (!missed)
+            run_timer(agent, row.op, row.args);
+    }
+    stead_writer_deinit(&value);
+}
+
+/* A delayed signal, or a message parked for a kind that is loaded now: its record runs as taken. */
+static void fire_record(struct stead_agent *agent, uint64_t due_ms, enum stead_row_part part, uint64_t incarnation,
+                        struct stead_slice name)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_row_key key;
+    struct stead_writer record;
+    struct stead_message *message;
+
+    stead_row_part(&key, agent->slot, stead_agent_address(agent), incarnation, part, name);
+    stead_writer_init(&record);
+    int code = stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &record);
+    stead_shard_delete(shard, &key);
+    stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, part, name);
+    stead_shard_dirty(shard, true);
+    if (code == 0)
+        code = shard->host->doors.decode(stead_written(&record), &message);
+    stead_writer_deinit(&record);
+    if (code == 0 && message->type == STEAD_ANSWER)
+        stead_calls_answer(shard, message, true);
+    else if (code == 0)
+        stead_shard_deliver(shard, message, true);
+    if (part == STEAD_PART_DELAYED)
+        shard->host->stats.timers_fired++;
+}
+
+static void fire(struct stead_agent *agent, const struct stead_row_parsed *due)
+{
+    struct stead_id id;
+
+    if (due->part == STEAD_PART_TIMER) {
+        fire_timer(agent, due->due_ms, due->sub);
+    } else if (due->part == STEAD_PART_CALL && due->sub.size == 24) {
+        memcpy(id.v, due->sub.data + 8, sizeof(id.v));
+        if (stead_load64(due->sub.data) == agent->incarnation) {
+            stead_calls_due(agent->shard, agent, id, due->due_ms);
+        } else {
+            stead_timers_delete_due(agent->shard, agent->slot, due->address, due->due_ms, due->part, due->sub);
+            stead_shard_dirty(agent->shard, true);
+        }
+    } else if (due->part == STEAD_PART_DELAYED && due->sub.size == 24) {
+        fire_record(agent, due->due_ms, due->part, stead_load64(due->sub.data), due->sub);
+    } else {
+        fire_record(agent, due->due_ms, STEAD_PART_MAIL, 0, due->sub);
+    }
+}
+
+/* ---- A round ----------------------------------------------------------------------------------------------------- */
+
+struct due_scan {
+    struct stead_shard *shard;
+    struct stead_writer keys; /* (u16 size, key)* of rows to fire */
+    uint32_t count;
+    uint64_t now_ms;
+    uint64_t next_ms; /* due time of the first row that is not among them */
+};
+
+static const struct stead_kind *kind_of(const struct stead_shard *shard, struct stead_slice address)
+{
+    const uint8_t *slash = memchr(address.data, '/', address.size);
+    return slash == NULL
+               ? NULL
+               : stead_registry_find(shard->host->registry, (const char *)address.data, (size_t)(slash - address.data));
+}
+
+static int visit_due(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct due_scan *scan = context;
+    struct stead_row_parsed due;
+    uint16_t size = (uint16_t)key.size;
+
+    (void)value;
+    if (stead_row_parse(key, &due) != 0 || kind_of(scan->shard, due.address) == NULL)
+        return 0; /* of a kind that is not loaded here: it waits for a start with that kind */
+    if (due.due_ms > scan->now_ms || scan->count == ROWS_PER_SLOT) {
+        scan->next_ms = due.due_ms;
+        return 1;
+    }
+    stead_write_raw(&scan->keys, &size, sizeof(size));
+    stead_write_raw(&scan->keys, key.data, key.size);
+    scan->count++;
+    return 0;
+}
+
+static void scan_slot(struct due_scan *scan, stead_slot slot)
+{
+    struct stead_row_key from, to;
+
+    stead_writer_init(&scan->keys);
+    scan->count = 0;
+    scan->next_ms = UINT64_MAX;
+    stead_row_begin(&from, slot, STEAD_ROW_TIMER_DUE);
+    to = from;
+    if (stead_row_after_prefix(&to))
+        (void)stead_overlay_scan_merged(scan->shard->overlay, &scan->shard->host->doors, stead_row_slice(&from),
+                                        stead_row_slice(&to), false, visit_due, scan);
+}
+
+/* Fires one due row, if its agent is in memory; else sets its load going. False: look again when it is there. */
+static bool fire_row(struct stead_shard *shard, struct stead_slice key)
+{
+    struct stead_row_parsed due;
+
+    if (stead_row_parse(key, &due) != 0)
+        return true;
+    const struct stead_kind *kind = kind_of(shard, due.address);
+    uint64_t hash = stead_hash(due.address.data, due.address.size);
+    struct stead_agent *agent = stead_agent_find(shard, due.address, hash);
+    if (agent == NULL)
+        agent = stead_agent_activate(shard, kind, due.address, hash, due.slot);
+    if (agent == NULL || agent->phase != STEAD_AGENT_READY)
+        return false;
+    fire(agent, &due);
+    return true;
+}
+
+static void run_slot(struct stead_shard *shard, uint32_t at)
+{
+    struct due_scan scan = {.shard = shard, .now_ms = shard->host->now_ms};
+    bool all = true;
+
+    scan_slot(&scan, shard->slots[at]);
+    shard->slot_due_ms[at] = scan.next_ms; /* firing may set earlier ones: they lower it again */
+    for (size_t i = 0; i < scan.keys.size;) {
+        uint16_t size = stead_load16(scan.keys.data + i);
+        all = fire_row(shard, stead_bytes(scan.keys.data + i + 2, size)) && all;
+        i += 2u + size;
+    }
+    shard->slot_waits[at] = !all;
+    if (!all && scan.now_ms + 1000u < shard->slot_due_ms[at])
+        shard->slot_due_ms[at] =
+            scan.now_ms + 1000u; /* becoming ready looks sooner; this is for agents that cannot be loaded */
+    stead_writer_deinit(&scan.keys);
+}
+
+bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms)
+{
+    uint64_t now_ms = shard->host->now_ms, least = UINT64_MAX;
+
+    stead_vtimers_run(shard, now_ms);
+    if (shard->due_ms <= now_ms) {
+        shard->due_ms = UINT64_MAX;
+        for (uint32_t i = 0; i < shard->slot_count; i++) {
+            if (shard->slot_due_ms[i] <= now_ms)
+                run_slot(shard, i);
+            if (shard->slot_due_ms[i] < least)
+                least = shard->slot_due_ms[i];
+        }
+        if (least < shard->due_ms)
+            shard->due_ms = least;
+    }
+    *ret_next_ms = shard->due_ms;
+    if (shard->vtimer_count > 0 && shard->vtimers[0]->due_ms < *ret_next_ms)
+        *ret_next_ms = shard->vtimers[0]->due_ms;
+    return *ret_next_ms <= now_ms;
+}
+
+void stead_timers_recover(struct stead_shard *shard)
+{
+    for (uint32_t i = 0; i < shard->slot_count; i++) {
+        struct due_scan scan = {.shard = shard, .now_ms = 0};
+        scan_slot(&scan, shard->slots[i]);
+        uint64_t due_ms = scan.count > 0 ? 0 : scan.next_ms;
+        stead_writer_deinit(&scan.keys);
+        if (STEAD_FAULT(&shard->host->settings, lose_timer) && due_ms <= shard->host->now_ms)
+            due_ms = UINT64_MAX;
+        shard->slot_due_ms[i] = due_ms;
+        if (due_ms < shard->due_ms)
+            shard->due_ms = due_ms;
+    }
+}
+
+/* ---- The end of an incarnation -------------------------------------------------------------------------------------- */
+
+struct part_rows {
+    struct stead_writer rows; /* (u16 sub size, sub, u64 due)* */
+    size_t prefix;
+    enum stead_row_part part;
+};
+
+static int visit_part(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct part_rows *it = context;
+    uint16_t size = (uint16_t)(key.size - it->prefix);
+    uint64_t due_ms = value.size >= 16 ? stead_load64(value.data + (it->part == STEAD_PART_CALL ? 8 : 0)) : 0;
+
+    stead_write_raw(&it->rows, &size, sizeof(size));
+    stead_write_raw(&it->rows, key.data + it->prefix, size);
+    stead_write_raw(&it->rows, &due_ms, sizeof(due_ms));
+    return 0;
+}
+
+static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
+{
+    struct part_rows it = {.part = part};
+    struct stead_row_key from, to;
+    uint8_t name[24];
+
+    stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, part, (struct stead_slice){0});
+    it.prefix = from.size;
+    to = from;
+    if (!stead_row_after_prefix(&to))
+        return;
+    stead_writer_init(&it.rows);
+    (void)stead_overlay_scan_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&from),
+                                    stead_row_slice(&to), false, visit_part, &it);
+    for (size_t at = 0; at < it.rows.size;) {
+        uint16_t size = stead_load16(it.rows.data + at);
+        struct stead_slice sub = {it.rows.data + at + 2, size};
+        uint64_t due_ms = stead_load64(it.rows.data + at + 2 + size);
+        if (part == STEAD_PART_CALL && size == 16) {
+            stead_store64(name, agent->incarnation);
+            memcpy(name + 8, sub.data, 16);
+            sub = stead_bytes(name, sizeof(name));
+        }
+        if (part != STEAD_PART_CALL || due_ms != 0)
+            stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), due_ms, part, sub);
+        at += 2u + size + 8u;
+    }
+    stead_writer_deinit(&it.rows);
+}
+
+/* Delayed signals name their due time nowhere but in the due row, so those rows stay until they are due and then find nothing. */
+void stead_timers_destroy_agent(struct stead_agent *agent)
+{
+    destroy_part(agent, STEAD_PART_TIMER);
+    destroy_part(agent, STEAD_PART_CALL);
+}

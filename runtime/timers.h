@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timers: everything of a shard that falls due: named timers, delayed signals, deadlines of calls, parked messages of kinds that were not loaded.
+ *
+ * Durable ones are two rows: what to do (TIMER, DELAYED, CALL or MAIL part of the agent) and when (TIMER_DUE, ordered by time). Memory holds one number a
+ * slot: when its first row is due. So ten million timers cost no memory, and a restart reads one row a slot. Timers of volatile
+ * kinds are in memory only, in a heap by time.
+ *
+ * Invariants: T1 a due row goes in the same entry as its effect; T2 a due row exists exactly while its part row does; T3 the
+ * slot's number is never later than its first due row.
+ */
+#ifndef STEAD_RUNTIME_TIMERS_H
+#define STEAD_RUNTIME_TIMERS_H
+
+#include "runtime/cron.h"
+#include "runtime/rows.h"
+#include "stead/agent.h"
+
+struct stead_shard;
+struct stead_agent;
+
+/* A timer of a volatile agent, or the deadline of its call. */
+struct stead_vtimer {
+    struct stead_vtimer *agent_next; /* other timers of the agent */
+    struct stead_agent *agent;
+    uint64_t due_ms;                 /* wall clock */
+    uint64_t order;                  /* ties run in the order they were set */
+    int64_t period_ms;               /* 0: once */
+    struct stead_id call;            /* deadline of this call; zero: a timer */
+    struct stead_cron_schedule cron; /* when has_cron */
+    bool has_cron;
+    uint32_t heap_at; /* position in the heap */
+    char *name;       /* owned, as the next three */
+    char *op;
+    char *zone; /* cron: NULL is UTC */
+    uint8_t *args;
+    uint32_t args_size;
+};
+
+/* What a turn asks for, collected until its commit. */
+struct stead_timer_request {
+    struct stead_timer_request *next;
+    const char *name;
+    const char *op; /* NULL: cancel */
+    struct stead_slice args;
+    uint64_t due_ms;
+    int64_t period_ms; /* 0: none */
+    const char *cron;  /* NULL: none */
+    const char *zone;
+    enum stead_catch_up catch_up;
+};
+
+/* When a schedule is next due after `after_ms`; STEAD_EARGUMENT: malformed schedule or unknown zone; STEAD_ENOTFOUND: never. */
+int stead_timers_cron_next(struct stead_shard *shard, const char *cron, const char *zone, uint64_t after_ms,
+                           uint64_t *ret_ms) STEAD_MUST_USE;
+
+/* Commits one request of an agent's turn. */
+void stead_timers_commit(struct stead_agent *agent, const struct stead_timer_request *request);
+/* Does a timer of that name stand? */
+bool stead_timers_exists(struct stead_agent *agent, const char *name);
+
+/* The TIMER_DUE row of something of an agent; part and name say what. */
+void stead_timers_add_due(struct stead_shard *shard, stead_slot slot, struct stead_slice address, uint64_t due_ms,
+                          enum stead_row_part part, struct stead_slice name);
+void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct stead_slice address, uint64_t due_ms,
+                             enum stead_row_part part, struct stead_slice name);
+
+/* Something of this slot may be due at `due_ms`: look then. */
+void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms);
+/* Runs what is due now. True: more is due than one round may run. `ret_next_ms`: when the next is due (UINT64_MAX: never). */
+bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms);
+/* At start: one look at each slot. */
+void stead_timers_recover(struct stead_shard *shard);
+/* Clears the due rows of an agent whose incarnation ends. */
+void stead_timers_destroy_agent(struct stead_agent *agent);
+
+/* Volatile: deadline of a call of a volatile agent. */
+void stead_vtimer_set(struct stead_agent *agent, const struct stead_timer_request *request);
+void stead_vtimer_deadline(struct stead_agent *agent, struct stead_id call, uint64_t due_ms);
+void stead_vtimer_cancel_call(struct stead_agent *agent, struct stead_id call);
+void stead_vtimers_run(struct stead_shard *shard, uint64_t now_ms);
+void stead_vtimers_drop(struct stead_agent *agent);
+
+/* The stored form of a TIMER row. */
+struct stead_timer_row {
+    uint64_t due_ms;
+    int64_t period_ms;
+    enum stead_catch_up catch_up;
+    struct stead_slice op, args, cron, zone; /* borrowed */
+};
+int stead_timer_row_decode(struct stead_slice value, struct stead_timer_row *ret_row) STEAD_MUST_USE;
+
+#endif

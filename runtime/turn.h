@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * turn: one run of one op of one agent, from the message to the open batch.
+ *
+ *   begin -> (init) -> op runs, effects are collected -> commit: state, events, keyed state, timers, messages, answer and the taking
+ *                                             |          of the message join the open batch together
+ *                                             `--------> fail: all of it is dropped; the answer alone stays
+ *
+ * The public functions of agent.h (turn_*.c) only collect; nothing of a turn touches the shard before it has succeeded. Every limit is
+ * checked while collecting, so a commit cannot be refused.
+ *
+ * One turn at a time per host; its memory is the host's arena, reused.
+ */
+#ifndef STEAD_RUNTIME_TURN_H
+#define STEAD_RUNTIME_TURN_H
+
+#include "runtime/activation.h"
+#include "runtime/overlay.h"
+#include "runtime/timers.h"
+
+/* Memory that is given back all at once. */
+struct stead_arena_block {
+    struct stead_arena_block *next;
+    size_t size;
+    _Alignas(16) uint8_t data[];
+};
+struct stead_arena {
+    struct stead_arena_block *first; /* kept between turns */
+    struct stead_arena_block *more;  /* made in this turn, freed at its end */
+    size_t used;                     /* bytes of the block in use */
+};
+void *stead_arena_alloc(struct stead_arena *arena, size_t size);
+void stead_arena_reset(struct stead_arena *arena);
+void stead_arena_deinit(struct stead_arena *arena);
+
+/* A call made in the turn: what must be kept until its answer. */
+struct stead_turn_call {
+    struct stead_turn_call *next;
+    struct stead_message *message; /* in turn->out */
+    const char *reply_op;          /* "": nobody wants the answer */
+    struct stead_slice context;
+};
+
+struct stead_turn_event {
+    struct stead_turn_event *next;
+    const char *name;
+    struct stead_slice value;
+};
+
+/* An answer to a token. */
+struct stead_turn_answer {
+    struct stead_turn_answer *next;
+    struct stead_id token;
+    int status;
+    const char *name, *sentence;
+    struct stead_slice value;
+};
+
+enum stead_turn_cause { STEAD_CAUSE_MESSAGE, STEAD_CAUSE_TIMER, STEAD_CAUSE_REPLY };
+
+struct stead_turn {
+    struct stead_shard *shard;
+    struct stead_agent *agent;
+    struct stead_message *message; /* what caused it; owned by whoever runs the turn */
+    const struct stead_op *op;
+    struct stead_arena *arena;
+    bool read_only; /* the op may not write */
+    bool wrote;     /* something was collected that a read-only op may not */
+    bool replied;
+    bool later; /* a token was taken */
+    bool deferred;
+    bool destroyed;
+    bool hold, release; /* lock changes to commit */
+    bool broken;        /* an API function failed in a way that must fail the turn */
+    int fail_code;      /* of `broken` */
+    uint64_t fence;     /* to send with */
+    uint64_t new_fence; /* of `hold` */
+    const char *holder; /* of `hold` */
+    struct stead_slice reply;
+    const char *fail_name, *fail_sentence; /* given by stead_fail(); NULL: the code's own */
+    struct stead_id token;                 /* of `later` */
+    uint32_t effects;                      /* counted against turn_effects_max */
+    uint64_t effect_bytes;                 /* against turn_bytes_max */
+    struct stead_queue out;                /* messages to send, in order */
+    struct stead_turn_call *calls, *calls_tail;
+    struct stead_turn_event *events, *events_tail;
+    uint32_t event_count;
+    struct stead_turn_answer *answers, *answers_tail;
+    struct stead_timer_request *timers, *timers_tail;
+    struct stead_overlay *kv; /* this turn's keyed writes, or NULL; keys are full row keys */
+    int reply_code;           /* reply ops: how the call ended, and its words */
+    const char *reply_name, *reply_sentence;
+    struct stead_slice context;
+};
+
+/* Runs one turn of a READY agent for `message` (borrowed). The op, which must exist, is the message's, but `op_name` where that is not NULL (reply
+ * ops, timers). What the message was taken from (a channel position, a due row, a parked row) is the caller's to move, in the same open batch. */
+struct stead_turn_input {
+    const char *op_name; /* NULL: message->op */
+    enum stead_turn_cause cause;
+    int reply_code; /* cause REPLY */
+    const char *reply_name, *reply_sentence;
+    struct stead_slice args; /* used when cause is not MESSAGE */
+    struct stead_slice context;
+    bool taken; /* channel and session were dealt with when it was parked */
+};
+#define STEAD_TURN_DEFERRED 1 /* the op put its message back: nothing was taken */
+/* 0; the negative status of a failed turn; or STEAD_TURN_DEFERRED. */
+int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input);
+
+/* Pieces of the commit, one file each. */
+void stead_turn_commit_messages(struct stead_turn *turn);
+void stead_turn_answer(struct stead_turn *turn, int status);
+/* Counts one effect of `bytes`; STEAD_ELIMIT, and the turn will fail. */
+int stead_turn_count(struct stead_turn *turn, size_t bytes) STEAD_MUST_USE;
+/* A write in a read-only op, or another call that must fail the turn; returns `code`. */
+int stead_turn_break(struct stead_turn *turn, int code);
+
+#endif

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * turn_message: what a turn says: the public functions that collect messages and answers, and their way out at the commit.
+ *
+ * Which way a message takes follows from who sends and who receives (SEMANTICS, Messages):
+ *
+ *   sender    verb    receiver                     way
+ *   any       tell    any                          plain; after the commit of what its sender has seen
+ *   durable   signal  durable, volatile            channel
+ *   durable   call    durable                      channel, and a CALL row that waits for the answer
+ *   durable   call    volatile, stateless, read-only op; signal to stateless: unsequenced; the CALL row keeps the request, to be asked again
+ *   volatile  signal, call   same shard            plain: nothing is lost inside one process
+ *   volatile  signal, call   another shard         the shard's own session, kept in memory and sent again until answered
+ */
+#include "runtime/address.h"
+#include "runtime/shard.h"
+
+/* ---- Who and when ---------------------------------------------------------------------------------- */
+
+const char *stead_self(const struct stead_turn *turn)
+{
+    return turn->agent->address;
+}
+
+const char *stead_self_key(const struct stead_turn *turn)
+{
+    return strchr(turn->agent->address, '/') + 1;
+}
+
+const char *stead_sender(const struct stead_turn *turn)
+{
+    return turn->message->source;
+}
+
+int64_t stead_now_ms(const struct stead_turn *turn)
+{
+    return (int64_t)turn->shard->host->now_ms;
+}
+
+uint64_t stead_random(struct stead_turn *turn)
+{
+    return stead_rng_next(&turn->shard->host->rng);
+}
+
+uint64_t stead_incarnation(const struct stead_turn *turn)
+{
+    return turn->agent->incarnation;
+}
+
+const char *stead_node_name(const struct stead_turn *turn)
+{
+    return turn->shard->host->options.node_name;
+}
+
+/* ---- Memory ---------------------------------------------------------------------------------------- */
+
+void *stead_turn_alloc(struct stead_turn *turn, size_t size)
+{
+    void *memory = stead_arena_alloc(turn->arena, size);
+    memset(memory, 0, size);
+    return memory;
+}
+
+static struct stead_slice copy_slice(struct stead_turn *turn, struct stead_slice slice)
+{
+    uint8_t *copy = stead_arena_alloc(turn->arena, slice.size + 1);
+
+    if (slice.size > 0)
+        memcpy(copy, slice.data, slice.size);
+    copy[slice.size] = 0;
+    return stead_bytes(copy, slice.size);
+}
+
+static const char *copy_text(struct stead_turn *turn, const char *text)
+{
+    return (const char *)copy_slice(turn, stead_str(text)).data;
+}
+
+struct stead_slice stead_packed(struct stead_turn *turn, const char *format, ...)
+{
+    struct stead_writer writer;
+    uint8_t memory[512];
+    va_list args;
+
+    stead_writer_init_fixed(&writer, memory, sizeof(memory));
+    va_start(args, format);
+    stead_pack_v(&writer, format, args);
+    va_end(args);
+    struct stead_slice copy = copy_slice(turn, stead_written(&writer));
+    stead_writer_deinit(&writer);
+    return copy;
+}
+
+static const char *print(struct stead_turn *turn, const char *format, va_list args)
+{
+    va_list again;
+    char memory[512];
+
+    va_copy(again, args);
+    size_t size = stead_format_v(memory, sizeof(memory), format, args);
+    char *text = stead_arena_alloc(turn->arena, size + 1);
+    stead_format_v(text, size + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+const char *stead_printed(struct stead_turn *turn, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    const char *text = print(turn, format, args);
+    va_end(args);
+    return text;
+}
+
+void stead_log(struct stead_turn *turn, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    const char *text = print(turn, format, args);
+    va_end(args);
+    stead_host_trace(turn->shard->host, STEAD_TRACE_INFO, "%s: %s", turn->agent->address, text);
+}
+
+/* ---- The answer ---------------------------------------------------------------------------------------- */
+
+int stead_reply(struct stead_turn *turn, struct stead_slice value)
+{
+    if (value.size > turn->shard->host->settings.payload_bytes_max)
+        return stead_turn_break(turn, STEAD_ETOOLARGE);
+    turn->reply = copy_slice(turn, value);
+    turn->replied = true;
+    return 0;
+}
+
+int stead_fail(struct stead_turn *turn, const char *name, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    turn->fail_sentence = print(turn, format, args);
+    va_end(args);
+    turn->fail_name = copy_text(turn, name);
+    return STEAD_EFAILED;
+}
+
+static bool wants_answer(const struct stead_message *message)
+{
+    return message->type == STEAD_CALL || (message->type == STEAD_SIGNAL && (message->groups & STEAD_GROUP_SESSION));
+}
+
+int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token)
+{
+    if (turn->message->type != STEAD_CALL || turn->later || turn->replied || !stead_agent_durable(turn->agent))
+        return STEAD_ESTATE;
+    int code = stead_turn_count(turn, sizeof(turn->token));
+    if (code != 0)
+        return code;
+    turn->token = stead_host_new_id(turn->shard->host);
+    turn->later = true;
+    stead_hex(ret_token->text, turn->token.v, sizeof(turn->token.v));
+    return 0;
+}
+
+static int answer_token(struct stead_turn *turn, const struct stead_token *token, int status, const char *name,
+                        const char *sentence, struct stead_slice value)
+{
+    struct stead_id id;
+
+    if (stead_unhex(token->text, strlen(token->text), id.v, sizeof(id.v)) != 0)
+        return STEAD_ENOTFOUND;
+    for (const struct stead_turn_answer *other = turn->answers; other != NULL; other = other->next)
+        if (stead_id_equal(other->token, id))
+            return STEAD_ENOTFOUND;
+    if (value.size > turn->shard->host->settings.payload_bytes_max)
+        return STEAD_ETOOLARGE;
+    if (!stead_owed_exists(turn->agent, id))
+        return STEAD_ENOTFOUND;
+    int code = stead_turn_count(turn, value.size);
+    if (code != 0)
+        return code;
+    struct stead_turn_answer *answer = stead_turn_alloc(turn, sizeof(*answer));
+    answer->token = id;
+    answer->status = status;
+    answer->name = name == NULL ? NULL : copy_text(turn, name);
+    answer->sentence = sentence == NULL ? NULL : copy_text(turn, sentence);
+    answer->value = copy_slice(turn, value);
+    if (turn->answers_tail != NULL)
+        turn->answers_tail->next = answer;
+    else
+        turn->answers = answer;
+    turn->answers_tail = answer;
+    return 0;
+}
+
+int stead_answer(struct stead_turn *turn, const struct stead_token *token, struct stead_slice value)
+{
+    return answer_token(turn, token, 0, NULL, NULL, value);
+}
+
+int stead_answer_error(struct stead_turn *turn, const struct stead_token *token, const char *name, const char *sentence)
+{
+    return answer_token(turn, token, STEAD_EFAILED, name, sentence, (struct stead_slice){0});
+}
+
+int stead_reply_code(const struct stead_turn *turn)
+{
+    return turn->reply_code;
+}
+
+const char *stead_reply_error_name(const struct stead_turn *turn)
+{
+    return turn->reply_name == NULL ? "" : turn->reply_name;
+}
+
+const char *stead_reply_error_sentence(const struct stead_turn *turn)
+{
+    return turn->reply_sentence == NULL ? "" : turn->reply_sentence;
+}
+
+struct stead_slice stead_call_context(const struct stead_turn *turn)
+{
+    return turn->context;
+}
+
+/* ---- Collecting messages ------------------------------------------------------------------------------- */
+
+static int collect(struct stead_turn *turn, enum stead_message_type type, const char *address, const char *op,
+                   struct stead_slice args, struct stead_message **ret_message)
+{
+    struct stead_shard *shard = turn->shard;
+    struct stead_host *host = shard->host;
+    struct stead_slice to = stead_str(address), op_slice = stead_str(op);
+    size_t kind_size;
+
+    if (stead_address_check(to, &kind_size) != 0)
+        return STEAD_EADDRESS;
+    if (!stead_op_name_check(op_slice))
+        return STEAD_EARGUMENT;
+    if (args.size > host->settings.payload_bytes_max)
+        return STEAD_ETOOLARGE;
+    int code = stead_turn_count(turn, args.size);
+    if (code != 0)
+        return code;
+    struct stead_message_parts parts = {
+        .address = to, .source = stead_agent_address(turn->agent), .op = op_slice, .payload = args};
+    struct stead_message *message = stead_message_create_in(&host->pool, type, &parts);
+    message->source_slot = turn->agent->slot;
+    message->slot = stead_host_slot(host, to, kind_size, NULL, NULL);
+    if (turn->fence != 0) {
+        message->groups |= STEAD_GROUP_FENCE;
+        message->fence = turn->fence;
+    }
+    stead_queue_push(&turn->out, message);
+    *ret_message = message;
+    return 0;
+}
+
+int stead_tell(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args)
+{
+    struct stead_message *message;
+    return collect(turn, STEAD_TELL, address, op, args, &message);
+}
+
+int stead_signal(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args)
+{
+    struct stead_message *message;
+    int code = collect(turn, STEAD_SIGNAL, address, op, args, &message);
+
+    if (code == 0)
+        message->id = stead_host_new_id(turn->shard->host);
+    return code;
+}
+
+int stead_signal_after(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
+                       int64_t delay_ms)
+{
+    struct stead_message *message;
+
+    if (delay_ms < 0)
+        return STEAD_EARGUMENT;
+    int code = collect(turn, STEAD_SIGNAL, address, op, args, &message);
+    if (code != 0)
+        return code;
+    message->id = stead_host_new_id(turn->shard->host);
+    message->groups |= STEAD_GROUP_DELAY;
+    message->delay_ms = (uint64_t)delay_ms;
+    return 0;
+}
+
+static void set_cause(const struct stead_turn *turn, struct stead_message *message)
+{
+    const struct stead_message *cause = turn->message;
+    bool known = (cause->groups & STEAD_GROUP_CAUSE) != 0;
+
+    message->groups |= STEAD_GROUP_CAUSE;
+    message->cause.root = known ? cause->cause.root : cause->id;
+    message->cause.parent = cause->id;
+    message->cause.depth = known && cause->type == STEAD_CALL ? cause->cause.depth + 1 : 1;
+    if (cause->groups & STEAD_GROUP_TRACE) {
+        message->groups |= STEAD_GROUP_TRACE;
+        message->trace = cause->trace;
+    }
+}
+
+static int add_call(struct stead_turn *turn, struct stead_message *message, const char *reply_op,
+                    struct stead_slice context)
+{
+    struct stead_turn_call *call = stead_turn_alloc(turn, sizeof(*call));
+
+    call->message = message;
+    call->reply_op = copy_text(turn, reply_op);
+    call->context = copy_slice(turn, context);
+    if (turn->calls_tail != NULL)
+        turn->calls_tail->next = call;
+    else
+        turn->calls = call;
+    turn->calls_tail = call;
+    return 0;
+}
+
+int stead_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
+               const struct stead_call_options *options)
+{
+    struct stead_host *host = turn->shard->host;
+    const struct stead_settings *settings = &host->settings;
+    struct stead_message *message;
+    int64_t timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : (int64_t)settings->call_timeout_ms;
+
+    if (options->reply_op == NULL || !stead_op_name_check(stead_str(options->reply_op)) ||
+        options->context.size > (64u << 10))
+        return STEAD_EARGUMENT;
+    if (stead_registry_op(host->registry, turn->agent->kind, options->reply_op, strlen(options->reply_op)) == NULL)
+        return STEAD_EOP;
+    bool deep = (turn->message->groups & STEAD_GROUP_CAUSE) && turn->message->type == STEAD_CALL &&
+                turn->message->cause.depth >= settings->call_depth_max;
+    if (deep) {
+        turn->fail_name = stead_error_name(STEAD_EDEPTH);
+        turn->fail_sentence =
+            stead_printed(turn, "%u calls deep: %s, called by %s, wanted to call %s", turn->message->cause.depth,
+                          turn->agent->address, turn->message->source, address);
+        return stead_turn_break(turn, STEAD_EDEPTH);
+    }
+    int code = collect(turn, STEAD_CALL, address, op, args, &message);
+    if (code != 0)
+        return code;
+    message->id = stead_host_new_id(host);
+    message->deadline_ms = host->now_ms + (uint64_t)timeout_ms;
+    message->groups |= STEAD_GROUP_INCARNATION;
+    message->incarnation = turn->agent->incarnation;
+    set_cause(turn, message);
+    return add_call(turn, message, options->reply_op, options->context);
+}
+
+void stead_send_with_fence(struct stead_turn *turn, uint64_t fence)
+{
+    turn->fence = fence;
+}
+
+/* ---- Sending them at the commit ---------------------------------------------------------------------------- */
+
+/* The pending call of a CALL of this turn; calls are in the order of their messages. */
+static const struct stead_turn_call *next_call(struct stead_turn *turn, const struct stead_message *message)
+{
+    const struct stead_turn_call *call = turn->calls;
+
+    STEAD_ASSERT(call != NULL && call->message == message);
+    turn->calls = call->next;
+    return call;
+}
+
+static bool is_here(const struct stead_turn *turn, const struct stead_message *message)
+{
+    return turn->shard->host->shard_of[message->slot.v] == turn->shard;
+}
+
+/* To an agent of this shard, or out when what it depends on is committed. */
+static void send_plain(struct stead_turn *turn, struct stead_message *message)
+{
+    struct stead_shard *shard = turn->shard;
+    struct stead_host *host = shard->host;
+
+    message->depends_on = turn->agent->depends_on;
+    if (!is_here(turn, message)) {
+        if (STEAD_FAULT(&host->settings, tell_before_commit))
+            message->depends_on = 0;
+        stead_shard_emit(shard, message);
+        return;
+    }
+    struct stead_slice address = stead_bytes(message->address, message->address_size);
+    struct stead_agent *target = stead_agent_find(shard, address, stead_hash(address.data, address.size));
+    if (target != NULL && message->type == STEAD_TELL && target->queued >= host->settings.mailbox_messages_max) {
+        host->stats.tells_dropped++;
+        stead_message_destroy_in(&host->pool, &message);
+        return;
+    }
+    if (target != NULL) {
+        message->target = target;
+        target->pins++;
+        target->queued++;
+    }
+    host->stats.messages_local++;
+    stead_queue_push(&shard->local, message);
+}
+
+static void send_durable(struct stead_turn *turn, struct stead_message *message)
+{
+    struct stead_host *host = turn->shard->host;
+    const struct stead_kind *kind;
+    uint8_t durability;
+    size_t kind_size = (size_t)(strchr(message->address, '/') - message->address);
+    struct stead_slice to = stead_bytes(message->address, message->address_size);
+    struct stead_turn_call nobody = {.message = message, .reply_op = ""};
+
+    (void)stead_host_slot(host, to, kind_size, &kind, &durability);
+    const struct stead_op *op =
+        kind == NULL ? NULL : stead_registry_op(host->registry, kind, message->op, message->op_size);
+    bool again = durability != STEAD_DURABLE || (op != NULL && (op->flags & STEAD_OP_READ_ONLY));
+    const struct stead_turn_call *call = message->type == STEAD_CALL ? next_call(turn, message) : &nobody;
+    if (message->type == STEAD_SIGNAL && durability != STEAD_STATELESS) {
+        stead_channel_out_send(turn->shard, &message);
+        return;
+    }
+    if (message->type == STEAD_SIGNAL) { /* a job that must be done: a call whose answer only ends the asking */
+        message->type = STEAD_CALL;
+        message->groups |= STEAD_GROUP_INCARNATION;
+        message->incarnation = turn->agent->incarnation;
+        message->deadline_ms = 0;
+        again = true;
+    }
+    if (again)
+        message->flags |= STEAD_FLAG_UNSEQUENCED;
+    stead_calls_made(turn, call, again);
+    if (again) {
+        message->depends_on = turn->shard->next_index;
+        stead_shard_emit(turn->shard, message);
+    } else {
+        stead_channel_out_send(turn->shard, &message);
+    }
+}
+
+static void send_volatile(struct stead_turn *turn, struct stead_message *message)
+{
+    uint8_t durability;
+    size_t kind_size = (size_t)(strchr(message->address, '/') - message->address);
+
+    if (message->type == STEAD_CALL)
+        stead_calls_made_volatile(turn, next_call(turn, message));
+    (void)stead_host_slot(turn->shard->host, stead_bytes(message->address, message->address_size), kind_size, NULL,
+                          &durability);
+    if (is_here(turn, message) && durability != STEAD_STATELESS) {
+        send_plain(turn, message);
+        return;
+    }
+    message->depends_on = turn->agent->depends_on;
+    stead_vrequest_send(turn->shard, message);
+}
+
+void stead_turn_commit_messages(struct stead_turn *turn)
+{
+    struct stead_message *message;
+
+    while ((message = stead_queue_pop(&turn->out)) != NULL) {
+        message->table_version = turn->shard->host->table == NULL ? 0 : turn->shard->host->table->version;
+        if (message->type == STEAD_TELL)
+            send_plain(turn, message);
+        else if (stead_agent_durable(turn->agent))
+            send_durable(turn, message);
+        else
+            send_volatile(turn, message);
+    }
+}
+
+void stead_turn_answer(struct stead_turn *turn, int status)
+{
+    struct stead_shard *shard = turn->shard;
+    const struct stead_message *request = turn->message;
+    bool durable = stead_agent_durable(turn->agent);
+    bool stored = durable && (!turn->read_only || turn->wrote);
+    struct stead_answer_error error = {turn->fail_name, turn->fail_sentence};
+
+    if (!wants_answer(request))
+        return;
+    struct stead_slice value = status == 0 && request->type == STEAD_CALL ? turn->reply : (struct stead_slice){0};
+    struct stead_message *answer = stead_message_answer(request, status, &error, value);
+    bool early = request->durability == STEAD_CLASS_VOLATILE || !durable;
+    answer->durability = early ? STEAD_CLASS_VOLATILE : STEAD_CLASS_DURABLE;
+    uint64_t depends_on = stored ? shard->next_index : turn->agent->depends_on;
+    if ((durable && request->durability == STEAD_CLASS_VOLATILE) ||
+        STEAD_FAULT(&shard->host->settings, reply_before_commit))
+        depends_on = 0;
+    stead_shard_reply(shard, request, answer, stored, depends_on);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vrequest: signals and calls of volatile agents that leave their shard, and repeats seen by volatile receivers.
+ *
+ * A volatile agent has no outbox. Its requests carry the shard's own session (random at each start) and are kept here until they are
+ * answered, in the order of their next sending; the low-water mark is the oldest unanswered number. They last as long as the process does: once while the
+ * sender lives.
+ *
+ * The other way round, a durable agent's request to a volatile agent may come twice (its sender asks until it has an
+ * answer): the shard remembers the requests of the last minutes, so that within one life of the receiver each runs once.
+ */
+#include "runtime/shard.h"
+
+#define SEEN_MS 120000u /* how long an unsequenced request is remembered */
+#define SEEN_MAX 65536u
+
+/* ---- Requests ------------------------------------------------------------------------------------------- */
+
+static uint64_t number_hash(uint64_t number)
+{
+    return number * 0x9E3779B97F4A7C15u;
+}
+
+static void append(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    request->next = NULL;
+    request->prev = shard->vrequest_tail;
+    if (shard->vrequest_tail != NULL)
+        shard->vrequest_tail->next = request;
+    else
+        shard->vrequest_head = request;
+    shard->vrequest_tail = request;
+}
+
+static void unlink_request(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    if (request->prev != NULL)
+        request->prev->next = request->next;
+    else
+        shard->vrequest_head = request->next;
+    if (request->next != NULL)
+        request->next->prev = request->prev;
+    else
+        shard->vrequest_tail = request->prev;
+}
+
+static struct stead_vrequest *find_request(struct stead_shard *shard, uint64_t number)
+{
+    struct stead_vrequest *request;
+    uint32_t at;
+
+    for (request = stead_map_first(&shard->vrequests, number_hash(number), &at); request != NULL;
+         request = stead_map_next(&shard->vrequests, number_hash(number), &at))
+        if (request->number == number)
+            return request;
+    return NULL;
+}
+
+/* Every number up to here is answered. */
+static uint64_t low_water_mark(struct stead_shard *shard)
+{
+    while (shard->session_mark < shard->session_number && find_request(shard, shard->session_mark + 1) == NULL)
+        shard->session_mark++;
+    return shard->session_mark;
+}
+
+void stead_vrequest_send(struct stead_shard *shard, struct stead_message *message)
+{
+    struct stead_host *host = shard->host;
+    struct stead_vrequest *request = stead_alloc_zero(sizeof(*request));
+
+    if (host->now_ms > shard->session_start_ms + host->settings.session_age_ms_max / 2 && shard->vrequests.count == 0) {
+        for (uint32_t i = 0; i < sizeof(shard->session_id.v); i++)
+            shard->session_id.v[i] = (uint8_t)stead_rng_next(&host->rng);
+        shard->session_start_ms = host->now_ms;
+    }
+    request->number = ++shard->session_number;
+    message->groups |= STEAD_GROUP_SESSION;
+    message->session.id = shard->session_id;
+    message->session.start_ms = shard->session_start_ms;
+    message->session.number = request->number;
+    request->message = NULL;
+    stead_map_add(&shard->vrequests, number_hash(request->number), request);
+    message->session.mark = low_water_mark(shard);
+    request->message = stead_message_copy(message);
+    request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
+    append(shard, request);
+    stead_shard_emit(shard, message);
+}
+
+static void free_request(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    unlink_request(shard, request);
+    stead_map_remove(&shard->vrequests, number_hash(request->number), request);
+    stead_message_destroy(&request->message);
+    free(request);
+}
+
+void stead_vrequest_answered(struct stead_shard *shard, uint64_t number)
+{
+    struct stead_vrequest *request = find_request(shard, number);
+
+    if (request != NULL)
+        free_request(shard, request);
+}
+
+uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
+{
+    struct stead_host *host = shard->host;
+
+    while (shard->vrequest_head != NULL && shard->vrequest_head->resend_ns <= host->now_ns) {
+        struct stead_vrequest *request = shard->vrequest_head;
+        bool over = request->message->deadline_ms != 0 && request->message->deadline_ms <= host->now_ms;
+        if (over) { /* the caller's own deadline has told it */
+            free_request(shard, request);
+            continue;
+        }
+        unlink_request(shard, request);
+        request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
+        append(shard, request);
+        struct stead_message *again = stead_message_copy(request->message);
+        again->session.mark = low_water_mark(shard);
+        again->flags |= STEAD_FLAG_RETRY;
+        host->stats.resends++;
+        stead_shard_emit(shard, again);
+    }
+    return shard->vrequest_head == NULL ? UINT64_MAX : shard->vrequest_head->resend_ns;
+}
+
+/* ---- Seen ------------------------------------------------------------------------------------------------- */
+
+static struct stead_seen *find_seen(struct stead_shard *shard, struct stead_id id)
+{
+    struct stead_seen *seen;
+    uint32_t at;
+
+    for (seen = stead_map_first(&shard->seen, stead_load64(id.v + 8), &at); seen != NULL;
+         seen = stead_map_next(&shard->seen, stead_load64(id.v + 8), &at))
+        if (stead_id_equal(seen->id, id))
+            return seen;
+    return NULL;
+}
+
+static void forget_oldest(struct stead_shard *shard)
+{
+    struct stead_seen *seen = shard->seen_head;
+
+    shard->seen_head = seen->next;
+    if (shard->seen_head == NULL)
+        shard->seen_tail = NULL;
+    stead_map_remove(&shard->seen, seen->hash, seen);
+    stead_message_destroy(&seen->answer);
+    free(seen);
+}
+
+bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *request)
+{
+    struct stead_host *host = shard->host;
+    const char *slash = strchr(request->address, '/');
+    const struct stead_kind *kind =
+        stead_registry_find(host->registry, request->address, (size_t)(slash - request->address));
+
+    if (kind == NULL || kind->durability != STEAD_VOLATILE)
+        return false;
+    while (shard->seen_head != NULL && (shard->seen_head->until_ms <= host->now_ms || shard->seen.count >= SEEN_MAX))
+        forget_oldest(shard);
+    struct stead_seen *seen = find_seen(shard, request->id);
+    if (seen != NULL) {
+        host->stats.duplicates++;
+        if (seen->answer != NULL)
+            stead_shard_emit(shard, stead_message_copy(seen->answer));
+        return true;
+    }
+    seen = stead_alloc_zero(sizeof(*seen));
+    seen->id = request->id;
+    seen->hash = stead_load64(request->id.v + 8);
+    seen->until_ms = host->now_ms + SEEN_MS;
+    stead_map_add(&shard->seen, seen->hash, seen);
+    if (shard->seen_tail != NULL)
+        shard->seen_tail->next = seen;
+    else
+        shard->seen_head = seen;
+    shard->seen_tail = seen;
+    return false;
+}
+
+void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer)
+{
+    struct stead_seen *seen = find_seen(shard, answer->id);
+
+    if (seen != NULL && seen->answer == NULL)
+        seen->answer = stead_message_copy(answer);
+}
+
+void stead_calls_deinit(struct stead_shard *shard)
+{
+    while (shard->vrequest_head != NULL)
+        free_request(shard, shard->vrequest_head);
+    while (shard->seen_head != NULL)
+        forget_oldest(shard);
+    for (uint32_t i = 0; shard->vcalls.entries != NULL && i <= shard->vcalls.mask; i++) {
+        struct stead_vcall *call = stead_map_at(&shard->vcalls, i);
+        if (call == NULL)
+            continue;
+        free(call->reply_op);
+        free(call->context);
+        free(call);
+    }
+    stead_map_deinit(&shard->vcalls);
+    stead_map_deinit(&shard->vrequests);
+    stead_map_deinit(&shard->seen);
+}
