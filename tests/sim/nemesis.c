@@ -179,6 +179,17 @@ static void vanish_client(void *self, uint64_t number, void *data)
     stead_sim_client_vanish(&sim->clients[stead_world_below(&sim->world, sim->plan.clients)]);
 }
 
+static void restart_coordinator(void *self, uint64_t number, void *data)
+{
+    struct stead_sim *sim = self;
+
+    (void)number, (void)data;
+    if (sim->calm)
+        return;
+    again(sim, sim->plan.restart_gap_ns, restart_coordinator);
+    stead_sim_coordinator_restart(sim);
+}
+
 void stead_sim_nemesis_start(struct stead_sim *sim)
 {
     again(sim, sim->plan.crash_gap_ns, crash_node);
@@ -188,4 +199,5 @@ void stead_sim_nemesis_start(struct stead_sim *sim)
     again(sim, sim->plan.jump_gap_ns, jump_clock);
     again(sim, sim->plan.disk_gap_ns, trouble_disk);
     again(sim, sim->plan.vanish_gap_ns, vanish_client);
+    again(sim, sim->plan.restart_gap_ns, restart_coordinator);
 }

@@ -7,12 +7,14 @@
  *   appended   the newest entry handed to the disk in this life; falls back at a crash to what recovery finds
  *   committed  the newest entry reported synced, or found at a recovery: never falls, must be found at every start
  *
- * Checked at each append: it decodes, names its shard, follows the entry before, carries the epoch that is served, its clock does
+ * Checked at each commit: the turn records of each agent are a chain. Checked at each append: it decodes, names its shard, follows the entry before, carries the epoch that is served, its clock does
  * not fall, and its rows lie in the shard's slots. At each chunk of a checkpoint: its mark is not ahead of what is committed.
  */
 #include <stdlib.h>
 
+#include "runtime/address.h"
 #include "runtime/entry.h"
+#include "runtime/map.h"
 #include "runtime/rows.h"
 #include "tests/sim/sim.h"
 
@@ -21,11 +23,18 @@ struct row {
     uint32_t key_size, value_size;
 };
 
+/* The newest journaled turn of an agent. */
+struct chain {
+    uint64_t hash; /* of its address */
+    uint64_t index, incarnation;
+};
+
 struct stead_shadow {
     uint64_t appended, committed;
     uint64_t clock;   /* of the newest entry appended */
     struct row *rows; /* by key, ascending */
     uint32_t count, capacity;
+    struct stead_map chains; /* struct chain, owned */
 };
 
 void stead_shadow_init(struct stead_sim *sim)
@@ -45,6 +54,9 @@ void stead_shadow_deinit(struct stead_sim *sim)
     for (uint32_t i = 0; i < STEAD_SIM_SHARDS_MAX; i++) {
         for (uint32_t r = 0; r < sim->shadows[i]->count; r++)
             free_row(&sim->shadows[i]->rows[r]);
+        for (uint32_t c = 0; sim->shadows[i]->chains.entries != NULL && c <= sim->shadows[i]->chains.mask; c++)
+            free(stead_map_at(&sim->shadows[i]->chains, c));
+        stead_map_deinit(&sim->shadows[i]->chains);
         free(sim->shadows[i]->rows);
         free(sim->shadows[i]);
     }
@@ -128,6 +140,26 @@ static void apply(struct stead_shadow *shadow, const struct stead_mutation *muta
         cut_rows(shadow, at, at + 1);
 }
 
+void stead_shadow_apply(struct stead_sim *sim, uint32_t shadow, struct stead_slice mutations)
+{
+    struct stead_mutation mutation;
+
+    while (stead_entry_next_mutation(&mutations, &mutation) == 1)
+        apply(sim->shadows[shadow], &mutation);
+}
+
+uint32_t stead_shadow_row_count(const struct stead_sim *sim, uint32_t shadow)
+{
+    return sim->shadows[shadow]->count;
+}
+
+void stead_shadow_row(const struct stead_sim *sim, uint32_t shadow, uint32_t at, struct stead_slice *ret_key,
+                      struct stead_slice *ret_value)
+{
+    *ret_key = key_of(&sim->shadows[shadow]->rows[at]);
+    *ret_value = value_of(&sim->shadows[shadow]->rows[at]);
+}
+
 /* ---- The log -------------------------------------------------------------------------------------- */
 
 static void check_rows(struct stead_sim_host *host, uint32_t shard, struct stead_slice mutations)
@@ -172,9 +204,35 @@ void stead_shadow_append(struct stead_sim_host *host, uint32_t shard, uint64_t i
     stead_world_note(&sim->world, "append", shard, index, stead_crc32c(0, bytes.data, bytes.size));
 }
 
+/* The journal of an agent is a chain without a missing link: each turn names the entry of the one before. A new incarnation
+ * may begin a new chain. */
+static void follow_chain(struct stead_sim *sim, uint32_t shard, uint64_t index, const struct stead_turn_record *turn)
+{
+    struct stead_shadow *shadow = sim->shadows[shard];
+    uint64_t hash = stead_hash(turn->address.data, turn->address.size);
+    uint32_t at;
+    struct chain *chain = stead_map_first(&shadow->chains, hash, &at);
+
+    while (chain != NULL && chain->hash != hash)
+        chain = stead_map_next(&shadow->chains, hash, &at);
+    if (chain == NULL) {
+        chain = stead_alloc_zero(sizeof *chain);
+        chain->hash = hash;
+        stead_map_add(&shadow->chains, hash, chain);
+    }
+    bool begins = turn->previous == 0 && (chain->index == 0 || turn->incarnation > chain->incarnation);
+    if ((!begins && turn->previous != chain->index) || turn->incarnation < chain->incarnation)
+        stead_world_fail(&sim->world, "the journal of %.*s: entry %llu says the turn before is in %llu, it is in %llu",
+                         (int)turn->address.size, (const char *)turn->address.data, (unsigned long long)index,
+                         (unsigned long long)turn->previous, (unsigned long long)chain->index);
+    chain->index = index;
+    chain->incarnation = turn->incarnation;
+}
+
 void stead_shadow_commit(struct stead_sim *sim, uint32_t shard, uint64_t index, struct stead_slice bytes)
 {
     struct stead_shadow *shadow = sim->shadows[shard];
+    struct stead_turn_record turn;
     struct stead_mutation mutation;
     struct stead_entry entry;
 
@@ -185,6 +243,8 @@ void stead_shadow_commit(struct stead_sim *sim, uint32_t shard, uint64_t index, 
     STEAD_ASSERT(index == shadow->committed + 1);
     while (stead_entry_next_mutation(&entry.mutations, &mutation) == 1)
         apply(shadow, &mutation);
+    while (stead_entry_next_turn(&entry.turns, &turn) == 1)
+        follow_chain(sim, shard, index, &turn);
     shadow->committed = index;
 }
 
@@ -245,7 +305,7 @@ bool stead_shadow_has_leftovers(const struct stead_sim *sim)
 {
     struct stead_row_parsed parsed;
 
-    for (uint32_t i = 0; i < STEAD_SIM_SHARDS_MAX; i++)
+    for (uint32_t i = 1; i < STEAD_SIM_SHARDS_MAX; i++)
         for (uint32_t r = 0; r < sim->shadows[i]->count; r++)
             if (stead_row_parse(key_of(&sim->shadows[i]->rows[r]), &parsed) == 0 && is_leftover(&parsed))
                 return true;

@@ -41,17 +41,42 @@ struct stead_sim_node *stead_sim_node_of(struct stead_sim *sim, uint32_t node_id
 
 /* ---- The coordinator ------------------------------------------------------------------------------- */
 
-void stead_sim_coordinator_create(struct stead_sim *sim)
+/* Makes a coordinator of the rows that are on its disk; none: a new cluster. */
+static void load_coordinator(struct stead_sim *sim)
 {
     struct stead_coordinator_options options = {.nodes_expected = sim->plan.nodes};
     struct stead_coordinator_effects effects = {0};
+    struct stead_slice key, value;
 
     stead_store64(options.cluster.v, sim->world.seed + 1);
-    stead_writer_init(&effects.rows);
     sim->coordinator = stead_coordinator_create(&options);
-    if (stead_coordinator_restored(sim->coordinator, 0, &effects) != 0)
-        stead_world_fail(&sim->world, "a new coordinator cannot start: %s", effects.why);
+    for (uint32_t i = 0; i < stead_shadow_row_count(sim, STEAD_SHADOW_COORDINATOR); i++) {
+        stead_shadow_row(sim, STEAD_SHADOW_COORDINATOR, i, &key, &value);
+        if (stead_coordinator_restore(sim->coordinator, key, value) != 0)
+            stead_world_fail(&sim->world, "the coordinator does not know its own row again");
+    }
+    stead_writer_init(&effects.rows);
+    if (stead_coordinator_restored(sim->coordinator, sim->world.now_ns / STEAD_MS, &effects) != 0)
+        stead_world_fail(&sim->world, "the coordinator cannot start: %s", effects.why);
+    stead_shadow_apply(sim, STEAD_SHADOW_COORDINATOR, stead_written(&effects.rows));
     stead_writer_deinit(&effects.rows);
+    stead_coordinator_check(sim->coordinator);
+}
+
+void stead_sim_coordinator_create(struct stead_sim *sim)
+{
+    load_coordinator(sim);
+}
+
+void stead_sim_coordinator_restart(struct stead_sim *sim)
+{
+    uint64_t version = stead_coordinator_table(sim->coordinator)->version;
+
+    stead_coordinator_destroy(&sim->coordinator);
+    load_coordinator(sim);
+    if (stead_coordinator_table(sim->coordinator)->version < version)
+        stead_world_fail(&sim->world, "the coordinator came back with an older table");
+    stead_world_note(&sim->world, "coordinator", 0, stead_coordinator_table(sim->coordinator)->version, 0);
 }
 
 static void push_table(void *self, uint64_t number, void *data)
@@ -72,6 +97,7 @@ void stead_sim_coordinator_step(struct stead_sim *sim, const struct stead_coordi
     stead_writer_init(&effects->rows);
     stead_coordinator_step(sim->coordinator, command, sim->world.now_ns / STEAD_MS, effects);
     stead_coordinator_check(sim->coordinator);
+    stead_shadow_apply(sim, STEAD_SHADOW_COORDINATOR, stead_written(&effects->rows));
     stead_world_note(&sim->world, "coordinator", command->op, command->node, (uint64_t)-effects->status);
     for (uint32_t n = 0; n < sim->plan.nodes && effects->table_changed; n++)
         stead_world_after(&sim->world, stead_world_delay(&sim->world, 2 * STEAD_MS), push_table, &sim->nodes[n], 0,
@@ -121,8 +147,8 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
         for (uint32_t k = 0; stead_workloads[w]->kinds[k] != NULL; k++)
             if (stead_registry_add(sim->registry, stead_workloads[w]->kinds[k], why) != 0)
                 stead_world_fail(&sim->world, "a kind is refused: %s", why);
-    stead_sim_coordinator_create(sim);
     stead_shadow_init(sim);
+    stead_sim_coordinator_create(sim);
     for (uint32_t n = 0; n < sim->plan.nodes; n++)
         stead_sim_node_init(sim, n);
     stead_sim_net_init(sim);

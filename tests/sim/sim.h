@@ -58,6 +58,7 @@ struct stead_sim_plan {
     uint64_t jump_gap_ns;           /* jumps of wall clocks */
     uint64_t disk_gap_ns;           /* disks that fail or stall */
     uint64_t vanish_gap_ns;         /* clients that die */
+    uint64_t restart_gap_ns;        /* restarts of the coordinator */
     bool again;                     /* restart everything at the end and look once more */
 };
 void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world);
@@ -289,6 +290,13 @@ bool stead_shadow_has_leftovers(const struct stead_sim *sim);
 /* After a clean stop: the image must be what the log says, and hold no leftovers when `drained`. */
 void stead_shadow_compare(struct stead_sim *sim, uint32_t shard, struct stead_store *store, bool drained);
 
+/* Rows that are no shard's, kept the same way: the coordinator's. */
+#define STEAD_SHADOW_COORDINATOR 0u /* no shard has this id */
+void stead_shadow_apply(struct stead_sim *sim, uint32_t shadow, struct stead_slice mutations);
+uint32_t stead_shadow_row_count(const struct stead_sim *sim, uint32_t shadow);
+void stead_shadow_row(const struct stead_sim *sim, uint32_t shadow, uint32_t at, struct stead_slice *ret_key,
+                      struct stead_slice *ret_value);
+
 /* ---- A run ---------------------------------------------------------------------------------------- */
 
 struct stead_sim {
@@ -328,6 +336,8 @@ struct stead_sim_node *stead_sim_node_of(struct stead_sim *sim, uint32_t node_id
 void stead_sim_nemesis_start(struct stead_sim *sim);
 /* The coordinator takes a command of a node; the reply, and a new table, arrive after a delay. */
 void stead_sim_coordinator_create(struct stead_sim *sim);
+/* Its process dies and comes back with what it had on disk. */
+void stead_sim_coordinator_restart(struct stead_sim *sim);
 void stead_sim_coordinator_step(struct stead_sim *sim, const struct stead_coordinator_command *command,
                                 struct stead_coordinator_effects *effects);
 
