@@ -544,8 +544,13 @@ static void stop(struct server *server)
     stead_writer_deinit(&server->effects.rows);
     stead_writer_deinit(&server->table);
     stead_writer_deinit(&server->out);
-    if (server->signal_fd >= 0)
+    if (server->signal_fd >= 0) {
+        /* A signal that stays pending would end the process when it is unblocked. */
+        struct signalfd_siginfo taken;
+        while (read(server->signal_fd, &taken, sizeof taken) > 0)
+            ;
         close(server->signal_fd);
+    }
     if (server->options->stop_fd < 0)
         pthread_sigmask(SIG_SETMASK, &server->mask, NULL);
     free(server);
