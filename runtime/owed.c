@@ -5,6 +5,8 @@
  * A token names an OWED row: the requests that wait for the answer, each without its payload, as (u32 size, record)*. Usually one;
  * a second joins when another client asks with the same idempotency key. A retry of the same request only renews the route. The row goes in the
  * entry of the turn that answers, or destroys the agent.
+ *
+ * A volatile agent's debts are in memory (vowed), like everything of it.
  */
 #include "runtime/shard.h"
 
@@ -44,6 +46,65 @@ static int next_record(struct stead_shard *shard, struct stead_slice *row, struc
     return code == 0 ? 1 : code;
 }
 
+/* ---- Volatile ---------------------------------------------------------------------------------- */
+
+static struct stead_vowed *find_vowed(struct stead_shard *shard, struct stead_id token)
+{
+    uint32_t at;
+    uint64_t hash = stead_load64(token.v + 8);
+    struct stead_vowed *owed;
+
+    for (owed = stead_map_first(&shard->vowed, hash, &at); owed != NULL; owed = stead_map_next(&shard->vowed, hash, &at))
+        if (stead_id_equal(owed->token, token))
+            return owed;
+    return NULL;
+}
+
+static void add_volatile(struct stead_turn *turn)
+{
+    struct stead_shard *shard = turn->shard;
+    struct stead_vowed *owed = stead_alloc_zero(sizeof(*owed));
+    struct stead_session *session = stead_session_of(shard, turn->message);
+
+    owed->token = turn->token;
+    owed->hash = stead_load64(turn->token.v + 8);
+    owed->agent = turn->agent;
+    owed->request = stead_message_copy(turn->message);
+    turn->agent->pins++;
+    stead_map_add(&shard->vowed, owed->hash, owed);
+    if (session != NULL)
+        stead_session_running(shard, session, turn->message);
+}
+
+static void answer_volatile(struct stead_shard *shard, struct stead_vowed *owed, int status,
+                            const struct stead_answer_error *error, struct stead_slice value)
+{
+    struct stead_message *answer = stead_message_answer(owed->request, status, error, value);
+    uint64_t depends_on = owed->agent->depends_on;
+
+    answer->durability = STEAD_CLASS_VOLATILE;
+    stead_map_remove(&shard->vowed, owed->hash, owed);
+    owed->agent->pins--;
+    stead_shard_reply(shard, owed->request, answer, false, depends_on);
+    stead_message_destroy(&owed->request);
+    free(owed);
+}
+
+static void destroy_volatile(struct stead_agent *agent)
+{
+    struct stead_shard *shard = agent->shard;
+
+    for (uint32_t i = 0; shard->vowed.entries != NULL && i <= shard->vowed.mask;) {
+        struct stead_vowed *owed = stead_map_at(&shard->vowed, i);
+        if (owed != NULL && owed->agent == agent)
+            answer_volatile(shard, owed, STEAD_EDESTROYED, NULL, (struct stead_slice){0});
+        else
+            i++;
+    }
+}
+
+/* ---- Durable ----------------------------------------------------------------------------------- */
+
 void stead_owed_add(struct stead_turn *turn)
 {
     struct stead_shard *shard = turn->shard;
@@ -51,6 +112,10 @@ void stead_owed_add(struct stead_turn *turn)
     struct stead_row_key key;
     struct stead_writer row;
 
+    if (!stead_agent_durable(turn->agent)) {
+        add_volatile(turn);
+        return;
+    }
     stead_writer_init(&row);
     add_record(shard, &row, turn->message);
     owed_key(&key, turn->agent, turn->token);
@@ -67,6 +132,10 @@ bool stead_owed_exists(struct stead_agent *agent, struct stead_id token)
     struct stead_row_key key;
     struct stead_writer row;
 
+    if (!stead_agent_durable(agent)) {
+        const struct stead_vowed *owed = find_vowed(agent->shard, token);
+        return owed != NULL && owed->agent == agent;
+    }
     owed_key(&key, agent, token);
     stead_writer_init(&row);
     int code = stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), &row);
@@ -96,6 +165,10 @@ void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer
     struct stead_row_key key;
     struct stead_writer row;
 
+    if (!stead_agent_durable(agent)) {
+        answer_volatile(shard, find_vowed(shard, answer->token), answer->status, &error, answer->value);
+        return;
+    }
     owed_key(&key, agent, answer->token);
     stead_writer_init(&row);
     if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0) {
@@ -118,7 +191,9 @@ void stead_owed_destroy_agent(struct stead_agent *agent)
     struct stead_row_key from, to;
     struct stead_writer rows;
 
-    if (!(agent->flags & STEAD_AGENT_PARTS))
+    if (!stead_agent_durable(agent))
+        destroy_volatile(agent);
+    if (!stead_agent_durable(agent) || !(agent->flags & STEAD_AGENT_PARTS))
         return;
     stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, STEAD_PART_OWED,
                    (struct stead_slice){0});

@@ -49,6 +49,14 @@ struct stead_vcall {
     uint32_t context_size;
 };
 
+/* An answer that a volatile agent has promised. */
+struct stead_vowed {
+    struct stead_id token;
+    uint64_t hash;
+    struct stead_agent *agent;     /* pinned */
+    struct stead_message *request; /* owned copy */
+};
+
 /* A request of a volatile agent to another shard, kept to be sent again until it is answered. */
 struct stead_vrequest {
     struct stead_vrequest *next, *prev; /* by time of the next sending */
@@ -135,6 +143,7 @@ struct stead_shard {
     struct stead_map vrequests; /* struct stead_vrequest by number */
     struct stead_vrequest *vrequest_head, *vrequest_tail;
     struct stead_map seen; /* struct stead_seen by id */
+    struct stead_map vowed; /* struct stead_vowed by token */
     struct stead_seen *seen_head, *seen_tail;
 
     /* ---- clients' idempotency keys that are being run: messages that wait for the first answer */

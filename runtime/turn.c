@@ -297,8 +297,8 @@ static void destroy_agent(struct stead_turn *turn)
     struct stead_agent *agent = turn->agent;
     struct stead_row_key from, to;
 
+    stead_owed_destroy_agent(agent);
     if (stead_agent_durable(agent)) {
-        stead_owed_destroy_agent(agent);
         stead_timers_destroy_agent(agent);
         if (agent->flags & STEAD_AGENT_PARTS) {
             stead_row_begin(&from, agent->slot, STEAD_ROW_PART);

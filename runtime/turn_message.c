@@ -153,7 +153,7 @@ static bool wants_answer(const struct stead_message *message)
 
 int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token)
 {
-    if (turn->message->type != STEAD_CALL || turn->later || turn->replied || !stead_agent_durable(turn->agent))
+    if (turn->message->type != STEAD_CALL || turn->later || turn->replied)
         return STEAD_ESTATE;
     int code = stead_turn_count(turn, sizeof(turn->token));
     if (code != 0)

@@ -206,6 +206,13 @@ void stead_calls_deinit(struct stead_shard *shard)
         free(call->context);
         free(call);
     }
+    for (uint32_t i = 0; shard->vowed.entries != NULL && i <= shard->vowed.mask; i++) {
+        struct stead_vowed *owed = stead_map_at(&shard->vowed, i);
+        if (owed != NULL)
+            stead_message_destroy(&owed->request);
+        free(owed);
+    }
+    stead_map_deinit(&shard->vowed);
     stead_map_deinit(&shard->vcalls);
     stead_map_deinit(&shard->vrequests);
     stead_map_deinit(&shard->seen);
