@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/codec.h"
 #include "node/log.h"
 #include "runtime/address.h"
 #include "runtime/base.h"
@@ -130,7 +131,7 @@ static void cancel_job(void *self, struct stead_id id)
 {
     struct stead_reactor *reactor = self;
 
-    stead_jobs_cancel(reactor->shell->jobs, id);
+    stead_jobs_cancel_one(reactor->shell->jobs, id);
 }
 
 /* The earliest wish since the last one fell due: a later one never takes an earlier one back. */
@@ -227,6 +228,27 @@ void stead_reactor_zones_deinit(struct stead_reactor *reactor)
     }
 }
 
+/* ---- Records -------------------------------------------------------------------------------- */
+
+static void encode(const struct stead_message *message, struct stead_writer *writer)
+{
+    uint8_t small[1024];
+    size_t size = stead_codec_size(message);
+    uint8_t *bytes = size <= sizeof small ? small : stead_alloc(size);
+
+    stead_write_raw(writer, bytes, stead_codec_encode(message, bytes));
+    if (bytes != small)
+        free(bytes);
+}
+
+/* A stored record was within the limits when it was taken: a setting lowered since must not make it unreadable. */
+static int decode(struct stead_slice record, struct stead_message **ret_message)
+{
+    const struct stead_codec_limits limits = {.payload_bytes_max = STEAD_WIRE_PAYLOAD_MAX};
+
+    return stead_codec_decode(record, &limits, ret_message, NULL);
+}
+
 struct stead_doors stead_reactor_doors(struct stead_reactor *reactor)
 {
     return (struct stead_doors){
@@ -242,6 +264,8 @@ struct stead_doors stead_reactor_doors(struct stead_reactor *reactor)
         .answer = answer,
         .run_job = run_job,
         .cancel_job = cancel_job,
+        .encode = encode,
+        .decode = decode,
         .arm = arm,
         .turn_mark = turn_mark,
         .zone = zone,

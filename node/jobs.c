@@ -158,7 +158,7 @@ void stead_jobs_run(struct stead_jobs *jobs, struct stead_inbox *inbox, const st
     stead_pool_submit(jobs->pool, &job->work);
 }
 
-void stead_jobs_cancel(struct stead_jobs *jobs, struct stead_id id)
+void stead_jobs_cancel_one(struct stead_jobs *jobs, struct stead_id id)
 {
     pthread_mutex_lock(&jobs->mutex);
     for (struct stead_job *job = *bucket_of(jobs, id); job; job = job->next) {

@@ -36,7 +36,7 @@ bool stead_jobs_destroy(struct stead_jobs **jobs, uint32_t wait_ms) STEAD_MUST_U
 void stead_jobs_run(struct stead_jobs *jobs, struct stead_inbox *inbox, const struct stead_kind *kind,
                     const struct stead_op *op, struct stead_message **request);
 /* Tells the job of this request that nobody waits for it any more; not found is fine. */
-void stead_jobs_cancel(struct stead_jobs *jobs, struct stead_id id);
+void stead_jobs_cancel_one(struct stead_jobs *jobs, struct stead_id id);
 /* Jobs not finished yet: the load that is told to peers. Any thread, no lock. */
 uint32_t stead_jobs_count(const struct stead_jobs *jobs);
 
