@@ -468,23 +468,22 @@ static uint64_t next_deadline(const struct stead_reactor *reactor)
     return deadline;
 }
 
-/* `busy`: only looks, does not sleep. */
-static void wait_for_work(struct stead_reactor *reactor, bool busy)
+/* Sleeps until there is something to do, or finds that there is and does not. */
+static void wait_for_work(struct stead_reactor *reactor)
 {
     struct epoll_event events[EPOLL_EVENTS];
     uint64_t deadline = next_deadline(reactor);
-    int timeout_ms = busy || deadline <= reactor->now_ns ? 0 : -1;
 
-    if (timeout_ms != 0) {
-        stead_bell_arm(&reactor->inbox.bell);
-        if (has_work(reactor)) {
-            timeout_ms = 0;
-            stead_bell_wake(&reactor->inbox.bell, false);
-        } else if (deadline != UINT64_MAX) {
-            set_timer(reactor, deadline);
-        }
+    if (deadline <= reactor->now_ns)
+        return;
+    stead_bell_arm(&reactor->inbox.bell);
+    if (has_work(reactor)) {
+        stead_bell_wake(&reactor->inbox.bell, false);
+        return;
     }
-    int count = epoll_wait(reactor->epoll, events, EPOLL_EVENTS, timeout_ms);
+    if (deadline != UINT64_MAX)
+        set_timer(reactor, deadline);
+    int count = epoll_wait(reactor->epoll, events, EPOLL_EVENTS, stead_transport_sleep_ms(reactor->transport));
     take_ready(reactor, events, count > 0 ? count : 0);
 }
 
@@ -566,8 +565,8 @@ static void *run_thread(void *context)
             break;
         if (throttled)
             wait_for_writer();
-        else
-            wait_for_work(reactor, more);
+        else if (!more)
+            wait_for_work(reactor);
     }
     atomic_fetch_sub(&reactor->shell->running, 1);
     stead_bell_ring(&reactor->shell->bell);
