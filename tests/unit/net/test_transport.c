@@ -349,6 +349,28 @@ static void test_send_many_arrives_in_order_in_few_frames(void **state)
     assert_int_equal(stead_transport_stats(a.transport)->frames_out - frames, 16);
 }
 
+/* More frames than ZeroMQ's pipe and the socket buffers hold: the rest waits in the lane and is woken when there is room. */
+static void test_send_more_than_the_pipe_holds_arrives_whole_and_in_order(void **state)
+{
+    (void)state;
+    static struct station a, b;
+    static uint8_t payload[1024] = {0xc5, (1024 - 3) >> 8, (1024 - 3) & 0xff};
+    char address[32];
+    two_nodes(&a, &b);
+    for (unsigned i = 0; i < 50000; i++) {
+        stead_format(address, sizeof address, "x/%u", i);
+        struct stead_message *m = tell(address, (struct stead_slice){payload, sizeof payload});
+        stead_transport_send(a.transport, 2, 0, &m);
+    }
+    assert_true(pump_until(&b.received, 50000));
+    struct stead_message *m = b.first;
+    for (unsigned i = 0; i < 50000; i++, m = m->next) {
+        stead_format(address, sizeof address, "x/%u", i);
+        assert_string_equal(m->address, address);
+    }
+    assert_int_equal(stead_transport_stats(a.transport)->queued_bytes, 0);
+}
+
 static void test_send_large_record_goes_alone_and_arrives(void **state)
 {
     (void)state;
@@ -590,6 +612,47 @@ static void test_client_with_an_old_table_is_given_the_new_one_once(void **state
     zmq_close(client);
 }
 
+/* Its answers wait in its own lane, the others' do not; all come when it reads. */
+static void test_client_that_does_not_read_holds_up_nobody_and_loses_nothing(void **state)
+{
+    (void)state;
+    static struct station a;
+    static uint8_t payload[1000] = {0xc5, (1000 - 3) >> 8, (1000 - 3) & 0xff};
+    open_station(&a, 1);
+    void *slow = open_greeted_client(&a), *quick = open_greeted_client(&a);
+    client_send(slow, call(1, 1));
+    client_send(quick, call(2, 1));
+    assert_true(pump_until(&a.received, 2));
+    struct stead_message *to_slow = a.first->id.v[0] == 1 ? a.first : a.first->next;
+    struct stead_message *to_quick = a.first->id.v[0] == 1 ? a.first->next : a.first;
+    for (uint32_t i = 0; i < 40000; i++) {
+        struct stead_message *m = stead_message_answer(to_slow, 0, NULL, (struct stead_slice){payload, sizeof payload});
+        m->deadline_ms = i;
+        stead_transport_answer(a.transport, &m);
+    }
+    pump_for_ms(100);
+    assert_true(stead_transport_stats(a.transport)->queued_bytes > 0);
+    assert_true(stead_transport_sleep_ms(a.transport) > 0);
+    struct stead_message *m = stead_message_answer(to_quick, 0, NULL, (struct stead_slice){NULL, 0});
+    stead_transport_answer(a.transport, &m);
+    assert_receives(quick, STEAD_ANSWER, 0);
+    uint32_t records = 0;
+    uint64_t end = now_ns() + WAIT_MS * 1000000ull;
+    static uint8_t bytes[STEAD_FRAME_BYTES_MAX];
+    while (records < 40000 && now_ns() < end) {
+        int size = zmq_recv(slow, bytes, sizeof bytes, ZMQ_DONTWAIT);
+        if (size < 0)
+            turn(&a, 1);
+        else
+            records += stead_load16(bytes + 2);
+    }
+    assert_int_equal(records, 40000);
+    turn(&a, 0);
+    assert_int_equal(stead_transport_sleep_ms(a.transport), -1);
+    zmq_close(slow);
+    zmq_close(quick);
+}
+
 static void test_answer_to_a_connection_that_is_gone_is_dropped_and_counted(void **state)
 {
     (void)state;
@@ -750,6 +813,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_send_to_new_peer_arrives_after_the_handshake),
         CASE(test_send_many_arrives_in_order_in_few_frames),
+        CASE(test_send_more_than_the_pipe_holds_arrives_whole_and_in_order),
         CASE(test_send_large_record_goes_alone_and_arrives),
         CASE(test_send_to_unknown_node_is_dropped_and_counted),
         CASE(test_queue_over_its_bound_drops_and_counts),
@@ -764,6 +828,7 @@ int main(void)
         CASE(test_client_without_hello_is_asked_for_it),
         CASE(test_client_that_says_what_only_nodes_say_is_refused),
         CASE(test_client_with_an_old_table_is_given_the_new_one_once),
+        CASE(test_client_that_does_not_read_holds_up_nobody_and_loses_nothing),
         CASE(test_answer_to_a_connection_that_is_gone_is_dropped_and_counted),
         CASE(test_tick_forgets_silent_clients_that_are_gone_and_keeps_the_others),
         CASE(test_connections_over_the_limit_are_refused_as_busy),
