@@ -14,9 +14,6 @@
 #include "cmd/near.h"
 #include "stead/stead.h"
 
-const char *argp_program_version = "stead " STEAD_VERSION;
-const char *argp_program_bug_address = NULL;
-
 static int help(int argc, char **argv);
 
 static const struct stead_command commands[] = {
@@ -152,6 +149,7 @@ int main(int argc, char **argv)
 
     program_invocation_name = name;
     setenv("ARGP_HELP_FMT", "no-dup-args-note", 0); /* without the note on short options in every help text */
+    argp_program_version = "stead " STEAD_VERSION;
     argp_err_exit_status = STEAD_EXIT_USAGE;
     int status = dispatch(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {

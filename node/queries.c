@@ -18,6 +18,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "persist/backup.h"
 #include "runtime/base.h"
@@ -142,6 +144,19 @@ static void write_texts(struct stead_writer *value, const char *name, const char
         stead_write_str(value, texts[i]);
 }
 
+static void write_ops(const struct stead_op *ops, struct stead_writer *value)
+{
+    uint32_t count = 0;
+
+    while (ops && ops[count].name)
+        count++;
+    stead_write_str(value, "ops");
+    stead_write_array(value, count);
+    for (uint32_t i = 0; i < count; i++)
+        stead_pack(value, "{s:s,s:b,s:s}", "name", ops[i].name, "read_only",
+                   (int)((ops[i].flags & STEAD_OP_READ_ONLY) != 0), "help", ops[i].help);
+}
+
 static void write_kinds(const struct stead_registry *registry, struct stead_writer *value)
 {
     static const char *const durabilities[] = {"durable", "volatile", "stateless"};
@@ -151,8 +166,14 @@ static void write_kinds(const struct stead_registry *registry, struct stead_writ
     stead_write_array(value, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct stead_kind *kind = stead_registry_at(registry, i);
-        stead_pack(value, "{s:s,s:s,s:s,s:s}", "name", kind->name, "durability", durabilities[kind->durability], "help",
-                   kind->help, "needs", kind->needs);
+        stead_write_map(value, 5);
+        stead_write_str(value, "name");
+        stead_write_str(value, kind->name);
+        stead_write_str(value, "durability");
+        stead_write_str(value, durabilities[kind->durability]);
+        stead_pack(value, "s", "help"), stead_pack(value, "s", kind->help);
+        stead_pack(value, "s", "needs"), stead_pack(value, "s", kind->needs);
+        write_ops(kind->ops, value);
     }
 }
 
@@ -322,6 +343,11 @@ static struct stead_message *take_backup(struct backup_task *task)
     struct stead_answer_error error = {.sentence = why};
     struct stead_writer value;
 
+    /* DIRECTORY of DIRECTORY/NODE: several nodes may share it, so it may be there. What is wrong with it the next call says. */
+    char *slash = strrchr(task->folder, '/');
+    *slash = 0;
+    (void)mkdir(task->folder, 0755);
+    *slash = '/';
     int code = stead_backup_take(task->shell->store, task->folder, &task->info, why);
     if (code != 0)
         return stead_message_answer(task->request, code, &error, (struct stead_slice){0});
