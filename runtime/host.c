@@ -4,7 +4,7 @@
  *
  *     deliver ---> shard of this host: its inbox
  *        |-------> a session: the client's connection, here or at the reactor it came in at
- *        |-------> a stateless kind: jobs.c
+ *        |-------> a stateless kind: placement.c
  *        `-------> another shard: its owner by the table, by effect
  *
  * A message for a shard that nobody owns right now is dropped, or answered with `unavailable` where a client waits: whoever must have it
@@ -81,7 +81,7 @@ void stead_host_destroy(struct stead_host **consumed)
         return;
     for (uint32_t i = 0; i < host->shard_count; i++)
         stead_shard_destroy(host->shards[i]);
-    stead_jobs_deinit(host);
+    stead_placement_deinit(host);
     stead_effects_deinit(&host->effects);
     stead_writer_deinit(&host->scratch);
     stead_arena_deinit(&host->arena);
@@ -217,7 +217,7 @@ static void route_answer(struct stead_host *host, struct stead_message *answer)
         stead_message_destroy(&answer); /* its connection is not known any more: the client will ask again */
         return;
     }
-    stead_jobs_answered(host, answer);
+    stead_placement_answered(host, answer);
     if (answer->route.node == host->options.node && answer->route.reactor == host->options.reactor)
         stead_queue_push(&host->effects.answers, answer);
     else
@@ -247,7 +247,7 @@ void stead_host_route(struct stead_host *host, struct stead_message *message)
         else if (message->type == STEAD_QUERY)
             stead_query_agents(host, message);
         else if (message->type == STEAD_CANCEL) {
-            stead_jobs_cancel(host, message->id);
+            stead_placement_cancel(host, message->id);
             stead_message_destroy(&message);
         } else
             stead_message_destroy(&message);
@@ -256,12 +256,12 @@ void stead_host_route(struct stead_host *host, struct stead_message *message)
     if (host->registry_has_stateless) {
         const struct stead_kind *kind = stateless_kind(host, message);
         if (kind != NULL) {
-            stead_jobs_place(host, kind, message);
+            stead_placement_place(host, kind, message);
             return;
         }
     }
     if (message->type == STEAD_ANSWER)
-        stead_jobs_answered(host, message);
+        stead_placement_answered(host, message);
     if (shard != NULL) {
         stead_queue_push(&shard->inbox, message);
         return;
@@ -383,7 +383,7 @@ static void tick(struct stead_host *host)
 {
     host->tick_ns = host->now_ns + TICK_NS;
     unload_some(host, false);
-    stead_jobs_sweep(host);
+    stead_placement_sweep(host);
     for (uint32_t i = 0; i < host->shard_count; i++) {
         if (host->shards[i]->phase != STEAD_SHARD_SERVING)
             continue;

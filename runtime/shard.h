@@ -190,7 +190,7 @@ struct stead_host {
     uint64_t message_bytes; /* waiting in mailboxes */
     uint64_t overlay_bytes; /* as of the last round */
     uint64_t tick_ns;       /* next look at idle agents, sessions, gauges */
-    struct stead_map jobs;  /* struct stead_job_placed, by message id */
+    struct stead_map jobs;  /* struct stead_placed, by message id */
     uint32_t job_count;     /* running on this node through this host */
     struct stead_peer peers[STEAD_NODES_MAX];
     uint32_t peer_count;
@@ -212,13 +212,13 @@ stead_slot stead_host_slot(struct stead_host *host, struct stead_slice address, 
 struct stead_id stead_host_new_id(struct stead_host *host);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
-/* jobs.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
-void stead_jobs_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
-void stead_jobs_cancel(struct stead_host *host, struct stead_id id);
-void stead_jobs_answered(struct stead_host *host, const struct stead_message *answer);
+/* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
+void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
+void stead_placement_cancel(struct stead_host *host, struct stead_id id);
+void stead_placement_answered(struct stead_host *host, const struct stead_message *answer);
 /* Forgets choices whose node is gone. */
-void stead_jobs_sweep(struct stead_host *host);
-void stead_jobs_deinit(struct stead_host *host);
+void stead_placement_sweep(struct stead_host *host);
+void stead_placement_deinit(struct stead_host *host);
 
 /* ---- shard.c -------------------------------------------------------------------------------- */
 

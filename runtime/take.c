@@ -396,7 +396,7 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
         return;
     }
     if (kind->durability == STEAD_STATELESS) {
-        stead_jobs_place(host, kind, message);
+        stead_placement_place(host, kind, message);
         return;
     }
     int reason = refusal(shard, kind, message, taken);
@@ -510,7 +510,7 @@ void stead_shard_take(struct stead_shard *shard, struct stead_message *message)
         stead_query(shard, message);
         break;
     case STEAD_CANCEL:
-        stead_jobs_cancel(shard->host, message->id);
+        stead_placement_cancel(shard->host, message->id);
         stead_message_destroy(&message);
         break;
     default:

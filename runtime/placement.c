@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jobs: requests to stateless kinds: which node runs one, and that a repeat of one in progress runs no second time.
+ * placement: requests to stateless kinds: which node runs one, and that a repeat of one in progress runs no second time.
  *
  * A request runs on any node that has the label its kind needs, on the less loaded of two taken at random (Mitzenmacher 2001). The first host that sees it chooses, and
  * remembers the choice by the request's id: while that node (in that incarnation) lives, a repeat goes to the same place, where the running job
@@ -10,7 +10,7 @@
 
 #define PLACED_MS 3600000u /* a choice is forgotten after an hour, answered or not */
 
-struct stead_job_placed {
+struct stead_placed {
     uint64_t hash;
     struct stead_id id;
     uint32_t node;        /* where it was sent; this node: it runs here */
@@ -21,9 +21,9 @@ struct stead_job_placed {
     bool has_route;
 };
 
-static struct stead_job_placed *find_placed(struct stead_host *host, struct stead_id id)
+static struct stead_placed *find_placed(struct stead_host *host, struct stead_id id)
 {
-    struct stead_job_placed *placed;
+    struct stead_placed *placed;
     uint32_t at;
     uint64_t hash = stead_load64(id.v + 8);
 
@@ -34,16 +34,16 @@ static struct stead_job_placed *find_placed(struct stead_host *host, struct stea
     return NULL;
 }
 
-static void forget(struct stead_host *host, struct stead_job_placed *placed)
+static void forget(struct stead_host *host, struct stead_placed *placed)
 {
     stead_map_remove(&host->jobs, placed->hash, placed);
     free(placed);
 }
 
-static struct stead_job_placed *remember(struct stead_host *host, const struct stead_message *request, uint32_t node,
+static struct stead_placed *remember(struct stead_host *host, const struct stead_message *request, uint32_t node,
                                          uint64_t incarnation, uint16_t reactor)
 {
-    struct stead_job_placed *placed = stead_alloc_zero(sizeof(*placed));
+    struct stead_placed *placed = stead_alloc_zero(sizeof(*placed));
 
     placed->id = request->id;
     placed->hash = stead_load64(request->id.v + 8);
@@ -106,7 +106,7 @@ static void run_here(struct stead_host *host, const struct stead_kind *kind, str
         refuse(host, request, op == NULL ? STEAD_EOP : STEAD_EEXPIRED);
         return;
     }
-    struct stead_job_placed *placed =
+    struct stead_placed *placed =
         remember(host, request, host->options.node, host->options.node_incarnation, host->options.reactor);
     placed->has_route = (request->groups & STEAD_GROUP_ROUTE) != 0;
     if (placed->has_route)
@@ -116,16 +116,16 @@ static void run_here(struct stead_host *host, const struct stead_kind *kind, str
     STEAD_EFFECT_ADD(&host->effects.jobs, (struct stead_effect_job){kind, op, request});
 }
 
-static bool still_there(const struct stead_host *host, const struct stead_job_placed *placed)
+static bool still_there(const struct stead_host *host, const struct stead_placed *placed)
 {
     const struct stead_table_node *node = host->table == NULL ? NULL : stead_table_node_find(host->table, placed->node);
     return node != NULL && node->alive && node->incarnation == placed->incarnation &&
            host->now_ns < placed->since_ns + PLACED_MS * 1000000ull;
 }
 
-void stead_jobs_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *request)
+void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *request)
 {
-    struct stead_job_placed *placed = find_placed(host, request->id);
+    struct stead_placed *placed = find_placed(host, request->id);
 
     if (placed != NULL && placed->node == host->options.node && placed->reactor == host->options.reactor) {
         host->stats.duplicates++;
@@ -161,7 +161,7 @@ void stead_host_job_done(struct stead_host *host, struct stead_message **consume
                          const char *sentence, struct stead_slice value)
 {
     struct stead_message *request = *consumed;
-    struct stead_job_placed *placed = find_placed(host, request->id);
+    struct stead_placed *placed = find_placed(host, request->id);
     struct stead_answer_error error = {name != NULL && name[0] != '\0' ? name : NULL,
                                        sentence != NULL && sentence[0] != '\0' ? sentence : NULL};
 
@@ -183,9 +183,9 @@ void stead_host_job_done(struct stead_host *host, struct stead_message **consume
     stead_message_destroy(&request);
 }
 
-void stead_jobs_cancel(struct stead_host *host, struct stead_id id)
+void stead_placement_cancel(struct stead_host *host, struct stead_id id)
 {
-    const struct stead_job_placed *placed = find_placed(host, id);
+    const struct stead_placed *placed = find_placed(host, id);
 
     if (placed == NULL)
         return;
@@ -199,19 +199,19 @@ void stead_jobs_cancel(struct stead_host *host, struct stead_id id)
     STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, cancel});
 }
 
-void stead_jobs_answered(struct stead_host *host, const struct stead_message *answer)
+void stead_placement_answered(struct stead_host *host, const struct stead_message *answer)
 {
-    struct stead_job_placed *placed = host->jobs.count == 0 ? NULL : find_placed(host, answer->id);
+    struct stead_placed *placed = host->jobs.count == 0 ? NULL : find_placed(host, answer->id);
     bool here = placed != NULL && placed->node == host->options.node && placed->reactor == host->options.reactor;
 
     if (placed != NULL && !here)
         forget(host, placed);
 }
 
-void stead_jobs_sweep(struct stead_host *host)
+void stead_placement_sweep(struct stead_host *host)
 {
     for (uint32_t i = 0; host->jobs.entries != NULL && i <= host->jobs.mask;) {
-        struct stead_job_placed *placed = stead_map_at(&host->jobs, i);
+        struct stead_placed *placed = stead_map_at(&host->jobs, i);
         bool here = placed != NULL && placed->node == host->options.node && placed->reactor == host->options.reactor;
         if (placed != NULL && !here && !still_there(host, placed))
             forget(host, placed);
@@ -220,7 +220,7 @@ void stead_jobs_sweep(struct stead_host *host)
     }
 }
 
-void stead_jobs_deinit(struct stead_host *host)
+void stead_placement_deinit(struct stead_host *host)
 {
     for (uint32_t i = 0; host->jobs.entries != NULL && i <= host->jobs.mask; i++)
         free(stead_map_at(&host->jobs, i));
