@@ -143,7 +143,7 @@ static struct stead_slice take_address(struct rest *rest)
 static enum stead_row_part take_part(struct rest *rest)
 {
     uint8_t part = take_u8(rest);
-    rest->bad = rest->bad || part < STEAD_PART_EVENT || part > STEAD_PART_DELAYED;
+    rest->bad = rest->bad || part < STEAD_PART_EVENT || part > STEAD_PART_IMAGE;
     return (enum stead_row_part)part;
 }
 
@@ -152,22 +152,24 @@ static struct stead_slice take_all(struct rest *rest)
     return take(rest, rest->bytes.size);
 }
 
-/* Bytes that the sub-key of a part has; 0: any. */
-static size_t sub_size_of(enum stead_row_part part)
+/* Whether the sub-key of a part has the size that it must have. */
+static bool has_sub_size(enum stead_row_part part, size_t size)
 {
     switch (part) {
     case STEAD_PART_EVENT:
     case STEAD_PART_MAIL:
     case STEAD_PART_DEAD:
-        return 8;
+        return size == 8;
     case STEAD_PART_CALL:
     case STEAD_PART_OWED:
     case STEAD_PART_DELAYED:
-        return 16;
+        return size == 16;
+    case STEAD_PART_IMAGE:
+        return size == 0;
     case STEAD_PART_KV:
     case STEAD_PART_TIMER:
     default:
-        return 0;
+        return true;
     }
 }
 
@@ -177,8 +179,7 @@ static void parse_part(struct rest *rest, struct stead_row_parsed *parsed)
     parsed->incarnation = take_u64(rest);
     parsed->part = take_part(rest);
     parsed->sub = take_all(rest);
-    size_t size = sub_size_of(parsed->part);
-    rest->bad = rest->bad || (size != 0 && parsed->sub.size != size);
+    rest->bad = rest->bad || !has_sub_size(parsed->part, parsed->sub.size);
 }
 
 int stead_row_parse(struct stead_slice key, struct stead_row_parsed *ret_parsed)
