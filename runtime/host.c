@@ -245,7 +245,7 @@ void stead_host_route(struct stead_host *host, struct stead_message *message)
         if (message->type == STEAD_ANSWER)
             route_answer(host, message);
         else if (message->type == STEAD_QUERY)
-            stead_query_agents(host, message);
+            stead_query_host(host, message);
         else if (message->type == STEAD_CANCEL) {
             stead_placement_cancel(host, message->id);
             stead_message_destroy(&message);

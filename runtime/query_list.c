@@ -231,6 +231,98 @@ static int parse_action(struct stead_slice args, struct letters *letters, char *
     return known && stead_get_u64(args, "id", &letters->id) == 0 && letters->id != 0 ? 0 : STEAD_EARGUMENT;
 }
 
+#define LETTER_AGENTS_MAX 65536u /* agents looked at for one list of everybody's letters: it runs between turns */
+
+/* The address of the first row of a range. */
+struct first_address {
+    uint32_t size; /* 0: the range is empty */
+    uint8_t text[STEAD_ADDRESS_MAX];
+};
+
+static int visit_first(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct first_address *first = context;
+    struct stead_row_parsed row;
+
+    (void)value;
+    if (stead_row_parse(key, &row) != 0 || row.address.size > sizeof(first->text))
+        return 0;
+    first->size = (uint32_t)row.address.size;
+    memcpy(first->text, row.address.data, row.address.size);
+    return 1;
+}
+
+/* The letters of every agent of a slot, from agent to agent: an agent's other rows are jumped over. */
+static void letters_slot(struct letters *letters, stead_slot slot, uint32_t *agents_left)
+{
+    struct stead_overlay *overlay = letters->shard->overlay;
+    const struct stead_doors *doors = &letters->shard->host->doors;
+    struct stead_row_key from, to, end;
+
+    stead_row_begin(&from, slot, STEAD_ROW_PART);
+    end = from;
+    if (!stead_row_after_prefix(&end))
+        return;
+    for (; *agents_left > 0 && letters->count < letters->limit; --*agents_left) {
+        struct first_address first = {0};
+        (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&from), stead_row_slice(&end), false,
+                                        visit_first, &first);
+        if (first.size == 0)
+            return;
+        struct stead_slice address = {first.text, first.size};
+        stead_row_part(&from, slot, address, 0, STEAD_PART_DEAD, (struct stead_slice){0});
+        to = from;
+        if (stead_row_after_prefix(&to))
+            (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&from), stead_row_slice(&to), false,
+                                            visit_letter, letters);
+        stead_row_begin(&from, slot, STEAD_ROW_PART);
+        stead_row_add_address(&from, address);
+        if (!stead_row_after_prefix(&from))
+            return;
+    }
+}
+
+/* `deadletters` without an address: the letters of all agents of this host, which can only be listed. */
+static int list_all_letters(struct stead_host *host, struct stead_slice args, struct stead_writer *out)
+{
+    struct letters letters = {.limit = 0};
+    uint32_t agents_left = LETTER_AGENTS_MAX;
+    char action[8];
+    int status = parse_action(args, &letters, action, sizeof(action));
+
+    if (status != 0 || letters.keep_message)
+        return STEAD_EARGUMENT;
+    stead_writer_init(&letters.items);
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        letters.shard = host->shards[i];
+        for (uint32_t j = 0; letters.shard->phase == STEAD_SHARD_SERVING && j < letters.shard->slot_count; j++)
+            letters_slot(&letters, letters.shard->slots[j], &agents_left);
+    }
+    stead_write_map(out, 1);
+    stead_write_str(out, "letters");
+    stead_write_array(out, letters.count);
+    stead_write_raw(out, letters.items.data, letters.items.size);
+    stead_writer_deinit(&letters.items);
+    return 0;
+}
+
+/* A query to the node that its hosts answer. Consumes `query`. */
+void stead_query_host(struct stead_host *host, struct stead_message *query)
+{
+    struct stead_slice none = {0};
+    struct stead_writer out;
+
+    if (!stead_slice_equal(stead_bytes(query->op, query->op_size), stead_str("deadletters"))) {
+        stead_query_agents(host, query);
+        return;
+    }
+    stead_writer_init(&out);
+    int status = list_all_letters(host, stead_message_payload(query), &out);
+    stead_host_route(host, stead_message_answer(query, status, NULL, status == 0 ? stead_written(&out) : none));
+    stead_writer_deinit(&out);
+    stead_message_destroy(&query);
+}
+
 void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *query)
 {
     struct letters letters = {.shard = shard};

@@ -321,5 +321,7 @@ void stead_query(struct stead_shard *shard, struct stead_message *message);
 void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *query);
 /* "agents" over all shards of the host. Consumed. */
 void stead_query_agents(struct stead_host *host, struct stead_message *message);
+/* A query to the node that its hosts answer: `agents`, or `deadletters` of everybody. Consumed. */
+void stead_query_host(struct stead_host *host, struct stead_message *message);
 
 #endif
