@@ -434,7 +434,8 @@ static const struct stead_row *walk_on(struct walk *walk)
         if (row == NULL)
             return NULL;
         int order = stead_slice_compare(stead_row_key_of(row), walk->bound);
-        if (walk->reverse ? order < 0 : order >= 0)
+        bool endless = !walk->reverse && walk->bound.size == 0;
+        if (!endless && (walk->reverse ? order < 0 : order >= 0))
             return NULL;
         if (!walk->reverse)
             stead_rowtree_next(tree, &walk->path);

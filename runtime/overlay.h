@@ -44,7 +44,7 @@ enum stead_overlay_found { STEAD_OVERLAY_ABSENT, STEAD_OVERLAY_ROW, STEAD_OVERLA
 /* ABSENT: ask the image. `ret_value` only with ROW; `ret_index` (may be NULL) with ROW and DELETED. */
 enum stead_overlay_found stead_overlay_get(const struct stead_overlay *overlay, struct stead_slice key,
                                            struct stead_slice *ret_value, uint64_t *ret_index);
-/* Rows and tombstones of from <= key < to in order (reverse: falling); `deleted` rows have an empty value. Stops when `visit` returns
+/* Rows and tombstones of from <= key < to in order (reverse: falling; else an empty `to` has no end); `deleted` rows have an empty value. Stops when `visit` returns
  * non-zero, and returns that. `visit` may not change the overlay. */
 typedef int stead_overlay_visit_fn(void *context, struct stead_slice key, struct stead_slice value, bool deleted);
 int stead_overlay_scan(const struct stead_overlay *overlay, struct stead_slice from, struct stead_slice to,

@@ -287,6 +287,12 @@ static int door_decode(struct stead_slice record, struct stead_message **ret_mes
 
 /* ---- The rest --------------------------------------------------------------------------------------- */
 
+/* Virtual time stands still within an event: nothing may depend on it. */
+static uint64_t door_clock(void *self)
+{
+    return ((struct stead_sim_host *)self)->node->sim->world.now_ns + STEAD_SIM_MONO_NS;
+}
+
 static void door_turn_mark(void *self, const struct stead_turn_mark *mark)
 {
     struct stead_sim_host *host = self;
@@ -327,6 +333,7 @@ void stead_sim_host_doors(struct stead_sim_host *host, struct stead_doors *ret_d
         .cancel_job = door_cancel_job,
         .encode = door_encode,
         .decode = door_decode,
+        .clock = door_clock,
         .arm = door_arm,
         .turn_mark = door_turn_mark,
         .zone = door_zone,

@@ -307,6 +307,7 @@ static void look_whether_stopped(void *self, uint64_t life, void *data)
     stead_writer_deinit(&effects.rows);
     stead_world_note(&sim->world, "stopped", node->index, 0, 0);
     leave(node);
+    stead_store_memory_kill(node->store); /* whatever its disk was about to do */
     for (uint32_t i = 0; i < table->shard_count; i++)
         if (table->shards[i].node == node->id)
             stead_shadow_compare(sim, table->shards[i].id, node->store, sim->calm);
