@@ -309,8 +309,8 @@ static void take_welcome(struct stead_client *client, struct stead_link *link, c
         link_failed(client, link);
         return;
     }
-    take_table(client, welcome.table);
     if (is_stranger(link, &welcome)) {
+        take_table(client, welcome.table);
         link_failed(client, link);
         return;
     }
@@ -326,6 +326,7 @@ static void take_welcome(struct stead_client *client, struct stead_link *link, c
         link->node = welcome.node;
         link->reactor = welcome.reactor;
     }
+    take_table(client, welcome.table); /* the link has its name by now: the core's wish to connect finds it */
     link->failures = 0;
     client->news++;
     link->state = STEAD_LINK_UP;
