@@ -151,8 +151,7 @@ bool stead_local_baseline_passed(const struct stead_local_plan *plan, const stru
     }
     for (uint32_t i = 0; i < table->shard_count; i++) {
         const struct stead_table_node *node = stead_table_node_find(table, table->shards[i].node);
-        /* Epoch 1 is what the coordinator wrote when it handed the shard out: its node has not claimed it yet. */
-        if (node == NULL || table->shards[i].incarnation != node->incarnation || table->shards[i].epoch < 2)
+        if (node == NULL || table->shards[i].incarnation != node->incarnation)
             return false;
     }
     return true;

@@ -43,7 +43,7 @@ struct stead_local_baseline {
 };
 void stead_local_baseline_take(const struct stead_local_plan *plan, const struct stead_table *table,
                                struct stead_local_baseline *ret_baseline);
-/* True when every node of the plan is alive with a later incarnation and every shard was claimed by its node's present one. */
+/* True when every node of the plan is alive with a later incarnation and every shard is configured for its node's present one. */
 bool stead_local_baseline_passed(const struct stead_local_plan *plan, const struct stead_local_baseline *baseline,
                                  const struct stead_table *table);
 

@@ -288,22 +288,53 @@ int stead_process_read(const char *path, struct stead_process *ret_process)
     return 0;
 }
 
-void stead_process_last_line(const char *log_path, char *ret_line, size_t size)
+/* ---- Last words ----------------------------------------------------------------------------- */
+
+/* Copies the value of text="..." in a line of node/log.h, its escapes taken away. */
+static void copy_text(const char *line, char *ret_words, size_t size)
 {
-    char tail[1024];
-    ret_line[0] = 0;
-    int fd = open(log_path, O_RDONLY | O_CLOEXEC);
+    const char *at = strstr(line, " text=\"");
+    size_t used = 0;
+    for (at = at ? at + 7 : ""; *at && *at != '"' && used + 1 < size; at++) {
+        if (*at == '\\' && at[1] != 0)
+            at++;
+        ret_words[used++] = *at;
+    }
+    ret_words[used] = 0;
+}
+
+/* The end of the file, terminated, trailing newlines cut; its bytes, 0 when there is nothing. */
+static size_t read_tail(const char *path, char *buffer, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return;
+        return 0;
     off_t end = lseek(fd, 0, SEEK_END);
-    off_t from = end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0;
-    ssize_t got = pread(fd, tail, sizeof tail - 1, from);
+    ssize_t got = pread(fd, buffer, size - 1, end > (off_t)size - 1 ? end - (off_t)size + 1 : 0);
     close(fd);
-    if (got <= 0)
-        return;
-    while (got > 0 && (tail[got - 1] == '\n' || tail[got - 1] == ' '))
+    while (got > 0 && (buffer[got - 1] == '\n' || buffer[got - 1] == ' '))
         got--;
-    tail[got] = 0;
-    const char *line = strrchr(tail, '\n');
-    snprintf(ret_line, size, "%s", line ? line + 1 : tail);
+    buffer[got > 0 ? got : 0] = 0;
+    return got > 0 ? (size_t)got : 0;
+}
+
+void stead_process_last_words(const char *log_path, char *ret_words, size_t size)
+{
+    char tail[4096];
+    ret_words[0] = 0;
+    bool plain = true; /* only the very last line may be one */
+    for (size_t end = read_tail(log_path, tail, sizeof tail); end > 0; plain = false) {
+        tail[end] = 0;
+        char *newline = memrchr(tail, '\n', end);
+        const char *line = newline ? newline + 1 : tail;
+        if (plain && strstr(line, " level=") == NULL) {
+            snprintf(ret_words, size, "%s", line);
+            return;
+        }
+        if (strstr(line, " level=error ") && strstr(line, " text=\"")) {
+            copy_text(line, ret_words, size);
+            return;
+        }
+        end = newline ? (size_t)(newline - tail) : 0;
+    }
 }

@@ -48,7 +48,8 @@ int stead_process_read(const char *path, struct stead_process *ret_process) STEA
 size_t stead_process_format(const struct stead_process *process, char *buffer, size_t size);
 size_t stead_process_parse(const char *line, struct stead_process *ret_process);
 
-/* The last line of a log, for a sentence about why a process ended; "" when there is none. */
-void stead_process_last_line(const char *log_path, char *ret_line, size_t size);
+/* Why a process ended, as far as its log tells: the text of the last error among the lines of its end, or the last line when that is not one of
+ * node/log.h's; "" when there is none. */
+void stead_process_last_words(const char *log_path, char *ret_words, size_t size);
 
 #endif

@@ -318,9 +318,11 @@ class SingleNode(WithModule):
     """`stead node` alone: its coordinator outlives a kill of the node and ends with its clean stop."""
 
     def start_node(self):
+        log = (self.folder / "node.log").open("a")
+        self.addCleanup(log.close)
         process = subprocess.Popen([PROGRAM, "node", "--folder", self.folder, "--listen", "tcp://127.0.0.1:0",
                                     "--reactors", "1", "--module", self.modules / "counter.so"],
-                                   stdout=subprocess.PIPE, stderr=(self.folder / "node.log").open("a"), text=True)
+                                   stdout=subprocess.PIPE, stderr=log, text=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)

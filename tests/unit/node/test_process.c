@@ -53,7 +53,7 @@ static void test_process_deaf_to_term_is_killed(void **state)
     char line[16] = "";
     for (int i = 0; i < 500 && strcmp(line, "deaf") != 0; i++) {
         usleep(10000);
-        stead_process_last_line(path_of("log"), line, sizeof line);
+        stead_process_last_words(path_of("log"), line, sizeof line);
     }
     assert_string_equal(line, "deaf");
     assert_int_equal(stead_process_stop(&process, 1, 100), 1);
@@ -125,6 +125,31 @@ static void test_pid_file_of_garbage_names_nobody(void **state)
     }
 }
 
+static void assert_last_words(const char *log, const char *expected)
+{
+    char words[64] = "unset";
+    FILE *file = fopen(path_of("log"), "w");
+    assert_non_null(file);
+    fputs(log, file);
+    fclose(file);
+    stead_process_last_words(path_of("log"), words, sizeof words);
+    assert_string_equal(words, expected);
+}
+
+static void test_last_words_are_the_last_error_or_a_plain_last_line(void **state)
+{
+    (void)state;
+    assert_last_words("", "");
+    assert_last_words("\n\n", "");
+    assert_last_words("one\ntwo\n\n", "two");
+    assert_last_words(
+        "plain\ntime=1 level=error event=failed text=\"no \\\"port\\\"\"\ntime=2 level=info event=stopped\n",
+        "no \"port\"");
+    assert_last_words("time=1 level=error event=failed text=\"old\"\nstead node: newer\n", "stead node: newer");
+    assert_last_words("plain\ntime=1 level=info event=stopped text=\"x\"\n", "");
+    assert_last_words("time=1 level=error event=failed text=\"cut", "cut");
+}
+
 static void test_lock_is_taken_once_and_names_its_endpoint(void **state)
 {
     (void)state;
@@ -170,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_process_await_is_woken_by_the_descriptor),
         cmocka_unit_test(test_pid_file_is_read_back_only_while_the_process_runs),
         cmocka_unit_test(test_pid_file_of_garbage_names_nobody),
+        cmocka_unit_test(test_last_words_are_the_last_error_or_a_plain_last_line),
         cmocka_unit_test(test_lock_is_taken_once_and_names_its_endpoint),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
