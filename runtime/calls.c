@@ -72,19 +72,10 @@ static void call_key(struct stead_row_key *key, const struct stead_agent *agent,
                    stead_bytes(id.v, sizeof(id.v)));
 }
 
-/* The due row names incarnation and id, so that it alone finds its part row. */
-static struct stead_slice call_due_name(uint8_t name[24], uint64_t incarnation, struct stead_id id)
-{
-    stead_store64(name, incarnation);
-    memcpy(name + 8, id.v, sizeof(id.v));
-    return stead_bytes(name, 24);
-}
-
 static void call_row_put(struct stead_agent *agent, struct stead_id id, const struct call_row *row)
 {
     struct stead_row_key key;
     struct stead_writer value;
-    uint8_t name[24];
 
     stead_writer_init(&value);
     call_row_encode(row, &value);
@@ -93,7 +84,7 @@ static void call_row_put(struct stead_agent *agent, struct stead_id id, const st
     stead_writer_deinit(&value);
     if (row->due_ms != 0)
         stead_timers_add_due(agent->shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_CALL,
-                             call_due_name(name, agent->incarnation, id));
+                             stead_bytes(id.v, sizeof(id.v)));
     stead_shard_dirty(agent->shard, true);
 }
 
@@ -111,13 +102,12 @@ static int call_row_get(struct stead_agent *agent, struct stead_id id, struct st
 static void call_row_delete(struct stead_agent *agent, struct stead_id id, const struct call_row *row)
 {
     struct stead_row_key key;
-    uint8_t name[24];
 
     call_key(&key, agent, id);
     stead_shard_delete(agent->shard, &key);
     if (row->due_ms != 0)
         stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_CALL,
-                                call_due_name(name, agent->incarnation, id));
+                                stead_bytes(id.v, sizeof(id.v)));
     stead_shard_dirty(agent->shard, true);
 }
 
@@ -349,12 +339,11 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
 {
     struct stead_writer value;
     struct call_row row;
-    uint8_t name[24];
 
     stead_writer_init(&value);
     if (call_row_get(agent, id, &value, &row) != 0 || row.due_ms != due_ms) {
         stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
-                                call_due_name(name, agent->incarnation, id));
+                                stead_bytes(id.v, sizeof(id.v)));
         stead_shard_dirty(shard, true);
     } else if (row.deadline_ms != 0 && row.deadline_ms <= shard->host->now_ms) {
         call_row_delete(agent, id, &row);
@@ -363,7 +352,7 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
         stead_message_destroy(&answer);
     } else {
         stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
-                                call_due_name(name, agent->incarnation, id));
+                                stead_bytes(id.v, sizeof(id.v)));
         ask_again(agent, id, &row);
     }
     stead_writer_deinit(&value);

@@ -293,17 +293,18 @@ static void store_delayed(struct stead_shard *shard, struct stead_message *messa
     uint64_t due_ms = shard->host->now_ms + message->delay_ms;
     uint64_t incarnation = stead_agent_incarnation(shard, message->slot, address);
     struct stead_id id = stead_host_new_id(shard->host);
-    uint8_t name[24];
+    struct stead_slice name = stead_bytes(id.v, sizeof(id.v));
+    uint8_t due[8];
 
     stead_shard_mark_taken(shard, message);
     message->groups &= ~(uint32_t)STEAD_GROUP_DELAY;
     stead_writer_reset(writer);
+    stead_store64(due, due_ms);
+    stead_write_raw(writer, due, sizeof(due));
     shard->host->doors.encode(message, writer);
-    stead_store64(name, incarnation); /* so that the due row alone names its part row */
-    memcpy(name + 8, id.v, sizeof(id.v));
-    stead_row_part(&key, message->slot, address, incarnation, STEAD_PART_DELAYED, stead_bytes(name, sizeof(name)));
+    stead_row_part(&key, message->slot, address, incarnation, STEAD_PART_DELAYED, name);
     stead_shard_put(shard, &key, stead_written(writer), true);
-    stead_timers_add_due(shard, message->slot, address, due_ms, STEAD_PART_DELAYED, stead_bytes(name, sizeof(name)));
+    stead_timers_add_due(shard, message->slot, address, due_ms, STEAD_PART_DELAYED, name);
     stead_shard_dirty(shard, true);
     if (message->groups & STEAD_GROUP_SESSION) {
         struct stead_message *answer = stead_message_answer(message, 0, NULL, (struct stead_slice){0});

@@ -286,8 +286,9 @@ static void fire_record(struct stead_agent *agent, uint64_t due_ms, enum stead_r
     stead_shard_delete(shard, &key);
     stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, part, name);
     stead_shard_dirty(shard, true);
-    if (code == 0)
-        code = shard->host->doors.decode(stead_written(&record), &message);
+    size_t head = part == STEAD_PART_DELAYED ? 8 : 0; /* its due time */
+    if (code == 0 && record.size >= head)
+        code = shard->host->doors.decode(stead_bytes(record.data + head, record.size - head), &message);
     stead_writer_deinit(&record);
     if (code == 0 && message->type == STEAD_ANSWER)
         stead_calls_answer(shard, message, true);
@@ -303,18 +304,11 @@ static void fire(struct stead_agent *agent, const struct stead_row_parsed *due)
 
     if (due->part == STEAD_PART_TIMER) {
         fire_timer(agent, due->due_ms, due->sub);
-    } else if (due->part == STEAD_PART_CALL && due->sub.size == 24) {
-        memcpy(id.v, due->sub.data + 8, sizeof(id.v));
-        if (stead_load64(due->sub.data) == agent->incarnation) {
-            stead_calls_due(agent->shard, agent, id, due->due_ms);
-        } else {
-            stead_timers_delete_due(agent->shard, agent->slot, due->address, due->due_ms, due->part, due->sub);
-            stead_shard_dirty(agent->shard, true);
-        }
-    } else if (due->part == STEAD_PART_DELAYED && due->sub.size == 24) {
-        fire_record(agent, due->due_ms, due->part, stead_load64(due->sub.data), due->sub);
+    } else if (due->part == STEAD_PART_CALL && due->sub.size == sizeof(id.v)) {
+        memcpy(id.v, due->sub.data, sizeof(id.v));
+        stead_calls_due(agent->shard, agent, id, due->due_ms);
     } else {
-        fire_record(agent, due->due_ms, STEAD_PART_MAIL, 0, due->sub);
+        fire_record(agent, due->due_ms, due->part, due->part == STEAD_PART_DELAYED ? agent->incarnation : 0, due->sub);
     }
 }
 
@@ -467,7 +461,6 @@ static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
 {
     struct part_rows it = {.part = part};
     struct stead_row_key from, to;
-    uint8_t name[24];
 
     stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, part, (struct stead_slice){0});
     it.prefix = from.size;
@@ -481,11 +474,6 @@ static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
         uint16_t size = stead_load16(it.rows.data + at);
         struct stead_slice sub = {it.rows.data + at + 2, size};
         uint64_t due_ms = stead_load64(it.rows.data + at + 2 + size);
-        if (part == STEAD_PART_CALL && size == 16) {
-            stead_store64(name, agent->incarnation);
-            memcpy(name + 8, sub.data, 16);
-            sub = stead_bytes(name, sizeof(name));
-        }
         if (part != STEAD_PART_CALL || due_ms != 0)
             stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), due_ms, part, sub);
         at += 2u + size + 8u;
@@ -493,9 +481,9 @@ static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
     stead_writer_deinit(&it.rows);
 }
 
-/* Delayed signals name their due time nowhere but in the due row, so those rows stay until they are due and then find nothing. */
 void stead_timers_destroy_agent(struct stead_agent *agent)
 {
     destroy_part(agent, STEAD_PART_TIMER);
     destroy_part(agent, STEAD_PART_CALL);
+    destroy_part(agent, STEAD_PART_DELAYED);
 }
