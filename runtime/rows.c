@@ -162,9 +162,8 @@ static bool has_sub_size(enum stead_row_part part, size_t size)
         return size == 8;
     case STEAD_PART_CALL:
     case STEAD_PART_OWED:
-        return size == 16;
     case STEAD_PART_DELAYED:
-        return size == 24;
+        return size == 16;
     case STEAD_PART_IMAGE:
         return size == 0;
     case STEAD_PART_KV:
