@@ -20,9 +20,9 @@
 
 #include <stdlib.h>
 
-#include "runtime/address.h"
 #include "runtime/base.h"
 #include "runtime/client_peer.h"
+#include "runtime/client_request.h"
 #include "runtime/client_route.h"
 #include "runtime/client_session.h"
 #include "runtime/due_queue.h"
@@ -34,10 +34,6 @@
 #define IN_FLIGHT_DEFAULT 16384u
 #define TELLS_WAITING_MAX 16384u
 #define REFRESH_NS (50 * MS_NS)
-#define BACKOFF_MS_MIN 10u
-#define BACKOFF_MS_MAX 10000u
-#define BACKOFF_DOUBLINGS_MAX 6u
-#define KEY_SIZE_MAX 128u
 
 struct request {
     struct stead_message *message;        /* owned; NULL: the cell is free */
@@ -410,74 +406,20 @@ static uint32_t take_cell(struct stead_client_core *core)
     return core->request_count++;
 }
 
-static int check_address(struct stead_slice address, bool may_be_empty, uint16_t *ret_kind_size)
-{
-    size_t kind_size = 0;
-
-    if (address.size == 0 && may_be_empty) {
-        *ret_kind_size = 0;
-        return 0;
-    }
-    if (stead_address_check(address, &kind_size) != 0)
-        return STEAD_EADDRESS;
-    *ret_kind_size = (uint16_t)kind_size;
-    return 0;
-}
-
-static int check_request(const struct stead_client_core *core, const struct stead_client_request *request,
-                         uint16_t *ret_kind_size)
-{
-    if (core->closing)
-        return STEAD_ESTATE;
-    if (request->type != STEAD_SIGNAL && request->type != STEAD_CALL && request->type != STEAD_QUERY)
-        return STEAD_EARGUMENT;
-    if (!stead_op_name_check(request->op) || request->key.size > KEY_SIZE_MAX ||
-        (unsigned)request->durability > STEAD_CLASS_DURABLE || stead_value_check(request->args) != 0)
-        return STEAD_EARGUMENT;
-    if (request->args.size > STEAD_CLIENT_ARGS_MAX)
-        return STEAD_ETOOLARGE;
-    if (core->in_flight >= core->options.in_flight_max ||
-        (core->session_open && stead_client_session_span(core->sessions) >= STEAD_CLIENT_SPAN_MAX))
-        return STEAD_EBUSY;
-    return check_address(request->address, request->type == STEAD_QUERY, ret_kind_size);
-}
-
-static struct stead_message *make_message(struct stead_client_core *core, const struct stead_client_request *request,
-                                          uint32_t timeout_ms)
-{
-    const struct stead_message_parts parts = {
-        .address = request->address, .op = request->op, .key = request->key, .payload = request->args};
-    struct stead_message *message = stead_message_create(request->type, &parts);
-
-    stead_store64(message->id.v, stead_rng_next(&core->rng));
-    stead_store64(message->id.v + 8, stead_rng_next(&core->rng));
-    message->source_slot.v = STEAD_SLOT_SESSION;
-    message->durability = (uint8_t)request->durability;
-    message->deadline_ms = core->wall_ms + timeout_ms;
-    if (request->key.size > 0)
-        message->groups |= STEAD_GROUP_KEY;
-    if (request->delay_ms > 0) {
-        message->groups |= STEAD_GROUP_DELAY;
-        message->delay_ms = request->delay_ms;
-    }
-    if (request->fence != 0) {
-        message->groups |= STEAD_GROUP_FENCE;
-        message->fence = request->fence;
-    }
-    return message;
-}
-
 int stead_client_core_submit(struct stead_client_core *core, const struct stead_client_request *request)
 {
     uint32_t timeout_ms = request->timeout_ms == 0 ? core->options.timeout_ms : request->timeout_ms, item;
     uint16_t kind_size;
-    int code = check_request(core, request, &kind_size);
+    int code = core->closing ? STEAD_ESTATE : stead_client_request_check(request, &kind_size);
 
     if (code != 0)
         return code;
+    if (core->in_flight >= core->options.in_flight_max ||
+        (core->session_open && stead_client_session_span(core->sessions) >= STEAD_CLIENT_SPAN_MAX))
+        return STEAD_EBUSY;
     item = take_cell(core);
     core->requests[item] = (struct request){
-        .message = make_message(core, request, timeout_ms),
+        .message = stead_client_request_message(request, &core->rng, core->wall_ms + timeout_ms),
         .context = request->context,
         .serial = ++core->serial,
         .deadline_ns = core->now_ns + timeout_ms * MS_NS,
@@ -516,24 +458,15 @@ static void dispatch_tell(struct stead_client_core *core, struct stead_message *
 int stead_client_core_tell(struct stead_client_core *core, struct stead_slice address, struct stead_slice op,
                            struct stead_slice args)
 {
-    const struct stead_message_parts parts = {.address = address, .op = op, .payload = args};
     struct stead_message *tell;
     uint16_t kind_size;
+    int code = core->closing ? STEAD_ESTATE : stead_client_tell_check(address, op, args, &kind_size);
 
-    if (core->closing)
-        return STEAD_ESTATE;
-    if (check_address(address, false, &kind_size) != 0)
-        return STEAD_EADDRESS;
-    if (!stead_op_name_check(op) || stead_value_check(args) != 0)
-        return STEAD_EARGUMENT;
-    if (args.size > STEAD_CLIENT_ARGS_MAX)
-        return STEAD_ETOOLARGE;
+    if (code != 0)
+        return code;
     if (core->peers.tell_count >= TELLS_WAITING_MAX)
         return STEAD_EBUSY;
-    tell = stead_message_create(STEAD_TELL, &parts);
-    stead_store64(tell->id.v, stead_rng_next(&core->rng));
-    stead_store64(tell->id.v + 8, stead_rng_next(&core->rng));
-    tell->source_slot.v = STEAD_SLOT_SESSION;
+    tell = stead_client_tell_message(address, op, args, &core->rng);
     core->counters.tells++;
     dispatch_tell(core, &tell, kind_size);
     return 0;
@@ -558,28 +491,11 @@ static uint32_t request_of_answer(const struct stead_client_core *core, const st
     return item;
 }
 
-/* How long a refused request waits: the receiver's hint, or doubling; and up to a quarter more by chance, so that those refused
- * together do not come back together. */
-static uint64_t backoff_ms(struct stead_client_core *core, const struct request *request,
-                           const struct stead_message *answer)
-{
-    uint32_t doublings = request->refusals < BACKOFF_DOUBLINGS_MAX ? request->refusals : BACKOFF_DOUBLINGS_MAX;
-    uint64_t ms;
-
-    if (stead_get_u64(stead_message_payload(answer), "retry_after_ms", &ms) != 0)
-        ms = BACKOFF_MS_MIN << doublings;
-    if (ms < 1)
-        ms = 1;
-    if (ms > BACKOFF_MS_MAX)
-        ms = BACKOFF_MS_MAX;
-    return ms + stead_rng_below(&core->rng, ms / 4 + 1);
-}
-
 /* The receiver did nothing and said so: the request goes again, under the same number. `*answer` is consumed. */
 static void take_refusal(struct stead_client_core *core, uint32_t item, struct stead_message **answer)
 {
     struct request *request = &core->requests[item];
-    uint64_t wait_ns = backoff_ms(core, request, *answer) * MS_NS;
+    uint64_t wait_ns = stead_client_backoff_ms(*answer, request->refusals, &core->rng) * MS_NS;
 
     core->counters.refusals++;
     request->refusal = request->refused = (*answer)->status;
@@ -722,10 +638,8 @@ static void reroute_tells(struct stead_client_core *core)
     /* Those that find no place again are put behind these, so their number bounds the loop. */
     for (uint32_t left = core->peers.peers[STEAD_CLIENT_NOWHERE]->tell_count; left > 0; left--) {
         struct stead_message *tell = stead_client_peers_take_tell(&core->peers, STEAD_CLIENT_NOWHERE);
-        uint16_t kind_size = 0;
 
-        (void)check_address(stead_bytes(tell->address, tell->address_size), false, &kind_size);
-        dispatch_tell(core, &tell, kind_size);
+        dispatch_tell(core, &tell, stead_client_kind_size(tell));
     }
 }
 

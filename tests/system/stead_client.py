@@ -70,7 +70,7 @@ class Link:
             for frame in wire.encode_frames(self.out):
                 self.socket.send(frame, zmq.DONTWAIT)
         except zmq.Again:
-            self.up = False  # not connected: greet again, then repeat
+            self.up, self.greeted = False, 0.0  # not connected: greet again, then repeat
         self.out = []
 
 
@@ -190,7 +190,7 @@ class Client:
 
     def _refresh(self):
         for link in self.links.values():
-            link.up = False  # HELLO again: the answer is the newest table
+            link.up, link.greeted = False, 0.0  # HELLO again: the answer is the newest table
 
     # ---- Turning
 
