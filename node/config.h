@@ -22,7 +22,7 @@
 #define STEAD_CONFIG_MEMORY_MIN (64u << 20)     /* bytes */
 #define STEAD_CONFIG_ENDPOINT_MAX 127u          /* bytes of an endpoint */
 #define STEAD_CONFIG_WHY_SIZE 256u              /* bytes of a sentence of stead_config_check() */
-#define STEAD_CONFIG_STORE_FOLDER "store"       /* inside the data folder; what `stead check` opens and `restore` makes */
+#define STEAD_CONFIG_STORE_FOLDER "store" /* inside the data folder; what `stead check` opens and `restore` makes */
 #define STEAD_CONFIG_LISTEN "tcp://127.0.0.1:7400"
 
 struct stead_node_config {

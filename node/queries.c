@@ -16,6 +16,7 @@
 #include "node/queries_merge.h"
 #include "node/reactor_parts.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,7 +334,8 @@ struct backup_task {
     struct stead_inbox *inbox;     /* of the reactor that the client is connected to */
     struct stead_message *request; /* owned */
     struct stead_backup_info info;
-    char folder[4096];
+    char directory[2048]; /* as asked for */
+    char folder[4096];    /* this node's, in it */
 };
 
 static struct stead_message *take_backup(struct backup_task *task)
@@ -343,12 +345,10 @@ static struct stead_message *take_backup(struct backup_task *task)
     struct stead_answer_error error = {.sentence = why};
     struct stead_writer value;
 
-    /* DIRECTORY of DIRECTORY/NODE: several nodes may share it, so it may be there. What is wrong with it the next call says. */
-    char *slash = strrchr(task->folder, '/');
-    *slash = 0;
-    (void)mkdir(task->folder, 0755);
-    *slash = '/';
-    int code = stead_backup_take(task->shell->store, task->folder, &task->info, why);
+    /* Every node makes the folder of its own in it; whoever comes first makes the one around them. */
+    if (mkdir(task->directory, 0700) != 0 && errno != EEXIST)
+        snprintf(why, sizeof why, "%.200s: %s", task->directory, strerror(errno));
+    int code = why[0] ? STEAD_EIO : stead_backup_take(task->shell->store, task->folder, &task->info, why);
     if (code != 0)
         return stead_message_answer(task->request, code, &error, (struct stead_slice){0});
     stead_writer_init(&value);
@@ -374,9 +374,9 @@ static void start_backup(struct stead_reactor *reactor, struct stead_message **r
 {
     struct stead_shell *shell = reactor->shell;
     struct backup_task *task = stead_alloc_zero(sizeof *task);
-    char directory[2048];
+    char *directory = task->directory;
 
-    if (stead_get_text(stead_message_payload(*request), "directory", directory, sizeof directory) != 0 ||
+    if (stead_get_text(stead_message_payload(*request), "directory", directory, sizeof task->directory) != 0 ||
         directory[0] != '/') {
         answer_error(reactor, *request, STEAD_EARGUMENT, "directory must be an absolute path of at most 2047 bytes");
         stead_message_destroy(request);

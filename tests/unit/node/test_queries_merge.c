@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queries_merge: pages of several reactors become one page that leaves nothing out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/queries_merge.h"
+
+/* A host's page: addresses separated by spaces, and its `next` or NULL. */
+static struct stead_message *page(const char *addresses, const char *next)
+{
+    struct stead_writer value;
+    char copy[128];
+    char *save = NULL;
+    uint32_t count = 0;
+
+    stead_writer_init(&value);
+    for (const char *at = addresses; *at; at++)
+        count += *at == ' ';
+    count += *addresses != 0;
+    stead_write_map(&value, 2);
+    stead_write_str(&value, "agents");
+    stead_write_array(&value, count);
+    strcpy(copy, addresses);
+    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        stead_pack(&value, "{s:s,s:b}", "address", word, "resident", 1);
+    stead_write_str(&value, "next");
+    stead_write_str(&value, next);
+    struct stead_message_parts parts = {.payload = stead_written(&value)};
+    struct stead_message *message = stead_message_create(STEAD_ANSWER, &parts);
+    stead_writer_deinit(&value);
+    return message;
+}
+
+/* The merged page as text: addresses, then "| next". Destroys the parts. */
+static const char *merged(struct stead_message **parts, uint32_t count, int64_t limit)
+{
+    static char text[256];
+    struct stead_writer value, args;
+    struct stead_slice agents, address;
+    uint32_t length;
+
+    stead_writer_init(&value);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:l}", "limit", limit);
+    stead_queries_merge_agents(parts, count, stead_written(&args), &value);
+    assert_int_equal(stead_value_check(stead_written(&value)), 0);
+    assert_int_equal(stead_get_value(stead_written(&value), "agents", &agents), 0);
+    struct stead_reader reader = stead_reader(agents);
+    assert_int_equal(stead_read_array(&reader, &length), 0);
+    text[0] = 0;
+    for (uint32_t i = 0; i < length; i++) {
+        struct stead_slice agent;
+        assert_int_equal(stead_read_value(&reader, &agent), 0);
+        assert_int_equal(stead_get_str(agent, "address", &address), 0);
+        strncat(text, (const char *)address.data, address.size);
+        strcat(text, " ");
+    }
+    strcat(text, "| ");
+    if (stead_get_str(stead_written(&value), "next", &address) == 0)
+        strncat(text, (const char *)address.data, address.size);
+    stead_writer_deinit(&value);
+    stead_writer_deinit(&args);
+    for (uint32_t i = 0; i < count; i++)
+        stead_message_destroy(&parts[i]);
+    return text;
+}
+
+static void test_agents_whole_pages_are_sorted_into_one(void **state)
+{
+    (void)state;
+    struct stead_message *parts[] = {page("a/1 c/1", NULL), page("", NULL), page("b/1 d/1", NULL)};
+
+    assert_string_equal(merged(parts, 3, 10), "a/1 b/1 c/1 d/1 | ");
+}
+
+static void test_agents_behind_the_smallest_next_wait_for_the_next_page(void **state)
+{
+    (void)state;
+    struct stead_message *parts[] = {page("a/1 b/1", "b/1"), page("a/2 c/1 d/1", NULL)};
+
+    assert_string_equal(merged(parts, 2, 10), "a/1 a/2 b/1 | b/1");
+}
+
+static void test_agents_over_the_limit_are_cut_with_a_next(void **state)
+{
+    (void)state;
+    struct stead_message *parts[] = {page("a/1 c/1", NULL), page("b/1 d/1", NULL)};
+
+    assert_string_equal(merged(parts, 2, 3), "a/1 b/1 c/1 | c/1");
+}
+
+static void test_agents_exactly_at_the_limit_has_no_next(void **state)
+{
+    (void)state;
+    struct stead_message *parts[] = {page("a/1", NULL), page("b/1", NULL)};
+
+    assert_string_equal(merged(parts, 2, 2), "a/1 b/1 | ");
+}
+
+static void test_stats_of_a_fresh_host_are_a_well_formed_map(void **state)
+{
+    (void)state;
+    struct stead_stats *stats = calloc(1, sizeof *stats);
+    struct stead_writer value;
+    struct stead_slice counters;
+    uint64_t turns = 0;
+
+    assert_non_null(stats);
+    stats->turns = 17;
+    stead_writer_init(&value);
+    stead_write_map(&value, 3);
+    stead_queries_write_host(stats, &value);
+    assert_int_equal(stead_value_check(stead_written(&value)), 0);
+    assert_int_equal(stead_get_value(stead_written(&value), "counters", &counters), 0);
+    assert_int_equal(stead_get_u64(counters, "turns", &turns), 0);
+    assert_int_equal(turns, 17);
+    stead_writer_deinit(&value);
+    free(stats);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_agents_whole_pages_are_sorted_into_one),
+        cmocka_unit_test(test_agents_behind_the_smallest_next_wait_for_the_next_page),
+        cmocka_unit_test(test_agents_over_the_limit_are_cut_with_a_next),
+        cmocka_unit_test(test_agents_exactly_at_the_limit_has_no_next),
+        cmocka_unit_test(test_stats_of_a_fresh_host_are_a_well_formed_map),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

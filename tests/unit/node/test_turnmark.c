@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* turnmark: a death in a turn is remembered, a finished turn is not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "node/turnmark.h"
+
+static char folder[64];
+
+static struct stead_turnmarks *open_marks(void)
+{
+    struct stead_turnmarks *marks;
+    char why[STEAD_TURNMARK_WHY_SIZE];
+
+    assert_int_equal(stead_turnmarks_open(folder, &marks, why), 0);
+    return marks;
+}
+
+static void begin_turn(struct stead_turnmarks *marks, uint32_t reactor, uint8_t id)
+{
+    struct stead_turn_mark mark = {.id = {{id}}, .address = "counter/alice", .op = "add"};
+
+    stead_turnmarks_set(marks, reactor, &mark);
+}
+
+static void test_turnmark_process_killed_in_a_turn_is_counted_against_its_message(void **state)
+{
+    (void)state;
+    struct stead_turnmark_suspect suspect;
+
+    for (uint32_t kills = 1; kills <= 3; kills++) {
+        pid_t child = fork();
+        if (child == 0) {
+            struct stead_turnmarks *marks = open_marks();
+            begin_turn(marks, 1, 7);
+            raise(SIGKILL);
+        }
+        assert_true(child > 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+    }
+    struct stead_turnmarks *marks = open_marks();
+    assert_true(stead_turnmarks_suspect(marks, 0, &suspect));
+    assert_int_equal(suspect.kills, 3);
+    assert_int_equal(suspect.id.v[0], 7);
+    assert_false(stead_turnmarks_suspect(marks, 1, &suspect));
+    stead_turnmarks_close(&marks);
+}
+
+static void test_turnmark_finished_turn_is_not_suspected(void **state)
+{
+    (void)state;
+    struct stead_turnmark_suspect suspect;
+    struct stead_turnmarks *marks = open_marks();
+
+    begin_turn(marks, 0, 9);
+    stead_turnmarks_set(marks, 0, NULL);
+    stead_turnmarks_close(&marks);
+    marks = open_marks();
+    for (uint32_t i = 0; stead_turnmarks_suspect(marks, i, &suspect); i++)
+        assert_int_not_equal(suspect.id.v[0], 9);
+    stead_turnmarks_close(&marks);
+}
+
+static void test_turnmark_running_turn_is_named_and_numbered(void **state)
+{
+    (void)state;
+    char text[STEAD_TURNMARK_TEXT_SIZE];
+    struct stead_turnmarks *marks = open_marks();
+
+    assert_int_equal(stead_turnmarks_look(marks, 2, text), 0);
+    begin_turn(marks, 2, 1);
+    uint64_t first = stead_turnmarks_look(marks, 2, text);
+    assert_int_not_equal(first, 0);
+    assert_string_equal(text, "counter/alice add");
+    stead_turnmarks_set(marks, 2, NULL);
+    assert_int_equal(stead_turnmarks_look(marks, 2, text), 0);
+    begin_turn(marks, 2, 2);
+    assert_int_not_equal(stead_turnmarks_look(marks, 2, text), first);
+    stead_turnmarks_set(marks, 2, NULL);
+    stead_turnmarks_close(&marks);
+}
+
+static void test_turnmark_long_address_is_cut_and_a_shorter_one_leaves_no_rest(void **state)
+{
+    (void)state;
+    char text[STEAD_TURNMARK_TEXT_SIZE];
+    char address[600];
+    struct stead_turnmarks *marks = open_marks();
+
+    memset(address, 'x', sizeof address);
+    address[sizeof address - 1] = 0;
+    struct stead_turn_mark mark = {.id = {{1}}, .address = address, .op = "add"};
+    stead_turnmarks_set(marks, 0, &mark);
+    assert_int_not_equal(stead_turnmarks_look(marks, 0, text), 0);
+    assert_int_equal(strlen(text), STEAD_TURNMARK_TEXT_SIZE - 8);
+    mark.address = "a/1234567"; /* with " op" 12 bytes: ends inside a word */
+    mark.op = "op";
+    stead_turnmarks_set(marks, 0, &mark);
+    stead_turnmarks_look(marks, 0, text);
+    assert_string_equal(text, "a/1234567 op");
+    mark.address = "a/12"; /* 8 bytes with " op" and one more: ends at a word */
+    mark.op = "opq";
+    stead_turnmarks_set(marks, 0, &mark);
+    stead_turnmarks_look(marks, 0, text);
+    assert_string_equal(text, "a/12 opq");
+    stead_turnmarks_set(marks, 0, NULL);
+    stead_turnmarks_close(&marks);
+}
+
+static void test_turnmark_foreign_file_is_made_anew(void **state)
+{
+    (void)state;
+    char path[96];
+    struct stead_turnmark_suspect suspect;
+
+    snprintf(path, sizeof path, "%s/" STEAD_TURNMARK_FILE, folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs("not a mark file", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    struct stead_turnmarks *marks = open_marks();
+    assert_false(stead_turnmarks_suspect(marks, 0, &suspect));
+    stead_turnmarks_close(&marks);
+}
+
+static void test_turnmark_more_suspects_than_places_keeps_the_latest(void **state)
+{
+    (void)state;
+    struct stead_turnmark_suspect suspect;
+    struct stead_turnmarks *marks = open_marks();
+    bool found = false;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < STEAD_TURNMARK_SUSPECTS_MAX + 8; i++) {
+        begin_turn(marks, 3, (uint8_t)(100 + i));
+        stead_turnmarks_close(&marks); /* as a death: the turn was not ended */
+        marks = open_marks();
+    }
+    for (; stead_turnmarks_suspect(marks, count, &suspect); count++)
+        found = found || suspect.id.v[0] == (uint8_t)(100 + STEAD_TURNMARK_SUSPECTS_MAX + 7);
+    assert_int_equal(count, STEAD_TURNMARK_SUSPECTS_MAX);
+    assert_true(found);
+    stead_turnmarks_close(&marks);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "stead-test-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char path[96];
+
+    snprintf(path, sizeof path, "%s/" STEAD_TURNMARK_FILE, folder);
+    return unlink(path) == 0 && rmdir(folder) == 0 ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_turnmark_process_killed_in_a_turn_is_counted_against_its_message,
+                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_finished_turn_is_not_suspected, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_running_turn_is_named_and_numbered, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_long_address_is_cut_and_a_shorter_one_leaves_no_rest, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_foreign_file_is_made_anew, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_more_suspects_than_places_keeps_the_latest, make_folder,
+                                        remove_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
