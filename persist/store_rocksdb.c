@@ -9,6 +9,8 @@
  *   - all families share one log and it is never recycled (an old record would look like a new one): recycle_log_file_num 0;
  *   - nothing is written past it: no disableWAL, no ingestion, no WAL compression, no atomic flush (each has a bug fixed only after 7.8.3);
  *   - a prefix is a legal state: the image never runs ahead of the synced index, and the applied mark and trims follow syncs (log_writer.c).
+ * What recovery finds is served as committed, synced before the crash or not. So it must be durable before it is served: opening flushes what it
+ * replayed (avoid_flush_during_recovery is off, and stays off).
  * Its price: decay in the *synced* part of the last log also looks like a torn tail. That window is small (a clean stop flushes everything, and
  * wal_bytes_max bounds it); the entries' own checksums and indexes find the rest, and the channels' "history lost" what reached others.
  *
