@@ -35,6 +35,7 @@ struct station {
 static void *context;
 static struct station *stations[STATIONS_MAX];
 static uint32_t station_count;
+static void *clients[STATIONS_MAX]; /* raw DEALERs; NULL: free. A failed test leaves its own to tear_down(). */
 
 static uint64_t now_ns(void)
 {
@@ -159,9 +160,20 @@ static int set_up(void **state)
     return 0;
 }
 
+static void close_client(void *dealer)
+{
+    for (uint32_t i = 0; i < STATIONS_MAX; i++)
+        if (clients[i] == dealer)
+            clients[i] = NULL;
+    zmq_close(dealer);
+}
+
 static int tear_down(void **state)
 {
     (void)state;
+    for (uint32_t i = 0; i < STATIONS_MAX; i++)
+        if (clients[i] != NULL)
+            close_client(clients[i]);
     for (uint32_t i = 0; i < station_count; i++) {
         stead_transport_destroy(&stations[i]->transport);
         drop_received(stations[i]);
@@ -224,8 +236,15 @@ static void send_tell(struct station *from, uint32_t node, const char *address)
 static void *open_client(const struct station *s)
 {
     void *dealer = zmq_socket(context, ZMQ_DEALER);
-    int linger = 0;
+    int linger = 0, receive_hwm = 4;
+    uint32_t at = 0;
+    while (clients[at] != NULL)
+        at++;
+    assert_true(at < STATIONS_MAX);
+    clients[at] = dealer;
     zmq_setsockopt(dealer, ZMQ_LINGER, &linger, sizeof linger);
+    /* So that a client that does not read has little room for what it does not read. */
+    zmq_setsockopt(dealer, ZMQ_RCVHWM, &receive_hwm, sizeof receive_hwm);
     assert_int_equal(zmq_connect(dealer, stead_transport_endpoint(s->transport)), 0);
     return dealer;
 }
@@ -545,7 +564,7 @@ static void test_client_call_is_routed_and_answered(void **state)
     assert_int_equal(got->session.number, 1);
     assert_false(got->groups & STEAD_GROUP_ROUTE);
     stead_message_destroy(&got);
-    zmq_close(client);
+    close_client(client);
 }
 
 static void test_client_route_is_ours_whatever_it_claims(void **state)
@@ -561,7 +580,7 @@ static void test_client_route_is_ours_whatever_it_claims(void **state)
     assert_true(pump_until(&a.received, 1));
     assert_int_equal(a.first->route.node, 1);
     assert_int_not_equal(a.first->route.connection, 9);
-    zmq_close(client);
+    close_client(client);
 }
 
 static void test_client_without_hello_is_asked_for_it(void **state)
@@ -574,7 +593,7 @@ static void test_client_without_hello_is_asked_for_it(void **state)
     assert_receives(client, STEAD_HELLO, 0);
     assert_int_equal(a.received, 0);
     assert_int_equal(stead_transport_stats(a.transport)->records_strange, 1);
-    zmq_close(client);
+    close_client(client);
 }
 
 static void test_client_that_says_what_only_nodes_say_is_refused(void **state)
@@ -588,7 +607,7 @@ static void test_client_that_says_what_only_nodes_say_is_refused(void **state)
     client_send(client, m);
     assert_receives(client, STEAD_ANSWER, STEAD_EUNAUTHORISED);
     assert_int_equal(a.received, 0);
-    zmq_close(client);
+    close_client(client);
 }
 
 static void test_client_with_an_old_table_is_given_the_new_one_once(void **state)
@@ -609,7 +628,7 @@ static void test_client_with_an_old_table_is_given_the_new_one_once(void **state
     pump_for_ms(20);
     char byte;
     assert_int_equal(zmq_recv(client, &byte, 1, ZMQ_DONTWAIT), -1);
-    zmq_close(client);
+    close_client(client);
 }
 
 /* Its answers wait in its own lane, the others' do not; all come when it reads. */
@@ -649,8 +668,8 @@ static void test_client_that_does_not_read_holds_up_nobody_and_loses_nothing(voi
     assert_int_equal(records, 40000);
     turn(&a, 0);
     assert_int_equal(stead_transport_sleep_ms(a.transport), -1);
-    zmq_close(slow);
-    zmq_close(quick);
+    close_client(slow);
+    close_client(quick);
 }
 
 static void test_answer_to_a_connection_that_is_gone_is_dropped_and_counted(void **state)
@@ -661,7 +680,7 @@ static void test_answer_to_a_connection_that_is_gone_is_dropped_and_counted(void
     void *client = open_greeted_client(&a);
     client_send(client, call(1, 1));
     assert_true(pump_until(&a.received, 1));
-    zmq_close(client);
+    close_client(client);
     pump_for_ms(50);
     struct stead_message *answer = stead_message_answer(a.first, 0, NULL, (struct stead_slice){NULL, 0});
     stead_transport_answer(a.transport, &answer);
@@ -673,7 +692,7 @@ static void test_answer_to_a_connection_that_is_gone_is_dropped_and_counted(void
     answer = stead_message_answer(a.first, 0, NULL, (struct stead_slice){NULL, 0});
     stead_transport_answer(a.transport, &answer);
     assert_int_equal(stead_transport_stats(a.transport)->dropped_gone, 2);
-    zmq_close(next);
+    close_client(next);
 }
 
 static void test_tick_forgets_silent_clients_that_are_gone_and_keeps_the_others(void **state)
@@ -682,14 +701,14 @@ static void test_tick_forgets_silent_clients_that_are_gone_and_keeps_the_others(
     static struct station a;
     open_station(&a, 1);
     void *stays = open_greeted_client(&a), *goes = open_greeted_client(&a);
-    zmq_close(goes);
+    close_client(goes);
     pump_for_ms(50);
     assert_int_equal(stead_transport_stats(a.transport)->connections, 2);
     stead_transport_tick(a.transport, now_ns() + 61000000000ull);
     assert_int_equal(stead_transport_stats(a.transport)->connections, 1);
     client_send(stays, call(1, 1));
     assert_true(pump_until(&a.received, 1));
-    zmq_close(stays);
+    close_client(stays);
 }
 
 static void test_connections_over_the_limit_are_refused_as_busy(void **state)
@@ -705,8 +724,8 @@ static void test_connections_over_the_limit_are_refused_as_busy(void **state)
     assert_receives(two, STEAD_ANSWER, STEAD_EBUSY);
     greet(one, 0); /* a new HELLO on an old connection takes its place */
     assert_receives(one, STEAD_WELCOME, 0);
-    zmq_close(one);
-    zmq_close(two);
+    close_client(one);
+    close_client(two);
 }
 
 /* ---- Bad input ------------------------------------------------------------------------------ */
@@ -728,7 +747,7 @@ static void test_garbage_frames_are_answered_with_what_is_wrong(void **state)
     assert_receives(client, STEAD_ANSWER, STEAD_EPROTOCOL);
     greet(client, 0);
     assert_receives(client, STEAD_WELCOME, 0);
-    zmq_close(client);
+    close_client(client);
 }
 
 static void test_refused_request_is_answered_with_its_number(void **state)
@@ -745,7 +764,7 @@ static void test_refused_request_is_answered_with_its_number(void **state)
     assert_int_equal(answer->id.v[0], 3);
     assert_int_equal(answer->session.number, 3);
     stead_message_destroy(&answer);
-    zmq_close(client);
+    close_client(client);
 }
 
 static void test_random_frames_from_a_peer_harm_nobody(void **state)
@@ -769,8 +788,8 @@ static void test_random_frames_from_a_peer_harm_nobody(void **state)
     }
     pump_for_ms(20);
     void *other = open_greeted_client(&a);
-    zmq_close(other);
-    zmq_close(client);
+    close_client(other);
+    close_client(client);
 }
 
 /* ---- Listening ------------------------------------------------------------------------------ */
