@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport: the ROUTER side and the loop of a reactor's network. (peer.c goes out; greeting.c answers HELLOs.)
+ * transport: the life, the loop and the answers of a reactor's network. (router.c reads what comes in, greeting.c answers HELLOs, peer.c goes out.)
  *
  * Latency is spent in system calls, so there are few: the ROUTER is read until it says EAGAIN (one poll of its mailbox), whole frames are
  * sent once a turn, and ZMQ_EVENTS is read once after the sends of a turn. That last read is what the edge-triggered ZMQ_FD
@@ -302,164 +302,6 @@ void stead_transport_answer(struct stead_transport *transport, struct stead_mess
     stead_message_destroy(message);
 }
 
-/* ---- In: the ROUTER ------------------------------------------------------------------------- */
-
-/* Tells the sender of a record why it was refused, if it waits to hear. */
-static void refuse(struct stead_transport *t, struct stead_slice id, struct stead_connection *c,
-                   struct stead_message *answer, int code)
-{
-    t->stats.records_refused++;
-    stead_transport_trace(t, STEAD_TRACE_WARN, true, "event=record_refused code=%s connection=%llu",
-                          stead_error_name(code), (unsigned long long)(c != NULL ? c->number : 0));
-    if (answer == NULL)
-        return;
-    if (c == NULL) {
-        stead_transport_reply_once(t, id, &answer);
-        return;
-    }
-    answer->groups &= ~(uint32_t)STEAD_GROUP_ROUTE;
-    stead_transport_reply(t, c, answer);
-    stead_message_destroy(&answer);
-}
-
-/* A refused record of another node was forwarded: the answer goes back the way of its route, not to that node. */
-static void refuse_record(struct stead_transport *t, struct stead_slice id, struct stead_connection *c,
-                          const struct stead_codec_refusal *refusal, int code)
-{
-    struct stead_message *answer = stead_codec_refusal_answer(refusal, code);
-    if (answer != NULL && c != NULL && c->node != 0) {
-        t->stats.records_refused++;
-        if (refusal->has_route && refusal->route.node == c->node)
-            stead_transport_send(t, refusal->route.node, refusal->route.reactor, &answer);
-        else
-            stead_message_destroy(&answer);
-        return;
-    }
-    if (answer == NULL && c == NULL)
-        answer = stead_hello_refuse(refusal->id, code);
-    refuse(t, id, c, answer, code);
-}
-
-/* A record of a client: held to what clients may say, and given the way back. */
-static void take_from_client(struct stead_transport *t, struct stead_connection *c, struct stead_message *m)
-{
-    int code = stead_codec_client_check(m);
-    if (code != 0) {
-        struct stead_message *answer = NULL;
-        if (m->type == STEAD_SIGNAL || m->type == STEAD_CALL || m->type == STEAD_QUERY)
-            answer = stead_message_answer(m, code, NULL, (struct stead_slice){NULL, 0});
-        refuse(t, stead_connection_id(c), c, answer, code);
-        stead_message_destroy(&m);
-        return;
-    }
-    m->groups |= STEAD_GROUP_ROUTE;
-    m->route.node = t->options.node;
-    m->route.reactor = t->options.reactor;
-    m->route.connection = c->number;
-    m->source_slot.v = STEAD_SLOT_SESSION;
-    if (m->table_version < t->table_version && c->table_sent < t->table_version)
-        stead_transport_push_table(t, c);
-    t->options.events.message(t->options.events.self, &m);
-}
-
-static void take_from_node(struct stead_transport *t, struct stead_message *m)
-{
-    if (m->type == STEAD_TABLE)
-        t->options.events.table(t->options.events.self, stead_message_payload(m));
-    if (m->type == STEAD_TABLE || m->type == STEAD_WELCOME) {
-        stead_message_destroy(&m);
-        return;
-    }
-    t->options.events.message(t->options.events.self, &m);
-}
-
-/* One record; returns the connection as it is afterwards. `*demanded`: this frame's sender was asked for its HELLO. */
-static struct stead_connection *take_record(struct stead_transport *t, struct stead_slice id,
-                                            struct stead_connection *c, struct stead_slice record, bool *demanded)
-{
-    struct stead_message *m;
-    struct stead_codec_refusal refusal;
-    t->stats.records_in++;
-    int code = stead_codec_decode(record, &t->limits, &m, &refusal);
-    if (code != 0) {
-        refuse_record(t, id, c, &refusal, code);
-        return c;
-    }
-    m->received_ns = t->now_ns;
-    if (m->type == STEAD_HELLO) {
-        c = stead_transport_greet(t, id, c, m);
-        stead_message_destroy(&m);
-    } else if (c == NULL) {
-        t->stats.records_strange++;
-        stead_message_destroy(&m);
-        if (!*demanded) {
-            struct stead_message *demand = stead_hello_demand();
-            stead_transport_reply_once(t, id, &demand);
-        }
-        *demanded = true;
-    } else if (c->node == 0) {
-        take_from_client(t, c, m);
-    } else {
-        take_from_node(t, m);
-    }
-    return c;
-}
-
-static void take_frame(struct stead_transport *t, struct stead_slice id, struct stead_slice bytes)
-{
-    struct stead_connection *c = stead_connections_find(&t->connections, id);
-    struct stead_frame frame;
-    struct stead_slice record;
-    bool demanded = false;
-    t->stats.frames_in++;
-    t->stats.bytes_in += bytes.size;
-    if (c != NULL)
-        c->heard_ns = t->now_ns;
-    int code = stead_frame_open(bytes, &frame);
-    if (code != 0) {
-        refuse(t, id, c, stead_hello_refuse((struct stead_id){{0}}, code), code);
-        return;
-    }
-    while (stead_frame_next(&frame, &record))
-        c = take_record(t, id, c, record, &demanded);
-}
-
-/* Reads and drops the parts of a message that has more than a routing id and a frame. True when there were any. */
-static bool drop_parts(void *socket, zmq_msg_t *part)
-{
-    bool dropped = false;
-    while (zmq_msg_more(part)) {
-        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0)
-            break; /* cannot be: ZeroMQ delivers whole messages */
-        dropped = true;
-    }
-    return dropped;
-}
-
-/* Takes frames until there are no more or enough. True: enough, there may be more. */
-static bool drain_router(struct stead_transport *t)
-{
-    zmq_msg_t id, frame;
-    uint32_t taken = 0;
-    zmq_msg_init(&id);
-    zmq_msg_init(&frame);
-    for (; taken < t->options.poll_frames_max; taken++) {
-        if (zmq_msg_recv(&id, t->router, ZMQ_DONTWAIT) < 0)
-            break;
-        if (!zmq_msg_more(&id) || zmq_msg_recv(&frame, t->router, ZMQ_DONTWAIT) < 0)
-            continue;
-        struct stead_slice id_bytes = {zmq_msg_data(&id), zmq_msg_size(&id)};
-        if (drop_parts(t->router, &frame)) {
-            refuse(t, id_bytes, NULL, stead_hello_refuse((struct stead_id){{0}}, STEAD_EPROTOCOL), STEAD_EPROTOCOL);
-            continue;
-        }
-        take_frame(t, id_bytes, (struct stead_slice){zmq_msg_data(&frame), zmq_msg_size(&frame)});
-    }
-    zmq_msg_close(&frame);
-    zmq_msg_close(&id);
-    return taken == t->options.poll_frames_max;
-}
-
 /* ---- The loop ------------------------------------------------------------------------------- */
 
 void stead_transport_ready(struct stead_transport *transport, int fd)
@@ -479,7 +321,7 @@ bool stead_transport_poll(struct stead_transport *transport, uint64_t mono_ns)
     bool all = transport->polls++ % POLL_ALL_PEERS_EVERY == 0;
     if (all || transport->ready_count > 0)
         stead_peers_poll(transport, all);
-    bool more = drain_router(transport);
+    bool more = stead_transport_take(transport);
     return more || transport->ready_count > 0;
 }
 
@@ -564,41 +406,4 @@ const struct stead_transport_stats *stead_transport_stats(struct stead_transport
     for (struct stead_connection *c = t->dirty_connections; c != NULL; c = c->next_dirty)
         t->stats.queued_bytes += stead_lane_bytes(&c->lane);
     return &t->stats;
-}
-
-/* ---- The contract as a table ---------------------------------------------------------------- */
-
-static void door_set_table(void *self, uint64_t version, struct stead_id cluster, struct stead_slice bytes)
-{
-    stead_transport_set_table(self, version, cluster, bytes);
-}
-
-static void door_send(void *self, uint32_t node, uint16_t reactor, struct stead_message **message)
-{
-    stead_transport_send(self, node, reactor, message);
-}
-
-static void door_answer(void *self, struct stead_message **message)
-{
-    stead_transport_answer(self, message);
-}
-
-static bool door_poll(void *self, uint64_t mono_ns)
-{
-    return stead_transport_poll(self, mono_ns);
-}
-
-static bool door_flush(void *self)
-{
-    return stead_transport_flush(self);
-}
-
-struct stead_transport_door stead_transport_door(struct stead_transport *transport)
-{
-    return (struct stead_transport_door){.self = transport,
-                                         .set_table = door_set_table,
-                                         .send = door_send,
-                                         .answer = door_answer,
-                                         .poll = door_poll,
-                                         .flush = door_flush};
 }

@@ -17,6 +17,9 @@
  *
  * ZMQ_FD is edge-triggered: flush() looks at the sockets again after its sends and says whether the loop may sleep.
  *
+ * The contract is what the core sees of it: the doors `send` and `answer` (runtime/doors.h) outwards and stead_transport_events inwards. Its
+ * twin in the simulator, tests/sim/sim_net.c, promises the same between the same functions and puts every record through the same codec.
+ *
  * Threads: create, use and destroy on the reactor's thread; no threads but the I/O threads of the ZeroMQ context. No function blocks.
  */
 #ifndef STEAD_NET_TRANSPORT_H
@@ -118,17 +121,5 @@ void stead_transport_tick(struct stead_transport *transport, uint64_t mono_ns);
 
 /* Counters; borrowed. */
 const struct stead_transport_stats *stead_transport_stats(struct stead_transport *transport);
-
-/* The contract as a table, so that a test or the simulator can put another network in its place: each entry promises what the
- * function of its name above does. tests/unit/net/transport_contract.h holds every implementation to it. */
-struct stead_transport_door {
-    void *self; /* first argument of each */
-    void (*set_table)(void *self, uint64_t version, struct stead_id cluster, struct stead_slice bytes);
-    void (*send)(void *self, uint32_t node, uint16_t reactor, struct stead_message **message);
-    void (*answer)(void *self, struct stead_message **message);
-    bool (*poll)(void *self, uint64_t mono_ns);
-    bool (*flush)(void *self);
-};
-struct stead_transport_door stead_transport_door(struct stead_transport *transport);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport_internal: what transport.c (the ROUTER: clients and peers come in), greeting.c (the handshake at the ROUTER) and peer.c
+ * transport_internal: what transport.c (life, loop, answers), router.c (what comes in), greeting.c (the handshake at the ROUTER) and peer.c
  * (the DEALERs: we go out) share. Nobody else includes it.
  */
 #ifndef STEAD_NET_TRANSPORT_INTERNAL_H
@@ -93,6 +93,10 @@ void stead_transport_reply(struct stead_transport *t, struct stead_connection *c
 void stead_transport_reply_once(struct stead_transport *t, struct stead_slice id, struct stead_message **message);
 /* Forgets a connection. */
 void stead_transport_drop_connection(struct stead_transport *t, struct stead_connection *c);
+
+/* ---- router.c ---- */
+/* Takes frames until there are no more or enough. True: enough, there may be more. */
+bool stead_transport_take(struct stead_transport *t);
 
 /* ---- greeting.c ---- */
 /* A HELLO at the ROUTER; `c` is its connection or NULL. Returns the connection it has now, NULL when it was refused. */
