@@ -135,15 +135,25 @@ void stead_message_pool_deinit(struct stead_message_pool *pool)
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-/* {name, sentence, agent, op}: what a failed call is answered with. */
+#define BUSY_RETRY_MS 50u /* what a refused client is told to wait: a full mailbox empties in about this time */
+
+/* {name, sentence, agent, op}, and with `busy` retry_after_ms: what a failed call is answered with. */
 static void write_error(struct stead_writer *writer, const struct stead_message *request, int status,
                         const struct stead_answer_error *error)
 {
     const char *name = error != NULL && error->name != NULL ? error->name : stead_error_name(status);
     const char *sentence = error != NULL && error->sentence != NULL ? error->sentence : stead_error_sentence(status);
 
-    stead_pack(writer, "{s:s,s:s,s:S,s:S}", "name", name, "sentence", sentence, "agent",
-               stead_bytes(request->address, request->address_size), "op", stead_bytes(request->op, request->op_size));
+    stead_write_map(writer, status == STEAD_EBUSY ? 5 : 4);
+    stead_write_str(writer, "name"), stead_write_str(writer, name);
+    stead_write_str(writer, "sentence"), stead_write_str(writer, sentence);
+    stead_write_str(writer, "agent");
+    stead_write_str_slice(writer, stead_bytes(request->address, request->address_size));
+    stead_write_str(writer, "op"), stead_write_str_slice(writer, stead_bytes(request->op, request->op_size));
+    if (status == STEAD_EBUSY) {
+        stead_write_str(writer, "retry_after_ms");
+        stead_write_u64(writer, BUSY_RETRY_MS);
+    }
 }
 
 /* What the answer needs of its request to find back to the one who asked. */

@@ -16,6 +16,7 @@
 #include "runtime/address.h"
 #include "runtime/shard.h"
 
+#define CLOCK_AHEAD_MS_MAX 1000u
 #define WAITING_PER_ROUND 64u /* waiting messages of one agent run in one go */
 
 /* ---- Where answers go ------------------------------------------------------------------------------------ */
@@ -421,6 +422,15 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
 
 /* ---- Judging ------------------------------------------------------------------------------------------------------ */
 
+/* The shard's clock runs behind no message it has seen (Kulkarni et al. 2014, hybrid logical clocks), but follows nobody who is far ahead. */
+static void merge_clock(struct stead_shard *shard, const struct stead_message *message)
+{
+    uint64_t limit = (shard->host->now_ms + CLOCK_AHEAD_MS_MAX) << 16;
+
+    if ((message->groups & STEAD_GROUP_CLOCK) && message->clock > shard->clock && message->clock <= limit)
+        shard->clock = message->clock;
+}
+
 static void take_sequenced(struct stead_shard *shard, struct stead_message *message)
 {
     struct stead_host *host = shard->host;
@@ -441,6 +451,7 @@ static void take_sequenced(struct stead_shard *shard, struct stead_message *mess
                                                              message->channel.previous, message->channel.number);
     if (verdict == STEAD_CHANNEL_DUPLICATE && STEAD_FAULT(&host->settings, forget_duplicate_check))
         verdict = STEAD_CHANNEL_TAKE;
+    merge_clock(shard, message);
     switch (verdict) {
     case STEAD_CHANNEL_TAKE:
         if (message->type == STEAD_ANSWER)
