@@ -84,7 +84,7 @@ static int open_transport(struct stead_reactor *reactor, char *ret_why)
     };
     int code = stead_transport_create(&options, &reactor->transport, why);
     if (code != 0)
-        snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "%s: %s", endpoint, why[0] ? why : stead_error_sentence(code));
+        snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "%s", why[0] ? why : stead_error_sentence(code));
     return code;
 }
 
