@@ -64,7 +64,8 @@ static bool wanted(const struct page *page, struct stead_slice address)
 {
     if (page->after.size > 0 && stead_slice_compare(address, page->after) <= 0)
         return false;
-    if (address.size < page->prefix.size || memcmp(address.data, page->prefix.data, page->prefix.size) != 0)
+    if (page->prefix.size > 0 && /* an empty slice may have no memory at all */
+        (address.size < page->prefix.size || memcmp(address.data, page->prefix.data, page->prefix.size) != 0))
         return false;
     return page->kind.size == 0 ||
            (address.size > page->kind.size && memcmp(address.data, page->kind.data, page->kind.size) == 0 &&
