@@ -252,7 +252,7 @@ static int await_serving(const struct stead_local_plan *plan, const struct stead
         if (door.wait(door.self, -1, 50, &table) != 0)
             continue;
         if (stead_local_baseline_passed(plan, baseline, table)) {
-            snprintf(ret_result->endpoint, sizeof ret_result->endpoint, "%.127s", table->nodes[0].endpoints[0]);
+            snprintf(ret_result->endpoint, sizeof ret_result->endpoint, "%.127s", stead_local_plan_endpoint(table));
             code = 0;
         }
         stead_table_release(&table);

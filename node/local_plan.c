@@ -137,6 +137,14 @@ void stead_local_baseline_take(const struct stead_local_plan *plan, const struct
     }
 }
 
+const char *stead_local_plan_endpoint(const struct stead_table *table)
+{
+    char name[STEAD_NODE_NAME_MAX + 1];
+    stead_local_plan_name(0, name);
+    const struct stead_table_node *node = find_named(table, name);
+    return node && node->reactor_count > 0 ? node->endpoints[0] : "";
+}
+
 bool stead_local_baseline_passed(const struct stead_local_plan *plan, const struct stead_local_baseline *baseline,
                                  const struct stead_table *table)
 {

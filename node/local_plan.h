@@ -47,6 +47,9 @@ void stead_local_baseline_take(const struct stead_local_plan *plan, const struct
 bool stead_local_baseline_passed(const struct stead_local_plan *plan, const struct stead_local_baseline *baseline,
                                  const struct stead_table *table);
 
+/* The endpoint of n1's first reactor; "" when the table does not have it. Borrowed from the table. */
+const char *stead_local_plan_endpoint(const struct stead_table *table);
+
 /* The detached process; does not return. `report_fd` gets one struct stead_local_report when all serve or it failed. `lock_fd` is kept open
  * for its life. `program` as in the options; `plan` is consumed. */
 struct stead_local_report {

@@ -278,8 +278,7 @@ static int start_nodes(struct supervisor *s, const struct stead_coordinator_door
         code = await_table(s, door, deadline, &table);
     }
     if (code == 0)
-        snprintf(s->report.text, sizeof s->report.text, "%s",
-                 table->node_count && table->nodes[0].reactor_count ? table->nodes[0].endpoints[0] : "");
+        snprintf(s->report.text, sizeof s->report.text, "%s", stead_local_plan_endpoint(table));
     stead_table_release(&table);
     return code;
 }

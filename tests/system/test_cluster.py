@@ -209,11 +209,9 @@ class WithModule(Scratch):
         shutil.rmtree(cls.modules)
 
     def value(self, address, node):
-        """Asked again for a moment: another node hears of a restarted one's new port a little later than `up`."""
-        def ask():
-            code, out, _ = stead("call", "--json", "--timeout", "20s", address, "get", node=node)
-            return code == 0 and json.loads(out)
-        return await_(f"{address} answers", ask)["value"]
+        code, out, err = stead("call", "--json", "--timeout", "20s", address, "get", node=node)
+        self.assertEqual(code, 0, err)
+        return json.loads(out)["value"]
 
 
 class Cluster(WithModule):
@@ -237,7 +235,8 @@ class Cluster(WithModule):
             return 0
 
     def endpoints(self):
-        return [node["endpoints"][0] for node in self.status()["nodes"]]
+        """Of n1, n2, ... in this order; the table has them in the order in which they registered."""
+        return [node["endpoints"][0] for node in sorted(self.status()["nodes"], key=lambda node: node["name"])]
 
     def kill(self, name):
         pid = self.pid(name)
