@@ -4,6 +4,7 @@
  *
  *     run --seed N [--trace]                     one seed, twice; its events printed
  *     run --seeds A..B [--jobs J]                many, each twice, in J processes; stops at the first that fails
+ *                                                (--all: goes on)
  *     run --seeds A..B --fault NAME --expect     a planted fault must be found among them: 0 when it was
  *     --workload W[,W...]                        only these, instead of what each seed draws
  *
@@ -35,6 +36,7 @@ struct arguments {
     const char *workload_names;
     bool traced;
     bool expect; /* a failure is what is wanted */
+    bool all;    /* go on after a failure */
     const char *program;
 };
 
@@ -42,7 +44,7 @@ struct arguments {
 struct board {
     uint64_t next;   /* seed to be taken */
     uint64_t done;   /* seeds that passed */
-    uint64_t failed; /* first seed found that fails + 1; 0: none */
+    uint64_t failed; /* seeds that failed */
 };
 
 static struct board *board;
@@ -51,9 +53,9 @@ static char rerun[512];
 
 _Noreturn static void usage(void)
 {
-    fprintf(stderr,
-            "usage: run [--seed N | --seeds A..B] [--trace] [--jobs J] [--workload W,...] [--fault NAME [--expect]]\n"
-            "workloads:");
+    fprintf(stderr, "usage: run [--seed N | --seeds A..B] [--trace] [--all] [--jobs J] [--workload W,...] [--fault "
+                    "NAME [--expect]]\n"
+                    "workloads:");
     for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
         fprintf(stderr, " %s", stead_workloads[w]->name);
     fprintf(stderr, "\nfaults:");
@@ -113,6 +115,10 @@ static struct arguments parse(int argc, char **argv)
         }
         if (strcmp(argv[i], "--expect") == 0) {
             arguments.expect = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--all") == 0) {
+            arguments.all = true;
             continue;
         }
         if (value == NULL)
@@ -192,7 +198,7 @@ static void run_twice(const struct arguments *arguments, uint64_t seed)
 _Noreturn static void work(const struct arguments *arguments)
 {
     watch_signals();
-    while (__atomic_load_n(&board->failed, __ATOMIC_ACQUIRE) == 0) {
+    while (arguments->all || __atomic_load_n(&board->failed, __ATOMIC_ACQUIRE) == 0) {
         uint64_t seed = __atomic_fetch_add(&board->next, 1, __ATOMIC_ACQ_REL);
         if (seed > arguments->last)
             break;
@@ -229,7 +235,7 @@ static int summarize(const struct arguments *arguments)
                (unsigned long long)board->done + (board->failed != 0));
         return board->failed != 0 ? 0 : 1;
     }
-    printf("%llu seeds passed%s\n", (unsigned long long)board->done, board->failed != 0 ? ", one failed" : "");
+    printf("%llu seeds passed, %llu failed\n", (unsigned long long)board->done, (unsigned long long)board->failed);
     return board->failed != 0;
 }
 
@@ -243,10 +249,15 @@ int main(int argc, char **argv)
     board->next = arguments.first;
     for (uint32_t i = 0; i < arguments.jobs; i++)
         start_worker(&arguments);
-    for (uint32_t i = 0; i < arguments.jobs; i++) {
+    for (uint32_t running = arguments.jobs; running > 0; running--) {
         int status = 0;
-        if (wait(&status) > 0 && status != 0)
-            __atomic_store_n(&board->failed, 1, __ATOMIC_RELEASE);
+        if (wait(&status) < 0 || status == 0)
+            continue;
+        __atomic_fetch_add(&board->failed, 1, __ATOMIC_ACQ_REL);
+        if (arguments.all) {
+            start_worker(&arguments);
+            running++;
+        }
     }
     return summarize(&arguments);
 }

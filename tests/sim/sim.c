@@ -310,6 +310,7 @@ uint64_t stead_sim_run(const struct stead_sim_options *options)
     drain(sim);
     verify(sim);
     drain(sim);
+    sim->drained = true;
     stop_all(sim);
     if (sim->plan.again) {
         drain(sim);

@@ -309,6 +309,7 @@ struct stead_sim {
     struct stead_shadow *shadows[STEAD_SIM_SHARDS_MAX];   /* by shard id */
     bool apart[STEAD_SIM_NODES_MAX][STEAD_SIM_NODES_MAX]; /* from one to the other nothing gets through */
     bool calm;                                            /* faults are over */
+    bool drained;                                         /* everything has come to its end */
     bool ending;                                          /* nothing new: events only clean up */
     struct stead_sim_op *ops;                             /* plan.ops of them and those of relieve() */
     uint32_t op_count, op_capacity, ops_open;

@@ -310,7 +310,7 @@ static void look_whether_stopped(void *self, uint64_t life, void *data)
     stead_store_memory_kill(node->store); /* whatever its disk was about to do */
     for (uint32_t i = 0; i < table->shard_count; i++)
         if (table->shards[i].node == node->id)
-            stead_shadow_compare(sim, table->shards[i].id, node->store, sim->calm);
+            stead_shadow_compare(sim, table->shards[i].id, node->store, sim->drained);
     stead_table_release(&table);
 }
 
