@@ -7,9 +7,9 @@
  * rows; a coordinator that starts is given them back with stead_coordinator_restore() and is then where it was.
  *
  * Rules it keeps (docs/INVARIANTS.md):
- *   1  a shard's configuration changes only by compare-and-swap, and its epoch is then one higher; it never falls
- *   9  a configuration names (node, incarnation); only the present incarnation of the shard's own node may swap it
- *   and: ids of nodes and shards are never given twice; a slot has one owner; a kind's placement group never changes.
+ *   R1  a shard's configuration changes only by compare-and-swap, and its epoch is then one higher; it never falls
+ *   R9  a configuration names (node, incarnation); only the present incarnation of the shard's own node may swap it
+ *   K1 to K5  ids are never given twice; a slot has one owner; a kind's group never changes; ...
  * A command whose outcome the sender did not hear may be sent again: register is recognised by its `start`, claim by its result.
  *
  * Time: `now_ms` is any monotonic clock; it only decides who looks alive, which is a hint. Nothing here blocks or prints.
