@@ -11,8 +11,9 @@
  *   placed   a bit set over the operations
  *   seen     an open-addressing table of (placed, state), stored one after the other in one arena
  *
- * An operation without a return has one event only, so nothing ever forces it to be placed: it may take effect late or never. The
- * search has won when every operation that did return is placed.
+ * An operation without a return has one event only, so nothing ever forces it to be placed: it may take effect late or never. Such operations
+ * are tried last, when no other can go on: most never explain anything. The search has won when every operation that did return is
+ * placed.
  */
 #include "tests/sim/linearizability.h"
 
@@ -228,18 +229,33 @@ static uint32_t take_back(struct search *search)
     return event->next;
 }
 
+static bool is_unknown(const struct search *search, uint32_t at)
+{
+    return search->events[at].match == NONE;
+}
+
 static enum stead_lin_verdict run_search(struct search *search, uint64_t configurations_max, uint32_t *ret_stuck)
 {
-    uint32_t at = search->events[search->event_count].next;
-    uint32_t deepest = 0;
+    uint32_t head = search->event_count, at = search->events[head].next, deepest = 0;
+    bool unknown = false; /* the second pass: only operations that never returned */
 
     while (search->outstanding > 0) {
         /* An outstanding return is in the list, so the walk meets it before the list ends. */
         STEAD_ASSERT(at != NONE);
         if (!search->events[at].is_return) {
-            at = try_place(search, at) ? search->events[search->event_count].next : search->events[at].next;
+            if (is_unknown(search, at) == unknown && try_place(search, at)) {
+                unknown = false;
+                at = search->events[head].next;
+            } else {
+                at = search->events[at].next;
+            }
             if (search->seen_count > configurations_max)
                 return STEAD_LIN_UNDECIDED;
+            continue;
+        }
+        if (!unknown) {
+            unknown = true;
+            at = search->events[head].next;
             continue;
         }
         if (ret_stuck != NULL && search->depth >= deepest) {
@@ -248,6 +264,7 @@ static enum stead_lin_verdict run_search(struct search *search, uint64_t configu
         }
         if (search->depth == 0)
             return STEAD_LIN_NO;
+        unknown = is_unknown(search, search->stack[search->depth - 1].event);
         at = take_back(search);
     }
     return STEAD_LIN_YES;

@@ -13,7 +13,7 @@
 #include "tests/sim/linearizability.h"
 #include "tests/sim/sim.h"
 
-#define CONFIGURATIONS_MAX 2000000u
+#define CONFIGURATIONS_MAX 300000u
 #define AUDIT_TIMEOUT_MS 60000u
 #define AUDITOR (STEAD_SIM_CLIENTS_MAX - 1u)
 
