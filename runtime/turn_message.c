@@ -37,6 +37,11 @@ int64_t stead_now_ms(const struct stead_turn *turn)
     return (int64_t)turn->shard->host->now_ms;
 }
 
+uint64_t stead_monotonic_ns(const struct stead_turn *turn)
+{
+    return turn->shard->host->now_ns;
+}
+
 uint64_t stead_random(struct stead_turn *turn)
 {
     return stead_rng_next(&turn->shard->host->rng);

@@ -187,6 +187,9 @@ STEAD_PUBLIC const char *stead_self_key(const struct stead_turn *turn);
 STEAD_PUBLIC const char *stead_sender(const struct stead_turn *turn);
 /* Milliseconds since 1970, the same for the whole turn; the deterministic clock of the journal. */
 STEAD_PUBLIC int64_t stead_now_ms(const struct stead_turn *turn);
+/* Nanoseconds of the node's monotonic clock (on Linux: since the machine started), the same for the whole turn: for volatile kinds,
+ * to measure with and to notice that the node itself is late. A durable kind never keeps it. */
+STEAD_PUBLIC uint64_t stead_monotonic_ns(const struct stead_turn *turn);
 STEAD_PUBLIC uint64_t stead_random(struct stead_turn *turn);
 /* +1 at each destroy, from 1. */
 STEAD_PUBLIC uint64_t stead_incarnation(const struct stead_turn *turn);
