@@ -8,6 +8,9 @@
 
 #include "stead/agent.h"
 
+/* A member of a group that elects a leader by the bully algorithm (election.c). */
+extern const struct stead_kind stead_election_member_kind;
+
 /* Ended by a NULL. */
 extern const struct stead_kind *const stead_builtin_kinds[];
 
