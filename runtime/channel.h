@@ -77,6 +77,7 @@ struct stead_channel_out {
     bool waiting;
 };
 
+/* The end for `slot` -> `destination`, read from the rows if it is not in memory. NULL: the store failed, or the row is damaged. Borrowed. */
 struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination);
 /* Numbers `message` (source_slot and slot are set), stores its record in the outbox at the open entry, and passes it on: to this shard, or to be sent
  * after the commit if the window is open. Consumed. */
@@ -99,7 +100,9 @@ void stead_channels_sweep(struct stead_shard *shard);
 /* Records in outboxes without acknowledgement. */
 uint64_t stead_channel_out_records(const struct stead_shard *shard);
 
+/* Frees every end in memory; their rows stay. */
 void stead_channels_deinit(struct stead_shard *shard);
+/* Asserts what holds of every end in memory between events. */
 void stead_channels_check(const struct stead_shard *shard);
 
 #endif

@@ -86,9 +86,11 @@ bool stead_session_route(const struct stead_session *session, uint64_t number, s
 /* A waiting request is dropped without an answer being kept (refused, expired). */
 void stead_session_forget(struct stead_session *session, uint64_t number);
 
+/* At the end of a batch: the rows of changed sessions. */
 void stead_session_batch_end(struct stead_shard *shard);
 /* Forgets idle sessions from memory, ends over-aged ones whole. */
 void stead_session_sweep(struct stead_shard *shard);
+/* Frees every session in memory; their rows stay. */
 void stead_sessions_deinit(struct stead_shard *shard);
 
 #endif

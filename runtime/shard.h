@@ -222,17 +222,25 @@ void stead_placement_deinit(struct stead_host *host);
 
 /* ---- shard.c -------------------------------------------------------------------------------- */
 
+/* A shard in recovery: its rows in the image are complete up to entry `applied`. Returned. */
 struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied);
+/* Frees it with its agents, without hooks or effects. */
 void stead_shard_destroy(struct stead_shard *shard);
+/* Puts one logged entry back (borrowed; the next index). STEAD_ECORRUPT: not that entry, or damaged. */
 int stead_shard_replay(struct stead_shard *shard, uint64_t index, struct stead_slice entry) STEAD_MUST_USE;
+/* Recovery is over: serves `slots` (copied) under `epoch`, above every earlier one. */
 void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_slot *slots, uint32_t slot_count);
 /* Runs messages, waiting agents and timers, at most about `budget` turns; closes the batch. True: there is more. */
 bool stead_shard_run(struct stead_shard *shard, uint32_t budget);
 /* There is work that can be done now; a shard that waits for its disk has none. */
 bool stead_shard_ready(const struct stead_shard *shard);
+/* Entries up to `index` are on disk: what waited for them leaves. */
 void stead_shard_synced(struct stead_shard *shard, uint64_t index);
+/* The chunk of the checkpoint under way is written: the next, or the end of it. */
 void stead_shard_rows_written(struct stead_shard *shard);
+/* Nothing uncommitted, unwritten or waiting; when stopping: the image holds everything. */
 bool stead_shard_idle(const struct stead_shard *shard);
+/* Asserts L1 to L3 and what channels and overlay keep, between events. */
 void stead_shard_check(const struct stead_shard *shard);
 
 /* An output of the shard: leaves when `message->depends_on` is committed. Consumed. */
