@@ -64,6 +64,7 @@ struct stead_host *stead_host_create(const struct stead_host_options *options)
     host->id_prefix = stead_rng_next(&host->rng);
     host->effects.deadline_ns = UINT64_MAX;
     stead_writer_init(&host->scratch);
+    host->resolved = stead_alloc_zero(STEAD_RESOLVED_CACHE * sizeof(*host->resolved));
     host->shard_of = stead_alloc_zero(STEAD_SLOTS * sizeof(struct stead_shard *));
     stead_histogram_reset(&host->stats.turn_ns);
     stead_histogram_reset(&host->stats.commit_ns);
@@ -88,6 +89,7 @@ void stead_host_destroy(struct stead_host **consumed)
     stead_message_pool_deinit(&host->pool);
     stead_table_release(&host->table);
     free(host->shard_of);
+    free(host->resolved);
     free(host->suspects);
     free((void *)(uintptr_t)host->options.node_name);
     free(host);
@@ -176,26 +178,43 @@ void stead_host_loaded(struct stead_host *host, struct stead_load **load)
 
 /* ---- Routing ------------------------------------------------------------------------------------------- */
 
-stead_slot stead_host_slot(struct stead_host *host, struct stead_slice address, size_t kind_size,
-                           const struct stead_kind **ret_kind, uint8_t *ret_durability)
+static int resolve(struct stead_host *host, struct stead_slice address, struct stead_resolved *ret_resolved)
 {
-    unsigned group = STEAD_GROUP_DEFAULT;
     const struct stead_table_kind *known = NULL;
+    const char *text = (const char *)address.data;
+    size_t kind_size;
 
-    if (host->table != NULL && (host->groups_used || ret_durability != NULL))
-        known = stead_table_kind_find(host->table, (const char *)address.data, kind_size);
-    if (known != NULL)
-        group = known->group;
-    if (ret_kind != NULL || ret_durability != NULL) {
-        const struct stead_kind *kind = stead_registry_find(host->registry, (const char *)address.data, kind_size);
-        if (ret_kind != NULL)
-            *ret_kind = kind;
-        if (ret_durability != NULL)
-            *ret_durability = kind != NULL    ? (uint8_t)kind->durability
-                              : known != NULL ? known->durability
-                                              : (uint8_t)STEAD_DURABLE;
+    if (stead_address_check(address, &kind_size) != 0)
+        return STEAD_EADDRESS;
+    if (host->table != NULL)
+        known = stead_table_kind_find(host->table, text, kind_size);
+    const struct stead_kind *kind = stead_registry_find(host->registry, text, kind_size);
+    ret_resolved->kind = kind;
+    ret_resolved->durability = kind != NULL    ? (uint8_t)kind->durability
+                               : known != NULL ? known->durability
+                                               : (uint8_t)STEAD_DURABLE;
+    ret_resolved->hash = stead_hash(address.data, address.size);
+    ret_resolved->slot = stead_address_slot(address, known != NULL ? known->group : STEAD_GROUP_DEFAULT);
+    return 0;
+}
+
+int stead_host_resolve(struct stead_host *host, struct stead_slice address, struct stead_resolved *ret_resolved)
+{
+    if (address.size < sizeof(uint64_t) || address.size > STEAD_RESOLVED_ADDRESS_MAX)
+        return resolve(host, address, ret_resolved);
+    /* Keys differ at their ends. */
+    uint64_t end = stead_load64(address.data + address.size - sizeof(end)) * 0x9E3779B97F4A7C15u;
+    struct stead_resolved_entry *entry = &host->resolved[(end >> 32) % STEAD_RESOLVED_CACHE];
+    if (entry->size != address.size || memcmp(entry->address, address.data, address.size) != 0) {
+        entry->size = 0;
+        int code = resolve(host, address, &entry->it);
+        if (code != 0)
+            return code;
+        memcpy(entry->address, address.data, address.size);
+        entry->size = (uint8_t)address.size;
     }
-    return stead_address_slot(address, group);
+    *ret_resolved = entry->it;
+    return 0;
 }
 
 /* Nobody serves this slot now. Clients are told; others keep what must arrive and send it again. */
@@ -297,9 +316,7 @@ void stead_host_set_table(struct stead_host *host, struct stead_table *table)
         return;
     stead_table_release(&host->table);
     host->table = stead_table_hold(table);
-    host->groups_used = false;
-    for (uint32_t i = 0; i < table->kind_count; i++)
-        host->groups_used = host->groups_used || table->kinds[i].group != STEAD_GROUP_DEFAULT;
+    memset(host->resolved, 0, STEAD_RESOLVED_CACHE * sizeof(*host->resolved));
 }
 
 static struct stead_peer *need_peer(struct stead_host *host, uint32_t node)

@@ -63,6 +63,7 @@ struct stead_message {
     struct stead_message *next; /* the owner's own list */
     void *target;               /* the owner's own pointer (the agent already found), or NULL */
     uint64_t depends_on;        /* log index of the destination's shard that must commit before anything leaves */
+    uint64_t address_hash;      /* stead_hash() of the destination address; 0: not known yet */
     uint64_t received_ns;       /* monotonic time of arrival; 0: made here */
 
     uint8_t type;       /* enum stead_message_type */

@@ -142,7 +142,7 @@ struct stead_shard {
     struct stead_map vcalls;    /* struct stead_vcall by id */
     struct stead_map vrequests; /* struct stead_vrequest by number */
     struct stead_vrequest *vrequest_head, *vrequest_tail;
-    struct stead_map seen; /* struct stead_seen by id */
+    struct stead_map seen;  /* struct stead_seen by id */
     struct stead_map vowed; /* struct stead_vowed by token */
     struct stead_seen *seen_head, *seen_tail;
 
@@ -163,6 +163,23 @@ struct stead_peer {
     uint32_t load;        /* jobs it said it runs */
 };
 
+/* What follows from an address alone, and from the table. */
+struct stead_resolved {
+    const struct stead_kind *kind; /* NULL: not loaded here */
+    uint64_t hash;                 /* of the address */
+    stead_slot slot;
+    uint8_t durability; /* enum stead_durability, as far as registry or table know; else durable */
+};
+
+#define STEAD_RESOLVED_CACHE 512u /* entries, a power of two */
+#define STEAD_RESOLVED_ADDRESS_MAX 47u
+
+struct stead_resolved_entry {
+    struct stead_resolved it;
+    uint8_t size; /* bytes of the address; 0: empty */
+    char address[STEAD_RESOLVED_ADDRESS_MAX];
+};
+
 struct stead_host {
     struct stead_host_options options; /* node_name owned, registry borrowed */
     struct stead_settings settings;
@@ -175,12 +192,12 @@ struct stead_host {
     struct stead_effects effects;
     struct stead_stats stats;
     struct stead_arena arena;
-    struct stead_writer scratch;    /* short-lived encodings */
-    struct stead_message_pool pool; /* blocks of small messages */
-    struct stead_table *table;      /* newest known; may be NULL */
-    bool groups_used;               /* some kind of the table is not in group 0 */
-    bool registry_has_stateless;    /* some kind loaded here is stateless */
-    bool tick_armed;                /* tick_ns is set */
+    struct stead_writer scratch;           /* short-lived encodings */
+    struct stead_message_pool pool;        /* blocks of small messages */
+    struct stead_table *table;             /* newest known; may be NULL */
+    struct stead_resolved_entry *resolved; /* cache of stead_host_resolve(); STEAD_RESOLVED_CACHE entries */
+    bool registry_has_stateless;           /* some kind loaded here is stateless */
+    bool tick_armed;                       /* tick_ns is set */
     struct stead_shard *shards[STEAD_SHARDS_PER_HOST_MAX];
     uint32_t shard_count;
     struct stead_shard **shard_of; /* by slot: the shard of this host that serves it, or NULL; STEAD_SLOTS entries */
@@ -206,9 +223,10 @@ struct stead_host {
 /* Passes a message on to wherever it belongs: a shard of this host, another reactor or node, a client's connection, a job. Nothing it depends on is
  * uncommitted any more. Consumed. */
 void stead_host_route(struct stead_host *host, struct stead_message *message);
-/* The slot of an address, through the placement group of its kind. */
-stead_slot stead_host_slot(struct stead_host *host, struct stead_slice address, size_t kind_size,
-                           const struct stead_kind **ret_kind, uint8_t *ret_durability);
+/* Checks an address and resolves it through the placement group of its kind. Agents write to few addresses again and again, so the
+ * newest are remembered. 0 or STEAD_EADDRESS. */
+int stead_host_resolve(struct stead_host *host, struct stead_slice address,
+                       struct stead_resolved *ret_resolved) STEAD_MUST_USE;
 struct stead_id stead_host_new_id(struct stead_host *host);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);

@@ -236,10 +236,10 @@ static bool must_wait(const struct stead_agent *agent, const struct stead_messag
     return (agent->flags & STEAD_AGENT_UNPARKING) != 0;
 }
 
-static void run_message(struct stead_agent *agent, struct stead_message *message, bool taken)
+static void run_message(struct stead_agent *agent, struct stead_message *message, const struct stead_op *op, bool taken)
 {
     struct stead_shard *shard = agent->shard;
-    struct stead_turn_input input = {.cause = STEAD_CAUSE_MESSAGE, .taken = taken};
+    struct stead_turn_input input = {.op = op, .cause = STEAD_CAUSE_MESSAGE, .taken = taken};
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) && !taken;
     int status = stead_turn_run(agent, message, &input);
 
@@ -325,11 +325,12 @@ static uint32_t kills_of(const struct stead_host *host, struct stead_id id)
 
 /* Reasons for which a request is not run at all; 0: none. */
 static int refusal(struct stead_shard *shard, const struct stead_kind *kind, const struct stead_message *message,
-                   bool taken)
+                   bool taken, const struct stead_op **ret_op)
 {
     struct stead_host *host = shard->host;
 
-    if (stead_registry_op(host->registry, kind, message->op, message->op_size) == NULL)
+    *ret_op = stead_registry_op(host->registry, kind, message->op, message->op_size);
+    if (*ret_op == NULL)
         return STEAD_EOP;
     if (message->deadline_ms != 0 && message->deadline_ms <= host->now_ms) {
         host->stats.expired++;
@@ -353,7 +354,7 @@ static struct stead_agent *agent_of(struct stead_shard *shard, const struct stea
         unpin(message);
         return agent;
     }
-    uint64_t hash = stead_hash(address.data, address.size);
+    uint64_t hash = message->address_hash != 0 ? message->address_hash : stead_hash(address.data, address.size);
     agent = stead_agent_find(shard, address, hash);
     return agent != NULL ? agent : stead_agent_activate(shard, kind, address, hash, message->slot);
 }
@@ -370,12 +371,13 @@ void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *messa
         wait_in_memory(agent, message);
 }
 
-static void deliver_to_agent(struct stead_agent *agent, struct stead_message *message, bool taken)
+static void deliver_to_agent(struct stead_agent *agent, struct stead_message *message, const struct stead_op *op,
+                             bool taken)
 {
     if (agent->phase != STEAD_AGENT_READY || must_wait(agent, message))
         stead_shard_let_wait(agent, message, taken);
     else
-        run_message(agent, message, taken);
+        run_message(agent, message, op, taken);
 }
 
 void stead_shard_deliver(struct stead_shard *shard, struct stead_message *message, bool taken)
@@ -401,7 +403,8 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
         stead_placement_place(host, kind, message);
         return;
     }
-    int reason = refusal(shard, kind, message, taken);
+    const struct stead_op *op;
+    int reason = refusal(shard, kind, message, taken, &op);
     if (reason != 0) {
         unpin(message);
         conclude(shard, message, kind->durability == STEAD_DURABLE, taken, reason, NULL);
@@ -417,7 +420,7 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
         conclude(shard, message, false, taken, STEAD_ECORRUPT,
                  NULL); /* what is stored of it cannot be read: the log says more */
     else
-        deliver_to_agent(agent, message, taken);
+        deliver_to_agent(agent, message, op, taken);
 }
 
 /* ---- Judging ------------------------------------------------------------------------------------------------------ */

@@ -460,13 +460,19 @@ static void end_turn(struct stead_turn *turn, struct before *before)
     stead_arena_reset(turn->arena);
 }
 
+static const struct stead_op *find_op(const struct stead_agent *agent, const struct stead_message *message,
+                                      const struct stead_turn_input *input)
+{
+    const char *name = input->op_name != NULL ? input->op_name : message->op;
+    size_t size = input->op_name != NULL ? strlen(input->op_name) : message->op_size;
+    return stead_registry_op(agent->shard->host->registry, agent->kind, name, size);
+}
+
 int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input)
 {
     struct stead_shard *shard = agent->shard;
     struct stead_host *host = shard->host;
-    const char *name = input->op_name != NULL ? input->op_name : message->op;
-    size_t name_size = input->op_name != NULL ? strlen(input->op_name) : message->op_size;
-    const struct stead_op *op = stead_registry_op(host->registry, agent->kind, name, name_size);
+    const struct stead_op *op = input->op != NULL ? input->op : find_op(agent, message, input);
     struct before before;
     struct stead_writer image;
 

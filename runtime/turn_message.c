@@ -238,9 +238,9 @@ static int collect(struct stead_turn *turn, enum stead_message_type type, const 
     struct stead_shard *shard = turn->shard;
     struct stead_host *host = shard->host;
     struct stead_slice to = stead_str(address), op_slice = stead_str(op);
-    size_t kind_size;
+    struct stead_resolved resolved;
 
-    if (stead_address_check(to, &kind_size) != 0)
+    if (stead_host_resolve(host, to, &resolved) != 0)
         return STEAD_EADDRESS;
     if (!stead_op_name_check(op_slice))
         return STEAD_EARGUMENT;
@@ -253,7 +253,8 @@ static int collect(struct stead_turn *turn, enum stead_message_type type, const 
         .address = to, .source = stead_agent_address(turn->agent), .op = op_slice, .payload = args};
     struct stead_message *message = stead_message_create_in(&host->pool, type, &parts);
     message->source_slot = turn->agent->slot;
-    message->slot = stead_host_slot(host, to, kind_size, NULL, NULL);
+    message->slot = resolved.slot;
+    message->address_hash = resolved.hash;
     if (turn->fence != 0) {
         message->groups |= STEAD_GROUP_FENCE;
         message->fence = turn->fence;
@@ -395,7 +396,7 @@ static void send_plain(struct stead_turn *turn, struct stead_message *message)
         return;
     }
     struct stead_slice address = stead_bytes(message->address, message->address_size);
-    struct stead_agent *target = stead_agent_find(shard, address, stead_hash(address.data, address.size));
+    struct stead_agent *target = stead_agent_find(shard, address, message->address_hash);
     if (target != NULL && message->type == STEAD_TELL && target->queued >= host->settings.mailbox_messages_max) {
         host->stats.tells_dropped++;
         stead_message_destroy_in(&host->pool, &message);
@@ -413,13 +414,13 @@ static void send_plain(struct stead_turn *turn, struct stead_message *message)
 static void send_durable(struct stead_turn *turn, struct stead_message *message)
 {
     struct stead_host *host = turn->shard->host;
-    const struct stead_kind *kind;
-    uint8_t durability;
-    size_t kind_size = (size_t)(strchr(message->address, '/') - message->address);
-    struct stead_slice to = stead_bytes(message->address, message->address_size);
+    struct stead_resolved to;
     struct stead_turn_call nobody = {.message = message, .reply_op = ""};
 
-    (void)stead_host_slot(host, to, kind_size, &kind, &durability);
+    if (stead_host_resolve(host, stead_bytes(message->address, message->address_size), &to) != 0)
+        return; /* it was checked when it was collected */
+    const struct stead_kind *kind = to.kind;
+    uint8_t durability = to.durability;
     const struct stead_op *op =
         kind == NULL ? NULL : stead_registry_op(host->registry, kind, message->op, message->op_size);
     bool again = durability != STEAD_DURABLE || (op != NULL && (op->flags & STEAD_OP_READ_ONLY));
@@ -448,14 +449,13 @@ static void send_durable(struct stead_turn *turn, struct stead_message *message)
 
 static void send_volatile(struct stead_turn *turn, struct stead_message *message)
 {
-    uint8_t durability;
-    size_t kind_size = (size_t)(strchr(message->address, '/') - message->address);
+    struct stead_resolved to;
 
     if (message->type == STEAD_CALL)
         stead_calls_made_volatile(turn, next_call(turn, message));
-    (void)stead_host_slot(turn->shard->host, stead_bytes(message->address, message->address_size), kind_size, NULL,
-                          &durability);
-    if (is_here(turn, message) && durability != STEAD_STATELESS) {
+    if (stead_host_resolve(turn->shard->host, stead_bytes(message->address, message->address_size), &to) != 0)
+        return; /* it was checked when it was collected */
+    if (is_here(turn, message) && to.durability != STEAD_STATELESS) {
         send_plain(turn, message);
         return;
     }
