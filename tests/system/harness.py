@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the system tests share: nodes and clusters as processes in scratch folders, killed by their pids, never left behind.
+
+    from harness import Test, main, example, scaled, wait_until
+
+    class Counters(Test):
+        def test_sum_is_there_after_a_kill(self):
+            node = self.node(modules=[example("counter")])
+            self.assertEqual(node.call("counter/a", "add", 5), 5)      # through the Python client
+            node.restart()                                            # SIGKILL, and up again on the same folder and port
+            self.assertEqual(node.cli("show", "counter/a")["state"], {"value": 5})
+
+    main()
+
+Usage of every test: test_X.py PROGRAM [unittest arguments]; the modules are looked for beside PROGRAM, in its build folder.
+STEAD_TEST_SCALE (default 1) scales loads and numbers of kills: scaled(50) is 50 of them, or 5 in a sanitizer build.
+
+Nothing here waits by sleeping for long enough: wait_until() asks again until a condition holds or a deadline has passed.
+Processes are started on the main thread only: they die with the thread that started them (ctest kills a test that takes too long).
+"""
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from stead_client import AgentError, Client  # noqa: E402,F401
+
+PROGRAM = str(pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "build/stead").resolve())
+BUILD = pathlib.Path(PROGRAM).parent
+SCALE = float(os.environ.get("STEAD_TEST_SCALE", "1"))
+PATIENCE = 30.0 / min(1.0, max(SCALE, 0.25))  # seconds for anything that must happen at last; sanitizers are slow
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def scaled(count, least=1):
+    """So many of them in this build."""
+    return max(least, round(count * SCALE))
+
+
+def example(name):
+    """The path of examples/NAME.c as a module."""
+    return str(BUILD / "examples" / f"{name}.so")
+
+
+def built(name):
+    """The path of what tests/system/CMakeLists.txt builds."""
+    return str(BUILD / "tests" / "system" / name)
+
+
+def wait_until(what, condition, patience=PATIENCE, step=0.01):
+    """The first true value of condition(), asked again and again; AssertionError "in N s not: what"."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"in {patience:.0f} s not: {what}")
+        time.sleep(step)
+
+
+def runs(pid):
+    """False for a zombie too: nobody may be there to reap an orphan."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def kill_pid(pid, number=signal.SIGKILL):
+    """Kills one process and waits until it has ended; True when it was there."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    wait_until(f"process {pid} ends", lambda: not runs(pid))
+    return True
+
+
+def die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_stead(*words, node=None, timeout=PATIENCE * 2, environment=None, stdin=None):
+    """Runs the program; (exit code, stdout, stderr)."""
+    environment = dict(os.environ if environment is None else environment)
+    if node:
+        environment["STEAD_NODE"] = node
+    done = subprocess.run([PROGRAM, *map(str, words)], env=environment, input=stdin, capture_output=True, text=True,
+                          timeout=timeout, preexec_fn=die_with_parent)
+    return done.returncode, done.stdout, done.stderr
+
+
+class CliError(AssertionError):
+    """A command that ended badly: .code is its exit code, .error what --json said (a dict, or {})."""
+
+    def __init__(self, words, code, out, err):
+        super().__init__(f"stead {' '.join(map(str, words))}: exit code {code}\n{err}{out}")
+        self.code, self.err = code, err
+        try:
+            self.error = json.loads(out).get("error", {})
+        except ValueError:
+            self.error = {}
+
+
+def cli(command, *words, node=None, **more):
+    """Runs `stead COMMAND --json WORDS` and takes what it prints: the value of a call, one document, or a list of them, one a line
+    (agents, journal, deadletters). Raises CliError unless the exit code is 0."""
+    code, out, err = run_stead(command, "--json", *words, node=node, **more)
+    if code != 0:
+        raise CliError((command, *words), code, out, err)
+    if command in ("agents", "journal", "deadletters", "check"):
+        return [json.loads(line) for line in out.splitlines()]
+    document = json.loads(out) if out.strip() else None
+    return document.get("value") if command == "call" else document
+
+
+class Node:
+    """One `stead node` with a coordinator of its own. After start() it serves at .endpoint, the same one after every restart."""
+
+    def __init__(self, folder, modules=(), options=(), name="n1", environment=None):
+        self.folder, self.name = pathlib.Path(folder), name
+        self.modules, self.options = list(modules), list(map(str, options))
+        self.environment = environment
+        self.endpoint = None
+        self.process = None
+        self.log_path = self.folder.parent / (self.folder.name + ".log")
+        self._clients = []
+
+    # ---- Life
+
+    def launch(self):
+        """Starts the process without waiting for it to serve."""
+        words = [PROGRAM, "node", "--json", "--folder", str(self.folder), "--name", self.name, "--listen",
+                 self.endpoint or "tcp://127.0.0.1:0"]
+        for module in self.modules:
+            words += ["--module", str(module)]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(words + self.options, stdout=subprocess.PIPE, stderr=log, text=True,
+                                            env=self.environment, preexec_fn=die_with_parent)
+        return self
+
+    def await_ready(self):
+        """Waits for the ready line; AssertionError with the log when the process ends instead. Takes .endpoint from it."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"{self.name} did not start: exit code {self.process.wait(PATIENCE)}\n{self.log()}")
+        self.endpoint = json.loads(line)["endpoint"]
+        return self
+
+    def start(self):
+        return self.launch().await_ready()
+
+    def kill(self):
+        """SIGKILL. Its coordinator goes on, as it does in life."""
+        self.process.kill()
+        return self.wait()
+
+    def stop(self):
+        """SIGTERM: its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, patience=PATIENCE):
+        """The exit code of a process that ends by itself."""
+        try:
+            code = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} does not end:\n{self.log()}") from None
+        self.process.stdout.close()
+        return code
+
+    def restart(self):
+        """SIGKILL and up again."""
+        self.kill()
+        return self.start()
+
+    def coordinator_pid(self):
+        """0 when there is none."""
+        try:
+            line = (self.folder / "coordinator" / "lock").read_text()
+            return int(line.split()[0]) if line.endswith("\n") else 0
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def end(self):
+        """Kills whatever is left of it: the node, its coordinator, clients that nobody closed."""
+        for client in self._clients:
+            client.close()
+        self._clients = []
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        pid = self.coordinator_pid()
+        if pid and runs(pid) and str(self.folder) in pathlib.Path(f"/proc/{pid}/cmdline").read_text():
+            kill_pid(pid)
+
+    def log(self):
+        try:
+            return self.log_path.read_text(errors="replace")
+        except OSError:
+            return ""
+
+    # ---- Use
+
+    def cli(self, command, *words, **more):
+        """cli() on this node."""
+        return cli(command, *words, node=self.endpoint, **more)
+
+    def client(self, **options):
+        """A new Python client; closed at the end."""
+        client = Client(self.endpoint, **options)
+        self._clients.append(client)
+        return client
+
+    def call(self, address, op, args=None, **options):
+        """One call through the Python client."""
+        if not self._clients:
+            self.client()
+        return self._clients[0].call(address, op, args, **options)
+
+    def signal(self, address, op, args=None, **options):
+        if not self._clients:
+            self.client()
+        return self._clients[0].signal(address, op, args, **options)
+
+
+class Cluster:
+    """N nodes by `stead up` in one folder: names n1, n2, ...; with their coordinator and supervisor."""
+
+    def __init__(self, folder, count, modules=(), options=()):
+        self.folder, self.count = pathlib.Path(folder), count
+        self.words = [word for module in modules for word in ("--module", str(module))] + list(map(str, options))
+        self._clients = []
+
+    def up(self, *words):
+        """Starts the nodes that are down; how many."""
+        return cli("up", self.count, "--folder", self.folder, "--any-port", *words, "--", *self.words)["started"]
+
+    def status(self):
+        return cli("cluster", "status", "--folder", self.folder)
+
+    def endpoints(self):
+        """The first endpoint of n1, n2, ... in this order."""
+        nodes = sorted(self.status()["nodes"], key=lambda node: int(node["name"].lstrip("n")))
+        return [node["endpoints"][0] for node in nodes]
+
+    def pid(self, name):
+        """Of "n1", "coordinator" or "supervisor"; 0: none."""
+        try:
+            return int((self.folder / f"{name}.pid").read_text().split()[0])
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def kill(self, name):
+        """SIGKILL; the pid it had."""
+        pid = self.pid(name)
+        assert pid and kill_pid(pid), f"{name} does not run"
+        return pid
+
+    def client(self, endpoints=None, **options):
+        client = Client(endpoints or self.endpoints(), **options)
+        self._clients.append(client)
+        return client
+
+    def log(self, name):
+        path = self.folder / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def end(self):
+        for client in self._clients:
+            client.close()
+        self._clients = []
+        names = ["supervisor", *(f"n{n}" for n in range(1, self.count + 1)), "coordinator"]
+        run_stead("down", "--folder", self.folder)
+        for name in names:
+            pid = self.pid(name)
+            if pid and runs(pid):
+                kill_pid(pid)
+
+
+class Test(unittest.TestCase):
+    """A test with a scratch folder of its own, whose nodes and clusters are gone when it is over. When it fails, the ends of their logs
+    are printed."""
+
+    longMessage = True
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="stead-test-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.addCleanup(self._show_logs)
+
+    def make_node(self, name="data", **options):
+        """A node that is not started: its data folder is NAME in the scratch folder."""
+        node = Node(self.folder / name, **options)
+        self.addCleanup(node.end)
+        return node
+
+    def node(self, name="data", **options):
+        return self.make_node(name, **options).start()
+
+    def make_cluster(self, count, name="cluster", **options):
+        cluster = Cluster(self.folder / name, count, **options)
+        self.addCleanup(cluster.end)
+        return cluster
+
+    def cluster(self, count, **options):
+        cluster = self.make_cluster(count, **options)
+        cluster.up()
+        return cluster
+
+    def assert_sound(self, folder):
+        """`stead check` finds nothing in the folder of a node that does not run."""
+        code, out, err = run_stead("check", "--json", folder)
+        self.assertEqual((code, json.loads(out.splitlines()[-1])["findings"] if out else None), (0, 0), out + err)
+
+    def _show_logs(self):
+        outcome = getattr(self, "_outcome", None)
+        result = getattr(outcome, "result", None)
+        failed = [test for test, _ in getattr(result, "failures", []) + getattr(result, "errors", [])] if result else []
+        if self not in failed and not (outcome is not None and not outcome.success):
+            return
+        for path in sorted(self.folder.rglob("*.log")):
+            if path.parent.name != "image":
+                text = path.read_text(errors="replace")[-3000:]
+                print(f"--- {path.relative_to(self.folder)}\n{text}", file=sys.stderr)
+
+
+def main():
+    unittest.main(verbosity=2)
