@@ -24,6 +24,8 @@
 #define RECONNECT_MS 20    /* first and longest wait between two attempts */
 #define RECONNECT_MS_MAX 500
 #define CONNECT_TIMEOUT_MS 2000
+#define HEARTBEAT_MS 2000 /* ZMTP's own pings find half-open connections */
+#define HEARTBEAT_TIMEOUT_MS 6000
 
 /* ---- The table of peers --------------------------------------------------------------------- */
 
@@ -150,6 +152,10 @@ static bool open_dealer(struct stead_transport *t, struct stead_peer *peer)
     peer->dealer = zmq_socket(t->options.context, ZMQ_DEALER);
     return stead_endpoint_parse(peer->endpoint, &e) == 0 && peer->dealer != NULL &&
            stead_transport_socket_setup(peer->dealer) && set_int(peer->dealer, ZMQ_IMMEDIATE, 1) &&
+           /* Only the handshake comes back, so the pipe needs no limit; and one that cannot fill may have a heartbeat (transport.c says why). */
+           set_int(peer->dealer, ZMQ_RCVHWM, 0) && set_int(peer->dealer, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) &&
+           set_int(peer->dealer, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) &&
+           set_int(peer->dealer, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS) &&
            set_int(peer->dealer, ZMQ_RECONNECT_IVL, RECONNECT_MS) &&
            set_int(peer->dealer, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX) &&
            set_int(peer->dealer, ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS) && set_int(peer->dealer, ZMQ_IPV6, e.ipv6) &&

@@ -38,8 +38,9 @@
 /* ZeroMQ's own limits, in its units. */
 #define PIPE_FRAMES_MAX 256 /* frames in a pipe: what more there is waits in a lane, counted in bytes */
 #define HANDSHAKE_MS 5000   /* a connection that does not speak ZMTP by then is closed */
-#define HEARTBEAT_MS 2000   /* ZMTP's own pings find half-open connections */
-#define HEARTBEAT_TIMEOUT_MS 6000
+#define KEEPALIVE_S 10      /* TCP asks a silent peer after so long whether its machine is there */
+#define KEEPALIVE_EVERY_S 5
+#define KEEPALIVE_COUNT 3
 #define BACKLOG 1024
 
 static bool set_int(void *socket, int option, int value)
@@ -51,10 +52,10 @@ bool stead_transport_socket_setup(void *socket)
 {
     int64_t size_max = STEAD_FRAME_SIZE_MAX;
     return set_int(socket, ZMQ_LINGER, 0) && set_int(socket, ZMQ_SNDHWM, PIPE_FRAMES_MAX) &&
-           set_int(socket, ZMQ_RCVHWM, PIPE_FRAMES_MAX) && set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
-           set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) &&
-           set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) &&
-           set_int(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS) &&
+           set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) && set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
+           set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S) &&
+           set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S) &&
+           set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT) &&
            zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) == 0;
 }
 
@@ -131,8 +132,12 @@ static int open_router(struct stead_transport *t, const char *bind_to, bool ipv6
         explain(ret_why, "no socket", t->options.endpoint);
         return STEAD_EIO;
     }
-    if (!stead_transport_socket_setup(t->router) || !set_int(t->router, ZMQ_ROUTER_MANDATORY, 1) ||
-        !set_int(t->router, ZMQ_BACKLOG, BACKLOG) || !set_int(t->router, ZMQ_IPV6, ipv6)) {
+    /* No ZMTP heartbeat: a pipe that can fill must not have one. When a connection breaks whose input waits for room and its
+     * heartbeat is then due, libzmq 4.3.4 aborts the process (its issue 4364). Half-open connections are found by TCP's
+     * keep-alive, by the time to live in the other side's pings, and by the sweep of silent clients. */
+    if (!stead_transport_socket_setup(t->router) || !set_int(t->router, ZMQ_RCVHWM, PIPE_FRAMES_MAX) ||
+        !set_int(t->router, ZMQ_ROUTER_MANDATORY, 1) || !set_int(t->router, ZMQ_BACKLOG, BACKLOG) ||
+        !set_int(t->router, ZMQ_IPV6, ipv6)) {
         explain(ret_why, "socket options", t->options.endpoint);
         return STEAD_EIO;
     }

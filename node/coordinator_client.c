@@ -117,6 +117,7 @@ static bool open_socket(struct client *client)
     zmq_setsockopt(client->socket, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max);
     zmq_setsockopt(client->socket, ZMQ_RECONNECT_IVL, &reconnect_ms, sizeof reconnect_ms);
     zmq_setsockopt(client->socket, ZMQ_RECONNECT_IVL_MAX, &reconnect_ms_max, sizeof reconnect_ms_max);
+    zmq_setsockopt(client->socket, ZMQ_RCVHWM, &zero, sizeof zero); /* a pipe with a heartbeat must not fill */
     zmq_setsockopt(client->socket, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof heartbeat_ms);
     zmq_setsockopt(client->socket, ZMQ_HEARTBEAT_TIMEOUT, &timeout_ms, sizeof timeout_ms);
     if (zmq_connect(client->socket, client->endpoint) == 0)

@@ -482,7 +482,7 @@ static int bind_router(struct server *server)
 
 static int open_router(struct server *server)
 {
-    int zero = 0, one = 1, handshake_ms = 5000, heartbeat_ms = 2000, timeout_ms = 6000;
+    int zero = 0, one = 1, handshake_ms = 5000;
     int64_t size_max = STEAD_COORDINATOR_MESSAGE_MAX;
     const char *asked = server->options->endpoint;
     if (asked != NULL && !server->options->insecure_listen_anywhere && !stead_config_is_loopback(asked))
@@ -495,8 +495,8 @@ static int open_router(struct server *server)
     zmq_setsockopt(server->router, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
     zmq_setsockopt(server->router, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max);
     zmq_setsockopt(server->router, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof handshake_ms);
-    zmq_setsockopt(server->router, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof heartbeat_ms);
-    zmq_setsockopt(server->router, ZMQ_HEARTBEAT_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+    /* No ZMTP heartbeat on a socket whose pipe can fill (net/transport.c says why); the clients have one. */
+    zmq_setsockopt(server->router, ZMQ_TCP_KEEPALIVE, &one, sizeof one);
     return bind_router(server);
 }
 
