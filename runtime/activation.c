@@ -323,6 +323,8 @@ static void become_ready(struct stead_agent *agent)
         if (agent->kind->on_load != NULL)
             agent->kind->on_load(agent->state);
     }
+    if (STEAD_FAULT(&host->settings, lose_parked))
+        agent->flags &= (uint8_t)~STEAD_AGENT_MAIL;
     if ((agent->flags & STEAD_AGENT_MAIL) && !(agent->flags & STEAD_AGENT_HELD)) {
         agent->flags |= STEAD_AGENT_UNPARKING;
         stead_agent_schedule(agent);

@@ -221,6 +221,14 @@ static bool changed_beside_events(struct stead_turn *turn, const struct before *
     return memcmp(before->bytes, agent->state, agent->kind->state_size) != 0;
 }
 
+/* The planted fault `unload_with_work`: now and then the newest state stays in memory alone. */
+static bool forgets_to_store(const struct stead_turn *turn)
+{
+    (void)turn;
+    return STEAD_FAULT(&turn->shard->host->settings, unload_with_work) &&
+           stead_rng_below(&turn->shard->host->rng, 8) == 0;
+}
+
 static void commit_state(struct stead_turn *turn, const struct before *before, const struct stead_writer *image)
 {
     struct stead_agent *agent = turn->agent;
@@ -235,6 +243,8 @@ static void commit_state(struct stead_turn *turn, const struct before *before, c
         stead_agent_store(agent, snapshot && !keep_image ? &slice : NULL);
         return;
     }
+    if (forgets_to_store(turn))
+        return;
     bool big_unchanged = (agent->flags & STEAD_AGENT_BIG_IMAGE) && before->plain && before->inited &&
                          agent->state != NULL && memcmp(before->bytes, agent->state, agent->kind->state_size) == 0;
     stead_agent_store(agent, big_unchanged ? NULL : &slice);
@@ -460,6 +470,26 @@ static void end_turn(struct stead_turn *turn, struct before *before)
     stead_arena_reset(turn->arena);
 }
 
+/* The planted fault `stale_read`: what the store image says instead of what is resident. */
+static void read_stored_state(struct stead_turn *turn)
+{
+    const struct stead_doors *doors = &turn->shard->host->doors;
+    struct stead_agent *agent = turn->agent;
+    struct stead_row_key key;
+    struct stead_writer row;
+    struct stead_agent_row head;
+
+    if (!stead_agent_durable(agent) || fields_have_buffer(agent->kind->fields))
+        return;
+    stead_row_agent(&key, agent->slot, stead_agent_address(agent));
+    stead_writer_init(&row);
+    if (doors->get(doors->self, stead_row_slice(&key), &row) == 0 &&
+        stead_agent_row_decode(stead_written(&row), &head) == 0 && head.image.size > 0 &&
+        stead_fields_decode(agent->kind->fields, agent->state, head.image) != 0)
+        stead_host_trace(turn->shard->host, STEAD_TRACE_ERROR, "the stored state of %s cannot be read", agent->address);
+    stead_writer_deinit(&row);
+}
+
 static const struct stead_op *find_op(const struct stead_agent *agent, const struct stead_message *message,
                                       const struct stead_turn_input *input)
 {
@@ -498,10 +528,14 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     remember(&turn, &before);
     mark_turn(&turn, true);
     int status = run_init(&turn);
+    if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
+        read_stored_state(&turn);
     if (status == 0)
         status = op->run(&turn, agent->state,
                          input->cause == STEAD_CAUSE_MESSAGE ? stead_message_payload(message) : input->args);
     mark_turn(&turn, false);
+    if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
+        put_back(&turn, &before);
     status = check_result(&turn, &before, &image, status);
     if (status == 0 && turn.deferred)
         put_back(&turn, &before);
