@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kinds: agents that remember everything that happened to them, so that a test can compare it with what its clients were told.
+ *
+ *   record  durable: every number added, and how often: one more than once is an effect that happened twice
+ *   post    durable: numbered letters between agents: one lost, repeated or out of order is counted where it arrives
+ *   alarm   durable: timers, each of which rings once
+ *   where, where-gpu   stateless: the node that ran the job; the second only where the label gpu is
+ */
+#include "stead/agent.h"
+
+#define PAGE_MAX 20000u /* numbers in one answer */
+
+/* ---- record --------------------------------------------------------------------------------- */
+
+struct record {
+    int64_t count; /* adds that had an effect, repeated ones included */
+    int64_t twice; /* adds of a number that was there */
+};
+
+static const struct stead_field record_fields[] = {STEAD_FIELD(I64, struct record, count),
+                                                   STEAD_FIELD(I64, struct record, twice), STEAD_FIELDS_END};
+
+/* A number as a key: big-endian, so that a scan is in its order. */
+static struct stead_slice key_of(struct stead_turn *turn, uint64_t number)
+{
+    uint8_t *key = stead_turn_alloc(turn, 8);
+
+    for (int i = 0; i < 8; i++)
+        key[i] = (uint8_t)(number >> (56 - 8 * i));
+    return stead_bytes(key, 8);
+}
+
+static int record_add(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct record *record = state;
+    struct stead_slice key, there;
+    uint64_t number;
+
+    if (stead_get_u64(args, NULL, &number) != 0)
+        return stead_fail(turn, "bad_number", "add takes a number");
+    key = key_of(turn, number);
+    record->twice += stead_kv_get(turn, key, &there) == 0;
+    record->count++;
+    int code = stead_kv_put(turn, key, stead_bytes("", 0));
+    return code == 0 ? stead_reply(turn, stead_packed(turn, "l", record->count)) : code;
+}
+
+static int write_number(void *context, struct stead_slice key, struct stead_slice value)
+{
+    uint64_t number = 0;
+
+    (void)value;
+    for (size_t i = 0; i < key.size; i++)
+        number = number << 8 | key.data[i];
+    stead_write_u64(context, number);
+    return 0;
+}
+
+static int count_number(void *context, struct stead_slice key, struct stead_slice value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint32_t *)context;
+    return 0;
+}
+
+/* {from}: the numbers from there on, at most PAGE_MAX. */
+static int record_list(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t from = 0;
+    uint32_t count = 0;
+    struct stead_writer numbers;
+
+    (void)state;
+    if (stead_get_u64(args, "from", &from) == STEAD_EARGUMENT)
+        return stead_fail(turn, "bad_from", "from is a number");
+    struct stead_slice start = key_of(turn, from);
+    int code = stead_kv_scan(turn, start, stead_bytes(NULL, 0), PAGE_MAX, count_number, &count);
+    if (code != 0)
+        return code;
+    stead_writer_init(&numbers);
+    stead_write_array(&numbers, count);
+    code = stead_kv_scan(turn, start, stead_bytes(NULL, 0), PAGE_MAX, write_number, &numbers);
+    if (code == 0)
+        code = stead_reply(turn, stead_written(&numbers));
+    stead_writer_deinit(&numbers);
+    return code;
+}
+
+static int record_get(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct record *record = state;
+
+    (void)args;
+    return stead_reply(turn, stead_packed(turn, "{s:l,s:l}", "count", record->count, "twice", record->twice));
+}
+
+static const struct stead_op record_ops[] = {
+    {"add", record_add, NULL, 0, "a number: remembers it, answers how many there were"},
+    {"list", record_list, NULL, STEAD_OP_READ_ONLY, "{from}: the numbers in order, a page of them"},
+    {"get", record_get, NULL, STEAD_OP_READ_ONLY, "{count, twice}"},
+    {NULL, NULL, NULL, 0, NULL}};
+
+static const struct stead_kind record_kind = {.abi = STEAD_ABI,
+                                              .struct_size = sizeof(struct stead_kind),
+                                              .name = "record",
+                                              .help = "remembers every number it was given",
+                                              .state_size = sizeof(struct record),
+                                              .fields = record_fields,
+                                              .ops = record_ops};
+
+/* ---- post ----------------------------------------------------------------------------------- */
+
+struct post {
+    int64_t sent;     /* letters sent, to all */
+    int64_t taken;    /* letters that came, from all */
+    int64_t disorder; /* letters whose number was not one more than the sender's last */
+};
+
+static const struct stead_field post_fields[] = {STEAD_FIELD(I64, struct post, sent),
+                                                 STEAD_FIELD(I64, struct post, taken),
+                                                 STEAD_FIELD(I64, struct post, disorder), STEAD_FIELDS_END};
+
+/* The next number of the row `row` "from" or "to" an agent: one more than it was. */
+static int count_up(struct stead_turn *turn, const char *row, int64_t *ret_number)
+{
+    struct stead_slice value;
+    int64_t number = 0;
+
+    int code = stead_kv_get(turn, stead_str(row), &value);
+    if (code == 0)
+        code = stead_get_i64(value, NULL, &number);
+    if (code != 0 && code != STEAD_ENOTFOUND)
+        return code;
+    *ret_number = number + 1;
+    return stead_kv_put(turn, stead_str(row), stead_packed(turn, "l", number + 1));
+}
+
+/* {to}: sends the next letter there. */
+static int post_send(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct post *post = state;
+    char to[STEAD_ADDRESS_MAX + 1];
+    int64_t number;
+
+    if (stead_get_text(args, "to", to, sizeof to) != 0)
+        return stead_fail(turn, "bad_to", "to is an address");
+    int code = count_up(turn, stead_printed(turn, "to %.500s", to), &number);
+    if (code == 0)
+        code = stead_signal(turn, to, "take", stead_packed(turn, "l", number));
+    if (code != 0)
+        return code;
+    post->sent++;
+    return stead_reply(turn, stead_packed(turn, "l", number));
+}
+
+static int post_take(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct post *post = state;
+    int64_t number = 0, expected;
+
+    int code = count_up(turn, stead_printed(turn, "from %.500s", stead_sender(turn)), &expected);
+    if (code != 0 || stead_get_i64(args, NULL, &number) != 0)
+        return code != 0 ? code : stead_fail(turn, "bad_letter", "a letter is a number");
+    post->disorder += number != expected;
+    post->taken++;
+    return 0;
+}
+
+static int post_get(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct post *post = state;
+
+    (void)args;
+    return stead_reply(turn, stead_packed(turn, "{s:l,s:l,s:l}", "sent", post->sent, "taken", post->taken, "disorder",
+                                          post->disorder));
+}
+
+static const struct stead_op post_ops[] = {
+    {"send", post_send, NULL, 0, "{to}: sends the next letter, answers its number"},
+    {"take", post_take, NULL, 0, "a letter from another one"},
+    {"get", post_get, NULL, STEAD_OP_READ_ONLY, "{sent, taken, disorder}"},
+    {NULL, NULL, NULL, 0, NULL}};
+
+static const struct stead_kind post_kind = {.abi = STEAD_ABI,
+                                            .struct_size = sizeof(struct stead_kind),
+                                            .name = "post",
+                                            .help = "numbered letters between agents",
+                                            .state_size = sizeof(struct post),
+                                            .fields = post_fields,
+                                            .ops = post_ops};
+
+/* ---- alarm ---------------------------------------------------------------------------------- */
+
+struct alarm {
+    int64_t armed; /* timers set */
+    int64_t rung;  /* timers that ran */
+    int64_t twice; /* of these, for the second time or more */
+    int64_t early; /* of these, before their time */
+};
+
+static const struct stead_field alarm_fields[] = {
+    STEAD_FIELD(I64, struct alarm, armed), STEAD_FIELD(I64, struct alarm, rung), STEAD_FIELD(I64, struct alarm, twice),
+    STEAD_FIELD(I64, struct alarm, early), STEAD_FIELDS_END};
+
+/* {name, after_ms}: sets a timer of its own name. */
+static int alarm_arm(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct alarm *alarm = state;
+    int64_t after_ms = 0;
+    char name[STEAD_TIMER_NAME_MAX + 1];
+
+    if (stead_get_i64(args, "after_ms", &after_ms) != 0 || stead_get_text(args, "name", name, sizeof name) != 0)
+        return stead_fail(turn, "bad_alarm", "arm takes {name, after_ms}");
+    alarm->armed++;
+    return stead_timer_after(turn, name, after_ms, "ring",
+                             stead_packed(turn, "{s:s,s:l}", "name", name, "due", stead_now_ms(turn) + after_ms));
+}
+
+static int alarm_ring(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct alarm *alarm = state;
+    struct stead_slice name, there;
+    int64_t due;
+
+    if (stead_get_str(args, "name", &name) != 0 || stead_get_i64(args, "due", &due) != 0)
+        return stead_fail(turn, "bad_ring", "ring is for timers");
+    alarm->rung++;
+    alarm->early += stead_now_ms(turn) < due;
+    alarm->twice += stead_kv_get(turn, name, &there) == 0;
+    return stead_kv_put(turn, name, stead_bytes("", 0));
+}
+
+static int alarm_get(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct alarm *alarm = state;
+
+    (void)args;
+    return stead_reply(turn, stead_packed(turn, "{s:l,s:l,s:l,s:l}", "armed", alarm->armed, "rung", alarm->rung,
+                                          "twice", alarm->twice, "early", alarm->early));
+}
+
+static const struct stead_op alarm_ops[] = {{"arm", alarm_arm, NULL, 0, "{name, after_ms}: sets a timer"},
+                                            {"ring", alarm_ring, NULL, 0, "a timer is due"},
+                                            {"get", alarm_get, NULL, STEAD_OP_READ_ONLY, "{armed, rung, twice, early}"},
+                                            {NULL, NULL, NULL, 0, NULL}};
+
+static const struct stead_kind alarm_kind = {.abi = STEAD_ABI,
+                                             .struct_size = sizeof(struct stead_kind),
+                                             .name = "alarm",
+                                             .help = "timers that ring once",
+                                             .state_size = sizeof(struct alarm),
+                                             .fields = alarm_fields,
+                                             .ops = alarm_ops};
+
+/* ---- where ---------------------------------------------------------------------------------- */
+
+static int where_am_i(struct stead_job *job, struct stead_slice args)
+{
+    (void)args;
+    return stead_job_reply(job, stead_job_packed(job, "s", stead_job_node_name(job)));
+}
+
+static const struct stead_op where_ops[] = {{"ask", NULL, where_am_i, 0, "the name of the node that ran the job"},
+                                            {NULL, NULL, NULL, 0, NULL}};
+
+static const struct stead_kind where_kind = {.abi = STEAD_ABI,
+                                             .struct_size = sizeof(struct stead_kind),
+                                             .name = "where",
+                                             .help = "tells which node ran it",
+                                             .durability = STEAD_STATELESS,
+                                             .ops = where_ops};
+
+static const struct stead_kind where_gpu_kind = {.abi = STEAD_ABI,
+                                                 .struct_size = sizeof(struct stead_kind),
+                                                 .name = "where-gpu",
+                                                 .help = "tells which node with a gpu ran it",
+                                                 .durability = STEAD_STATELESS,
+                                                 .ops = where_ops,
+                                                 .needs = "gpu"};
+
+STEAD_MODULE(&record_kind, &post_kind, &alarm_kind, &where_kind, &where_gpu_kind);
