@@ -106,8 +106,11 @@ struct stead_field {
         NULL, NULL, STEAD_FIELD_BOOL, 0, 0, 0, 0, NULL                                                                 \
     }
 
-/* Copies `bytes` into the buffer of a state. */
+/* Copies `bytes` (borrowed; they may be a part of the buffer) into a buffer of a state, which owns the copy. Only in
+ * a turn or an apply function of the state's agent. More than 4 GiB is a programming error; the image's limit is
+ * checked when the turn ends. */
 STEAD_PUBLIC void stead_buffer_set(struct stead_buffer *buffer, struct stead_slice bytes);
+/* The bytes; borrowed until the buffer is set again or the turn ends. */
 STEAD_PUBLIC struct stead_slice stead_buffer_get(const struct stead_buffer *buffer);
 
 /* ---- Kinds ---------------------------------------------------------------------------------- */
@@ -119,9 +122,13 @@ typedef int stead_op_fn(struct stead_turn *turn, void *state, struct stead_slice
 /* Runs one job of a stateless kind on a job thread; may block. 0 or a negative code, as above. */
 typedef int stead_job_fn(struct stead_job *job, struct stead_slice args);
 
-/* Applies an event to the state: pure, no turn, called when emitted and again at every recovery. */
+/* Applies an event to the state: pure, no turn, called when emitted and again at every recovery, so it may depend on
+ * nothing but its arguments, and must read the events of every version that was ever stored. 0, or a negative code,
+ * which fails the turn. */
 typedef int stead_apply_fn(void *state, const char *event, struct stead_slice value);
 
+/* Runs beside the turns, on the agent's reactor: builds or frees what the field table does not store. It may change
+ * nothing that is stored. */
 typedef void stead_hook_fn(void *state);
 
 enum stead_op_flags {
@@ -178,40 +185,61 @@ struct stead_module {
     STEAD_PUBLIC extern const struct stead_module stead_module;                                                        \
     const struct stead_module stead_module = {STEAD_ABI, stead_module_kinds}
 
+/*
+ * What all functions of a turn have in common:
+ *
+ *   Threads: called inside the op (or init) that was given `turn`, on its thread, before it returns. Nothing blocks;
+ *   only keyed state reads the disk.
+ *   Ownership: texts and slices that are passed in are borrowed and copied; those that come back are borrowed until the
+ *   op returns.
+ *   Errors: a function that returns a code has then done nothing, and the op may go on. Exceptions fail the turn
+ *   whatever the op returns: STEAD_ELIMIT (over the effects or bytes of one turn), STEAD_EREADONLY (a write, or a
+ *   message, from a read-only op), and what is marked "fails the turn". Every function that collects something can
+ *   return these two; it is not repeated.
+ *   Memory: out of it, the process stops.
+ */
+
 /* ---- A turn: who, when ---------------------------------------------------------------------- */
 
 /* The agent's own address, `kind/key`, and its key alone. */
 STEAD_PUBLIC const char *stead_self(const struct stead_turn *turn);
 STEAD_PUBLIC const char *stead_self_key(const struct stead_turn *turn);
-/* The address that sent the message; "" for a client or a timer. */
+/* The address of the agent that sent the message, in a reply op of the one that answered; "" for a client, a timer, a
+ * call that timed out. */
 STEAD_PUBLIC const char *stead_sender(const struct stead_turn *turn);
-/* Milliseconds since 1970, the same for the whole turn; the deterministic clock of the journal. */
+/* Milliseconds since 1970, the same for the whole turn; never goes back on one reactor. It is the time in the
+ * journal. */
 STEAD_PUBLIC int64_t stead_now_ms(const struct stead_turn *turn);
-/* Nanoseconds of the node's monotonic clock (on Linux: since the machine started), the same for the whole turn: for volatile kinds,
- * to measure with and to notice that the node itself is late. A durable kind never keeps it. */
+/* Nanoseconds of the node's monotonic clock (on Linux: since the machine started), the same for the whole turn: for
+ * volatile kinds, to measure with and to notice that the node itself is late. A durable kind never keeps it. */
 STEAD_PUBLIC uint64_t stead_monotonic_ns(const struct stead_turn *turn);
+/* 64 random bits: good for choosing and spreading, not for secrets. */
 STEAD_PUBLIC uint64_t stead_random(struct stead_turn *turn);
-/* +1 at each destroy, from 1. */
+/* Which life of this address this is: from 1, +1 at each destroy. */
 STEAD_PUBLIC uint64_t stead_incarnation(const struct stead_turn *turn);
 /* The name of the node that runs the turn: for display, never for decisions. */
 STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
 
 /* ---- A turn: memory ------------------------------------------------------------------------- */
 
-/* Zeroed memory until the turn ends. */
+/* `size` bytes of zeroed memory until the turn ends, aligned for any type. Never NULL. */
 STEAD_PUBLIC void *stead_turn_alloc(struct stead_turn *turn, size_t size);
-/* stead_pack() into the turn's memory. */
+/* One value by the format of stead_pack() (value.h), in the turn's memory. A malformed format stops the process. */
 STEAD_PUBLIC struct stead_slice stead_packed(struct stead_turn *turn, const char *format, ...);
 /* printf into the turn's memory: %s %.*s %c %d %u %ld %lu %lld %llu %zu %x %.2f %% and widths with zero fill. */
 STEAD_PUBLIC const char *stead_printed(struct stead_turn *turn, const char *format, ...) STEAD_PRINTF(2, 3);
 
 /* ---- A turn: its answer --------------------------------------------------------------------- */
 
-/* Answers the call; leaves with the turn's commit. Without one the caller gets nil. Returns 0, so
- * `return stead_reply(...)` ends an op. STEAD_ETOOLARGE over the payload limit. */
+/* Answers the call; leaves with the turn's commit. Without one the caller gets nil; the last one counts; a message
+ * that asks for no answer (tell, signal, timer, the answer in a reply op) makes it mean nothing. Returns 0, so
+ * `return stead_reply(...)` ends an op. STEAD_ETOOLARGE over the payload limit (1 MiB; a setting): fails the turn. */
 STEAD_PUBLIC int stead_reply(struct stead_turn *turn, struct stead_slice value);
 
-/* Fails the turn with a name and a sentence of the op's own; returns STEAD_EFAILED. */
+/* Gives the turn's failure a name ([a-z_]+ by custom) and a sentence of the op's own; returns STEAD_EFAILED, which
+ * the op must return: this alone fails nothing. A caller gets both. A signal (also a client's, which is answered with
+ * them), a delayed one, a timer's turn or a reply op of a durable agent becomes a dead letter besides; a tell is
+ * gone. */
 STEAD_PUBLIC int stead_fail(struct stead_turn *turn, const char *name, const char *format, ...)
     STEAD_PRINTF(3, 4) STEAD_MUST_USE;
 
@@ -221,21 +249,33 @@ STEAD_PUBLIC int stead_fail(struct stead_turn *turn, const char *name, const cha
 struct stead_token {
     char text[STEAD_TOKEN_SIZE]; /* 32 hexadecimal digits and a zero */
 };
-/* Takes the duty to answer from this turn. STEAD_ESTATE when the message asks for no answer. */
+/* Takes the duty to answer from this turn: what it replies besides means nothing. STEAD_ESTATE when the message is
+ * not a call, or was replied to already in this turn. A volatile kind can do it too; its promise lives as long as the
+ * agent, and keeps it in memory. */
 STEAD_PUBLIC int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token) STEAD_MUST_USE;
-/* Answers it now. STEAD_ENOTFOUND when it is answered already, or the caller gave up. */
+/* Answers it with the commit of this turn: a value, or a failure (STEAD_EFAILED with a name and a sentence; NULL: the
+ * code's own). STEAD_ENOTFOUND when it is no token that this incarnation of the agent owes, or is answered already;
+ * STEAD_ETOOLARGE. A caller that gave up meanwhile is no error. */
 STEAD_PUBLIC int stead_answer(struct stead_turn *turn, const struct stead_token *token, struct stead_slice value);
 STEAD_PUBLIC int stead_answer_error(struct stead_turn *turn, const struct stead_token *token, const char *name,
                                     const char *sentence);
 
 /* ---- A turn: messages ----------------------------------------------------------------------- */
 
-/* At most once, lowest latency. STEAD_EADDRESS, STEAD_ETOOLARGE or STEAD_ELIMIT; delivery is not reported. */
+/* Messages are collected and leave with the commit, in the order of the calls; a failed turn sends nothing. `args` is
+ * one value, or empty. All of them return 0, STEAD_EADDRESS, STEAD_EARGUMENT (an op's name that can be none), or
+ * STEAD_ETOOLARGE (`args` over the payload limit). Whether the receiver's kind and op exist is found there: a call is
+ * answered with the error, a signal to an op that is not there becomes a dead letter of its receiver, and a signal
+ * from a durable agent to a kind that is loaded nowhere waits on disk until it is. */
+
+/* At most once, lowest latency; delivery is not reported. */
 STEAD_PUBLIC int stead_tell(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args);
 
-/* Exactly-once effect, in order per channel. */
+/* Exactly-once effect, in order per channel (from this agent's slot to the receiver's). From a volatile agent: while
+ * it lives. To a stateless kind: at least once. */
 STEAD_PUBLIC int stead_signal(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args);
-/* Travels at once, waits `delay_ms` with the receiver. */
+/* Travels at once, waits `delay_ms` with the receiver, from its commit there; late after a downtime, never lost; gone
+ * when the receiver is destroyed. STEAD_EARGUMENT below 0. */
 STEAD_PUBLIC int stead_signal_after(struct stead_turn *turn, const char *address, const char *op,
                                     struct stead_slice args, int64_t delay_ms);
 
@@ -244,45 +284,63 @@ struct stead_call_options {
     struct stead_slice context; /* handed to the reply op; at most 64 KiB */
     int64_t timeout_ms;         /* 0: the node's default, 30 s; the reply op then gets STEAD_ETIMEOUT */
 };
-/* Answer or error by a deadline, as a turn of `reply_op`: its args are the answer's value. */
+/* Answer or error by a deadline, as a turn of `reply_op`: its args are the answer's value (nothing when the call
+ * failed). Blocks nobody: the agent goes on with other messages. STEAD_EARGUMENT also for a context over 64 KiB or no
+ * reply op, STEAD_EOP when this kind has no such op, STEAD_EDEPTH when the chain of calls that led here is too long
+ * (64, a setting): fails the turn. STEAD_ETIMEOUT in the reply op means that the outcome is unknown. */
 STEAD_PUBLIC int stead_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
                             const struct stead_call_options *options);
-/* Sends what follows in this turn (tell, signal, call) with a lock's fencing number; 0 ends it. */
+/* Sends what follows in this turn (tell, signal, call) with a lock's fencing number, so that the held agent lets it
+ * pass; 0 ends it. */
 STEAD_PUBLIC void stead_send_with_fence(struct stead_turn *turn, uint64_t fence);
 
 /* In a reply op: 0, or the code with which the call failed; its name and sentence ("" when it did not). */
 STEAD_PUBLIC int stead_reply_code(const struct stead_turn *turn);
 STEAD_PUBLIC const char *stead_reply_error_name(const struct stead_turn *turn);
 STEAD_PUBLIC const char *stead_reply_error_sentence(const struct stead_turn *turn);
+/* In a reply op: the context that the call was made with, else empty. */
 STEAD_PUBLIC struct stead_slice stead_call_context(const struct stead_turn *turn);
 
 /* ---- A turn: events ------------------------------------------------------------------------- */
 
-/* Applies the event to the state now and stores it instead of a state image. */
+/* Applies the event to the state now and stores it instead of a state image (a state that is also changed beside the
+ * events is stored whole). Every failure fails the turn: STEAD_ESTATE (the kind has no apply, or no state),
+ * STEAD_EARGUMENT (a name of 1 to 63 bytes, one value), what apply returned. */
 STEAD_PUBLIC int stead_emit(struct stead_turn *turn, const char *event, struct stead_slice value) STEAD_MUST_USE;
 
 /* ---- A turn: keyed state -------------------------------------------------------------------- */
 
-/* An ordered map of the agent's own, of any size; keys up to 512 bytes, values up to 1 MiB. A turn reads its own writes. */
+/* An ordered map of the agent's own, of any size: keys of 1 to 512 bytes, any bytes, in their order; values of any
+ * bytes up to 1 MiB (both settings). A turn reads its own writes; a failed turn leaves none. For durable kinds:
+ * STEAD_ESTATE for others. STEAD_EARGUMENT: an empty key; STEAD_ETOOLARGE; reads besides: STEAD_EIO, STEAD_ECORRUPT.
+ * A put replaces; deleting what is not there is fine. */
 STEAD_PUBLIC int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_slice value);
-/* STEAD_ENOTFOUND; the value is borrowed until the turn ends. */
+/* STEAD_ENOTFOUND when there is no such key; `ret_value` is borrowed until the turn ends. */
 STEAD_PUBLIC int stead_kv_get(struct stead_turn *turn, struct stead_slice key,
                               struct stead_slice *ret_value) STEAD_MUST_USE;
+/* Deletes one key. */
 STEAD_PUBLIC int stead_kv_delete(struct stead_turn *turn, struct stead_slice key);
-/* Deletes from <= key < to (an empty `to`: to the end), at most `limit` keys; how many it deleted. */
+/* Deletes from <= key < to (an empty `from`: from the first; an empty `to`: to the end), at most `limit` keys, each
+ * an effect of the turn. `ret_count`, how many, may be NULL. */
 STEAD_PUBLIC int stead_kv_delete_range(struct stead_turn *turn, struct stead_slice from, struct stead_slice to,
                                        uint32_t limit, uint32_t *ret_count);
-/* Visits from <= key < to (an empty `to`: to the end) in order until `visit` returns non-zero or
- * `limit` keys were seen; `visit` may not write. Slices are valid during the visit only. */
+/* Visits from <= key < to (an empty `from`: from the first; an empty `to`: to the end) in order until `visit` returns
+ * non-zero or `limit` keys were seen; `visit` may not write. Slices are valid during the visit only. 0 also when the
+ * visit ended it. */
 typedef int stead_kv_visit_fn(void *context, struct stead_slice key, struct stead_slice value);
 STEAD_PUBLIC int stead_kv_scan(struct stead_turn *turn, struct stead_slice from, struct stead_slice to, uint32_t limit,
                                stead_kv_visit_fn *visit, void *context);
 
 /* ---- A turn: timers ------------------------------------------------------------------------- */
 
-/* Named and durable (of a volatile kind: volatile); setting a name again replaces it. The op runs with `args`. */
+/* Named and durable (of a volatile kind: volatile, and as long as one stands the agent stays in memory); setting a
+ * name again replaces it, in whatever way it was set. The op runs with `args`, never early, and late after a
+ * downtime; if it fails, the run is a dead letter and a periodic timer goes on. Names: 1 to 63 bytes.
+ * STEAD_EARGUMENT: the name, a delay below 0, a period below 1 ms, no op; STEAD_EOP: this kind has no such op;
+ * STEAD_ETOOLARGE. */
 STEAD_PUBLIC int stead_timer_after(struct stead_turn *turn, const char *name, int64_t delay_ms, const char *op,
                                    struct stead_slice args);
+/* Every `period_ms` from now on, first after one period. Periods that pass while nobody can run them become one run. */
 STEAD_PUBLIC int stead_timer_every(struct stead_turn *turn, const char *name, int64_t period_ms, const char *op,
                                    struct stead_slice args);
 
@@ -296,40 +354,53 @@ struct stead_cron {
     const char *zone;     /* IANA name such as "Europe/Berlin"; NULL: UTC */
     enum stead_catch_up catch_up;
 };
-/* As the two above, at the moments of a schedule. STEAD_EARGUMENT: no such schedule or zone. */
+/* As the two above, at the moments of a schedule. STEAD_EARGUMENT also: no such schedule or zone; STEAD_ENOTFOUND: it
+ * names no moment at all (30 February). */
 STEAD_PUBLIC int stead_timer_cron(struct stead_turn *turn, const char *name, const struct stead_cron *cron,
                                   const char *op, struct stead_slice args);
-/* STEAD_ENOTFOUND when none of that name is set. */
+/* Takes a timer away. STEAD_ENOTFOUND when none of that name is set. */
 STEAD_PUBLIC int stead_timer_cancel(struct stead_turn *turn, const char *name);
 
 /* ---- A turn: lifecycle and locks ------------------------------------------------------------ */
 
-/* Ends this incarnation with this turn: state, timers, delayed signals and pending calls are gone. Messages already sent still go. */
+/* Ends this incarnation with this turn: state, keyed state, timers, delayed signals and pending calls are gone,
+ * promised answers are STEAD_EDESTROYED. What this turn and earlier ones sent still goes, its answer too; parked
+ * messages and dead letters stay. The next message begins a new life, with init. */
 STEAD_PUBLIC int stead_destroy(struct stead_turn *turn);
 
 /* Holds this agent for `holder`: until the release every message waits, in order, in the mailbox, but the holder's
- * and those that carry the fence. The fencing number is above every earlier one of this agent. STEAD_ELOCKED when held by another. */
+ * and those that carry the fence. The fencing number is above every earlier one of this agent; the holder that holds
+ * again gets a new one. STEAD_ELOCKED when held by another, STEAD_EADDRESS when `holder` is no address. Survives
+ * unload and crash; `stead unlock` breaks it. */
 STEAD_PUBLIC int stead_hold(struct stead_turn *turn, const char *holder, uint64_t *ret_fence) STEAD_MUST_USE;
-/* STEAD_ESTATE when `fence` is not the current one (it was broken or released). */
+/* Ends the hold; what waited runs. STEAD_ESTATE when `fence` is not the current one (it was broken or released). */
 STEAD_PUBLIC int stead_release(struct stead_turn *turn, uint64_t fence);
-/* Puts the message of this turn back at the end of the agent's mailbox: it runs again, once the agent's next other turn has committed. Returns
- * 0; the op must then return 0 and have done nothing else. */
+/* Puts the message of this turn back at the end of the agent's mailbox: it runs again, once the agent's next other
+ * turn has committed. Returns 0; the op must then return 0 and have collected nothing else (STEAD_ESTATE as the
+ * turn's failure); its change of the state is dropped. Fails the turn in a reply op: an answer is taken when it
+ * comes. */
 STEAD_PUBLIC int stead_defer(struct stead_turn *turn);
 
-/* Writes a line to the node's log through the environment. */
+/* Writes a line to the node's log, at once, whether the turn succeeds or not. */
 STEAD_PUBLIC void stead_log(struct stead_turn *turn, const char *format, ...) STEAD_PRINTF(2, 3);
 
 /* ---- A job (stateless kinds) ---------------------------------------------------------------- */
 
-/* As stead_reply() and stead_fail(), from a job. */
+/* Threads: as long as the op runs, from its thread or those it has started and joined. Slices and texts as in a turn.
+ *
+ * The job's answer; the last one counts. STEAD_EARGUMENT: not one value. */
 STEAD_PUBLIC int stead_job_reply(struct stead_job *job, struct stead_slice value);
+/* As stead_fail(): the op must return what it returns. Names are cut to 63 bytes, sentences to 511. */
 STEAD_PUBLIC int stead_job_fail(struct stead_job *job, const char *name, const char *format, ...)
     STEAD_PRINTF(3, 4) STEAD_MUST_USE;
-/* True once the caller has cancelled or its deadline has passed: return soon. */
+/* True once the caller has cancelled, its deadline has passed, or the node stops: return soon. Cheap enough for a
+ * loop. */
 STEAD_PUBLIC bool stead_job_cancelled(const struct stead_job *job);
-/* The job's address, `kind/key`. */
+/* The address that was called, `kind/key`: the key means what the kind wants it to mean. */
 STEAD_PUBLIC const char *stead_job_self(const struct stead_job *job);
+/* The name of the node it runs on. */
 STEAD_PUBLIC const char *stead_job_node_name(const struct stead_job *job);
+/* As stead_packed(); borrowed until the op returns. */
 STEAD_PUBLIC struct stead_slice stead_job_packed(struct stead_job *job, const char *format, ...);
 
 #ifdef __cplusplus
