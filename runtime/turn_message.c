@@ -129,12 +129,22 @@ void stead_log(struct stead_turn *turn, const char *format, ...)
     stead_host_trace(turn->shard->host, STEAD_TRACE_INFO, "%s: %s", turn->agent->address, text);
 }
 
+/* 0 when the receiver's decoder will take it. Checked here, where it can be refused: a malformed value in an outbox would stop its channel for good. */
+static int check_payload(const struct stead_turn *turn, struct stead_slice value)
+{
+    if (value.size > turn->shard->host->settings.payload_bytes_max)
+        return STEAD_ETOOLARGE;
+    return stead_value_check(value) == 0 ? 0 : STEAD_EARGUMENT;
+}
+
 /* ---- The answer ---------------------------------------------------------------------------------------- */
 
 int stead_reply(struct stead_turn *turn, struct stead_slice value)
 {
-    if (value.size > turn->shard->host->settings.payload_bytes_max)
-        return stead_turn_break(turn, STEAD_ETOOLARGE);
+    int code = check_payload(turn, value);
+
+    if (code != 0)
+        return stead_turn_break(turn, code);
     turn->reply = copy_slice(turn, value);
     turn->replied = true;
     return 0;
@@ -179,11 +189,12 @@ static int answer_token(struct stead_turn *turn, const struct stead_token *token
     for (const struct stead_turn_answer *other = turn->answers; other != NULL; other = other->next)
         if (stead_id_equal(other->token, id))
             return STEAD_ENOTFOUND;
-    if (value.size > turn->shard->host->settings.payload_bytes_max)
-        return STEAD_ETOOLARGE;
+    int code = check_payload(turn, value);
+    if (code != 0)
+        return code;
     if (!stead_owed_exists(turn->agent, id))
         return STEAD_ENOTFOUND;
-    int code = stead_turn_count(turn, value.size);
+    code = stead_turn_count(turn, value.size);
     if (code != 0)
         return code;
     struct stead_turn_answer *answer = stead_turn_alloc(turn, sizeof(*answer));
@@ -244,9 +255,10 @@ static int collect(struct stead_turn *turn, enum stead_message_type type, const 
         return STEAD_EADDRESS;
     if (!stead_op_name_check(op_slice))
         return STEAD_EARGUMENT;
-    if (args.size > host->settings.payload_bytes_max)
-        return STEAD_ETOOLARGE;
-    int code = stead_turn_count(turn, args.size);
+    int code = check_payload(turn, args);
+    if (code != 0)
+        return code;
+    code = stead_turn_count(turn, args.size);
     if (code != 0)
         return code;
     struct stead_message_parts parts = {

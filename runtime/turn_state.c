@@ -267,6 +267,8 @@ static int add_timer(struct stead_turn *turn, const struct stead_timer_request *
         return STEAD_EOP;
     if (request->args.size > turn->shard->host->settings.payload_bytes_max)
         return STEAD_ETOOLARGE;
+    if (stead_value_check(request->args) != 0)
+        return STEAD_EARGUMENT;
     int code = stead_turn_count(turn, request->args.size + name.size);
     if (code != 0)
         return code;

@@ -233,7 +233,8 @@ STEAD_PUBLIC const char *stead_printed(struct stead_turn *turn, const char *form
 
 /* Answers the call; leaves with the turn's commit. Without one the caller gets nil; the last one counts; a message
  * that asks for no answer (tell, signal, timer, the answer in a reply op) makes it mean nothing. Returns 0, so
- * `return stead_reply(...)` ends an op. STEAD_ETOOLARGE over the payload limit (1 MiB; a setting): fails the turn. */
+ * `return stead_reply(...)` ends an op. STEAD_ETOOLARGE over the payload limit (1 MiB; a setting)
+ * and STEAD_EARGUMENT for what is not one value fail the turn. */
 STEAD_PUBLIC int stead_reply(struct stead_turn *turn, struct stead_slice value);
 
 /* Gives the turn's failure a name ([a-z_]+ by custom) and a sentence of the op's own; returns STEAD_EFAILED, which
@@ -255,7 +256,7 @@ struct stead_token {
 STEAD_PUBLIC int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token) STEAD_MUST_USE;
 /* Answers it with the commit of this turn: a value, or a failure (STEAD_EFAILED with a name and a sentence; NULL: the
  * code's own). STEAD_ENOTFOUND when it is no token that this incarnation of the agent owes, or is answered already;
- * STEAD_ETOOLARGE. A caller that gave up meanwhile is no error. */
+ * STEAD_ETOOLARGE; STEAD_EARGUMENT: not one value. A caller that gave up meanwhile is no error. */
 STEAD_PUBLIC int stead_answer(struct stead_turn *turn, const struct stead_token *token, struct stead_slice value);
 STEAD_PUBLIC int stead_answer_error(struct stead_turn *turn, const struct stead_token *token, const char *name,
                                     const char *sentence);
@@ -263,10 +264,11 @@ STEAD_PUBLIC int stead_answer_error(struct stead_turn *turn, const struct stead_
 /* ---- A turn: messages ----------------------------------------------------------------------- */
 
 /* Messages are collected and leave with the commit, in the order of the calls; a failed turn sends nothing. `args` is
- * one value, or empty. All of them return 0, STEAD_EADDRESS, STEAD_EARGUMENT (an op's name that can be none), or
- * STEAD_ETOOLARGE (`args` over the payload limit). Whether the receiver's kind and op exist is found there: a call is
- * answered with the error, a signal to an op that is not there becomes a dead letter of its receiver, and a signal
- * from a durable agent to a kind that is loaded nowhere waits on disk until it is. */
+ * one value, or empty. All of them return 0, STEAD_EADDRESS, STEAD_EARGUMENT (an op's name that can be none, or
+ * `args` that are not one value), or STEAD_ETOOLARGE (`args` over the payload limit). Whether the receiver's kind and
+ * op exist is found there: a call is answered with the error, a signal to an op that is not there becomes a dead
+ * letter of its receiver, and a signal from a durable agent to a kind that is loaded nowhere waits on disk until it
+ * is. */
 
 /* At most once, lowest latency; delivery is not reported. */
 STEAD_PUBLIC int stead_tell(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args);
@@ -336,8 +338,8 @@ STEAD_PUBLIC int stead_kv_scan(struct stead_turn *turn, struct stead_slice from,
 /* Named and durable (of a volatile kind: volatile, and as long as one stands the agent stays in memory); setting a
  * name again replaces it, in whatever way it was set. The op runs with `args`, never early, and late after a
  * downtime; if it fails, the run is a dead letter and a periodic timer goes on. Names: 1 to 63 bytes.
- * STEAD_EARGUMENT: the name, a delay below 0, a period below 1 ms, no op; STEAD_EOP: this kind has no such op;
- * STEAD_ETOOLARGE. */
+ * STEAD_EARGUMENT: the name, a delay below 0, a period below 1 ms, no op, args that are not one value; STEAD_EOP:
+ * this kind has no such op; STEAD_ETOOLARGE. */
 STEAD_PUBLIC int stead_timer_after(struct stead_turn *turn, const char *name, int64_t delay_ms, const char *op,
                                    struct stead_slice args);
 /* Every `period_ms` from now on, first after one period. Periods that pass while nobody can run them become one run. */
