@@ -2,12 +2,13 @@
 /*
  * The client: sends tells, signals and calls to agents by name, from outside the cluster.
  *
- * It learns the table of slots from any node and then talks straight to the owner of each agent; it
- * reconnects by itself, and retries with the same request number, so an effect happens once however often it had
- * to ask. What is acknowledged is committed. A session lasts at most 24 h; the client opens a new one by itself at half of that.
+ * It learns the table of slots from any node and then talks straight to the owner of each agent; it reconnects by
+ * itself, and retries with the same request number, so an effect happens once however often it had to ask. What is
+ * acknowledged is committed. A session lasts at most 24 h; the client opens a new one by itself at half of that.
  *
- * Threads: a client belongs to one thread at a time and starts none. The synchronous functions drive the
- * sockets until their answer is there; completions of asynchronous requests run inside any function of the same client. Many threads: one client each.
+ * Threads: a client belongs to one thread at a time and starts none of its own. The synchronous functions drive the
+ * sockets until their answer is there; completions of asynchronous requests run inside any function of the same client.
+ * Many threads: one client each.
  */
 #ifndef STEAD_CLIENT_H
 #define STEAD_CLIENT_H
@@ -55,27 +56,41 @@ struct stead_answer {
     uint32_t retry_after_ms;     /* with STEAD_EBUSY: a hint */
 };
 
-/* `options` may be NULL. Connects lazily; 0 or STEAD_EARGUMENT. */
+/* `options` (borrowed) may be NULL. Connects lazily, so nobody need be there yet. 0; STEAD_EARGUMENT (an endpoint
+ * that is none, in_flight_max above 1,048,576); STEAD_EIO (no sockets or random numbers to be had). The client is
+ * returned: close it. */
 STEAD_PUBLIC int stead_client_open(const struct stead_client_options *options,
                                    struct stead_client **ret_client) STEAD_MUST_USE;
-/* Frees the client; unfinished requests complete with STEAD_ECANCELLED. Nulls `*client`. */
+/* Frees the client; unfinished requests complete with STEAD_ECANCELLED (what was sent may still take effect). Nulls
+ * `*client`; NULL in it is fine. Not from a completion: that stops the process. */
 STEAD_PUBLIC void stead_client_close(struct stead_client **client);
 
-/* Each returns the answer's code: 0; the op's failure; STEAD_ETIMEOUT (outcome unknown);
- * STEAD_EUNAVAILABLE (no node could be reached); STEAD_EARGUMENT. `options` and `ret_answer` may be NULL. */
+/* All requests: texts and `args` (one value, or empty) are borrowed and copied. STEAD_EADDRESS, STEAD_EARGUMENT (op,
+ * args, key) and STEAD_ETOOLARGE are found before anything is sent. `options` and `ret_answer` may be NULL. Inside a
+ * completion the synchronous ones are STEAD_ESTATE: the loop is below it. */
+
+/* Asks and waits for the op's answer. The answer's code: 0, committed if the kind is durable; the op's failure;
+ * STEAD_ETIMEOUT (outcome unknown); STEAD_EUNAVAILABLE (no node could be reached, or nobody serves the agent);
+ * whatever else the node says (error.h). */
 STEAD_PUBLIC int stead_client_call(struct stead_client *client, const char *address, const char *op,
                                    struct stead_slice args, const struct stead_request_options *options,
                                    struct stead_answer *ret_answer) STEAD_MUST_USE;
+/* Waits until the signal is committed and has run (with a delay: until it is committed). When its op fails, that is
+ * the answer's code, and the signal is kept as a dead letter of its agent too. */
 STEAD_PUBLIC int stead_client_signal(struct stead_client *client, const char *address, const char *op,
                                      struct stead_slice args, const struct stead_request_options *options,
                                      struct stead_answer *ret_answer) STEAD_MUST_USE;
+/* Sends and does not wait for an answer: at most once. 0 when it was handed to a connection; STEAD_EUNAVAILABLE when
+ * there is none within the client's timeout. In a completion it is queued. */
 STEAD_PUBLIC int stead_client_tell(struct stead_client *client, const char *address, const char *op,
                                    struct stead_slice args) STEAD_MUST_USE;
 
-/* Runs once for each started request. It may start further requests of the same client. */
+/* Runs once for each request that was started with 0, in a later function of the client, on its thread. It may start
+ * further requests and tell, no more; `answer` is borrowed until it returns. */
 typedef void stead_completion_fn(void *context, const struct stead_answer *answer);
 
-/* Pipelined: queue the request and return. 0, STEAD_EARGUMENT, or STEAD_EBUSY with the pipeline full. */
+/* Pipelined: queue the request and return. 0, STEAD_EBUSY with in_flight_max of them under way (poll, then try
+ * again), or what is found before it is sent; then no completion runs. `completion` may be NULL. */
 STEAD_PUBLIC int stead_client_call_async(struct stead_client *client, const char *address, const char *op,
                                          struct stead_slice args, const struct stead_request_options *options,
                                          stead_completion_fn *completion, void *context) STEAD_MUST_USE;

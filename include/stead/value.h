@@ -48,7 +48,9 @@ enum stead_type {
 
 /* The bytes of a C string, without its zero. Borrowed. */
 STEAD_PUBLIC struct stead_slice stead_str(const char *text);
+/* `size` bytes at `data`. Borrowed. */
 STEAD_PUBLIC struct stead_slice stead_bytes(const void *data, size_t size);
+/* The same bytes? Two empty slices are equal wherever they point. */
 STEAD_PUBLIC bool stead_slice_equal(struct stead_slice a, struct stead_slice b);
 /* Order of the bytes, shorter first when one is a prefix of the other: <0, 0, >0. */
 STEAD_PUBLIC int stead_slice_compare(struct stead_slice a, struct stead_slice b);
@@ -90,7 +92,9 @@ struct stead_reader {
 STEAD_PUBLIC struct stead_reader stead_reader(struct stead_slice value);
 /* The type of the next object; STEAD_NIL at the end. */
 STEAD_PUBLIC enum stead_type stead_peek(const struct stead_reader *reader);
-/* Each reads one object and moves on; on failure (STEAD_EARGUMENT: another type; STEAD_ECORRUPT: truncated) the cursor stays. */
+/* Each reads one object and moves on. 0; STEAD_EARGUMENT: another type, or out of range; STEAD_ECORRUPT: at the end,
+ * or truncated. On failure the cursor stays and `ret_*` is untouched. Slices that come back are borrowed from the
+ * cursor's value. */
 STEAD_PUBLIC int stead_read_nil(struct stead_reader *reader) STEAD_MUST_USE;
 STEAD_PUBLIC int stead_read_bool(struct stead_reader *reader, bool *ret_it) STEAD_MUST_USE;
 STEAD_PUBLIC int stead_read_i64(struct stead_reader *reader, int64_t *ret_it) STEAD_MUST_USE;
@@ -102,8 +106,9 @@ STEAD_PUBLIC int stead_read_bin(struct stead_reader *reader, struct stead_slice 
 /* Reads only the header; `ret_count` elements (for a map: pairs) follow. */
 STEAD_PUBLIC int stead_read_array(struct stead_reader *reader, uint32_t *ret_count) STEAD_MUST_USE;
 STEAD_PUBLIC int stead_read_map(struct stead_reader *reader, uint32_t *ret_count) STEAD_MUST_USE;
-/* Reads one whole object of any type, as a slice. */
+/* Reads one whole object of any type, as a slice borrowed from the cursor's value. */
 STEAD_PUBLIC int stead_read_value(struct stead_reader *reader, struct stead_slice *ret_it) STEAD_MUST_USE;
+/* Passes over one object with all that is in it. */
 STEAD_PUBLIC int stead_read_skip(struct stead_reader *reader) STEAD_MUST_USE;
 
 /* ---- Writing -------------------------------------------------------------------------------- */
@@ -120,9 +125,11 @@ struct stead_writer {
 STEAD_PUBLIC void stead_writer_init(struct stead_writer *writer);
 /* Starts in caller's memory (often the stack) and moves to the heap when that is full. */
 STEAD_PUBLIC void stead_writer_init_fixed(struct stead_writer *writer, void *memory, size_t size);
+/* Frees what it has taken from the heap; caller's memory stays. The writer is as after init. */
 STEAD_PUBLIC void stead_writer_deinit(struct stead_writer *writer);
 /* Forgets what was written, keeps the memory. */
 STEAD_PUBLIC void stead_writer_reset(struct stead_writer *writer);
+/* What was written so far. Borrowed until the next write. */
 STEAD_PUBLIC struct stead_slice stead_written(const struct stead_writer *writer);
 
 /* Each appends one object in its shortest form; bytes are copied. A NULL text is written as nil. */
@@ -149,6 +156,7 @@ STEAD_PUBLIC void stead_write_raw(struct stead_writer *writer, const void *data,
  * stead_pack(&w, "{s:l,s:[d,d]}", "balance", (int64_t)5, "limits", 1, 2);
  * A malformed format is a programming error and stops the process. */
 STEAD_PUBLIC void stead_pack(struct stead_writer *writer, const char *format, ...);
+/* The same with the arguments as a list, which is used up. */
 STEAD_PUBLIC void stead_pack_v(struct stead_writer *writer, const char *format, va_list args);
 
 #ifdef __cplusplus
