@@ -94,6 +94,10 @@ void stead_channel_in_acknowledge(struct stead_shard *shard, struct stead_channe
 {
     struct stead_host *host = shard->host;
 
+    if (gap && host->now_ns < channel->gap_ns + GAP_EVERY_NS && channel->gap_ns != 0)
+        return;
+    if (gap)
+        channel->gap_ns = host->now_ns;
     if (host->shard_of[channel->source.v] == shard) {
         if (gap) { /* both ends are here: no need to write to ourselves */
             struct stead_channel_out *out = stead_channel_out_get(shard, channel->source, channel->slot);
@@ -104,10 +108,6 @@ void stead_channel_in_acknowledge(struct stead_shard *shard, struct stead_channe
         }
         return;
     }
-    if (gap && host->now_ns < channel->gap_ns + GAP_EVERY_NS && channel->gap_ns != 0)
-        return;
-    if (gap)
-        channel->gap_ns = host->now_ns;
     struct stead_message *ack = stead_message_create(STEAD_ACK, &(struct stead_message_parts){0});
     ack->groups = STEAD_GROUP_CHANNEL;
     ack->flags = gap ? STEAD_FLAG_GAP : 0;

@@ -74,7 +74,8 @@ bool stead_world_step(struct stead_world *world, uint64_t until_ns)
     struct stead_world_event event = pop_event(world);
     STEAD_ASSERT(event.at_ns >= world->now_ns);
     world->now_ns = event.at_ns;
-    world->ran++;
+    if (++world->ran > STEAD_WORLD_EVENTS_MAX)
+        stead_world_fail(world, "it does not come to rest");
     event.run(event.self, event.number, event.data);
     return true;
 }

@@ -18,6 +18,7 @@
 #define STEAD_US 1000ull
 #define STEAD_MS 1000000ull
 #define STEAD_S 1000000000ull
+#define STEAD_WORLD_EVENTS_MAX 1000000u /* of one run; most have some ten thousand */
 
 /* Runs at its time. An event cannot be taken back: `number` names the life of what it is about, and who finds it over frees `data` and returns. */
 typedef void stead_world_fn(void *self, uint64_t number, void *data);
