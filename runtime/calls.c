@@ -347,6 +347,7 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
         stead_shard_dirty(shard, true);
     } else if (row.deadline_ms != 0 && row.deadline_ms <= shard->host->now_ms) {
         call_row_delete(agent, id, &row);
+        stead_placement_cancel(shard->host, id); /* a job that still runs may stop: nobody waits for it any more */
         struct stead_message *answer = timeout_answer(agent, id);
         run_reply(agent, answer, row.reply_op, row.context);
         stead_message_destroy(&answer);
@@ -362,6 +363,7 @@ void stead_calls_due_volatile(struct stead_shard *shard, struct stead_agent *age
 {
     struct stead_message *answer = timeout_answer(agent, id);
 
+    stead_placement_cancel(shard->host, id);
     take_volatile_answer(shard, answer);
     stead_message_destroy(&answer);
 }

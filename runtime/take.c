@@ -277,7 +277,8 @@ static void conclude(struct stead_shard *shard, struct stead_message *message, b
 
     if (sequenced && !taken)
         stead_shard_mark_taken(shard, message);
-    if (message->type == STEAD_SIGNAL && stored)
+    bool letter = (message->type == STEAD_SIGNAL && stored) || (durable && status == STEAD_EPOISON);
+    if (letter)
         stead_shard_dead_letter(shard, message, status, stead_error_name(status),
                                 sentence == NULL ? stead_error_sentence(status) : sentence);
     stead_shard_refuse(shard, message, status, NULL, sentence, stored && message->type == STEAD_CALL,
