@@ -13,5 +13,7 @@ extern const struct stead_kind stead_election_member_kind;
 
 /* Ended by a NULL. */
 extern const struct stead_kind *const stead_builtin_kinds[];
+/* What `stead bench` measures with; the nodes that it starts have them too. Ended by a NULL. */
+extern const struct stead_kind *const stead_bench_kinds[];
 
 #endif

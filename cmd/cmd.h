@@ -43,6 +43,7 @@ int stead_cmd_stats(int argc, char **argv);
 int stead_cmd_backup(int argc, char **argv);
 int stead_cmd_restore(int argc, char **argv);
 int stead_cmd_check(int argc, char **argv);
+int stead_cmd_bench(int argc, char **argv);
 int stead_cmd_node(int argc, char **argv);
 int stead_cmd_coordinator(int argc, char **argv);
 int stead_cmd_up(int argc, char **argv);

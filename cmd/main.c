@@ -34,6 +34,7 @@ static const struct stead_command commands[] = {
     {"backup", "Keep data", "Back up every node while it runs", stead_cmd_backup},
     {"restore", "Keep data", "Make a data folder out of a backup", stead_cmd_restore},
     {"check", "Keep data", "Verify the data folder of a stopped node", stead_cmd_check},
+    {"bench", "Measure", "Measure this machine and stead on it, each figure beside its floor", stead_cmd_bench},
     {"help", "This program", "Explain a command", help},
     {NULL, NULL, NULL, NULL}};
 

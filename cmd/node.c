@@ -32,7 +32,8 @@ enum { /* argp keys of options without a letter */
        KEY_STOP,
        KEY_CALL_TIMEOUT,
        KEY_MAILBOX,
-       KEY_INSECURE
+       KEY_INSECURE,
+       KEY_BENCH_KINDS
 };
 
 struct node_options {
@@ -91,6 +92,7 @@ static const struct argp_option options[] = {
     {"stop-timeout", KEY_STOP, "TIME", 0, "A clean stop takes no longer. Default: 10s", 4},
     {"log-level", 'v', "LEVEL", 0, "error, warn, info or debug. Default: info", 4},
     {"json", 'j', NULL, 0, "Print the ready line as JSON", 4},
+    {"bench-kinds", KEY_BENCH_KINDS, NULL, OPTION_HIDDEN, NULL, 4},
     {0}};
 
 static uint32_t take_count(struct argp_state *state, const char *option, const char *arg)
@@ -213,6 +215,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 'j':
         o->json = true;
+        return 0;
+    case KEY_BENCH_KINDS:
+        o->config.bench_kinds = true;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected word \"%s\"", arg);

@@ -43,6 +43,7 @@ struct stead_node_config {
     uint32_t label_count, module_count; /* entries of the two lists below */
     const char *const *labels;          /* what this machine has, as "gpu" */
     const char *const *modules;         /* shared objects with kinds */
+    bool bench_kinds;                   /* the kinds that `stead bench` measures with are served too */
     enum stead_trace_level log_level;   /* lines above it are left out */
     uint32_t stop_ms_max;               /* a clean stop takes no longer than this */
     struct stead_settings settings;     /* of the hosts; memory_bytes_max is computed from memory_bytes */
