@@ -34,6 +34,13 @@ enum stead_channel_verdict {
     STEAD_CHANNEL_HISTORY_LOST
 };
 
+/* Of the two slots of a channel, in its direction: where its ends are found in their tables. */
+static inline uint64_t stead_channel_hash(stead_slot source, stead_slot destination)
+{
+    uint64_t it = ((uint64_t)source.v << 16 | destination.v) * 0x9E3779B97F4A7C15u;
+    return it ^ it >> 29;
+}
+
 /* Decides about a message. Pure: changes nothing. */
 enum stead_channel_verdict stead_channel_judge(struct stead_seq position, struct stead_seq trimmed,
                                                struct stead_seq previous, struct stead_seq number);

@@ -11,12 +11,6 @@
 #define GAP_EVERY_NS 50000000u /* a gap is reported once in this time: the sender needs it once */
 #define ENDS_MAX 65536u        /* kept in memory before those at rest are forgotten */
 
-static uint64_t hash_pair(stead_slot a, stead_slot b)
-{
-    uint64_t it = ((uint64_t)a.v << 16 | b.v) * 0x9E3779B97F4A7C15u;
-    return it ^ it >> 29;
-}
-
 enum stead_channel_verdict stead_channel_judge(struct stead_seq position, struct stead_seq trimmed,
                                                struct stead_seq previous, struct stead_seq number)
 {
@@ -54,7 +48,7 @@ static int read_position(struct stead_shard *shard, struct stead_channel_in *cha
 
 struct stead_channel_in *stead_channel_in_get(struct stead_shard *shard, stead_slot source, stead_slot slot)
 {
-    uint64_t hash = hash_pair(source, slot);
+    uint64_t hash = stead_channel_hash(source, slot);
     struct stead_channel_in *channel;
     uint32_t at;
 
@@ -162,7 +156,7 @@ static bool in_at_rest(const struct stead_shard *shard, const void *item)
 static uint64_t in_hash(const void *item)
 {
     const struct stead_channel_in *channel = item;
-    return hash_pair(channel->source, channel->slot);
+    return stead_channel_hash(channel->source, channel->slot);
 }
 
 static bool out_at_rest(const struct stead_shard *shard, const void *item)
@@ -175,7 +169,7 @@ static bool out_at_rest(const struct stead_shard *shard, const void *item)
 static uint64_t out_hash(const void *item)
 {
     const struct stead_channel_out *channel = item;
-    return hash_pair(channel->slot, channel->destination);
+    return stead_channel_hash(channel->slot, channel->destination);
 }
 
 void stead_channels_sweep(struct stead_shard *shard)

@@ -16,12 +16,6 @@
 
 #define BACKOFF_MAX 5u /* doublings: 1 s becomes 32 s */
 
-static uint64_t hash_pair(stead_slot a, stead_slot b)
-{
-    uint64_t it = ((uint64_t)a.v << 16 | b.v) * 0x9E3779B97F4A7C15u;
-    return it ^ it >> 29;
-}
-
 static void outbox_key(struct stead_row_key *key, const struct stead_channel_out *channel, struct stead_seq number)
 {
     stead_row_begin(key, channel->slot, STEAD_ROW_OUTBOX);
@@ -64,7 +58,7 @@ static void watch(struct stead_shard *shard, struct stead_channel_out *channel, 
 
 struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination)
 {
-    uint64_t hash = hash_pair(slot, destination);
+    uint64_t hash = stead_channel_hash(slot, destination);
     struct stead_channel_out *channel;
     uint32_t at;
 
