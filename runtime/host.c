@@ -282,7 +282,7 @@ void stead_host_route(struct stead_host *host, struct stead_message *message)
     if (message->type == STEAD_ANSWER)
         stead_placement_answered(host, message);
     if (shard != NULL) {
-        stead_queue_push(&shard->inbox, message);
+        stead_shard_offer(shard, message);
         return;
     }
     const struct stead_table_shard *owner =

@@ -12,6 +12,7 @@ struct stead_queue {
     struct stead_message *head; /* next to leave; NULL: empty */
     struct stead_message *tail; /* last that came */
     uint32_t count;
+    uint64_t bytes; /* of their blocks */
 };
 
 static inline void stead_queue_push(struct stead_queue *queue, struct stead_message *message)
@@ -23,6 +24,7 @@ static inline void stead_queue_push(struct stead_queue *queue, struct stead_mess
         queue->head = message;
     queue->tail = message;
     queue->count++;
+    queue->bytes += message->block_size;
 }
 
 static inline void stead_queue_push_front(struct stead_queue *queue, struct stead_message *message)
@@ -32,6 +34,7 @@ static inline void stead_queue_push_front(struct stead_queue *queue, struct stea
     if (queue->tail == NULL)
         queue->tail = message;
     queue->count++;
+    queue->bytes += message->block_size;
 }
 
 /* NULL when empty. The message is the caller's. */
@@ -44,6 +47,7 @@ static inline struct stead_message *stead_queue_pop(struct stead_queue *queue)
     if (queue->head == NULL)
         queue->tail = NULL;
     queue->count--;
+    queue->bytes -= message->block_size;
     message->next = NULL;
     return message;
 }
@@ -58,6 +62,7 @@ static inline void stead_queue_prepend(struct stead_queue *queue, struct stead_q
         queue->tail = from->tail;
     queue->head = from->head;
     queue->count += from->count;
+    queue->bytes += from->bytes;
     *from = (struct stead_queue){0};
 }
 

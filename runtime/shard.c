@@ -279,6 +279,25 @@ static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
     }
 }
 
+void stead_shard_offer(struct stead_shard *shard, struct stead_message *message)
+{
+    struct stead_host *host = shard->host;
+    bool full =
+        shard->inbox.count >= STEAD_INBOX_MESSAGES_MAX || shard->inbox.bytes > host->settings.memory_bytes_max / 4;
+
+    if (!full || message->type > STEAD_CALL) { /* answers and acknowledgements make room */
+        stead_queue_push(&shard->inbox, message);
+        return;
+    }
+    if (message->type == STEAD_TELL) {
+        host->stats.tells_dropped++;
+    } else if (message->groups & STEAD_GROUP_SESSION) {
+        host->stats.refused_busy++;
+        stead_shard_refuse(shard, message, STEAD_EBUSY, NULL, NULL, false, 0);
+    }
+    stead_message_destroy(&message);
+}
+
 bool stead_shard_ready(const struct stead_shard *shard)
 {
     return shard->phase == STEAD_SHARD_SERVING && shard->unsynced_bytes <= STEAD_UNSYNCED_BYTES_MAX &&

@@ -28,6 +28,8 @@
 #include "runtime/turn.h"
 
 #define STEAD_SHARDS_PER_HOST_MAX 1024u
+#define STEAD_INBOX_MESSAGES_MAX 262144u
+#define STEAD_VREQUESTS_MAX 65536u           /* unanswered requests of the volatile agents of a shard */
 #define STEAD_UNSYNCED_BYTES_MAX (32u << 20) /* a shard takes nothing new while so much waits for the disk */
 
 enum stead_shard_phase { STEAD_SHARD_RECOVERING, STEAD_SHARD_SERVING, STEAD_SHARD_STOPPING };
@@ -250,6 +252,9 @@ int stead_shard_replay(struct stead_shard *shard, uint64_t index, struct stead_s
 void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_slot *slots, uint32_t slot_count);
 /* Runs messages, waiting agents and timers, at most about `budget` turns; closes the batch. True: there is more. */
 bool stead_shard_run(struct stead_shard *shard, uint32_t budget);
+/* Puts a message into the inbox. When that is full, because the disk is behind, clients are told `busy` and the rest is dropped: its senders
+ * keep it, but for tells. Consumed. */
+void stead_shard_offer(struct stead_shard *shard, struct stead_message *message);
 /* There is work that can be done now; a shard that waits for its disk has none. */
 bool stead_shard_ready(const struct stead_shard *shard);
 /* Entries up to `index` are on disk: what waited for them leaves. */
