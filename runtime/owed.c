@@ -54,8 +54,7 @@ static struct stead_vowed *find_vowed(struct stead_shard *shard, struct stead_id
     uint64_t hash = stead_load64(token.v + 8);
     struct stead_vowed *owed;
 
-    for (owed = stead_map_first(&shard->vowed, hash, &at); owed != NULL;
-         owed = stead_map_next(&shard->vowed, hash, &at))
+    for (owed = stead_map_first(&shard->vowed, hash, &at); owed != NULL; owed = stead_map_next(&shard->vowed, hash, &at))
         if (stead_id_equal(owed->token, token))
             return owed;
     return NULL;
@@ -153,6 +152,7 @@ static void answer_all(struct stead_agent *agent, struct stead_slice row, int st
     while (next_record(shard, &row, &request) > 0) {
         struct stead_message *answer = stead_message_answer(request, status, error, value);
         answer->durability = STEAD_CLASS_DURABLE;
+        (void)stead_session_load(shard, request); /* the reply is kept there for those who ask again */
         stead_shard_reply(shard, request, answer, true, shard->next_index);
         stead_message_destroy(&request);
     }

@@ -330,6 +330,13 @@ struct stead_session *stead_session_of(struct stead_shard *shard, const struct s
     return find_session(shard, request->slot, request->session.id, hash_session(request->slot, request->session.id));
 }
 
+struct stead_session *stead_session_load(struct stead_shard *shard, const struct stead_message *request)
+{
+    if (!(request->groups & STEAD_GROUP_SESSION) || request->type == STEAD_ANSWER)
+        return NULL;
+    return get_session(shard, request);
+}
+
 /* ---- What becomes of a request -------------------------------------------------------------------------- */
 
 void stead_session_running(struct stead_shard *shard, struct stead_session *session,
@@ -429,19 +436,13 @@ static void delete_session_rows(struct stead_shard *shard, stead_slot slot, stru
     stead_shard_dirty(shard, false);
 }
 
-/* Idle, with everything in its row; answers of volatile agents, which are in no row, keep it until its end. */
-static bool leaves_memory(const struct stead_shard *shard, const struct stead_session *session)
+static bool leaves_memory(const struct stead_session *session, uint64_t now_ms)
 {
-    const struct stead_host *host = shard->host;
-    bool over = host->now_ms >= session->start_ms + host->settings.session_age_ms_max;
-
-    if (session->dirty || host->now_ns / 1000000u < session->used_ms + IDLE_MS)
+    if (session->dirty || now_ms < session->used_ms + IDLE_MS)
         return false;
-    for (uint32_t i = session->first; i < session->first + session->count; i++) {
-        const struct stead_request *request = &session->requests[i];
-        if (!request->stored && !(over && request->state == STEAD_REQUEST_ANSWERED))
+    for (uint32_t i = session->first; i < session->first + session->count; i++)
+        if (!session->requests[i].stored)
             return false;
-    }
     return true;
 }
 
@@ -490,18 +491,17 @@ static void end_aged(struct stead_shard *shard, stead_slot slot)
 
 void stead_session_sweep(struct stead_shard *shard)
 {
+    uint64_t now_ms = shard->host->now_ns / 1000000u;
+
     for (uint32_t i = 0; shard->sessions.entries != NULL && i <= shard->sessions.mask;) {
         struct stead_session *session = stead_map_at(&shard->sessions, i);
-        if (session != NULL && leaves_memory(shard, session))
+        if (session != NULL && leaves_memory(session, now_ms))
             free_session(shard, session);
         else
             i++;
     }
-    if (shard->slot_count > 0) {
-        stead_slot slot = shard->slots[shard->sweep_at++ % shard->slot_count];
-        end_aged(shard, slot);
-        stead_keys_sweep(shard, slot);
-    }
+    if (shard->slot_count > 0)
+        end_aged(shard, shard->slots[shard->sweep_at++ % shard->slot_count]);
 }
 
 void stead_sessions_deinit(struct stead_shard *shard)

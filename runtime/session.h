@@ -71,6 +71,8 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
                                                struct stead_session **ret_session);
 /* The session of a request that was judged NEW; NULL for a message without session. */
 struct stead_session *stead_session_of(struct stead_shard *shard, const struct stead_message *request);
+/* The same, read from its row when it is not in memory: for an answer that comes after a restart, or long after its request. */
+struct stead_session *stead_session_load(struct stead_shard *shard, const struct stead_message *request);
 
 /* The request waits in a mailbox. */
 void stead_session_running(struct stead_shard *shard, struct stead_session *session,
