@@ -75,17 +75,8 @@ void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *r
     }
     if (request->key_size > 0)
         stead_key_dropped(shard, request);
-    struct stead_session *session = stead_session_of(shard, request);
-    if (session != NULL) { /* it may have waited in a mailbox: a retry is judged anew */
-        struct stead_route route;
-        if (stead_session_route(session, request->session.number, &route))
-            answer->route = route;
-        stead_session_forget(session, request->session.number);
-    }
     answer->depends_on = depends_on;
     answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
-    if (answer->flags & STEAD_FLAG_UNSEQUENCED)
-        stead_seen_answered(shard, answer);
     stead_shard_emit(shard, answer);
 }
 
@@ -161,18 +152,15 @@ void stead_shard_park(struct stead_shard *shard, const struct stead_message *mes
     shard->host->stats.parked++;
 }
 
-/* Parks a message of a resident agent, whose head then says that there is mail. Where there is no head to say so (a volatile agent, or one
- * that is still being read), the next start finds the message by its due row. */
+/* Parks a message of a resident agent, whose head then says that there is mail. */
 static void park_with(struct stead_agent *agent, struct stead_message *message, bool taken)
 {
     struct stead_shard *shard = agent->shard;
-    bool headless = agent->phase != STEAD_AGENT_READY || !stead_agent_durable(agent);
 
-    stead_shard_park(shard, message, headless, taken);
+    stead_shard_park(shard, message, false, taken);
     if (!(agent->flags & STEAD_AGENT_MAIL)) {
         agent->flags |= STEAD_AGENT_MAIL;
-        if (!headless)
-            stead_agent_store_flags(agent);
+        stead_agent_store_flags(agent);
     }
     stead_message_destroy(&message);
 }
@@ -210,11 +198,7 @@ static void wait_in_memory(struct stead_agent *agent, struct stead_message *mess
 
     if (message->type != STEAD_ANSWER && (agent->queued >= host->settings.mailbox_messages_max ||
                                           host->message_bytes > host->settings.memory_bytes_max / 4)) {
-        bool agents = message->type == STEAD_SIGNAL && message->source_size > 0 && session == NULL;
-        if (agents && stead_agent_durable(agent))
-            park_with(agent, message, true); /* of a volatile agent of this shard: nobody sends it again */
-        else
-            refuse_busy(shard, message);
+        refuse_busy(shard, message);
         return;
     }
     if (session != NULL)
@@ -259,7 +243,7 @@ static void run_message(struct stead_agent *agent, struct stead_message *message
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) && !taken;
     int status = stead_turn_run(agent, message, &input);
 
-    if (status == STEAD_TURN_DEFERRED && (taken || (message->groups & STEAD_GROUP_CHANNEL))) {
+    if (status == STEAD_TURN_DEFERRED && (message->groups & STEAD_GROUP_CHANNEL)) {
         park_with(agent, message, taken);
         return;
     }
@@ -272,16 +256,11 @@ static void run_message(struct stead_agent *agent, struct stead_message *message
     if (STEAD_FAULT(&shard->host->settings, apply_twice) && sequenced && stead_rng_below(&shard->host->rng, 64) == 0)
         (void)stead_turn_run(agent, message, &input);
     stead_message_destroy_in(&shard->host->pool, &message);
-}
-
-void stead_shard_turn_done(struct stead_agent *agent)
-{
-    struct stead_shard *shard = agent->shard;
-
     if (shard->waiting_agent == agent) {
         shard->waiting_ran = true;
         return;
     }
+    /* What waits behind a deferral or a lock runs after a turn of somebody else. */
     bool waits = (agent->wait != NULL && agent->wait->mailbox.count > 0) || (agent->flags & STEAD_AGENT_MAIL);
     if (waits && !(agent->flags & STEAD_AGENT_HELD)) {
         agent->flags |= STEAD_AGENT_UNPARKING;
@@ -294,15 +273,15 @@ static void conclude(struct stead_shard *shard, struct stead_message *message, b
                      const char *sentence)
 {
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) != 0;
-    bool poison = status == STEAD_EPOISON && message->type != STEAD_TELL;
-    bool stored = durable && (sequenced || taken || poison);
+    bool stored = durable && (sequenced || taken);
 
     if (sequenced && !taken)
         stead_shard_mark_taken(shard, message);
-    if (stored && (message->type == STEAD_SIGNAL || poison))
+    bool letter = (message->type == STEAD_SIGNAL && stored) || (durable && status == STEAD_EPOISON);
+    if (letter)
         stead_shard_dead_letter(shard, message, status, stead_error_name(status),
                                 sentence == NULL ? stead_error_sentence(status) : sentence);
-    stead_shard_refuse(shard, message, status, NULL, sentence, stored && (message->type == STEAD_CALL || poison),
+    stead_shard_refuse(shard, message, status, NULL, sentence, stored && message->type == STEAD_CALL,
                        stored ? shard->next_index : 0);
     stead_message_destroy(&message);
 }
@@ -320,15 +299,11 @@ static void store_delayed(struct stead_shard *shard, struct stead_message *messa
     uint8_t due[8];
 
     stead_shard_mark_taken(shard, message);
-    /* Its sender is answered now: when it runs, nobody waits for it any more. */
-    struct stead_message bare = *message;
-    bare.groups &= ~(uint32_t)(STEAD_GROUP_DELAY | STEAD_GROUP_SESSION | STEAD_GROUP_ROUTE | STEAD_GROUP_KEY);
-    bare.key_size = 0;
-    bare.deadline_ms = 0; /* it was for the taking */
+    message->groups &= ~(uint32_t)STEAD_GROUP_DELAY;
     stead_writer_reset(writer);
     stead_store64(due, due_ms);
     stead_write_raw(writer, due, sizeof(due));
-    shard->host->doors.encode(&bare, writer);
+    shard->host->doors.encode(message, writer);
     stead_row_part(&key, message->slot, address, incarnation, STEAD_PART_DELAYED, name);
     stead_shard_put(shard, &key, stead_written(writer), true);
     stead_timers_add_due(shard, message->slot, address, due_ms, STEAD_PART_DELAYED, name);
@@ -341,7 +316,7 @@ static void store_delayed(struct stead_shard *shard, struct stead_message *messa
     stead_message_destroy(&message);
 }
 
-uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id)
+static uint32_t kills_of(const struct stead_host *host, struct stead_id id)
 {
     for (uint32_t i = 0; i < host->suspect_count; i++)
         if (stead_id_equal(host->suspects[i].id, id))
@@ -362,7 +337,7 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
         host->stats.expired++;
         return STEAD_EEXPIRED;
     }
-    if (host->suspect_count > 0 && stead_host_kills(host, message->id) >= host->settings.poison_kills_max)
+    if (host->suspect_count > 0 && kills_of(host, message->id) >= host->settings.poison_kills_max)
         return STEAD_EPOISON;
     if (host->disk_full && (message->groups & STEAD_GROUP_SESSION) && message->source_size == 0 && !taken &&
         kind->durability == STEAD_DURABLE)
@@ -391,15 +366,27 @@ void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *messa
 
     if (agent->phase != STEAD_AGENT_READY && sequenced && !taken)
         wait_for_load(agent, message);
-    else if (sequenced || taken)
+    else if (agent->phase == STEAD_AGENT_READY && (sequenced || taken))
         park_with(agent, message, taken);
     else
         wait_in_memory(agent, message);
 }
 
+/* It carries the fence of a hold that is over: released, or broken and perhaps somebody else's now. */
+static bool is_fenced_off(const struct stead_agent *agent, const struct stead_message *message)
+{
+    return (message->groups & STEAD_GROUP_FENCE) && message->fence != 0 && agent->phase == STEAD_AGENT_READY &&
+           (!(agent->flags & STEAD_AGENT_HELD) || message->fence != agent->fence);
+}
+
 static void deliver_to_agent(struct stead_agent *agent, struct stead_message *message, const struct stead_op *op,
                              bool taken)
 {
+    if (is_fenced_off(agent, message)) {
+        conclude(agent->shard, message, agent->kind->durability == STEAD_DURABLE, taken, STEAD_ELOCKED,
+                 "the hold that this fencing number was given for is over");
+        return;
+    }
     if (agent->phase != STEAD_AGENT_READY || must_wait(agent, message))
         stead_shard_let_wait(agent, message, taken);
     else
@@ -415,7 +402,8 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
         target != NULL ? target->kind : stead_registry_find(host->registry, message->address, kind_size);
 
     if (kind == NULL && ((message->groups & STEAD_GROUP_CHANNEL) || taken)) {
-        stead_shard_park(shard, message, true, taken);
+        if (!taken)
+            stead_shard_park(shard, message, true, false);
         stead_message_destroy(&message);
         return;
     }
@@ -592,9 +580,6 @@ static bool run_parked(struct stead_agent *agent, uint64_t last)
                                          stead_row_slice(&to), false, first_mail, &mail);
     if (code == 1) {
         stead_overlay_delete(shard->overlay, shard->next_index, stead_row_slice(&mail.key));
-        if (!stead_agent_durable(agent)) /* it was parked with a due row */
-            stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL,
-                                    stead_bytes(mail.key.data + mail.key.size - 8, 8));
         stead_shard_dirty(shard, true);
         if (shard->host->doors.decode(stead_written(&mail.record), &message) != 0)
             stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);
@@ -617,8 +602,7 @@ static void run_mail(struct stead_agent *agent, uint32_t *budget)
         (*budget)--;
     if (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && shard->mail_seq <= last) {
         agent->flags &= (uint8_t)~STEAD_AGENT_MAIL;
-        if (stead_agent_durable(agent))
-            stead_agent_store_flags(agent);
+        stead_agent_store_flags(agent);
     }
 }
 
