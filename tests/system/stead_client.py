@@ -58,6 +58,7 @@ class Link:
 
     def __init__(self, context, endpoint):
         self.endpoint, self.up, self.greeted, self.place = endpoint, False, 0.0, None
+        self.asked = time.monotonic()  # since when it is silent, or when the others were last asked about it
         self.out = []  # records that leave with the next flush
         self.socket = context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 0), (zmq.IMMEDIATE, 1), (zmq.RECONNECT_IVL, 20),
@@ -192,6 +193,13 @@ class Client:
         for link in self.links.values():
             link.up, link.greeted = False, 0.0  # HELLO again: the answer is the newest table
 
+    def _forget_links(self):
+        """Those to places that the table no longer has."""
+        known = set(self.endpoints).union(*(node["endpoints"] for node in self.table.nodes.values()))
+        for endpoint in [it for it in self.links if it not in known]:
+            self.poller.unregister(self.links[endpoint].socket)
+            self.links.pop(endpoint).socket.close(0)
+
     # ---- Turning
 
     def poll(self, timeout=0.0):
@@ -206,8 +214,8 @@ class Client:
             time.sleep(min(wait, 0.01))
             return ended
         for socket, _ in self.poller.poll(int(wait * 1000) + (wait > 0)):
-            link = next(it for it in self.links.values() if it.socket is socket)
-            while True:
+            link = next((it for it in self.links.values() if it.socket is socket), None)
+            while link is not None and not link.socket.closed:
                 try:
                     frame = link.socket.recv(zmq.DONTWAIT)
                 except zmq.Again:
@@ -219,6 +227,11 @@ class Client:
     def _greet(self):
         if not self.links:
             self._any_link()
+        silent = [link for link in self.links.values() if not link.up and time.monotonic() - link.asked >= GREET_S]
+        for link in silent:
+            link.asked = time.monotonic()
+        if silent:
+            self._refresh()  # perhaps it is not there any more: the others know
         hello = {"v": 1, "role": "client", "name": self.name, "table": self.table.version if self.table else 0}
         for link in self.links.values():
             if not link.up and time.monotonic() - link.greeted >= (GREET_S if link.greeted else 0):
@@ -278,14 +291,14 @@ class Client:
             table = record.value().get("table", b"")
             if table:
                 self._take_table(table)
-            link.up = True
+            link.up, link.asked = True, time.monotonic()
             for ticket in self.tickets.values():
                 if ticket.link is link and ticket.refusal is None:
                     ticket.due = 0.0
         elif record.type == wire.TABLE:
             self._take_table(record.payload)
         elif record.type == wire.HELLO:
-            link.up, link.greeted = False, 0.0  # it does not know us: say it again, then repeat
+            link.up, link.greeted, link.asked = False, 0.0, time.monotonic()  # it does not know us: say it again, then repeat
         elif record.type == wire.ANSWER:
             self._take_answer(link, record, ended)
 
@@ -293,6 +306,7 @@ class Client:
         table = wire.Table(data)
         if self.table is None or table.cluster != self.table.cluster or table.version > self.table.version:
             self.table = table
+            self._forget_links()
             for ticket in self.tickets.values():
                 if ticket.refusal != "busy":
                     ticket.due = 0.0
