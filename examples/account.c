@@ -44,7 +44,7 @@ static int reply_balance(struct stead_turn *turn, const struct account *account)
 static int deposit(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct account *account = state;
-    int64_t amount;
+    int64_t amount = 0;
 
     int code = take_amount(turn, args, account->balance, &amount);
     if (code != 0)
@@ -58,7 +58,7 @@ static int deposit(struct stead_turn *turn, void *state, struct stead_slice args
 static int withdraw(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct account *account = state;
-    int64_t amount;
+    int64_t amount = 0;
 
     int code = take_amount(turn, args, 0, &amount);
     if (code != 0)
@@ -73,7 +73,7 @@ static int transfer(struct stead_turn *turn, void *state, struct stead_slice arg
 {
     struct account *account = state;
     char to[STEAD_ADDRESS_MAX + 1];
-    int64_t amount;
+    int64_t amount = 0;
 
     int code = take_amount(turn, args, account->sent, &amount);
     if (code != 0)
@@ -110,7 +110,7 @@ static int credit(struct stead_turn *turn, void *state, struct stead_slice args)
 static int refund(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct account *account = state;
-    int64_t amount;
+    int64_t amount = 0;
 
     int code = take_amount(turn, args, account->balance, &amount);
     if (code != 0)

@@ -22,7 +22,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -150,24 +149,23 @@ bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
     return true;
 }
 
-/* Writes "address op" into the mark, up to the word with its end; what does not fit is cut. */
-static void put_text(struct mark *mark, const char *address, const char *op)
-{
-    const size_t room = TEXT_WORDS * 8;
-    char text[TEXT_WORDS * 8 + 8];
-    size_t size = strnlen(address, room);
+/* Copies text into the mark word by word, from `*word` and `*used` bytes of it on; what does not fit is cut. */
+struct text_cursor {
+    struct mark *mark;
+    uint32_t at;      /* next word */
+    uint32_t pending; /* bytes in word */
+    uint64_t word;    /* bytes not stored yet */
+};
 
-    memcpy(text, address, size);
-    if (size < room)
-        text[size++] = ' ';
-    size_t op_size = strnlen(op, room - size);
-    memcpy(text + size, op, op_size);
-    size += op_size;
-    memset(text + size, 0, 8);
-    for (size_t i = 0; i <= size / 8 && i < TEXT_WORDS; i++) {
-        uint64_t word;
-        memcpy(&word, text + i * 8, sizeof word);
-        atomic_store_explicit(&mark->text[i], word, memory_order_relaxed);
+static void put_text(struct text_cursor *cursor, const char *text)
+{
+    for (; *text && cursor->at < TEXT_WORDS; text++) {
+        cursor->word |= (uint64_t)(uint8_t)*text << (cursor->pending * 8);
+        if (++cursor->pending == 8) {
+            atomic_store_explicit(&cursor->mark->text[cursor->at++], cursor->word, memory_order_relaxed);
+            cursor->word = 0;
+            cursor->pending = 0;
+        }
     }
 }
 
@@ -180,7 +178,12 @@ void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const 
         atomic_store_explicit(&it->number, (number | 1) + 1, memory_order_release);
         return;
     }
-    put_text(it, mark->address, mark->op);
+    struct text_cursor cursor = {.mark = it};
+    put_text(&cursor, mark->address);
+    put_text(&cursor, " ");
+    put_text(&cursor, mark->op);
+    if (cursor.at < TEXT_WORDS)
+        atomic_store_explicit(&it->text[cursor.at], cursor.word, memory_order_relaxed);
     uint64_t id[2];
     memcpy(id, mark->id.v, sizeof id);
     atomic_store_explicit(&it->id[0], id[0], memory_order_relaxed);

@@ -362,8 +362,7 @@ uint32_t stead_host_jobs(const struct stead_host *host)
 
 static bool may_unload(const struct stead_agent *agent)
 {
-    bool keeps = !stead_agent_durable(agent) &&
-                 (!(agent->kind->flags & STEAD_KIND_FORGETTABLE) || (agent->flags & STEAD_AGENT_MAIL));
+    bool keeps = !stead_agent_durable(agent) && !(agent->kind->flags & STEAD_KIND_FORGETTABLE);
     bool timers = agent->wait != NULL && agent->wait->timers != NULL;
     return !keeps && !timers && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
            !(agent->flags & (STEAD_AGENT_SCHEDULED | STEAD_AGENT_UNPARKING));
@@ -374,17 +373,10 @@ static uint64_t memory_used(const struct stead_host *host)
     return host->agent_bytes + host->message_bytes + host->overlay_bytes;
 }
 
-enum unload_why {
-    UNLOAD_IDLE,  /* looks on past agents that may idle for longer than others */
-    UNLOAD_TIGHT, /* stops where neither age nor memory asks for more */
-    UNLOAD_ALL
-};
-
 /* Unloads from the least recently used end, while memory is short or an agent has idled long enough. An agent that must
  * stay goes to the other end, so that it is not looked at each time. */
-static void unload_some(struct stead_host *host, enum unload_why why)
+static void unload_some(struct stead_host *host, bool everything)
 {
-    bool everything = why == UNLOAD_ALL;
     uint64_t now_ms = host->now_ns / 1000000u;
     struct stead_agent *agent = host->lru_last;
 
@@ -393,12 +385,8 @@ static void unload_some(struct stead_host *host, enum unload_why why)
         uint32_t idle_ms = agent->kind->idle_ms_max != 0 ? agent->kind->idle_ms_max : host->settings.idle_ms_max;
         bool idle = now_ms >= agent->used_ms + idle_ms;
         bool tight = memory_used(host) > host->settings.memory_bytes_max;
-        if (!idle && !tight && why == UNLOAD_TIGHT)
+        if (!idle && !tight && !everything)
             return;
-        if (!idle && !tight && why == UNLOAD_IDLE) {
-            agent = newer;
-            continue;
-        }
         if (may_unload(agent) || (everything && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
                                   !(agent->flags & STEAD_AGENT_SCHEDULED)))
             stead_agent_unload(agent);
@@ -411,7 +399,7 @@ static void unload_some(struct stead_host *host, enum unload_why why)
 static void tick(struct stead_host *host)
 {
     host->tick_ns = host->now_ns + TICK_NS;
-    unload_some(host, UNLOAD_IDLE);
+    unload_some(host, false);
     stead_placement_sweep(host);
     for (uint32_t i = 0; i < host->shard_count; i++) {
         if (host->shards[i]->phase != STEAD_SHARD_SERVING)
@@ -452,7 +440,7 @@ bool stead_host_run(struct stead_host *host)
             if (host->shards[i]->phase == STEAD_SHARD_SERVING)
                 stead_shard_checkpoint(host->shards[i], true);
     if (memory_used(host) > host->settings.memory_bytes_max)
-        unload_some(host, UNLOAD_TIGHT);
+        unload_some(host, false);
     /* The tick follows activity: a host at rest needs no waking. */
     bool active = host->stats.turns != turns;
     if (host->now_ns >= host->tick_ns && host->tick_armed) {
@@ -482,7 +470,7 @@ void stead_host_stop(struct stead_host *host)
     }
     while (host->lru_last != NULL) {
         uint64_t count = host->agent_count;
-        unload_some(host, UNLOAD_ALL);
+        unload_some(host, true);
         if (host->agent_count == count)
             break; /* what is left waits for something that will not come any more */
     }

@@ -96,13 +96,11 @@ static void free_request(struct stead_shard *shard, struct stead_vrequest *reque
     free(request);
 }
 
-void stead_vrequest_answered(struct stead_shard *shard, uint64_t number, int status)
+void stead_vrequest_answered(struct stead_shard *shard, uint64_t number)
 {
     struct stead_vrequest *request = find_request(shard, number);
-    bool later = status == STEAD_EBUSY || status == STEAD_EUNAVAILABLE;
 
-    /* A call hears of it; nobody would hear of a signal: it is sent again until it is taken. */
-    if (request != NULL && !(later && request->message->type == STEAD_SIGNAL))
+    if (request != NULL)
         free_request(shard, request);
 }
 

@@ -202,10 +202,7 @@ static void fire(struct stead_shard *shard, struct stead_vtimer *timer, uint64_t
         stead_shard_let_wait(agent, message, false);
         return;
     }
-    if (stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED) {
-        stead_shard_let_wait(agent, message, false);
-        return;
-    }
+    (void)stead_turn_run(agent, message, &input);
     stead_message_destroy(&message);
     stead_agent_tidy_wait(agent);
 }

@@ -298,14 +298,14 @@ class Test(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.addCleanup(self._show_logs)
 
-    def make_node(self, name="data", **options):
-        """A node that is not started: its data folder is NAME in the scratch folder."""
-        node = Node(self.folder / name, **options)
+    def make_node(self, folder="data", **options):
+        """A node that is not started: its data folder is FOLDER in the scratch folder."""
+        node = Node(self.folder / folder, **options)
         self.addCleanup(node.end)
         return node
 
-    def node(self, name="data", **options):
-        return self.make_node(name, **options).start()
+    def node(self, folder="data", **options):
+        return self.make_node(folder, **options).start()
 
     def make_cluster(self, count, name="cluster", **options):
         cluster = Cluster(self.folder / name, count, **options)
