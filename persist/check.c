@@ -285,10 +285,29 @@ static int note_incarnation(void *context, struct stead_slice key, struct stead_
     return stead_row_parse(key, parsed) == 0 ? 1 : STEAD_ECORRUPT;
 }
 
+/* A due row without a name: the agent has parked messages, at least one. */
+static int expect_mail(struct checker *checker, struct stead_slice key, const struct stead_row_parsed *due)
+{
+    struct stead_row_key from;
+    struct stead_row_key to;
+    struct stead_row_parsed first;
+    stead_row_part(&from, due->slot, due->address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    to = from;
+    bool bounded = stead_row_after_prefix(&to);
+    STEAD_ASSERT(bounded);
+    int code = stead_overlay_scan_merged(checker->overlay, &checker->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, note_incarnation, &first);
+    if (code == 0)
+        report_row(checker, key, "it says that there is mail, and there is none");
+    return code == 1 ? 0 : code;
+}
+
 /* The part that a due row names, of whatever incarnation has it. */
 static int expect_part(struct checker *checker, struct stead_slice key, const struct stead_row_parsed *due)
 {
     uint64_t incarnation = 0;
+    if (due->part == STEAD_PART_MAIL && due->sub.size == 0)
+        return expect_mail(checker, key, due);
     for (;;) {
         struct stead_row_key part;
         struct stead_row_key end;

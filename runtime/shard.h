@@ -290,6 +290,8 @@ void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *messa
 bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent);
 /* Takes a message by parking it in the agent's durable mailbox, in the open batch. Borrowed. `no_kind`: nobody loads this agent now: look again at the next start. */
 void stead_shard_park(struct stead_shard *shard, const struct stead_message *message, bool no_kind, bool taken);
+/* At a start: the agent has parked messages, says its due row; they are run unless it is held. */
+void stead_shard_has_mail(struct stead_agent *agent);
 /* Its channel position or session number moves with the open batch. */
 void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message);
 /* Answers a request (borrowed) with a failure: through its channel, its session, or at once; `stored`: the answer joins the batch. */

@@ -152,17 +152,41 @@ void stead_shard_park(struct stead_shard *shard, const struct stead_message *mes
     shard->host->stats.parked++;
 }
 
+/* The agent has mail from now on, or no more: its head says so to whoever loads it, and a due row to the next start, since nobody else
+ * might ever load it. */
+static void set_mail(struct stead_agent *agent, bool has_mail)
+{
+    struct stead_slice address = stead_agent_address(agent), nothing = {0};
+
+    if (((agent->flags & STEAD_AGENT_MAIL) != 0) == has_mail)
+        return;
+    if (has_mail)
+        stead_timers_add_due(agent->shard, agent->slot, address, 0, STEAD_PART_MAIL, nothing);
+    else
+        stead_timers_delete_due(agent->shard, agent->slot, address, 0, STEAD_PART_MAIL, nothing);
+    agent->flags = (uint8_t)(has_mail ? agent->flags | STEAD_AGENT_MAIL : agent->flags & ~STEAD_AGENT_MAIL);
+    if (stead_agent_durable(agent))
+        stead_agent_store_flags(agent);
+    stead_shard_dirty(agent->shard, true);
+}
+
 /* Parks a message of a resident agent, whose head then says that there is mail. */
 static void park_with(struct stead_agent *agent, struct stead_message *message, bool taken)
 {
     struct stead_shard *shard = agent->shard;
 
     stead_shard_park(shard, message, false, taken);
-    if (!(agent->flags & STEAD_AGENT_MAIL)) {
-        agent->flags |= STEAD_AGENT_MAIL;
-        stead_agent_store_flags(agent);
-    }
+    set_mail(agent, true);
     stead_message_destroy(&message);
+}
+
+void stead_shard_has_mail(struct stead_agent *agent)
+{
+    agent->flags |= STEAD_AGENT_MAIL;
+    if (agent->flags & STEAD_AGENT_HELD)
+        return;
+    agent->flags |= STEAD_AGENT_UNPARKING;
+    stead_agent_schedule(agent);
 }
 
 /* ---- Waiting in memory --------------------------------------------------------------------------------------- */
@@ -600,10 +624,8 @@ static void run_mail(struct stead_agent *agent, uint32_t *budget)
 
     while (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && run_parked(agent, last))
         (*budget)--;
-    if (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && shard->mail_seq <= last) {
-        agent->flags &= (uint8_t)~STEAD_AGENT_MAIL;
-        stead_agent_store_flags(agent);
-    }
+    if (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && shard->mail_seq <= last)
+        set_mail(agent, false);
 }
 
 static void run_mailbox(struct stead_agent *agent, uint32_t *budget)

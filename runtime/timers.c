@@ -13,6 +13,7 @@
 
 #define ROW_HEAD 32u
 #define ROWS_PER_SLOT 64u /* due rows of a slot fired in one round */
+#define LOOK_AT_START 0u  /* due time of a slot with rows that only a start looks at */
 #define MISSED_MS 60000u  /* a cron run later than this counts as missed */
 
 /* ---- The TIMER row ------------------------------------------------------------------------------------ */
@@ -302,7 +303,9 @@ static void fire(struct stead_agent *agent, const struct stead_row_parsed *due)
 {
     struct stead_id id;
 
-    if (due->part == STEAD_PART_TIMER) {
+    if (due->part == STEAD_PART_MAIL && due->sub.size == 0) {
+        stead_shard_has_mail(agent);
+    } else if (due->part == STEAD_PART_TIMER) {
         fire_timer(agent, due->due_ms, due->sub);
     } else if (due->part == STEAD_PART_CALL && due->sub.size == sizeof(id.v)) {
         memcpy(id.v, due->sub.data, sizeof(id.v));
@@ -320,6 +323,7 @@ struct due_scan {
     uint32_t count;
     uint64_t now_ms;
     uint64_t next_ms; /* due time of the first row that is not among them */
+    bool starting;    /* the first look after a start: agents with mail are among them */
 };
 
 static const struct stead_kind *kind_of(const struct stead_shard *shard, struct stead_slice address)
@@ -339,13 +343,16 @@ static int visit_due(void *context, struct stead_slice key, struct stead_slice v
     (void)value;
     if (stead_row_parse(key, &due) != 0 || kind_of(scan->shard, due.address) == NULL)
         return 0; /* of a kind that is not loaded here: it waits for a start with that kind */
-    if (due.due_ms > scan->now_ms || scan->count == ROWS_PER_SLOT) {
+    bool has_mail = due.part == STEAD_PART_MAIL && due.sub.size == 0;
+    if (has_mail && !scan->starting)
+        return 0;
+    if (!has_mail && (due.due_ms > scan->now_ms || scan->count == ROWS_PER_SLOT)) {
         scan->next_ms = due.due_ms;
         return 1;
     }
     stead_write_raw(&scan->keys, &size, sizeof(size));
     stead_write_raw(&scan->keys, key.data, key.size);
-    scan->count++;
+    scan->count += !has_mail;
     return 0;
 }
 
@@ -383,7 +390,8 @@ static bool fire_row(struct stead_shard *shard, struct stead_slice key)
 
 static void run_slot(struct stead_shard *shard, uint32_t at)
 {
-    struct due_scan scan = {.shard = shard, .now_ms = shard->host->now_ms};
+    struct due_scan scan = {
+        .shard = shard, .now_ms = shard->host->now_ms, .starting = shard->slot_due_ms[at] == LOOK_AT_START};
     bool all = true;
 
     scan_slot(&scan, shard->slots[at]);
@@ -425,9 +433,9 @@ bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms)
 void stead_timers_recover(struct stead_shard *shard)
 {
     for (uint32_t i = 0; i < shard->slot_count; i++) {
-        struct due_scan scan = {.shard = shard, .now_ms = 0};
+        struct due_scan scan = {.shard = shard, .now_ms = 0, .starting = true};
         scan_slot(&scan, shard->slots[i]);
-        uint64_t due_ms = scan.count > 0 ? 0 : scan.next_ms;
+        uint64_t due_ms = scan.keys.size > 0 ? LOOK_AT_START : scan.next_ms;
         stead_writer_deinit(&scan.keys);
         if (STEAD_FAULT(&shard->host->settings, lose_timer) && due_ms <= shard->host->now_ms)
             due_ms = UINT64_MAX;

@@ -301,15 +301,15 @@ static bool is_leftover(const struct stead_row_parsed *parsed)
             parsed->part == STEAD_PART_DELAYED || parsed->part == STEAD_PART_TIMER);
 }
 
-bool stead_shadow_has_leftovers(const struct stead_sim *sim)
+const char *stead_shadow_find_leftover(const struct stead_sim *sim, char *text, size_t size)
 {
     struct stead_row_parsed parsed;
 
     for (uint32_t i = 1; i < STEAD_SIM_SHARDS_MAX; i++)
         for (uint32_t r = 0; r < sim->shadows[i]->count; r++)
             if (stead_row_parse(key_of(&sim->shadows[i]->rows[r]), &parsed) == 0 && is_leftover(&parsed))
-                return true;
-    return false;
+                return describe(key_of(&sim->shadows[i]->rows[r]), text, size);
+    return NULL;
 }
 
 static int compare_row(void *context, struct stead_slice key, struct stead_slice value)

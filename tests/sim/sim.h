@@ -103,6 +103,8 @@ struct stead_sim_host {
     bool run_planned;                         /* a round is coming */
     uint64_t armed_ns;                        /* world time of the planned wake; UINT64_MAX: none */
     uint64_t connections;                     /* numbers given to client connections in this life */
+    uint64_t noted;                           /* the world's hash after the last round that did something */
+    uint32_t idle_rounds;                     /* rounds since then that asked for another */
     uint32_t loads, jobs;                     /* out there */
     uint64_t ring_ns[STEAD_SIM_REACTORS_MAX]; /* arrival of the newest message to each reactor of this node */
     struct stead_sim_link links[STEAD_SIM_NODES_MAX][STEAD_SIM_REACTORS_MAX];
@@ -285,8 +287,9 @@ uint64_t stead_shadow_committed(const struct stead_sim *sim, uint32_t shard);
 /* A shard recovers: the next entry appended follows `last`. */
 void stead_shadow_recovered(struct stead_sim *sim, uint32_t shard, uint64_t last);
 void stead_shadow_rows(struct stead_sim_host *host, uint32_t shard, uint64_t applied, struct stead_slice mutations);
-/* Are there rows that must go before everything has come to its end? */
-bool stead_shadow_has_leftovers(const struct stead_sim *sim);
+#define STEAD_SHADOW_TEXT_SIZE 800u
+/* A row that must go before everything has come to its end, described in `text`; NULL: there is none. */
+const char *stead_shadow_find_leftover(const struct stead_sim *sim, char *text, size_t size);
 /* After a clean stop: the image must be what the log says, and hold no leftovers when `drained`. */
 void stead_shadow_compare(struct stead_sim *sim, uint32_t shard, struct stead_store *store, bool drained);
 

@@ -12,6 +12,8 @@
 #include "net/codec.h"
 #include "tests/sim/sim.h"
 
+#define IDLE_ROUNDS_MAX 5000u
+
 /* ---- Clocks and rounds ------------------------------------------------------------------------- */
 
 uint64_t stead_sim_host_wall_ms(const struct stead_sim_host *host)
@@ -22,6 +24,18 @@ uint64_t stead_sim_host_wall_ms(const struct stead_sim_host *host)
 void stead_sim_host_enter(struct stead_sim_host *host)
 {
     stead_host_set_now(host->host, host->node->sim->world.now_ns + STEAD_SIM_MONO_NS, stead_sim_host_wall_ms(host));
+}
+
+/* A host that asks for round after round must get somewhere. */
+static void check_progress(struct stead_sim_host *host, bool more)
+{
+    struct stead_world *world = &host->node->sim->world;
+
+    host->idle_rounds = more && host->noted == world->hash ? host->idle_rounds + 1 : 0;
+    host->noted = world->hash;
+    if (host->idle_rounds > IDLE_ROUNDS_MAX)
+        stead_world_fail(world, "node %s, reactor %u turns round and round and does nothing", host->node->name,
+                         (unsigned)host->index);
 }
 
 static void run_round(void *self, uint64_t life, void *data)
@@ -35,6 +49,7 @@ static void run_round(void *self, uint64_t life, void *data)
     stead_sim_host_enter(host);
     bool more = stead_host_run(host->host);
     stead_host_check(host->host);
+    check_progress(host, more);
     if (more)
         stead_sim_host_poke(host);
 }
