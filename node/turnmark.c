@@ -10,7 +10,8 @@
  *   0       8     "STEADTM1"
  *   8       4     starts of the node with this file
  *   16      1536  64 suspects: id 16, kills u32, number of the start that counted it last u32
- *   4096    8192  64 marks of 128 bytes: number u64 (odd: a turn runs), id 16, "address op" zero-padded 104
+ *   4096    8192  64 marks of 128 bytes: number u64 (odd: a turn runs), id 16, text 104: address and op, each ended
+ *                 by zeros up to a multiple of 8 bytes, at least one
  *
  * A mark is written text first, then id, then its number made odd; ended by making it even: a death in between leaves the turn before or this one, never a
  * mixture that is believed. Words are relaxed atomics because the control thread looks at them; the number is released.
@@ -22,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -149,24 +151,28 @@ bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
     return true;
 }
 
-/* Copies text into the mark word by word, from `*word` and `*used` bytes of it on; what does not fit is cut. */
-struct text_cursor {
-    struct mark *mark;
-    uint32_t at;      /* next word */
-    uint32_t pending; /* bytes in word */
-    uint64_t word;    /* bytes not stored yet */
-};
-
-static void put_text(struct text_cursor *cursor, const char *text)
+/* The 0 to 7 bytes at `at` as the low bytes of a word. Loads that overlap agree about the bytes they share. */
+static inline uint64_t load_tail(const char *at, size_t size)
 {
-    for (; *text && cursor->at < TEXT_WORDS; text++) {
-        cursor->word |= (uint64_t)(uint8_t)*text << (cursor->pending * 8);
-        if (++cursor->pending == 8) {
-            atomic_store_explicit(&cursor->mark->text[cursor->at++], cursor->word, memory_order_relaxed);
-            cursor->word = 0;
-            cursor->pending = 0;
-        }
-    }
+    const uint8_t *bytes = (const uint8_t *)at;
+
+    if (size >= 4)
+        return stead_load32(bytes) | (uint64_t)stead_load32(bytes + size - 4) << (8 * (size - 4));
+    if (size >= 2)
+        return stead_load16(bytes) | (uint64_t)stead_load16(bytes + size - 2) << (8 * (size - 2));
+    return size == 0 ? 0 : bytes[0];
+}
+
+/* Writes a text with at least one zero behind it, from word `at` on; what does not fit is cut. The next free word. */
+static inline uint32_t put_text(struct mark *mark, uint32_t at, const char *text)
+{
+    size_t size = strlen(text);
+
+    for (; size >= 8 && at < TEXT_WORDS; size -= 8, text += 8)
+        atomic_store_explicit(&mark->text[at++], stead_load64((const uint8_t *)text), memory_order_relaxed);
+    if (at < TEXT_WORDS)
+        atomic_store_explicit(&mark->text[at++], load_tail(text, size & 7), memory_order_relaxed);
+    return at;
 }
 
 void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const struct stead_turn_mark *mark)
@@ -178,12 +184,7 @@ void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const 
         atomic_store_explicit(&it->number, (number | 1) + 1, memory_order_release);
         return;
     }
-    struct text_cursor cursor = {.mark = it};
-    put_text(&cursor, mark->address);
-    put_text(&cursor, " ");
-    put_text(&cursor, mark->op);
-    if (cursor.at < TEXT_WORDS)
-        atomic_store_explicit(&it->text[cursor.at], cursor.word, memory_order_relaxed);
+    put_text(it, put_text(it, 0, mark->address), mark->op);
     uint64_t id[2];
     memcpy(id, mark->id.v, sizeof id);
     atomic_store_explicit(&it->id[0], id[0], memory_order_relaxed);
@@ -200,6 +201,10 @@ uint64_t stead_turnmarks_look(const struct stead_turnmarks *marks, uint32_t reac
     for (uint32_t i = 0; i < TEXT_WORDS; i++)
         words[i] = atomic_load_explicit(&mark->text[i], memory_order_relaxed);
     words[TEXT_WORDS] = 0;
-    memcpy(ret_text, words, STEAD_TURNMARK_TEXT_SIZE);
+    /* The op begins at the word behind the address's end. */
+    const char *address = (const char *)words;
+    size_t address_size = strlen(address), op_at = (address_size / 8 + 1) * 8;
+    const char *op = op_at < sizeof words ? address + op_at : "";
+    snprintf(ret_text, STEAD_TURNMARK_TEXT_SIZE, *op ? "%s %s" : "%s", address, op);
     return number & 1 ? number : 0;
 }
