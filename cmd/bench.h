@@ -61,6 +61,7 @@ int stead_bench_fail(const struct stead_bench *bench, const char *format, ...) S
 /* What goes on, on stderr; only on a terminal. */
 void stead_bench_progress(const struct stead_bench *bench, const char *format, ...) STEAD_PRINTF(2, 3);
 
+/* The monotonic clock, ns. */
 uint64_t stead_bench_now_ns(void);
 /* Sorts `samples`; the one at `permille` of 1000. 0 when there is none. */
 uint64_t stead_bench_quantile(uint64_t *samples, size_t count, unsigned permille);
@@ -172,6 +173,7 @@ int stead_bench_disk_rate(struct stead_bench_disk *disk, size_t size, uint32_t b
 
 /* ---- The benches: 0 or a negative code, after complaining ----------------------------------- */
 
+/* One a name of `stead bench`, in the order in which they run; docs/BENCH.md says what each measures. Every one starts and stops its own nodes. */
 int stead_bench_volatile_call(struct stead_bench *bench);
 int stead_bench_durable_call(struct stead_bench *bench);
 int stead_bench_durable_signals_1k(struct stead_bench *bench);

@@ -7,10 +7,11 @@
 
 Rules on the text: includes follow the arrows between folders; runtime/ and agents/ include no header of the outside world; every function in
 a header has a comment; files have at most 800 lines and functions at most 70; the first line names the licence; every folder has a README.md of
-at most 60 lines; nothing is left for later. Rules on the build: no object of runtime/ or agents/ has mutable data of file scope, and the
+at most 60 lines that names its files; nothing is left for later. Rules on the build: no object of runtime/ or agents/ has mutable data of file scope, and the
 symbols that the program exports are exactly the functions declared with STEAD_PUBLIC.
 """
 import argparse
+import fnmatch
 import pathlib
 import re
 import subprocess
@@ -153,6 +154,15 @@ class House:
                 self.refuse("readme", base, 1, f"{folder}/ has no README.md")
             elif len(readme.read_text().splitlines()) > README_LINES_MAX:
                 self.refuse("readme", readme, 1, f"over {README_LINES_MAX} lines")
+            elif folder in FOLDERS:
+                self.check_readme_names(base, readme)
+
+    def check_readme_names(self, base, readme):
+        """A file is named by its name, with or without what follows the dot, or by a pattern as `local_*`."""
+        words = {word.split(".")[0] for quoted in re.findall(r"`([^`]+)`", readme.read_text()) for word in quoted.split()}
+        for path in sorted(base.glob("*.[ch]")):
+            if not any(fnmatch.fnmatchcase(path.stem, word) for word in words):
+                self.refuse("readme", readme, 1, f"does not name {path.name}")
 
     # ---- Build ---------------------------------------------------------------------------------
 
@@ -246,6 +256,7 @@ PLANTED = [
     ("undocumented", "net/a.h", C_HEAD + "/* about f */\nint stead_f(void);\n\nint stead_g(void);\n"),
     ("readme", "net/README.md", "line\n" * 61),
     ("readme", "persist/README.md", None),
+    ("readme", "net/unnamed.c", C_HEAD),
 ]
 
 
@@ -253,7 +264,7 @@ def plant(root, path, text):
     for folder in FOLDERS + ["docs", "scripts", "tests"]:
         (root / folder).mkdir(parents=True, exist_ok=True)
         if folder != "include/stead":
-            (root / folder / "README.md").write_text("What it is.\n")
+            (root / folder / "README.md").write_text("What it is: `a.h`, `fine.*`.\n")
     (root / "net" / "fine.h").write_text(C_HEAD + "/* About f and g. */\nint stead_f(void);\nint stead_g(void);\n")
     (root / "persist" / "fine.c").write_text(C_HEAD + '#include "runtime/base.h"\n#include "stead/value.h"\n')
     if text is None:
