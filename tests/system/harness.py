@@ -22,8 +22,10 @@ import ctypes
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -86,6 +88,44 @@ def kill_pid(pid, number=signal.SIGKILL):
     return True
 
 
+class Ports:
+    """Ports for nodes that come back to where they were: reactor i listens on PORT + i, and while the node is down the kernel may give a
+    port of its own range (from 32768) to any connection. So these lie below, in blocks; the name of an abstract socket is the lock of a
+    block and ends with the process, however that ends."""
+
+    FIRST, BLOCK, BLOCKS = 10000, 64, 350
+
+    def __init__(self):
+        self._locks = []
+
+    def take(self):
+        """The first port of a block that nobody has."""
+        for number in random.sample(range(self.BLOCKS), self.BLOCKS):
+            lock = socket.socket(socket.AF_UNIX)
+            first = self.FIRST + number * self.BLOCK
+            if self._bind(lock, f"\0stead-test-ports-{number}") and all(map(self._free, range(first, first + self.BLOCK))):
+                self._locks.append(lock)
+                return first
+            lock.close()
+        raise AssertionError("no ports are free")
+
+    @staticmethod
+    def _bind(unbound, address):
+        try:
+            unbound.bind(address)
+        except OSError:
+            return False
+        return True
+
+    def _free(self, port):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return self._bind(probe, ("127.0.0.1", port))
+
+
+PORTS = Ports()
+
+
 def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -140,8 +180,9 @@ class Node:
 
     def launch(self):
         """Starts the process without waiting for it to serve."""
+        self.endpoint = self.endpoint or f"tcp://127.0.0.1:{PORTS.take()}"
         words = [PROGRAM, "node", "--json", "--folder", str(self.folder), "--name", self.name, "--listen",
-                 self.endpoint or "tcp://127.0.0.1:0"]
+                 self.endpoint]
         for module in self.modules:
             words += ["--module", str(module)]
         with open(self.log_path, "ab") as log:
