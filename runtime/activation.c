@@ -550,7 +550,8 @@ struct stead_agent *stead_agent_activate(struct stead_shard *shard, const struct
     uint64_t index = 0;
     switch (stead_overlay_get(shard->overlay, stead_row_slice(&key), &value, &index)) {
     case STEAD_OVERLAY_ROW:
-        agent->depends_on = index; /* its head changes with every turn that writes: what is read again may not be committed yet */
+        agent->depends_on =
+            index; /* its head changes with every turn that writes: what is read again may not be committed yet */
         head_read(agent, value);
         return stead_agent_find(shard, address, hash); /* NULL when what is stored is damaged */
     case STEAD_OVERLAY_DELETED:

@@ -19,8 +19,6 @@
 #define ASK_AGAIN_MS 1000u /* first repeat of an unsequenced request */
 #define ASK_AGAIN_MS_MAX 32000u
 #define CALL_HEAD 28u   /* bytes of a CALL row before its texts */
-#define SEEN_MS 120000u /* how long an answered unsequenced request is remembered */
-#define SEEN_MAX 65536u
 
 /* ---- The CALL row: deadline u64, due u64, wait u32, flags u16, reply op size u16, context size u32, then reply op, context, record -- */
 
@@ -170,6 +168,11 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
         shard->host->stats.answers_dropped++;
         return;
     }
+    if (stead_host_kills(shard->host, stead_turn_reply_id(answer->id)) >= shard->host->settings.poison_kills_max) {
+        stead_shard_dead_letter(shard, answer, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
+                                stead_error_sentence(STEAD_EPOISON));
+        return;
+    }
     struct stead_slice payload = stead_message_payload(answer);
     if (answer->status != 0) {
         if (stead_get_str(payload, "name", &words.name) == 0)
@@ -195,7 +198,10 @@ static void take_durable_answer(struct stead_agent *agent, struct stead_message 
 
     stead_writer_init(&value);
     bool mine = !(answer->groups & STEAD_GROUP_INCARNATION) || answer->incarnation == agent->incarnation;
-    if (mine && call_row_get(agent, answer->id, &value, &row) == 0) {
+    bool pending = mine && call_row_get(agent, answer->id, &value, &row) == 0;
+    if (pending && row.reply_op.size == 0 && (answer->status == STEAD_EUNAVAILABLE || answer->status == STEAD_EBUSY)) {
+        ; /* a job that must be done, and nobody can do it now: it is asked for again */
+    } else if (pending) {
         call_row_delete(agent, answer->id, &row);
         run_reply(agent, answer, row.reply_op, row.context);
     } else {
@@ -259,6 +265,18 @@ static bool answer_waits(struct stead_agent *agent, struct stead_message *answer
     return (agent->flags & STEAD_AGENT_HELD) && !holder;
 }
 
+/* True: the answer (consumed) waits for the release of its agent. Its number in a channel is taken. */
+static bool volatile_answer_waits(struct stead_shard *shard, struct stead_message *answer)
+{
+    const struct stead_vcall *call = find_vcall(shard, answer->id);
+
+    if (call == NULL || !answer_waits(call->agent, answer, false))
+        return false;
+    answer->groups &= ~(uint32_t)STEAD_GROUP_CHANNEL;
+    stead_shard_let_wait(call->agent, answer, false);
+    return true;
+}
+
 void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer, bool taken)
 {
     struct stead_host *host = shard->host;
@@ -267,7 +285,7 @@ void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer,
     size_t kind_size;
 
     if ((answer->groups & STEAD_GROUP_SESSION) && stead_id_equal(answer->session.id, shard->session_id))
-        stead_vrequest_answered(shard, answer->session.number);
+        stead_vrequest_answered(shard, answer->session.number, answer->status);
     if (stead_address_check(address, &kind_size) != 0) {
         stead_message_destroy(&answer);
         return;
@@ -278,6 +296,8 @@ void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer,
             stead_shard_park(shard, answer, true, false);
         else if (sequenced)
             stead_shard_mark_taken(shard, answer);
+        if (kind != NULL && volatile_answer_waits(shard, answer))
+            return;
         if (kind != NULL)
             take_volatile_answer(shard, answer);
         stead_message_destroy_in(&host->pool, &answer);

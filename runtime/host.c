@@ -362,7 +362,8 @@ uint32_t stead_host_jobs(const struct stead_host *host)
 
 static bool may_unload(const struct stead_agent *agent)
 {
-    bool keeps = !stead_agent_durable(agent) && !(agent->kind->flags & STEAD_KIND_FORGETTABLE);
+    bool keeps = !stead_agent_durable(agent) &&
+                 (!(agent->kind->flags & STEAD_KIND_FORGETTABLE) || (agent->flags & STEAD_AGENT_MAIL));
     bool timers = agent->wait != NULL && agent->wait->timers != NULL;
     return !keeps && !timers && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
            !(agent->flags & (STEAD_AGENT_SCHEDULED | STEAD_AGENT_UNPARKING));
@@ -373,10 +374,17 @@ static uint64_t memory_used(const struct stead_host *host)
     return host->agent_bytes + host->message_bytes + host->overlay_bytes;
 }
 
+enum unload_why {
+    UNLOAD_IDLE,  /* looks on past agents that may idle for longer than others */
+    UNLOAD_TIGHT, /* stops where neither age nor memory asks for more */
+    UNLOAD_ALL
+};
+
 /* Unloads from the least recently used end, while memory is short or an agent has idled long enough. An agent that must
  * stay goes to the other end, so that it is not looked at each time. */
-static void unload_some(struct stead_host *host, bool everything)
+static void unload_some(struct stead_host *host, enum unload_why why)
 {
+    bool everything = why == UNLOAD_ALL;
     uint64_t now_ms = host->now_ns / 1000000u;
     struct stead_agent *agent = host->lru_last;
 
@@ -385,8 +393,12 @@ static void unload_some(struct stead_host *host, bool everything)
         uint32_t idle_ms = agent->kind->idle_ms_max != 0 ? agent->kind->idle_ms_max : host->settings.idle_ms_max;
         bool idle = now_ms >= agent->used_ms + idle_ms;
         bool tight = memory_used(host) > host->settings.memory_bytes_max;
-        if (!idle && !tight && !everything)
+        if (!idle && !tight && why == UNLOAD_TIGHT)
             return;
+        if (!idle && !tight && why == UNLOAD_IDLE) {
+            agent = newer;
+            continue;
+        }
         if (may_unload(agent) || (everything && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
                                   !(agent->flags & STEAD_AGENT_SCHEDULED)))
             stead_agent_unload(agent);
@@ -399,7 +411,7 @@ static void unload_some(struct stead_host *host, bool everything)
 static void tick(struct stead_host *host)
 {
     host->tick_ns = host->now_ns + TICK_NS;
-    unload_some(host, false);
+    unload_some(host, UNLOAD_IDLE);
     stead_placement_sweep(host);
     for (uint32_t i = 0; i < host->shard_count; i++) {
         if (host->shards[i]->phase != STEAD_SHARD_SERVING)
@@ -440,7 +452,7 @@ bool stead_host_run(struct stead_host *host)
             if (host->shards[i]->phase == STEAD_SHARD_SERVING)
                 stead_shard_checkpoint(host->shards[i], true);
     if (memory_used(host) > host->settings.memory_bytes_max)
-        unload_some(host, false);
+        unload_some(host, UNLOAD_TIGHT);
     /* The tick follows activity: a host at rest needs no waking. */
     bool active = host->stats.turns != turns;
     if (host->now_ns >= host->tick_ns && host->tick_armed) {
@@ -470,7 +482,7 @@ void stead_host_stop(struct stead_host *host)
     }
     while (host->lru_last != NULL) {
         uint64_t count = host->agent_count;
-        unload_some(host, true);
+        unload_some(host, UNLOAD_ALL);
         if (host->agent_count == count)
             break; /* what is left waits for something that will not come any more */
     }

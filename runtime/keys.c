@@ -13,6 +13,7 @@
 #include "runtime/shard.h"
 
 #define ROW_HEAD 24u
+#define ROWS_PER_SWEEP 4096u /* of one slot: a sweep runs between turns */
 enum { STATE_ANSWERED = 1, STATE_OWED = 2 };
 
 /* A keyed request that is being run. */
@@ -46,8 +47,29 @@ static struct stead_key_running *find_running(struct stead_shard *shard, uint64_
                            &at); /* 64 bits of hash are the identity here: a collision waits a moment */
 }
 
-static void write_row(struct stead_shard *shard, const struct stead_message *request, uint8_t state, uint8_t durability,
-                      int status, struct stead_slice rest)
+static bool too_old(const struct stead_shard *shard, struct stead_slice row)
+{
+    return stead_load64(row.data + 8) + shard->host->settings.idempotency_ms <= shard->host->now_ms;
+}
+
+/* The content that the key stands for. A request that was owed an answer was kept without its payload: then the row knows. */
+static uint64_t content_of_key(struct stead_shard *shard, const struct stead_message *request)
+{
+    uint64_t content = content_hash(request);
+    struct stead_row_key key;
+    struct stead_writer row;
+
+    key_row(&key, request);
+    stead_writer_init(&row);
+    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
+        row.size >= ROW_HEAD && row.data[1] == STATE_OWED && !too_old(shard, stead_written(&row)))
+        content = stead_load64(row.data + 16);
+    stead_writer_deinit(&row);
+    return content;
+}
+
+static void write_row(struct stead_shard *shard, const struct stead_message *request, uint64_t content, uint8_t state,
+                      uint8_t durability, int status, struct stead_slice rest)
 {
     struct stead_writer value;
     struct stead_row_key key;
@@ -55,7 +77,7 @@ static void write_row(struct stead_shard *shard, const struct stead_message *req
 
     stead_store32(head + 4, (uint32_t)status);
     stead_store64(head + 8, shard->host->now_ms);
-    stead_store64(head + 16, content_hash(request));
+    stead_store64(head + 16, content);
     stead_writer_init(&value);
     stead_write_raw(&value, head, sizeof(head));
     stead_write_raw(&value, rest.data, rest.size);
@@ -75,8 +97,7 @@ static bool answer_from_row(struct stead_shard *shard, struct stead_message *req
     key_row(&key, request);
     stead_writer_init(&row);
     if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
-        row.size >= ROW_HEAD &&
-        stead_load64(row.data + 8) + shard->host->settings.idempotency_ms > shard->host->now_ms) {
+        row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
         known = true;
         struct stead_slice rest = stead_bytes(row.data + ROW_HEAD, row.size - ROW_HEAD);
         if (stead_load64(row.data + 16) != content_hash(request)) {
@@ -159,19 +180,60 @@ static void wake_waiters(struct stead_shard *shard, const struct stead_message *
 void stead_key_answered(struct stead_shard *shard, const struct stead_message *request,
                         const struct stead_message *answer)
 {
-    write_row(shard, request, STATE_ANSWERED, answer->durability, answer->status, stead_message_payload(answer));
+    write_row(shard, request, content_of_key(shard, request), STATE_ANSWERED, answer->durability, answer->status,
+              stead_message_payload(answer));
     wake_waiters(shard, request);
 }
 
 void stead_key_owed(struct stead_shard *shard, const struct stead_message *request, struct stead_id token)
 {
-    write_row(shard, request, STATE_OWED, STEAD_CLASS_DURABLE, 0, stead_bytes(token.v, sizeof(token.v)));
+    write_row(shard, request, content_hash(request), STATE_OWED, STEAD_CLASS_DURABLE, 0,
+              stead_bytes(token.v, sizeof(token.v)));
     wake_waiters(shard, request);
 }
 
 void stead_key_dropped(struct stead_shard *shard, const struct stead_message *request)
 {
     wake_waiters(shard, request);
+}
+
+struct aged_keys {
+    const struct stead_shard *shard;
+    struct stead_writer keys; /* (u16 size, row key)* of rows past their age */
+    uint32_t left;            /* rows that may still be looked at */
+};
+
+static int visit_key(void *context, struct stead_slice key, struct stead_slice row)
+{
+    struct aged_keys *aged = context;
+    uint16_t size = (uint16_t)key.size;
+
+    if (row.size < ROW_HEAD || too_old(aged->shard, row)) {
+        stead_write_raw(&aged->keys, &size, sizeof(size));
+        stead_write_raw(&aged->keys, key.data, key.size);
+    }
+    return --aged->left == 0;
+}
+
+void stead_keys_sweep(struct stead_shard *shard, stead_slot slot)
+{
+    struct aged_keys aged = {.shard = shard, .left = ROWS_PER_SWEEP};
+    struct stead_row_key from, to;
+
+    stead_row_begin(&from, slot, STEAD_ROW_IDEMPOTENCY);
+    to = from;
+    if (!stead_row_after_prefix(&to))
+        return;
+    stead_writer_init(&aged.keys);
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, visit_key, &aged);
+    for (size_t at = 0; at < aged.keys.size;) {
+        uint16_t size = stead_load16(aged.keys.data + at);
+        stead_overlay_delete(shard->overlay, shard->next_index, stead_bytes(aged.keys.data + at + 2, size));
+        stead_shard_dirty(shard, false);
+        at += 2u + size;
+    }
+    stead_writer_deinit(&aged.keys);
 }
 
 void stead_keys_deinit(struct stead_shard *shard)

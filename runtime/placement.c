@@ -41,7 +41,7 @@ static void forget(struct stead_host *host, struct stead_placed *placed)
 }
 
 static struct stead_placed *remember(struct stead_host *host, const struct stead_message *request, uint32_t node,
-                                         uint64_t incarnation, uint16_t reactor)
+                                     uint64_t incarnation, uint16_t reactor)
 {
     struct stead_placed *placed = stead_alloc_zero(sizeof(*placed));
 

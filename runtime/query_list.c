@@ -342,6 +342,10 @@ void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *q
                                         stead_row_slice(&to), false, visit_letter, &letters);
     if (status == 0 && letters.keep_message && letters.message == NULL)
         status = STEAD_ENOTFOUND;
+    if (letters.message != NULL && letters.message->type == STEAD_ANSWER && strcmp(action, "retry") == 0) {
+        status = STEAD_ESTATE; /* an answer whose call is over: it can be looked at and dropped */
+        stead_message_destroy(&letters.message);
+    }
     stead_write_map(&out, 1);
     stead_write_str(&out, "letters");
     stead_write_array(&out, letters.count);

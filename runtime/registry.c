@@ -226,10 +226,13 @@ int stead_registry_add(struct stead_registry *registry, const struct stead_kind 
 
 /* ---- Finding -------------------------------------------------------------------------------- */
 
-/* `name` may come from the wire and hold any byte, zeros too. */
-static bool name_equal(const char *text, const char *name, size_t name_size)
+/* `name` may come from the wire and hold any byte, zeros too. Names are short and differ early: a loop beats two calls. */
+static inline bool name_equal(const char *text, const char *name, size_t name_size)
 {
-    return strnlen(text, name_size + 1) == name_size && memcmp(text, name, name_size) == 0;
+    for (size_t i = 0; i < name_size; i++)
+        if (text[i] != name[i] || text[i] == 0)
+            return false;
+    return text[name_size] == 0;
 }
 
 static const struct entry *find_entry(const struct stead_registry *registry, const char *name, size_t name_size)

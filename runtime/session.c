@@ -436,13 +436,19 @@ static void delete_session_rows(struct stead_shard *shard, stead_slot slot, stru
     stead_shard_dirty(shard, false);
 }
 
-static bool leaves_memory(const struct stead_session *session, uint64_t now_ms)
+/* Idle, with everything in its row; answers of volatile agents, which are in no row, keep it until its end. */
+static bool leaves_memory(const struct stead_shard *shard, const struct stead_session *session)
 {
-    if (session->dirty || now_ms < session->used_ms + IDLE_MS)
+    const struct stead_host *host = shard->host;
+    bool over = host->now_ms >= session->start_ms + host->settings.session_age_ms_max;
+
+    if (session->dirty || host->now_ns / 1000000u < session->used_ms + IDLE_MS)
         return false;
-    for (uint32_t i = session->first; i < session->first + session->count; i++)
-        if (!session->requests[i].stored)
+    for (uint32_t i = session->first; i < session->first + session->count; i++) {
+        const struct stead_request *request = &session->requests[i];
+        if (!request->stored && !(over && request->state == STEAD_REQUEST_ANSWERED))
             return false;
+    }
     return true;
 }
 
@@ -491,17 +497,18 @@ static void end_aged(struct stead_shard *shard, stead_slot slot)
 
 void stead_session_sweep(struct stead_shard *shard)
 {
-    uint64_t now_ms = shard->host->now_ns / 1000000u;
-
     for (uint32_t i = 0; shard->sessions.entries != NULL && i <= shard->sessions.mask;) {
         struct stead_session *session = stead_map_at(&shard->sessions, i);
-        if (session != NULL && leaves_memory(session, now_ms))
+        if (session != NULL && leaves_memory(shard, session))
             free_session(shard, session);
         else
             i++;
     }
-    if (shard->slot_count > 0)
-        end_aged(shard, shard->slots[shard->sweep_at++ % shard->slot_count]);
+    if (shard->slot_count > 0) {
+        stead_slot slot = shard->slots[shard->sweep_at++ % shard->slot_count];
+        end_aged(shard, slot);
+        stead_keys_sweep(shard, slot);
+    }
 }
 
 void stead_sessions_deinit(struct stead_shard *shard)

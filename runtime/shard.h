@@ -288,6 +288,10 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
 void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *message, bool taken);
 /* Runs what waits for the agent: parked messages, then its mailbox. True: there is more. */
 bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent);
+/* A turn of the agent is over, whatever caused it: what waits behind a deferral or a lock may run now. */
+void stead_shard_turn_done(struct stead_agent *agent);
+/* How often the process died while it ran the turn of this message (of a reply: stead_turn_reply_id()). */
+uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
 /* Takes a message by parking it in the agent's durable mailbox, in the open batch. Borrowed. `no_kind`: nobody loads this agent now: look again at the next start. */
 void stead_shard_park(struct stead_shard *shard, const struct stead_message *message, bool no_kind, bool taken);
 /* At a start: the agent has parked messages, says its due row; they are run unless it is held. */
@@ -330,7 +334,7 @@ bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *req
 void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
 /* Requests of volatile agents to other shards. */
 void stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
-void stead_vrequest_answered(struct stead_shard *shard, uint64_t number);
+void stead_vrequest_answered(struct stead_shard *shard, uint64_t number, int status);
 uint64_t stead_vrequest_resend_due(struct stead_shard *shard);
 void stead_calls_deinit(struct stead_shard *shard);
 
@@ -345,6 +349,8 @@ void stead_key_answered(struct stead_shard *shard, const struct stead_message *r
 void stead_key_owed(struct stead_shard *shard, const struct stead_message *request, struct stead_id token);
 /* The keyed request ended without an effect that is kept (refused, expired, read-only): the next with its key may run. */
 void stead_key_dropped(struct stead_shard *shard, const struct stead_message *request);
+/* Deletes keys of the slot that are past their age. */
+void stead_keys_sweep(struct stead_shard *shard, stead_slot slot);
 void stead_keys_deinit(struct stead_shard *shard);
 
 /* ---- query.c ---------------------------------------------------------------------------------- */

@@ -75,8 +75,17 @@ void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *r
     }
     if (request->key_size > 0)
         stead_key_dropped(shard, request);
+    struct stead_session *session = stead_session_of(shard, request);
+    if (session != NULL) { /* it may have waited in a mailbox: a retry is judged anew */
+        struct stead_route route;
+        if (stead_session_route(session, request->session.number, &route))
+            answer->route = route;
+        stead_session_forget(session, request->session.number);
+    }
     answer->depends_on = depends_on;
     answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
+    if (answer->flags & STEAD_FLAG_UNSEQUENCED)
+        stead_seen_answered(shard, answer);
     stead_shard_emit(shard, answer);
 }
 
@@ -170,13 +179,18 @@ static void set_mail(struct stead_agent *agent, bool has_mail)
     stead_shard_dirty(agent->shard, true);
 }
 
-/* Parks a message of a resident agent, whose head then says that there is mail. */
+/* Parks a message of a resident agent, whose head then says that there is mail. The head of one that is still being read is not known
+ * yet: there the message has a due row of its own, which is looked at when the agent is there, or at the next start. */
 static void park_with(struct stead_agent *agent, struct stead_message *message, bool taken)
 {
     struct stead_shard *shard = agent->shard;
+    bool reading = agent->phase != STEAD_AGENT_READY;
 
-    stead_shard_park(shard, message, false, taken);
-    set_mail(agent, true);
+    stead_shard_park(shard, message, reading, taken);
+    if (reading)
+        stead_timers_look(shard, agent->slot, 0);
+    else
+        set_mail(agent, true);
     stead_message_destroy(&message);
 }
 
@@ -222,7 +236,11 @@ static void wait_in_memory(struct stead_agent *agent, struct stead_message *mess
 
     if (message->type != STEAD_ANSWER && (agent->queued >= host->settings.mailbox_messages_max ||
                                           host->message_bytes > host->settings.memory_bytes_max / 4)) {
-        refuse_busy(shard, message);
+        bool agents = message->type == STEAD_SIGNAL && message->source_size > 0 && session == NULL;
+        if (agents && stead_agent_durable(agent))
+            park_with(agent, message, true); /* of a volatile agent of this shard: nobody sends it again */
+        else
+            refuse_busy(shard, message);
         return;
     }
     if (session != NULL)
@@ -267,7 +285,7 @@ static void run_message(struct stead_agent *agent, struct stead_message *message
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) && !taken;
     int status = stead_turn_run(agent, message, &input);
 
-    if (status == STEAD_TURN_DEFERRED && (message->groups & STEAD_GROUP_CHANNEL)) {
+    if (status == STEAD_TURN_DEFERRED && (taken || (message->groups & STEAD_GROUP_CHANNEL))) {
         park_with(agent, message, taken);
         return;
     }
@@ -280,11 +298,16 @@ static void run_message(struct stead_agent *agent, struct stead_message *message
     if (STEAD_FAULT(&shard->host->settings, apply_twice) && sequenced && stead_rng_below(&shard->host->rng, 64) == 0)
         (void)stead_turn_run(agent, message, &input);
     stead_message_destroy_in(&shard->host->pool, &message);
+}
+
+void stead_shard_turn_done(struct stead_agent *agent)
+{
+    struct stead_shard *shard = agent->shard;
+
     if (shard->waiting_agent == agent) {
         shard->waiting_ran = true;
         return;
     }
-    /* What waits behind a deferral or a lock runs after a turn of somebody else. */
     bool waits = (agent->wait != NULL && agent->wait->mailbox.count > 0) || (agent->flags & STEAD_AGENT_MAIL);
     if (waits && !(agent->flags & STEAD_AGENT_HELD)) {
         agent->flags |= STEAD_AGENT_UNPARKING;
@@ -297,15 +320,15 @@ static void conclude(struct stead_shard *shard, struct stead_message *message, b
                      const char *sentence)
 {
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) != 0;
-    bool stored = durable && (sequenced || taken);
+    bool poison = status == STEAD_EPOISON && message->type != STEAD_TELL;
+    bool stored = durable && (sequenced || taken || poison);
 
     if (sequenced && !taken)
         stead_shard_mark_taken(shard, message);
-    bool letter = (message->type == STEAD_SIGNAL && stored) || (durable && status == STEAD_EPOISON);
-    if (letter)
+    if (stored && (message->type == STEAD_SIGNAL || poison))
         stead_shard_dead_letter(shard, message, status, stead_error_name(status),
                                 sentence == NULL ? stead_error_sentence(status) : sentence);
-    stead_shard_refuse(shard, message, status, NULL, sentence, stored && message->type == STEAD_CALL,
+    stead_shard_refuse(shard, message, status, NULL, sentence, stored && (message->type == STEAD_CALL || poison),
                        stored ? shard->next_index : 0);
     stead_message_destroy(&message);
 }
@@ -323,11 +346,15 @@ static void store_delayed(struct stead_shard *shard, struct stead_message *messa
     uint8_t due[8];
 
     stead_shard_mark_taken(shard, message);
-    message->groups &= ~(uint32_t)STEAD_GROUP_DELAY;
+    /* Its sender is answered now: when it runs, nobody waits for it any more. */
+    struct stead_message bare = *message;
+    bare.groups &= ~(uint32_t)(STEAD_GROUP_DELAY | STEAD_GROUP_SESSION | STEAD_GROUP_ROUTE | STEAD_GROUP_KEY);
+    bare.key_size = 0;
+    bare.deadline_ms = 0; /* it was for the taking */
     stead_writer_reset(writer);
     stead_store64(due, due_ms);
     stead_write_raw(writer, due, sizeof(due));
-    shard->host->doors.encode(message, writer);
+    shard->host->doors.encode(&bare, writer);
     stead_row_part(&key, message->slot, address, incarnation, STEAD_PART_DELAYED, name);
     stead_shard_put(shard, &key, stead_written(writer), true);
     stead_timers_add_due(shard, message->slot, address, due_ms, STEAD_PART_DELAYED, name);
@@ -340,7 +367,7 @@ static void store_delayed(struct stead_shard *shard, struct stead_message *messa
     stead_message_destroy(&message);
 }
 
-static uint32_t kills_of(const struct stead_host *host, struct stead_id id)
+uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id)
 {
     for (uint32_t i = 0; i < host->suspect_count; i++)
         if (stead_id_equal(host->suspects[i].id, id))
@@ -361,7 +388,7 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
         host->stats.expired++;
         return STEAD_EEXPIRED;
     }
-    if (host->suspect_count > 0 && kills_of(host, message->id) >= host->settings.poison_kills_max)
+    if (host->suspect_count > 0 && stead_host_kills(host, message->id) >= host->settings.poison_kills_max)
         return STEAD_EPOISON;
     if (host->disk_full && (message->groups & STEAD_GROUP_SESSION) && message->source_size == 0 && !taken &&
         kind->durability == STEAD_DURABLE)
@@ -390,7 +417,7 @@ void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *messa
 
     if (agent->phase != STEAD_AGENT_READY && sequenced && !taken)
         wait_for_load(agent, message);
-    else if (agent->phase == STEAD_AGENT_READY && (sequenced || taken))
+    else if (sequenced || taken)
         park_with(agent, message, taken);
     else
         wait_in_memory(agent, message);
@@ -426,8 +453,7 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
         target != NULL ? target->kind : stead_registry_find(host->registry, message->address, kind_size);
 
     if (kind == NULL && ((message->groups & STEAD_GROUP_CHANNEL) || taken)) {
-        if (!taken)
-            stead_shard_park(shard, message, true, false);
+        stead_shard_park(shard, message, true, taken);
         stead_message_destroy(&message);
         return;
     }
@@ -604,6 +630,9 @@ static bool run_parked(struct stead_agent *agent, uint64_t last)
                                          stead_row_slice(&to), false, first_mail, &mail);
     if (code == 1) {
         stead_overlay_delete(shard->overlay, shard->next_index, stead_row_slice(&mail.key));
+        if (!stead_agent_durable(agent)) /* it was parked with a due row */
+            stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL,
+                                    stead_bytes(mail.key.data + mail.key.size - 8, 8));
         stead_shard_dirty(shard, true);
         if (shard->host->doors.decode(stead_written(&mail.record), &message) != 0)
             stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);

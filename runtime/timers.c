@@ -230,13 +230,27 @@ static void move_timer(struct stead_agent *agent, struct stead_slice name, const
     stead_timers_add_due(shard, agent->slot, stead_agent_address(agent), next_ms, STEAD_PART_TIMER, name);
 }
 
-static void run_timer(struct stead_agent *agent, struct stead_slice op, struct stead_slice args)
+/* The same at every start: a timer whose op kills the process is known by it. */
+static struct stead_id timer_id(const struct stead_agent *agent, struct stead_slice name, uint64_t due_ms)
+{
+    struct stead_id id;
+
+    stead_store64(id.v, agent->hash ^ agent->incarnation * 0x9E3779B97F4A7C15u);
+    stead_store64(id.v + 8, stead_hash(name.data, name.size) ^ due_ms * 0x9E3779B97F4A7C15u);
+    return id;
+}
+
+static void run_timer(struct stead_agent *agent, struct stead_id id, struct stead_slice op, struct stead_slice args)
 {
     struct stead_shard *shard = agent->shard;
     struct stead_message_parts parts = {.address = stead_agent_address(agent), .op = op, .payload = args};
     struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
 
-    message->id = stead_host_new_id(shard->host);
+    int refused =
+        stead_registry_op(shard->host->registry, agent->kind, message->op, message->op_size) == NULL ? STEAD_EOP : 0;
+    if (stead_host_kills(shard->host, id) >= shard->host->settings.poison_kills_max)
+        refused = STEAD_EPOISON;
+    message->id = id;
     message->slot = message->source_slot = agent->slot;
     shard->host->stats.timers_fired++;
     if (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) {
@@ -244,11 +258,12 @@ static void run_timer(struct stead_agent *agent, struct stead_slice op, struct s
         return;
     }
     struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .taken = true};
-    if (stead_registry_op(shard->host->registry, agent->kind, message->op, message->op_size) == NULL)
-        stead_shard_dead_letter(shard, message, STEAD_EOP, stead_error_name(STEAD_EOP),
-                                stead_error_sentence(STEAD_EOP));
-    else
-        (void)stead_turn_run(agent, message, &input);
+    if (refused != 0) {
+        stead_shard_dead_letter(shard, message, refused, stead_error_name(refused), stead_error_sentence(refused));
+    } else if (stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED) {
+        stead_shard_let_wait(agent, message, true);
+        return;
+    }
     stead_message_destroy(&message);
 }
 
@@ -267,7 +282,7 @@ static void fire_timer(struct stead_agent *agent, uint64_t due_ms, struct stead_
             row.cron.size > 0 && row.catch_up == STEAD_CATCH_UP_NONE && shard->host->now_ms > due_ms + MISSED_MS;
         move_timer(agent, name, &row);
         if (!missed)
-            run_timer(agent, row.op, row.args);
+            run_timer(agent, timer_id(agent, name, due_ms), row.op, row.args);
     }
     stead_writer_deinit(&value);
 }
@@ -484,6 +499,15 @@ static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
         uint64_t due_ms = stead_load64(it.rows.data + at + 2 + size);
         if (part != STEAD_PART_CALL || due_ms != 0)
             stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), due_ms, part, sub);
+        if (part == STEAD_PART_DELAYED) { /* came from outside: the agent itself may not know that it has parts */
+            stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, part, sub);
+            stead_shard_delete(agent->shard, &from);
+        }
+        if (part == STEAD_PART_CALL && sub.size == sizeof(struct stead_id)) {
+            struct stead_id id;
+            memcpy(id.v, sub.data, sizeof(id.v));
+            stead_placement_cancel(agent->shard->host, id);
+        }
         at += 2u + size + 8u;
     }
     stead_writer_deinit(&it.rows);

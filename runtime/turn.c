@@ -99,6 +99,7 @@ struct before {
     void *bytes;               /* plain: a copy of the state */
     struct stead_writer image; /* volatile with buffers: the encoded state */
     bool inited;               /* the agent had its first state */
+    bool stored;               /* its state is in the rows; a read-only op may have made it in memory alone */
 };
 
 static void remember(struct stead_turn *turn, struct before *before)
@@ -107,6 +108,7 @@ static void remember(struct stead_turn *turn, struct before *before)
 
     before->plain = !fields_have_buffer(agent->kind->fields);
     before->inited = (agent->flags & STEAD_AGENT_INITED) != 0;
+    before->stored = (agent->flags & STEAD_AGENT_EXISTS) != 0;
     before->bytes = NULL;
     stead_writer_init(&before->image);
     if (agent->state == NULL)
@@ -213,7 +215,7 @@ static bool changed_beside_events(struct stead_turn *turn, const struct before *
 
     if (agent->state == NULL)
         return false;
-    if (!before->plain || !before->inited)
+    if (!before->plain || !before->stored)
         return true;
     for (const struct stead_turn_event *event = turn->events; event != NULL; event = event->next)
         if (agent->kind->apply(before->bytes, event->name, event->value) != 0)
@@ -453,10 +455,19 @@ static void fail(struct stead_turn *turn, const struct stead_turn_input *input, 
     stead_turn_answer(turn, status);
 }
 
-static void mark_turn(struct stead_turn *turn, bool begin)
+struct stead_id stead_turn_reply_id(struct stead_id id)
+{
+    id.v[0] ^= 0x80;
+    return id;
+}
+
+static void mark_turn(struct stead_turn *turn, const struct stead_turn_input *input, bool begin)
 {
     const struct stead_doors *doors = &turn->shard->host->doors;
     struct stead_turn_mark mark = {turn->message->id, turn->agent->address, turn->op->name};
+
+    if (input->cause == STEAD_CAUSE_REPLY)
+        mark.id = stead_turn_reply_id(mark.id);
 
     if (doors->turn_mark != NULL)
         doors->turn_mark(doors->self, begin ? &mark : NULL);
@@ -526,14 +537,14 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
         agent->depends_on = message->depends_on;
     shard->batch_turns++;
     remember(&turn, &before);
-    mark_turn(&turn, true);
+    mark_turn(&turn, input, true);
     int status = run_init(&turn);
     if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
         read_stored_state(&turn);
     if (status == 0)
         status = op->run(&turn, agent->state,
                          input->cause == STEAD_CAUSE_MESSAGE ? stead_message_payload(message) : input->args);
-    mark_turn(&turn, false);
+    mark_turn(&turn, input, false);
     if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
         put_back(&turn, &before);
     status = check_result(&turn, &before, &image, status);
@@ -544,6 +555,8 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     else
         fail(&turn, input, &before, status);
     bool deferred = turn.deferred && status == 0;
+    if (!deferred)
+        stead_shard_turn_done(agent);
     stead_writer_deinit(&image);
     end_turn(&turn, &before);
     if (timed)

@@ -109,6 +109,9 @@ struct stead_turn_input {
 /* 0; the negative status of a failed turn; or STEAD_TURN_DEFERRED. */
 int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input);
 
+/* Under which id the turn of a reply op is marked: the call's own names the callee's turn, which may run on the same host. */
+struct stead_id stead_turn_reply_id(struct stead_id id);
+
 /* Pieces of the commit, one file each. */
 void stead_turn_commit_messages(struct stead_turn *turn);
 void stead_turn_answer(struct stead_turn *turn, int status);

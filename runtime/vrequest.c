@@ -96,11 +96,13 @@ static void free_request(struct stead_shard *shard, struct stead_vrequest *reque
     free(request);
 }
 
-void stead_vrequest_answered(struct stead_shard *shard, uint64_t number)
+void stead_vrequest_answered(struct stead_shard *shard, uint64_t number, int status)
 {
     struct stead_vrequest *request = find_request(shard, number);
+    bool later = status == STEAD_EBUSY || status == STEAD_EUNAVAILABLE;
 
-    if (request != NULL)
+    /* A call hears of it; nobody would hear of a signal: it is sent again until it is taken. */
+    if (request != NULL && !(later && request->message->type == STEAD_SIGNAL))
         free_request(shard, request);
 }
 

@@ -202,7 +202,10 @@ static void fire(struct stead_shard *shard, struct stead_vtimer *timer, uint64_t
         stead_shard_let_wait(agent, message, false);
         return;
     }
-    (void)stead_turn_run(agent, message, &input);
+    if (stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED) {
+        stead_shard_let_wait(agent, message, false);
+        return;
+    }
     stead_message_destroy(&message);
     stead_agent_tidy_wait(agent);
 }

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions: a client's request takes effect once, whatever is lost, late or repeated.
+ */
+#include "unit/runtime/host_client.h"
+
+static void test_retry_of_an_answered_request_gets_the_first_answer(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *request =
+        fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add", fx_i64(5), NULL);
+
+    (void)state;
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_i64(fx), 5);
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_i64(fx), 5);
+    assert_int_equal(fx_stats(fx)->turns, 1);
+    assert_int_equal(fx_stats(fx)->duplicates, 1);
+
+    fx_crash(fx, true); /* the answer is as durable as the effect */
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_i64(fx), 5);
+    assert_int_equal(fx_stats(fx)->turns, 0);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 5);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_retry_of_a_failed_request_gets_the_first_failure(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *request =
+        fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add", stead_bytes("\xa1x", 2), NULL);
+
+    (void)state;
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_status(fx), STEAD_EFAILED);
+    fx_crash(fx, true);
+    fx_deliver(fx, request);
+    struct stead_message *answer = fx_answer(fx);
+    char name[16];
+    assert_int_equal(stead_get_text(stead_message_payload(answer), "name", name, sizeof(name)), 0);
+    assert_string_equal(name, "bad_by");
+    assert_int_equal(fx_stats(fx)->turns, 0);
+    stead_message_destroy(&answer);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static struct stead_slice long_reply(struct stead_turn *turn)
+{
+    static char text[1000];
+
+    memset(text, 'x', sizeof(text));
+    return stead_packed(turn, "S", stead_bytes(text, sizeof(text)));
+}
+
+static int reply_long(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_reply(turn, long_reply(turn));
+}
+
+static void test_retry_of_a_long_answer_gets_it_whole_after_a_restart(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = reply_long;
+    struct stead_message *request =
+        fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "do", (struct stead_slice){0}, NULL);
+    fx_deliver(fx, request);
+    fx_cold_restart(fx);
+    fx_forget_outputs(fx);
+    fx_deliver(fx, request);
+    struct stead_message *answer = fx_answer(fx);
+    assert_int_equal(answer->payload_size, 1003);
+    stead_message_destroy(&answer);
+    client.mark = 1; /* it knows the answer: the row may go, and a late repeat is not run again */
+    assert_int_equal(fx_call(fx, &client, a, "get"), 0);
+    fx_deliver(fx, request);
+    assert_null(fx->answers.head);
+    assert_int_equal(fx_stats(fx)->turns, 1);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_request_at_or_below_the_mark_is_dropped(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *first = fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add", fx_i64(1), NULL);
+
+    (void)state;
+    client.mark = 1;
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 1); /* number 2 overtakes number 1 */
+    fx_deliver(fx, first);
+    assert_null(fx->answers.head);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1);
+    stead_message_destroy(&first);
+    fx_destroy(fx);
+}
+
+static void test_requests_out_of_order_each_take_effect_once(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_message *requests[8];
+    char a[64];
+
+    (void)state;
+    fx_address(a, "d", 1, 0);
+    for (int i = 0; i < 8; i++)
+        requests[i] = fx_request(fx, &client, STEAD_CALL, a, "add", fx_i64(1 << i), NULL);
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 8; i++)
+            fx_deliver(fx, requests[(i * 5 + 3) % 8]);
+    assert_int_equal(fx->answers.count, 16);
+    stead_queue_clear(&fx->answers);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 255);
+    for (int i = 0; i < 8; i++)
+        stead_message_destroy(&requests[i]);
+    fx_destroy(fx);
+}
+
+static void test_retry_while_the_agent_loads_attaches_and_its_connection_gets_the_answer(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *request =
+        fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add", fx_i64(1), NULL);
+
+    (void)state;
+    fx->hold_loads = true;
+    fx_deliver(fx, request);
+    request->route.connection = 999; /* it has connected anew */
+    fx_deliver(fx, request);
+    assert_null(fx->answers.head);
+    fx->hold_loads = false;
+    fx_run(fx);
+    struct stead_message *answer = fx_answer(fx);
+    assert_int_equal(answer->route.connection, 999);
+    assert_null(fx->answers.head);
+    stead_message_destroy(&answer);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_session_at_its_bound_refuses_new_requests_and_evicts_nothing(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    fx->settings.session_answers_max = 3;
+    fx_crash(fx, false);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_message *first = fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add", fx_i64(1), NULL);
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 2);
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 3);
+    fx_send(fx, &client, STEAD_CALL, a, "add");
+    struct stead_message *busy = fx_answer(fx);
+    uint64_t retry_ms = 0;
+    assert_int_equal(busy->status, STEAD_EBUSY);
+    assert_int_equal(stead_get_u64(stead_message_payload(busy), "retry_after_ms", &retry_ms), 0);
+    assert_true(retry_ms > 0);
+    stead_message_destroy(&busy);
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    client.mark = 1;
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 4);
+    stead_message_destroy(&first);
+    fx_destroy(fx);
+}
+
+static void test_session_past_its_age_executes_nothing(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *first = fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add", fx_i64(1), NULL);
+
+    (void)state;
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    fx_step_ms(fx, fx->settings.session_age_ms_max - 1);
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    fx_step_ms(fx, 1);
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_status(fx), STEAD_ESESSION);
+    assert_int_equal(fx_call(fx, &client, a, "add"), STEAD_ESESSION);
+    struct fx_client next = fx_client(fx, 2);
+    assert_int_equal(fx_call_i64(fx, &next, a, "get"), 1);
+    stead_message_destroy(&first);
+    fx_destroy(fx);
+}
+
+static void test_session_of_a_volatile_receiver_leaves_memory_at_its_end(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "v", 1, 0), "add"), 1);
+    fx_step_ms(fx, 120000);
+    assert_int_equal(fx_stats(fx)->sessions, 1); /* its answers are nowhere else */
+    fx_step_ms(fx, fx->settings.session_age_ms_max);
+    fx_step_ms(fx, 120000);
+    assert_int_equal(fx_stats(fx)->sessions, 0);
+    fx_destroy(fx);
+}
+
+static int hold_for_d9(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t fence;
+
+    (void)state, (void)args;
+    return stead_hold(turn, "d/9", &fence);
+}
+
+static void test_request_that_expires_in_the_mailbox_is_answered_again_when_retried(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = hold_for_d9;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+    struct stead_message *request = fx_request(fx, &client, STEAD_CALL, a, "add", fx_i64(1), NULL);
+    request->deadline_ms = fx->now_ms + 1000;
+    fx_deliver(fx, request);
+    fx_step_ms(fx, 1000);
+    struct stead_message *answer = fx_query(fx, &client, a, "unlock", (struct stead_slice){0});
+    assert_int_equal(answer->status, 0);
+    stead_message_destroy(&answer);
+    assert_int_equal(fx_answer_status(fx), STEAD_EEXPIRED);
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_status(fx), STEAD_EEXPIRED);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_two_sessions_with_equal_numbers_are_two_requests(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client one = fx_client(fx, 1), two = fx_client(fx, 2);
+    char a[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &one, fx_address(a, "d", 1, 0), "add"), 1);
+    assert_int_equal(fx_call_i64(fx, &two, a, "add"), 2);
+    fx_destroy(fx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_retry_of_an_answered_request_gets_the_first_answer),
+        cmocka_unit_test(test_retry_of_a_failed_request_gets_the_first_failure),
+        cmocka_unit_test(test_retry_of_a_long_answer_gets_it_whole_after_a_restart),
+        cmocka_unit_test(test_request_at_or_below_the_mark_is_dropped),
+        cmocka_unit_test(test_requests_out_of_order_each_take_effect_once),
+        cmocka_unit_test(test_retry_while_the_agent_loads_attaches_and_its_connection_gets_the_answer),
+        cmocka_unit_test(test_session_at_its_bound_refuses_new_requests_and_evicts_nothing),
+        cmocka_unit_test(test_session_past_its_age_executes_nothing),
+        cmocka_unit_test(test_session_of_a_volatile_receiver_leaves_memory_at_its_end),
+        cmocka_unit_test(test_request_that_expires_in_the_mailbox_is_answered_again_when_retried),
+        cmocka_unit_test(test_two_sessions_with_equal_numbers_are_two_requests),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
