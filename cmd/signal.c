@@ -8,16 +8,17 @@
 #include "cmd/parse.h"
 #include "cmd/request.h"
 
-static const char doc[] = "Sends a signal to an agent: exactly once in effect, whatever crashes.\n"
-                          "\n"
-                          "Exit code 0 means that the signal is committed. There is no answer: an op that fails leaves "
-                          "a dead letter with the agent "
-                          "(stead deadletters). ADDRESS is kind/key; JSON is the argument of the op: the text itself, "
-                          "@FILE, or - for stdin.\v"
-                          "Examples:\n"
-                          "  stead signal counter/alice add 5\n"
-                          "  stead signal --delay 10m device/lamp off\n"
-                          "  stead signal --key order-17 stock/paint reserve '{\"count\": 3}'";
+static const char doc[] =
+    "Sends a signal to an agent: exactly once in effect, whatever crashes.\n"
+    "\n"
+    "Exit code 0 means that the signal is committed and has run, with --delay that it is committed. "
+    "There is no value to print. An op that fails is exit code 1, and leaves a dead letter with "
+    "the agent (stead deadletters). ADDRESS is kind/key; JSON is the argument of the op: the text itself, "
+    "@FILE, or - for stdin.\v"
+    "Examples:\n"
+    "  stead signal counter/alice add 5\n"
+    "  stead signal --delay 10m device/lamp off\n"
+    "  stead signal --key order-17 stock/paint reserve '{\"count\": 3}'";
 
 static const struct argp_option options[] = {
     {"delay", 'd', "TIME", 0, "The signal travels at once and waits so long with the agent, as 500ms, 10m or 2h", 10},

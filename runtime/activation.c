@@ -380,25 +380,31 @@ static int take_image(struct stead_agent *agent, struct stead_slice image)
 }
 
 /* An EVENT row's value: entry index u64, then msgpack [name, value]. */
-static int take_event(void *context, struct stead_slice key, struct stead_slice row)
+int stead_agent_apply_event(const struct stead_kind *kind, void *state, struct stead_slice row)
 {
-    struct stead_agent *agent = context;
     struct stead_slice name_slice, value;
     char name[STEAD_OP_NAME_MAX + 1];
     uint32_t count;
 
-    (void)key;
     if (row.size < 9)
         return STEAD_ECORRUPT;
     struct stead_slice pair = {row.data + 8, row.size - 8};
     struct stead_reader reader = stead_reader(pair);
     if (stead_value_check(pair) != 0 || stead_read_array(&reader, &count) != 0 || count != 2 ||
         stead_read_str(&reader, &name_slice) != 0 || name_slice.size > STEAD_OP_NAME_MAX ||
-        stead_read_value(&reader, &value) != 0 || agent->kind->apply == NULL)
+        stead_read_value(&reader, &value) != 0 || kind->apply == NULL)
         return STEAD_ECORRUPT;
     memcpy(name, name_slice.data, name_slice.size);
     name[name_slice.size] = '\0';
-    return agent->kind->apply(agent->state, name, value) == 0 ? 0 : STEAD_ECORRUPT;
+    return kind->apply(state, name, value) == 0 ? 0 : STEAD_ECORRUPT;
+}
+
+static int take_event(void *context, struct stead_slice key, struct stead_slice row)
+{
+    struct stead_agent *agent = context;
+
+    (void)key;
+    return stead_agent_apply_event(agent->kind, agent->state, row);
 }
 
 /* What is stored cannot be read: the agent stays unusable and says so; its messages are answered by nobody until somebody looks. */

@@ -123,6 +123,9 @@ uint64_t stead_agent_incarnation(struct stead_shard *shard, stead_slot slot, str
 /* The AGENT row of a destroyed agent: its incarnation alone. */
 void stead_agent_store_absent(struct stead_agent *agent);
 
+/* Applies a stored event (the value of an EVENT row, borrowed) to a state of that kind. STEAD_ECORRUPT. */
+int stead_agent_apply_event(const struct stead_kind *kind, void *state, struct stead_slice row) STEAD_MUST_USE;
+
 /* The AGENT row, decoded: see docs/FORMATS.md, Row values. */
 struct stead_agent_row {
     uint8_t flags; /* those of stead_agent_flags that are stored */

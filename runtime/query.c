@@ -159,26 +159,76 @@ static int show_call(void *context, struct stead_slice key, struct stead_slice v
     return 0;
 }
 
+/* The stored image of an agent that is not in memory; empty: it has none. */
+static void read_image(const struct subject *it, struct stead_writer *image)
+{
+    struct stead_row_key key;
+
+    if (!it->exists)
+        return;
+    if (!(it->head.flags & STEAD_AGENT_BIG_IMAGE)) {
+        stead_write_raw(image, it->head.image.data, it->head.image.size);
+        return;
+    }
+    stead_row_part(&key, it->slot, it->address, it->head.incarnation, STEAD_PART_IMAGE, (struct stead_slice){0});
+    if (stead_overlay_get_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&key), image) != 0 ||
+        stead_value_check(stead_written(image)) != 0)
+        stead_writer_reset(image);
+}
+
+/* A state that is being made out of image and events. */
+struct rebuilt {
+    const struct stead_kind *kind;
+    void *state;
+};
+
+static int apply_row(void *context, struct stead_slice key, struct stead_slice row)
+{
+    const struct rebuilt *rebuilt = context;
+
+    (void)key;
+    return stead_agent_apply_event(rebuilt->kind, rebuilt->state, row);
+}
+
+/* What image and events make together, as loading would; nil when they cannot be read. */
+static void write_rebuilt(struct stead_writer *writer, const struct subject *it, struct stead_slice image)
+{
+    struct rebuilt rebuilt = {it->kind, stead_alloc_zero(it->kind->state_size)};
+    struct stead_row_key from, to;
+    int code = 0;
+
+    if (image.size > 0)
+        code = stead_fields_decode(it->kind->fields, rebuilt.state, image);
+    stead_row_part(&from, it->slot, it->address, it->head.incarnation, STEAD_PART_EVENT, (struct stead_slice){0});
+    to = from;
+    stead_row_add_u64(&from, it->head.snapshot_seq + 1);
+    stead_row_add_u64(&to, it->head.event_seq + 1);
+    if (code == 0)
+        code = stead_overlay_scan_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, apply_row, &rebuilt);
+    if (code == 0)
+        stead_fields_encode(it->kind->fields, rebuilt.state, writer);
+    else
+        stead_write_nil(writer);
+    stead_fields_deinit(it->kind->fields, rebuilt.state);
+    free(rebuilt.state);
+}
+
 static void write_state(struct stead_writer *writer, const struct subject *it)
 {
     const struct stead_field *fields = it->kind == NULL ? NULL : it->kind->fields;
-    struct stead_row_key key;
     struct stead_writer image;
 
     if (it->agent != NULL && fields != NULL && (it->agent->flags & STEAD_AGENT_INITED)) {
         stead_fields_encode(fields, it->agent->state, writer);
         return;
     }
-    if (!it->exists || !(it->head.flags & STEAD_AGENT_BIG_IMAGE)) {
-        stead_write_value(writer, it->exists ? it->head.image : (struct stead_slice){0});
-        return;
-    }
     stead_writer_init(&image);
-    stead_row_part(&key, it->slot, it->address, it->head.incarnation, STEAD_PART_IMAGE, (struct stead_slice){0});
-    if (stead_overlay_get_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&key), &image) != 0 ||
-        stead_value_check(stead_written(&image)) != 0)
-        stead_writer_reset(&image);
-    stead_write_value(writer, stead_written(&image));
+    read_image(it, &image);
+    if (it->exists && fields != NULL && it->head.event_seq > it->head.snapshot_seq)
+        write_rebuilt(writer, it, stead_written(&image));
+    else
+        stead_write_value(writer, stead_written(&image));
     stead_writer_deinit(&image);
 }
 
