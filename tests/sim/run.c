@@ -205,8 +205,7 @@ _Noreturn static void work(const struct arguments *arguments)
         run_twice(arguments, seed);
         __atomic_fetch_add(&board->done, 1, __ATOMIC_ACQ_REL);
     }
-    fflush(NULL);
-    _Exit(0);
+    exit(0); /* by the front door: a sanitizer looks for leaks there */
 }
 
 static pid_t start_worker(const struct arguments *arguments)
