@@ -16,6 +16,7 @@
 #include "runtime/shard.h"
 
 #define TURNS_PER_ROUND 1024u /* of one shard, before the next shard and the sockets are looked at */
+#define EXPIRE_PLACES 4096u   /* of each shard looked at in one tick */
 #define TICK_NS 1000000000u   /* idle agents, sessions */
 #define UNLOADS_PER_ROUND 4096u
 
@@ -416,6 +417,8 @@ static void tick(struct stead_host *host)
     for (uint32_t i = 0; i < host->shard_count; i++) {
         if (host->shards[i]->phase != STEAD_SHARD_SERVING)
             continue;
+        if (host->message_bytes > 0)
+            stead_shard_expire_waiting(host->shards[i], EXPIRE_PLACES);
         stead_session_sweep(host->shards[i]);
         stead_channels_sweep(host->shards[i]);
     }
@@ -454,7 +457,7 @@ bool stead_host_run(struct stead_host *host)
     if (memory_used(host) > host->settings.memory_bytes_max)
         unload_some(host, UNLOAD_TIGHT);
     /* The tick follows activity: a host at rest needs no waking. */
-    bool active = host->stats.turns != turns;
+    bool active = host->stats.turns != turns || host->message_bytes > 0; /* what waits may expire */
     if (host->now_ns >= host->tick_ns && host->tick_armed) {
         host->tick_armed = false;
         tick(host);
@@ -520,15 +523,37 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
     return stats;
 }
 
+/* Bytes of the messages that wait for the agents of a shard; each waits for the agent it is meant for. */
+static uint64_t check_mailboxes(const struct stead_shard *shard)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; shard->agents.entries != NULL && i <= shard->agents.mask; i++) {
+        const struct stead_agent *agent = stead_map_at(&shard->agents, i);
+        if (agent == NULL)
+            continue;
+        STEAD_ASSERT(agent->queued == stead_agent_waiting(agent) && agent->pins >= agent->queued);
+        STEAD_ASSERT(!(agent->flags & STEAD_AGENT_HELD) || (agent->wait != NULL && agent->wait->holder != NULL));
+        for (const struct stead_message *m = agent->wait == NULL ? NULL : agent->wait->mailbox.head; m != NULL;
+             m = m->next) {
+            STEAD_ASSERT(m->target == agent);
+            bytes += m->block_size;
+        }
+    }
+    return bytes;
+}
+
 void stead_host_check(const struct stead_host *host)
 {
-    uint64_t count = 0, in_list = 0;
+    uint64_t count = 0, in_list = 0, waiting_bytes = 0;
 
     for (uint32_t i = 0; i < host->shard_count; i++) {
         stead_shard_check(host->shards[i]);
         count += host->shards[i]->agents.count;
+        waiting_bytes += check_mailboxes(host->shards[i]);
     }
     STEAD_ASSERT(count == host->agent_count);
+    STEAD_ASSERT(waiting_bytes == host->message_bytes);
     for (const struct stead_agent *agent = host->lru_first; agent != NULL; agent = agent->lru_next) {
         STEAD_ASSERT(agent->phase == STEAD_AGENT_READY);
         STEAD_ASSERT(agent->lru_next == NULL || agent->lru_next->lru_prev == agent);

@@ -125,7 +125,8 @@ struct stead_shard {
     uint64_t resend_ns;                    /* when the first of those may have to be sent again; UINT64_MAX: none */
     struct stead_map sessions;             /* struct stead_session */
     struct stead_session *dirty_sessions;
-    uint32_t sweep_at; /* slot whose rows the next sweep looks through */
+    uint32_t expire_at; /* place among the agents where the next look for expired messages begins */
+    uint32_t sweep_at;  /* slot whose rows the next sweep looks through */
 
     /* ---- timers */
     uint64_t *slot_due_ms;         /* by position in `slots`: its first due row, or earlier; UINT64_MAX: none */
@@ -286,6 +287,9 @@ void stead_shard_take(struct stead_shard *shard, struct stead_message *message);
 void stead_shard_deliver(struct stead_shard *shard, struct stead_message *message, bool taken);
 /* A message for an agent that cannot take it now waits where its like waits. Consumed. */
 void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *message, bool taken);
+/* Looks at so many places of the table of agents, in turn, and ends what has waited there beyond its deadline: nobody waits for its answer any
+ * more, and it takes the room of others. */
+void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places);
 /* Runs what waits for the agent: parked messages, then its mailbox. True: there is more. */
 bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent);
 /* A turn of the agent is over, whatever caused it: what waits behind a deferral or a lock may run now. */

@@ -675,6 +675,35 @@ static void run_mailbox(struct stead_agent *agent, uint32_t *budget)
     }
 }
 
+/* Ends what has waited in the mailbox beyond its deadline. */
+static void expire_mailbox(struct stead_agent *agent)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_queue *mailbox = &agent->wait->mailbox;
+
+    for (uint32_t left = mailbox->count; left > 0; left--) {
+        struct stead_message *message = stead_queue_pop(mailbox);
+        if (message->type == STEAD_ANSWER || message->deadline_ms == 0 || message->deadline_ms > shard->host->now_ms) {
+            stead_queue_push(mailbox, message);
+            continue;
+        }
+        unpin(message);
+        shard->host->message_bytes -= message->block_size;
+        shard->host->stats.expired++;
+        conclude(shard, message, false, false, STEAD_EEXPIRED, NULL);
+    }
+    stead_agent_tidy_wait(agent);
+}
+
+void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places)
+{
+    for (; places > 0 && shard->agents.count > 0; places--) {
+        struct stead_agent *agent = stead_map_at(&shard->agents, shard->expire_at++ & shard->agents.mask);
+        if (agent != NULL && stead_agent_waiting(agent) > 0)
+            expire_mailbox(agent);
+    }
+}
+
 bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent)
 {
     uint32_t budget = WAITING_PER_ROUND;
