@@ -265,7 +265,7 @@ static int hear_answer(struct stead_turn *turn, void *state, struct stead_slice 
     struct member *member = state;
     uint32_t from = speaker(member, args);
 
-    if (from < member->rank || member->phase != ELECTING)
+    if (from == 0 || from < member->rank || member->phase != ELECTING)
         return 0;
     member->waited_ns += stead_monotonic_ns(turn) - member->asked_ns;
     return wait_for(turn, member, WAITING, (int64_t)member->silence_ms * 2);
@@ -276,7 +276,7 @@ static int hear_coordinator(struct stead_turn *turn, void *state, struct stead_s
     struct member *member = state;
     uint32_t from = speaker(member, args);
 
-    if (from < member->rank)
+    if (from == 0 || from < member->rank)
         return 0;
     if (from < member->leader && has_leader(turn, member)) /* E5: mine lives, and will say so there too */
         return 0;

@@ -20,6 +20,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,14 +111,18 @@ static int complain(const char *what, int code, const struct stead_answer *answe
 struct asked {
     struct run *run;
     uint32_t rank;
+    const char *op;
 };
 
 static void started(void *context, const struct stead_answer *answer)
 {
     struct asked *asked = context;
 
-    if (answer->code != 0 && asked->run->failed++ == 0)
-        complain("a member", answer->code, answer);
+    if (answer->code != 0 && asked->run->failed++ == 0) {
+        char what[64];
+        snprintf(what, sizeof what, "member %" PRIu32 " %s", asked->rank, asked->op);
+        complain(what, answer->code, answer);
+    }
 }
 
 static void told(void *context, const struct stead_answer *answer)
@@ -163,11 +168,9 @@ static int ask_all(struct run *run, const char *op, struct stead_slice args, ste
 
     run->failed = 0;
     for (uint32_t rank = run->members; rank >= 1; rank--) {
-        if (is_dead(run, run->status[rank].node)) {
-            run->status[rank].alive = false;
+        if (is_dead(run, run->status[rank].node))
             continue;
-        }
-        asked[rank] = (struct asked){run, rank};
+        asked[rank] = (struct asked){run, rank, op};
         int code = stead_client_call_async(run->client, address_of(run, rank, address, sizeof address), op, args,
                                            &options, completion, &asked[rank]);
         if (code != 0)
@@ -212,6 +215,28 @@ static int start_members(struct run *run)
     return code == 0 ? await_leader(run, run->members) : code;
 }
 
+/* Two one-way delays from the winner to members below it (with nobody there: to all others). */
+static int measure_floor(struct run *run, struct round *round)
+{
+    char address[STEAD_ADDRESS_MAX + 1];
+    struct stead_answer answer = {0};
+    struct stead_writer args;
+    uint64_t one_way_ns, ranks = round->winner > 2 ? round->winner : run->members;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:d,s:u}", "count", ECHOES, "ranks", ranks);
+    int code =
+        stead_client_call(run->client, address_of(run, round->winner, address, sizeof address), "measure",
+                          stead_written(&args), &(struct stead_request_options){.timeout_ms = AGREE_MS}, &answer);
+    stead_writer_deinit(&args);
+    if (code == 0)
+        code = stead_get_u64(answer.value, "one_way_ns", &one_way_ns);
+    if (code != 0)
+        return complain(address, code, &answer);
+    round->floor_ns = 2 * one_way_ns;
+    return 0;
+}
+
 static int make_silent(struct run *run, struct round *round)
 {
     char address[STEAD_ADDRESS_MAX + 1];
@@ -225,28 +250,39 @@ static int make_silent(struct run *run, struct round *round)
     return stead_get_u64(answer.value, NULL, &round->killed_ns);
 }
 
+/* Measures the floor from the one that will win, while all are there, and kills the process of the leader's node. */
 static int kill_leader(struct run *run, struct settings *settings, struct round *round)
 {
     const char *name = run->status[run->members].node;
+    struct node *node = NULL;
 
-    for (uint32_t index = 0; index < settings->node_count; index++) {
-        struct node *node = &settings->nodes[index];
-        if (node->pid == 0 || strcmp(node->name, name) != 0)
-            continue;
-        round->killed_ns = now_ns();
-        if (kill(node->pid, SIGKILL) != 0) {
-            perror("election: kill");
-            return STEAD_EFAILED;
-        }
-        node->pid = 0;
-        for (round->winner = run->members; round->winner > 0; round->winner--)
-            if (!is_dead(run, run->status[round->winner].node))
-                return 0;
+    for (uint32_t index = 0; index < settings->node_count; index++)
+        if (settings->nodes[index].pid != 0 && strcmp(settings->nodes[index].name, name) == 0)
+            node = &settings->nodes[index];
+    if (node == NULL) {
+        fprintf(stderr, "election: the leader lives on %s; give its process with --kill %s=PID\n", name, name);
+        return STEAD_EARGUMENT;
+    }
+    for (round->winner = run->members; round->winner > 0; round->winner--)
+        if (strcmp(run->status[round->winner].node, name) != 0)
+            break;
+    if (round->winner == 0) {
         fprintf(stderr, "election: all members live on %s: nobody is left to take over\n", name);
         return STEAD_EFAILED;
     }
-    fprintf(stderr, "election: the leader lives on %s; give its process with --kill %s=PID\n", name, name);
-    return STEAD_EARGUMENT;
+    int code = measure_floor(run, round);
+    if (code != 0)
+        return code;
+    round->killed_ns = now_ns();
+    if (kill(node->pid, SIGKILL) != 0) {
+        perror("election: kill");
+        return STEAD_EFAILED;
+    }
+    node->pid = 0;
+    for (uint32_t rank = 1; rank <= run->members; rank++) /* what the dead said last is of the time before */
+        if (strcmp(run->status[rank].node, node->name) == 0)
+            memset(&run->status[rank].leader, 0, sizeof run->status[rank] - offsetof(struct status, leader));
+    return 0;
 }
 
 /* What the members measured. */
@@ -272,30 +308,6 @@ static void add_up(const struct run *run, struct round *round)
     round->rest_ns = last > first + waited ? last - first - waited : 0;
 }
 
-/* Two one-way delays from the winner to the other living members. */
-static int measure_floor(struct run *run, struct round *round)
-{
-    char address[STEAD_ADDRESS_MAX + 1];
-    struct stead_answer answer = {0};
-    struct stead_writer args;
-    uint64_t one_way_ns;
-
-    if (round->winner < 2)
-        return 0; /* alone: there is no way to measure */
-    stead_writer_init(&args);
-    stead_pack(&args, "{s:d,s:u}", "count", ECHOES, "ranks", (uint64_t)round->winner);
-    int code =
-        stead_client_call(run->client, address_of(run, round->winner, address, sizeof address), "measure",
-                          stead_written(&args), &(struct stead_request_options){.timeout_ms = AGREE_MS}, &answer);
-    stead_writer_deinit(&args);
-    if (code == 0)
-        code = stead_get_u64(answer.value, "one_way_ns", &one_way_ns);
-    if (code != 0)
-        return complain(address, code, &answer);
-    round->floor_ns = 2 * one_way_ns;
-    return 0;
-}
-
 /* The silent leader speaks again, and leads again. */
 static int wake_leader(struct run *run)
 {
@@ -318,8 +330,7 @@ static int run_round(struct run *run, struct settings *settings, struct round *r
     if (code != 0)
         return code;
     add_up(run, round);
-    code = settings->node_count > 0 ? 0 : measure_floor(run, round);
-    return code;
+    return settings->node_count > 0 ? 0 : measure_floor(run, round);
 }
 
 /* ---- Telling -------------------------------------------------------------------------------- */
@@ -377,8 +388,6 @@ static int run_size(struct run *run, struct settings *settings, struct round *ro
     }
     if (code != 0)
         return code;
-    if (settings->node_count > 0)
-        code = measure_floor(run, &rounds[0]);
     if (code == 0)
         code = ask_all(run, "leave", (struct stead_slice){NULL, 0}, started);
     qsort(rounds, count, sizeof rounds[0], by_rest);
