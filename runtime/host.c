@@ -462,10 +462,11 @@ bool stead_host_run(struct stead_host *host)
         host->tick_armed = false;
         tick(host);
     }
-    if ((active || host->lru_last != NULL) && !host->tick_armed) {
+    uint64_t idle_ns = (uint64_t)host->settings.idle_ms_max * 1000000u;
+    uint64_t next_tick_ns = host->now_ns + (active || idle_ns < TICK_NS ? TICK_NS : idle_ns);
+    if ((active || host->lru_last != NULL) && (!host->tick_armed || next_tick_ns < host->tick_ns)) {
         host->tick_armed = true;
-        uint64_t idle_ns = (uint64_t)host->settings.idle_ms_max * 1000000u;
-        host->tick_ns = host->now_ns + (active ? TICK_NS : idle_ns > TICK_NS ? idle_ns : TICK_NS);
+        host->tick_ns = next_tick_ns;
     }
     if (host->tick_armed)
         stead_host_wake_at(host, host->tick_ns);

@@ -52,22 +52,6 @@ static bool too_old(const struct stead_shard *shard, struct stead_slice row)
     return stead_load64(row.data + 8) + shard->host->settings.idempotency_ms <= shard->host->now_ms;
 }
 
-/* The content that the key stands for. A request that was owed an answer was kept without its payload: then the row knows. */
-static uint64_t content_of_key(struct stead_shard *shard, const struct stead_message *request)
-{
-    uint64_t content = content_hash(request);
-    struct stead_row_key key;
-    struct stead_writer row;
-
-    key_row(&key, request);
-    stead_writer_init(&row);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
-        row.size >= ROW_HEAD && row.data[1] == STATE_OWED && !too_old(shard, stead_written(&row)))
-        content = stead_load64(row.data + 16);
-    stead_writer_deinit(&row);
-    return content;
-}
-
 static void write_row(struct stead_shard *shard, const struct stead_message *request, uint64_t content, uint8_t state,
                       uint8_t durability, int status, struct stead_slice rest)
 {
@@ -180,8 +164,22 @@ static void wake_waiters(struct stead_shard *shard, const struct stead_message *
 void stead_key_answered(struct stead_shard *shard, const struct stead_message *request,
                         const struct stead_message *answer)
 {
-    write_row(shard, request, content_of_key(shard, request), STATE_ANSWERED, answer->durability, answer->status,
-              stead_message_payload(answer));
+    uint64_t content = content_hash(request);
+    struct stead_row_key key;
+    struct stead_writer row;
+    bool answered = false;
+
+    key_row(&key, request);
+    stead_writer_init(&row);
+    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
+        row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
+        answered = row.data[1] == STATE_ANSWERED; /* by that row: it keeps its age */
+        content = stead_load64(row.data + 16);    /* a request that was owed an answer was kept without its payload */
+    }
+    stead_writer_deinit(&row);
+    if (!answered)
+        write_row(shard, request, content, STATE_ANSWERED, answer->durability, answer->status,
+                  stead_message_payload(answer));
     wake_waiters(shard, request);
 }
 

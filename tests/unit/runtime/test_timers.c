@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Timers and delayed signals: late after a downtime, never lost, never twice. Durable and volatile kinds alike where both promise.
+ */
+#include "unit/runtime/host_client.h"
+
+static uint32_t fired;
+static int64_t fired_ms; /* when the newest fired */
+static int cancel_code;
+
+static int note(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    fired++;
+    fired_ms = stead_now_ms(turn);
+    return 0;
+}
+
+static int set_after(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_timer_after(turn, "t", 1000, "do3", (struct stead_slice){0});
+}
+
+static int set_every(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_timer_every(turn, "t", 1000, "do3", (struct stead_slice){0});
+}
+
+static enum stead_catch_up catch_up;
+
+static int set_cron(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_cron cron = {.schedule = "*/5 * * * *", .catch_up = catch_up};
+
+    (void)state, (void)args;
+    return stead_timer_cron(turn, "t", &cron, "do3", (struct stead_slice){0});
+}
+
+static int cancel(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    cancel_code = stead_timer_cancel(turn, "t");
+    return 0;
+}
+
+static struct fx *begin(fx_body *body)
+{
+    struct fx *fx = fx_create(1);
+
+    fired = 0;
+    fx_do[0] = body, fx_do[1] = cancel, fx_do[2] = note;
+    return fx;
+}
+
+static const char *const both[] = {"d", "v"};
+
+static void test_one_shot_fires_once_at_its_time(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fx *fx = begin(set_after);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        assert_true(fx->armed_ns <= fx->now_ns + 1000000000u); /* the host asks to be woken */
+        fx_step_ms(fx, 999);
+        assert_int_equal(fired, 0);
+        fx_step_ms(fx, 1);
+        assert_int_equal(fired, 1);
+        fx_step_ms(fx, 100000);
+        fx_crash(fx, true);
+        fx_step_ms(fx, 100000);
+        assert_int_equal(fired, 1);
+        fx_destroy(fx);
+    }
+}
+
+static void test_timer_set_again_is_replaced(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fx *fx = begin(set_after);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        fx_step_ms(fx, 600);
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        fx_step_ms(fx, 999);
+        assert_int_equal(fired, 0);
+        fx_step_ms(fx, 1);
+        assert_int_equal(fired, 1);
+        fx_destroy(fx);
+    }
+}
+
+static void test_cancelled_timer_does_not_fire(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fx *fx = begin(set_every);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        fx_step_ms(fx, 1000);
+        assert_int_equal(fired, 1);
+        assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+        assert_int_equal(cancel_code, 0);
+        assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+        assert_int_equal(cancel_code, STEAD_ENOTFOUND);
+        fx_step_ms(fx, 10000);
+        assert_int_equal(fired, 1);
+        fx_destroy(fx);
+    }
+}
+
+static int set_and_cancel(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int code = set_after(turn, state, args);
+    return code != 0 ? code : cancel(turn, state, args);
+}
+
+static void test_timer_cancelled_in_the_turn_that_set_it_does_not_fire(void **state)
+{
+    struct fx *fx = begin(set_and_cancel);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+    assert_int_equal(cancel_code, 0);
+    fx_step_ms(fx, 10000);
+    assert_int_equal(fired, 0);
+    fx_destroy(fx);
+}
+
+static int note_and_cancel(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    fired++;
+    return cancel(turn, state, args);
+}
+
+static void test_periodic_timer_may_cancel_itself(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fx *fx = begin(set_every);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        fx_do[2] = note_and_cancel;
+        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        for (int second = 0; second < 5; second++)
+            fx_step_ms(fx, 1000);
+        assert_int_equal(fired, 1);
+        assert_int_equal(cancel_code, 0);
+        fx_destroy(fx);
+    }
+}
+
+static void test_periodic_timer_keeps_its_beat_and_runs_once_for_what_it_missed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fx *fx = begin(set_every);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        uint64_t start_ms = fx->now_ms;
+        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        fx_step_ms(fx, 1000);
+        fx_step_ms(fx, 1300); /* a little late */
+        assert_int_equal(fired, 2);
+        fx_step_ms(fx, 699);
+        assert_int_equal(fired, 2);
+        fx_step_ms(fx, 1);
+        assert_int_equal(fired, 3);
+        assert_int_equal(fired_ms, start_ms + 3000);
+        fx_step_ms(fx, 5500); /* missed five */
+        assert_int_equal(fired, 4);
+        fx_step_ms(fx, 500);
+        assert_int_equal(fired, 5);
+        fx_destroy(fx);
+    }
+}
+
+static void test_timer_due_in_a_downtime_is_late_and_not_lost(void **state)
+{
+    (void)state;
+    for (int cold = 0; cold < 2; cold++) {
+        struct fx *fx = begin(set_after);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+        if (cold)
+            fx_cold_restart(fx);
+        fx->now_ms += 50000;
+        fx->now_ns += 50000000000u;
+        fx_crash(fx, true);
+        fx_run(fx);
+        assert_int_equal(fired, 1);
+        fx_crash(fx, true);
+        fx_step_ms(fx, 50000);
+        assert_int_equal(fired, 1);
+        fx_destroy(fx);
+    }
+}
+
+static void test_timer_whose_entry_was_not_synced_fires_again(void **state)
+{
+    struct fx *fx = begin(set_after);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+    fx->hold_sync = true;
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fired, 1);
+    fx->hold_sync = false;
+    fx_crash(fx, true); /* takes that turn back */
+    fx_run(fx);
+    assert_int_equal(fired, 2);
+    fx_destroy(fx);
+}
+
+static void test_cron_fires_at_its_moments_and_catches_up_as_asked(void **state)
+{
+    static const enum stead_catch_up policies[] = {STEAD_CATCH_UP_ONE, STEAD_CATCH_UP_ALL, STEAD_CATCH_UP_NONE};
+    static const uint32_t runs[] = {1, 4, 0}; /* of the four that were missed */
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct fx *fx = begin(set_cron);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        catch_up = policies[i];
+        assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+        fx_step_ms(fx, 199999); /* 16:40 -> 20:00 */
+        assert_int_equal(fired, 0);
+        fx_step_ms(fx, 1);
+        assert_int_equal(fired, 1);
+        assert_int_equal(fired_ms, 1200000);
+        fx->now_ms += 4 * 300000 + 120000; /* 42:00: 25, 30, 35 and 40 were missed, the last by two minutes */
+        fx->now_ns += (4 * 300000 + 120000) * 1000000ull;
+        fx_crash(fx, true);
+        fx_run(fx);
+        assert_int_equal(fired, 1 + runs[i]);
+        fx_step_ms(fx, 180000); /* 45:00 */
+        assert_int_equal(fired, 2 + runs[i]);
+        assert_int_equal(fired_ms, 2700000);
+        fx_destroy(fx);
+    }
+}
+
+static int set_wrong(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_cron nonsense = {.schedule = "61 * * * *"}, nowhere = {.schedule = "* * * * *", .zone = "No/Where"};
+    struct stead_slice none = {0};
+    char name[STEAD_TIMER_NAME_MAX + 2];
+
+    (void)state, (void)args;
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    assert_int_equal(stead_timer_cron(turn, "t", &nonsense, "do3", none), STEAD_EARGUMENT);
+    assert_int_equal(stead_timer_cron(turn, "t", &nowhere, "do3", none), STEAD_EARGUMENT);
+    assert_int_equal(stead_timer_after(turn, "t", -1, "do3", none), STEAD_EARGUMENT);
+    assert_int_equal(stead_timer_every(turn, "t", 0, "do3", none), STEAD_EARGUMENT);
+    assert_int_equal(stead_timer_after(turn, "t", 1, "nothing", none), STEAD_EOP);
+    assert_int_equal(stead_timer_after(turn, "", 1, "do3", none), STEAD_EARGUMENT);
+    assert_int_equal(stead_timer_after(turn, name, 1, "do3", none), STEAD_EARGUMENT);
+    name[STEAD_TIMER_NAME_MAX] = '\0';
+    return stead_timer_after(turn, name, 1, "do3", none);
+}
+
+static void test_wrong_timers_are_refused(void **state)
+{
+    struct fx *fx = begin(set_wrong);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+    fx_step_ms(fx, 10000);
+    assert_int_equal(fired, 1);
+    fx_destroy(fx);
+}
+
+static int fail_note(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    fired++;
+    return stead_fail(turn, "no", "no");
+}
+
+static void test_failing_timer_op_is_a_dead_letter_and_the_beat_goes_on(void **state)
+{
+    struct fx *fx = begin(set_every);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[2] = fail_note;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+    fx_step_ms(fx, 1000);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fired, 2);
+    assert_int_equal(fx_query_i64(fx, &client, a, "show", "dead_letters"), 2);
+    fx_destroy(fx);
+}
+
+static void test_many_timers_of_one_moment_all_fire(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fired = 0;
+    fx_do[0] = set_after, fx_do[2] = note;
+    for (uint32_t i = 0; i < 200; i++) { /* one slot: more than one round takes */
+        snprintf(a, sizeof(a), "d/{tag}%u", i);
+        fx_send(fx, &client, STEAD_CALL, a, "do");
+    }
+    assert_int_equal(fx->answers.count, 200);
+    fx_cold_restart(fx);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fired, 200);
+    fx_destroy(fx);
+}
+
+/* ---- Delayed signals --------------------------------------------------------------------------------- */
+
+static char address_later[64];
+
+static int signal_later(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    assert_int_equal(stead_signal_after(turn, address_later, "do3", (struct stead_slice){0}, -1), STEAD_EARGUMENT);
+    return stead_signal_after(turn, address_later, "do3", (struct stead_slice){0}, 1000);
+}
+
+static void test_delayed_signal_of_an_agent_waits_with_its_receiver(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) { /* from durable agents, to both sorts, in this shard and another */
+        struct fx *fx = fx_create(2);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        fired = 0;
+        fx_do[0] = signal_later, fx_do[2] = note;
+        fx_address(address_later, both[i % 2], 1 + i / 2, 1);
+        assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+        fx_step_ms(fx, 500);
+        fx_crash(fx, true);
+        fx_step_ms(fx, 499);
+        assert_int_equal(fired, 0);
+        fx_step_ms(fx, 1);
+        assert_int_equal(fired, 1);
+        fx_crash(fx, true);
+        fx_step_ms(fx, 5000);
+        assert_int_equal(fired, 1);
+        fx_destroy(fx);
+    }
+}
+
+static void test_delayed_signal_of_a_client_is_answered_when_it_is_taken(void **state)
+{
+    struct fx *fx = begin(NULL);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *message =
+        fx_request(fx, &client, STEAD_SIGNAL, fx_address(a, "d", 1, 0), "do3", (struct stead_slice){0}, NULL);
+
+    (void)state;
+    message->groups |= STEAD_GROUP_DELAY;
+    message->delay_ms = 60000;
+    message->deadline_ms = fx->now_ms + 1000; /* the client's patience is for the answer */
+    fx_deliver(fx, message);
+    assert_int_equal(fx_answer_status(fx), 0);
+    fx_deliver(fx, message);
+    assert_int_equal(fx_answer_status(fx), 0);
+    fx_crash(fx, true);
+    fx_step_ms(fx, 60000);
+    assert_int_equal(fired, 1);
+    assert_null(fx->answers.head);
+    fx_deliver(fx, message);
+    assert_int_equal(fx_answer_status(fx), 0);
+    fx_step_ms(fx, 60000);
+    assert_int_equal(fired, 1);
+    stead_message_destroy(&message);
+    fx_destroy(fx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_shot_fires_once_at_its_time),
+        cmocka_unit_test(test_timer_set_again_is_replaced),
+        cmocka_unit_test(test_cancelled_timer_does_not_fire),
+        cmocka_unit_test(test_timer_cancelled_in_the_turn_that_set_it_does_not_fire),
+        cmocka_unit_test(test_periodic_timer_may_cancel_itself),
+        cmocka_unit_test(test_periodic_timer_keeps_its_beat_and_runs_once_for_what_it_missed),
+        cmocka_unit_test(test_timer_due_in_a_downtime_is_late_and_not_lost),
+        cmocka_unit_test(test_timer_whose_entry_was_not_synced_fires_again),
+        cmocka_unit_test(test_cron_fires_at_its_moments_and_catches_up_as_asked),
+        cmocka_unit_test(test_wrong_timers_are_refused),
+        cmocka_unit_test(test_failing_timer_op_is_a_dead_letter_and_the_beat_goes_on),
+        cmocka_unit_test(test_many_timers_of_one_moment_all_fire),
+        cmocka_unit_test(test_delayed_signal_of_an_agent_waits_with_its_receiver),
+        cmocka_unit_test(test_delayed_signal_of_a_client_is_answered_when_it_is_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

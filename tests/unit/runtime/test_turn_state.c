@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keyed state: an ordered map of the agent's own; a turn reads its own writes over what is in the overlay and in the image. Checked against a
+ * plain array, over random turns that fail now and then, with the rows in every place.
+ */
+#include "unit/runtime/host_client.h"
+
+#define KEYS 24
+
+static struct fx_client client;
+static char address[64];
+
+/* The model: what is stored, and what the turn under way has made of it. 0: nothing. */
+static uint8_t stored[KEYS], now[KEYS];
+static struct stead_rng rng;
+
+static struct stead_slice key_of(uint32_t number, char *buffer)
+{
+    snprintf(buffer, 16, "k%02u", number);
+    return stead_str(buffer);
+}
+
+struct seen {
+    uint32_t at, to, count, limit;
+};
+
+static int see(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct seen *seen = context;
+    char name[16];
+
+    while (seen->at < seen->to && now[seen->at] == 0)
+        seen->at++;
+    assert_true(seen->at < seen->to);
+    assert_true(stead_slice_equal(key, key_of(seen->at, name)));
+    assert_int_equal(value.size, 1);
+    assert_int_equal(value.data[0], now[seen->at]);
+    seen->at++;
+    seen->count++;
+    return 0;
+}
+
+static uint32_t expected(uint32_t from, uint32_t to, uint32_t limit)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = from; i < to && count < limit; i++)
+        count += now[i] != 0;
+    return count;
+}
+
+static void random_scan(struct stead_turn *turn)
+{
+    char from_name[16], to_name[16];
+    uint32_t from = (uint32_t)stead_rng_below(&rng, KEYS), to = (uint32_t)stead_rng_below(&rng, KEYS + 1);
+    uint32_t limit = (uint32_t)stead_rng_below(&rng, 8);
+    struct stead_slice to_key = to == KEYS ? (struct stead_slice){0} : key_of(to, to_name);
+    struct seen seen = {.at = from, .to = to};
+
+    assert_int_equal(stead_kv_scan(turn, key_of(from, from_name), to_key, limit, see, &seen), 0);
+    assert_int_equal(seen.count, expected(from, to, limit));
+}
+
+static void random_delete_range(struct stead_turn *turn)
+{
+    char from_name[16], to_name[16];
+    uint32_t from = (uint32_t)stead_rng_below(&rng, KEYS), to = (uint32_t)stead_rng_below(&rng, KEYS);
+    uint32_t limit = (uint32_t)stead_rng_below(&rng, 5), count = 99;
+
+    uint32_t left = expected(from, to, limit);
+    assert_int_equal(stead_kv_delete_range(turn, key_of(from, from_name), key_of(to, to_name), limit, &count), 0);
+    assert_int_equal(count, left);
+    for (uint32_t i = from; i < to && left > 0; i++) {
+        left -= now[i] != 0;
+        now[i] = 0;
+    }
+}
+
+static int random_turn(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    char name[16];
+
+    (void)state, (void)args;
+    memcpy(now, stored, sizeof(now));
+    for (int i = 0; i < 12; i++) {
+        uint32_t at = (uint32_t)stead_rng_below(&rng, KEYS);
+        struct stead_slice value, key = key_of(at, name);
+        uint8_t byte = (uint8_t)(1 + stead_rng_below(&rng, 255));
+        switch (stead_rng_below(&rng, 6)) {
+        case 0:
+        case 1:
+            assert_int_equal(stead_kv_put(turn, key, stead_bytes(&byte, 1)), 0);
+            now[at] = byte;
+            break;
+        case 2:
+            assert_int_equal(stead_kv_delete(turn, key), 0);
+            now[at] = 0;
+            break;
+        case 3:
+            assert_int_equal(stead_kv_get(turn, key, &value), now[at] != 0 ? 0 : STEAD_ENOTFOUND);
+            if (now[at] != 0)
+                assert_int_equal(value.data[0], now[at]);
+            break;
+        case 4:
+            random_scan(turn);
+            break;
+        default:
+            random_delete_range(turn);
+        }
+    }
+    if (stead_rng_below(&rng, 4) == 0)
+        return stead_fail(turn, "no", "no");
+    memcpy(stored, now, sizeof(stored));
+    return 0;
+}
+
+static void test_keyed_state_is_a_map_wherever_its_rows_are(void **state)
+{
+    struct fx *fx = fx_create(1);
+
+    (void)state;
+    stead_rng_seed(&rng, 7);
+    memset(stored, 0, sizeof(stored));
+    fx_do[0] = random_turn;
+    fx_address(address, "d", 1, 0);
+    for (int round = 0; round < 400; round++) {
+        client = fx_client(fx, (uint8_t)round);
+        int status = fx_call(fx, &client, address, "do");
+        assert_true(status == 0 || status == STEAD_EFAILED);
+        if (round % 7 == 0)
+            fx_cold_restart(fx);
+        else if (round % 5 == 0)
+            fx_crash(fx, true);
+        fx_forget_outputs(fx);
+    }
+    fx_destroy(fx);
+}
+
+static int at_the_edge(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint8_t *bytes = stead_turn_alloc(turn, 600);
+    struct stead_slice value;
+
+    (void)state, (void)args;
+    memset(bytes, 'k', 600);
+    assert_int_equal(stead_kv_put(turn, stead_bytes(bytes, 513), stead_str("v")), STEAD_ETOOLARGE);
+    assert_int_equal(stead_kv_put(turn, stead_bytes(bytes, 0), stead_str("v")), STEAD_EARGUMENT);
+    assert_int_equal(stead_kv_put(turn, stead_str("k"), stead_bytes(bytes, 101)), STEAD_ETOOLARGE);
+    assert_int_equal(stead_kv_get(turn, stead_str("k"), &value), STEAD_ENOTFOUND);
+    assert_int_equal(stead_kv_put(turn, stead_bytes(bytes, 512), stead_bytes(bytes, 100)), 0);
+    assert_int_equal(stead_kv_get(turn, stead_bytes(bytes, 512), &value), 0);
+    assert_int_equal(value.size, 100);
+    return stead_kv_put(turn, stead_str("empty"), (struct stead_slice){0});
+}
+
+static int look_again(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_slice value;
+
+    (void)state, (void)args;
+    int code = stead_kv_get(turn, stead_str("empty"), &value);
+    return code != 0 ? code : value.size == 0 ? 0 : STEAD_EFAILED;
+}
+
+static void test_keys_and_values_are_limited_at_the_edge(void **state)
+{
+    struct fx *fx = fx_create(1);
+
+    (void)state;
+    fx->settings.kv_value_bytes_max = 100;
+    fx_crash(fx, false);
+    client = fx_client(fx, 1);
+    fx_do[0] = at_the_edge, fx_look = look_again;
+    assert_int_equal(fx_call(fx, &client, fx_address(address, "d", 1, 0), "do"), 0);
+    assert_int_equal(fx_call(fx, &client, address, "look"), 0);
+    fx_cold_restart(fx);
+    fx_forget_outputs(fx);
+    assert_int_equal(fx_call(fx, &client, address, "look"), 0);
+    fx_destroy(fx);
+}
+
+static int refuse_keyed(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_slice value;
+
+    (void)state, (void)args;
+    assert_int_equal(stead_kv_put(turn, stead_str("k"), stead_str("v")), STEAD_ESTATE);
+    assert_int_equal(stead_kv_get(turn, stead_str("k"), &value), STEAD_ESTATE);
+    return 0;
+}
+
+static void test_volatile_kinds_have_no_keyed_state(void **state)
+{
+    struct fx *fx = fx_create(1);
+
+    (void)state;
+    client = fx_client(fx, 1);
+    fx_do[0] = refuse_keyed;
+    assert_int_equal(fx_call(fx, &client, fx_address(address, "v", 1, 0), "do"), 0);
+    fx_destroy(fx);
+}
+
+static int put_own(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_kv_put(turn, stead_str("k"), stead_str(stead_self(turn)));
+}
+
+static int count_rows(void *context, struct stead_slice key, struct stead_slice value)
+{
+    (void)key, (void)value;
+    ++*(int64_t *)context;
+    return 0;
+}
+
+static int count_own(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int64_t count = 0;
+    struct stead_slice none = {0};
+
+    (void)state, (void)args;
+    int code = stead_kv_scan(turn, none, none, 100, count_rows, &count);
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "l", count));
+}
+
+static void test_agents_do_not_see_each_others_keys(void **state)
+{
+    struct fx *fx = fx_create(2);
+    static const char *const names[] = {"d/{t}a", "d/{t}ab", "d/{t}b"}; /* one slot, neighbours in the order of keys */
+
+    (void)state;
+    client = fx_client(fx, 1);
+    fx_do[0] = put_own, fx_look = count_own;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fx_call(fx, &client, names[i], "do"), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fx_call_i64(fx, &client, names[i], "look"), 1);
+    assert_int_equal(fx_call(fx, &client, names[0], "destroy"), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fx_call_i64(fx, &client, names[i], "look"), i > 0);
+    fx_destroy(fx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keyed_state_is_a_map_wherever_its_rows_are),
+        cmocka_unit_test(test_keys_and_values_are_limited_at_the_edge),
+        cmocka_unit_test(test_volatile_kinds_have_no_keyed_state),
+        cmocka_unit_test(test_agents_do_not_see_each_others_keys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
