@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Channels: signals of durable agents between shards, here to a node that is only the test: what is sent, when, how often, and what is taken.
+ */
+#include "unit/runtime/host_client.h"
+
+#include "runtime/channel.h"
+
+static char here[64], there[64]; /* an agent of this host (shard 1), one of the other node (shard 2) */
+static int64_t signals;          /* how many `do` sends */
+
+static int signal_there(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    for (int64_t i = 0; i < signals; i++)
+        assert_int_equal(stead_signal(turn, there, "add", stead_packed(turn, "l", (int64_t)1)), 0);
+    return 0;
+}
+
+static struct fx *begin(uint32_t window)
+{
+    struct fx *fx = fx_create(1);
+
+    fx->settings.channel_window = window;
+    fx_crash(fx, false);
+    fx_set_table(fx, NULL, 1, true);
+    fx_address(here, "d", 1, 0);
+    fx_address(there, "d", 2, 0);
+    fx_do[0] = signal_there;
+    return fx;
+}
+
+/* The agent here sends `count` signals in one turn. */
+static void say(struct fx *fx, struct fx_client *client, int64_t count)
+{
+    signals = count;
+    assert_int_equal(fx_call(fx, client, here, "do"), 0);
+}
+
+/* Takes what was sent: `count` signals in order, the first with this counter and trimmed counter. */
+static void expect_sent(struct fx *fx, uint32_t count, uint64_t first, uint64_t trimmed)
+{
+    assert_int_equal(fx->sends.count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct stead_message *message = stead_queue_pop(&fx->sends);
+        assert_int_equal(message->type, STEAD_SIGNAL);
+        assert_int_equal(message->channel.number.counter, first + i);
+        assert_int_equal(message->channel.previous.counter, first + i - 1);
+        assert_int_equal(message->channel.trimmed.counter, trimmed);
+        stead_message_destroy(&message);
+    }
+}
+
+/* The other node has taken everything up to the counter of an epoch. */
+static void acknowledge(struct fx *fx, uint64_t epoch, uint64_t counter, bool gap)
+{
+    struct stead_message *ack = stead_message_create(STEAD_ACK, &(struct stead_message_parts){0});
+
+    ack->groups = STEAD_GROUP_CHANNEL;
+    ack->flags = gap ? STEAD_FLAG_GAP : 0;
+    ack->slot = stead_address_slot(stead_str(here), 0);
+    ack->source_slot = stead_address_slot(stead_str(there), 0);
+    ack->channel.number = (struct stead_seq){epoch, counter};
+    stead_host_deliver(fx->host, &ack);
+    fx_run(fx);
+}
+
+static void test_signal_leaves_after_its_commit_and_once(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fx->hold_sync = true;
+    signals = 2;
+    fx_send(fx, &client, STEAD_CALL, here, "do");
+    assert_int_equal(fx->sends.count, 0);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx_answer_status(fx), 0);
+    expect_sent(fx, 2, 1, 0);
+    acknowledge(fx, fx->epoch, 2, false);
+    assert_int_equal(fx_stats(fx)->outbox_records, 0);
+    fx_step_ms(fx, 120000);
+    expect_sent(fx, 0, 0, 0);
+    say(fx, &client, 1);
+    expect_sent(fx, 1, 3, 2);
+    fx_destroy(fx);
+}
+
+static void test_window_bounds_what_is_in_flight(void **state)
+{
+    struct fx *fx = begin(4);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 10);
+    expect_sent(fx, 4, 1, 0);
+    acknowledge(fx, fx->epoch, 3, false);
+    expect_sent(fx, 3, 5, 3);
+    say(fx, &client, 1); /* goes behind those that wait */
+    expect_sent(fx, 0, 0, 0);
+    acknowledge(fx, fx->epoch, 7, false);
+    expect_sent(fx, 4, 8, 7);
+    acknowledge(fx, fx->epoch, 11, false);
+    assert_int_equal(fx_stats(fx)->outbox_records, 0);
+    fx_destroy(fx);
+}
+
+static void test_unacknowledged_signals_are_sent_again_ever_more_rarely(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 3);
+    expect_sent(fx, 3, 1, 0);
+    fx_step_ms(fx, 999);
+    expect_sent(fx, 0, 0, 0);
+    fx_step_ms(fx, 1);
+    expect_sent(fx, 3, 1, 0);
+    acknowledge(fx, fx->epoch, 1, false);
+    fx_step_ms(fx, 1000);
+    expect_sent(fx, 2, 2, 1);
+    fx_step_ms(fx, 1000);
+    expect_sent(fx, 2, 2, 1);
+    fx_step_ms(fx, 1000); /* the interval has doubled */
+    expect_sent(fx, 0, 0, 0);
+    fx_step_ms(fx, 1000);
+    expect_sent(fx, 2, 2, 1);
+    fx_destroy(fx);
+}
+
+static void test_peer_that_is_back_gets_what_it_is_owed_at_once(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 2);
+    expect_sent(fx, 2, 1, 0);
+    stead_host_peer_up(fx->host, FX_PEER + 1, 1); /* another one */
+    fx_run(fx);
+    expect_sent(fx, 0, 0, 0);
+    stead_host_peer_up(fx->host, FX_PEER, 2);
+    fx_run(fx);
+    expect_sent(fx, 2, 1, 0);
+    fx_destroy(fx);
+}
+
+static void test_gap_is_answered_with_everything_from_there(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 4);
+    expect_sent(fx, 4, 1, 0);
+    acknowledge(fx, fx->epoch, 1, true);
+    expect_sent(fx, 3, 2, 1);
+    fx_destroy(fx);
+}
+
+static void test_outbox_survives_a_restart_and_its_numbers_go_on(void **state)
+{
+    (void)state;
+    for (int cold = 0; cold < 2; cold++) {
+        struct fx *fx = begin(100);
+        struct fx_client client = fx_client(fx, 1);
+        uint64_t epoch = fx->epoch;
+        say(fx, &client, 3);
+        expect_sent(fx, 3, 1, 0);
+        acknowledge(fx, epoch, 1, false);
+        fx_step_ms(fx, 600); /* the trimmed record goes with a lazy entry */
+        if (cold) {
+            fx_cold_restart(fx);
+            fx_forget_outputs(fx);
+        }
+        fx_crash(fx, true);
+        fx_run(fx);
+        expect_sent(fx, 2, 2, 1);
+        say(fx, &client, 1);
+        assert_int_equal(fx->sends.head->channel.number.epoch, fx->epoch);
+        assert_int_equal(fx->sends.head->channel.previous.epoch, epoch);
+        expect_sent(fx, 1, 4, 1);
+        acknowledge(fx, fx->epoch, 4, false); /* across the epochs */
+        assert_int_equal(fx_stats(fx)->outbox_records, 0);
+        fx_step_ms(fx, 100000);
+        expect_sent(fx, 0, 0, 0);
+        fx_destroy(fx);
+    }
+}
+
+static void test_acknowledgement_of_what_was_never_sent_is_history_lost(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 1);
+    expect_sent(fx, 1, 1, 0);
+    acknowledge(fx, fx->epoch, 2, false);
+    assert_int_equal(fx_stats(fx)->history_lost, 1);
+    assert_int_equal(fx->errors, 1);
+    fx_destroy(fx);
+}
+
+/* ---- The receiving end ---------------------------------------------------------------------------- */
+
+/* A signal `add` 1 from the other node's agent, numbered. */
+static void arrive(struct fx *fx, uint64_t epoch, uint64_t previous, uint64_t number, uint64_t trimmed)
+{
+    struct stead_message_parts parts = {
+        .address = stead_str(here), .source = stead_str(there), .op = stead_str("add"), .payload = fx_i64(1)};
+    struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
+
+    message->groups = STEAD_GROUP_CHANNEL;
+    message->slot = stead_address_slot(parts.address, 0);
+    message->source_slot = stead_address_slot(parts.source, 0);
+    message->channel.number = (struct stead_seq){epoch, number};
+    message->channel.previous = (struct stead_seq){previous == 0 ? 0 : epoch, previous};
+    message->channel.trimmed = (struct stead_seq){trimmed == 0 ? 0 : epoch, trimmed};
+    stead_host_deliver(fx->host, &message);
+}
+
+/* The newest acknowledgement, and whether it reports a gap; -1: none. */
+static int64_t last_ack(struct fx *fx, bool *ret_gap)
+{
+    struct stead_message *ack;
+    int64_t counter = -1;
+
+    while ((ack = stead_queue_pop(&fx->sends)) != NULL) {
+        assert_int_equal(ack->type, STEAD_ACK);
+        counter = (int64_t)ack->channel.number.counter;
+        *ret_gap = (ack->flags & STEAD_FLAG_GAP) != 0;
+        stead_message_destroy(&ack);
+    }
+    return counter;
+}
+
+static void test_signals_are_taken_in_order_and_acknowledged_after_their_commit(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+    bool gap = true;
+
+    (void)state;
+    fx->hold_sync = true;
+    for (uint64_t i = 1; i <= 3; i++)
+        arrive(fx, 9, i - 1, i, 0);
+    fx_run(fx);
+    assert_int_equal(last_ack(fx, &gap), -1);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(last_ack(fx, &gap), 3);
+    assert_false(gap);
+    arrive(fx, 9, 1, 2, 0); /* a duplicate: acknowledged again, not run */
+    fx_run(fx);
+    assert_int_equal(last_ack(fx, &gap), 3);
+    fx_crash(fx, true);
+    fx_set_table(fx, NULL, 1, true);
+    arrive(fx, 9, 2, 3, 0);
+    fx_run(fx);
+    assert_int_equal(last_ack(fx, &gap), 3);
+    assert_int_equal(fx_call_i64(fx, &client, here, "get"), 3);
+    fx_destroy(fx);
+}
+
+static void test_gap_is_reported_and_nothing_behind_it_is_taken(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+    bool gap = false;
+
+    (void)state;
+    arrive(fx, 9, 0, 1, 0);
+    arrive(fx, 9, 2, 3, 0);
+    arrive(fx, 9, 3, 4, 0);
+    fx_run(fx);
+    assert_int_equal(fx_stats(fx)->gaps, 2);
+    assert_true(fx->sends.count <= 2); /* one gap is asked for once in a while, not for each record behind it */
+    assert_int_equal(fx_call_i64(fx, &client, here, "get"), 1);
+    stead_queue_clear(&fx->sends);
+    for (uint64_t i = 2; i <= 4; i++)
+        arrive(fx, 9, i - 1, i, 0);
+    fx_run(fx);
+    assert_int_equal(last_ack(fx, &gap), 4);
+    assert_int_equal(fx_call_i64(fx, &client, here, "get"), 4);
+    fx_destroy(fx);
+}
+
+static void test_record_past_what_was_trimmed_is_history_lost(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    arrive(fx, 9, 0, 1, 0);
+    arrive(fx, 9, 5, 6, 4); /* the sender has deleted 2 to 4 as acknowledged */
+    fx_run(fx);
+    assert_int_equal(fx_stats(fx)->history_lost, 1);
+    assert_int_equal(fx->errors, 1);
+    assert_int_equal(fx_call_i64(fx, &client, here, "get"), 1);
+    fx_destroy(fx);
+}
+
+static void test_channel_stops_at_an_agent_that_loads_and_goes_on_in_order(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+    bool gap = true;
+
+    (void)state;
+    fx->hold_loads = true;
+    for (uint64_t i = 1; i <= 5; i++)
+        arrive(fx, 9, i - 1, i, 0);
+    fx_run(fx);
+    assert_int_equal(fx_stats(fx)->turns, 0);
+    fx->hold_loads = false;
+    fx_run(fx);
+    assert_int_equal(last_ack(fx, &gap), 5);
+    assert_int_equal(fx_stats(fx)->gaps, 0);
+    assert_int_equal(fx_call_i64(fx, &client, here, "get"), 5);
+    fx_destroy(fx);
+}
+
+static void test_judge_names_each_case(void **state)
+{
+    struct stead_seq at[12];
+
+    (void)state;
+    for (uint64_t i = 0; i < 12; i++)
+        at[i] = (struct stead_seq){7, i};
+    assert_int_equal(stead_channel_judge(at[5], at[2], at[5], at[6]), STEAD_CHANNEL_TAKE);
+    assert_int_equal(stead_channel_judge(at[5], at[2], at[4], at[5]), STEAD_CHANNEL_DUPLICATE);
+    assert_int_equal(stead_channel_judge(at[5], at[2], at[2], at[3]), STEAD_CHANNEL_DUPLICATE);
+    assert_int_equal(stead_channel_judge(at[5], at[2], at[6], at[7]), STEAD_CHANNEL_GAP);
+    assert_int_equal(stead_channel_judge(at[5], at[5], at[6], at[7]), STEAD_CHANNEL_GAP);
+    assert_int_equal(stead_channel_judge(at[5], at[6], at[6], at[7]), STEAD_CHANNEL_HISTORY_LOST);
+    /* A sender that came back from an old folder starts again under a new epoch. */
+    struct stead_seq reused = {8, 4};
+    assert_int_equal(stead_channel_judge(at[5], at[2], at[3], reused), STEAD_CHANNEL_HISTORY_LOST);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_signal_leaves_after_its_commit_and_once),
+        cmocka_unit_test(test_window_bounds_what_is_in_flight),
+        cmocka_unit_test(test_unacknowledged_signals_are_sent_again_ever_more_rarely),
+        cmocka_unit_test(test_peer_that_is_back_gets_what_it_is_owed_at_once),
+        cmocka_unit_test(test_gap_is_answered_with_everything_from_there),
+        cmocka_unit_test(test_outbox_survives_a_restart_and_its_numbers_go_on),
+        cmocka_unit_test(test_acknowledgement_of_what_was_never_sent_is_history_lost),
+        cmocka_unit_test(test_signals_are_taken_in_order_and_acknowledged_after_their_commit),
+        cmocka_unit_test(test_gap_is_reported_and_nothing_behind_it_is_taken),
+        cmocka_unit_test(test_record_past_what_was_trimmed_is_history_lost),
+        cmocka_unit_test(test_channel_stops_at_an_agent_that_loads_and_goes_on_in_order),
+        cmocka_unit_test(test_judge_names_each_case),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
