@@ -334,9 +334,9 @@ static void test_request_refused_busy_waits_and_goes_again(void **state)
     give_table(scene, 2, 1, 3); /* a new table does not hurry it */
     stead_client_core_peer_up(scene->core, 1, 0);
     expect(scene, "");
-    advance(scene, 9);
+    advance(scene, 49);
     expect(scene, "");
-    advance(scene, 5); /* 10 ms and at most a quarter more */
+    advance(scene, 14); /* the 50 ms that the answer asks for, and at most a quarter more */
     expect(scene, "send 1.0 call a/1 #1<0 retry\n");
     answer(scene, 0, 0);
     expect(scene, "end a/1 ok\n");
