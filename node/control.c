@@ -141,6 +141,18 @@ static int ask_until_answered(struct stead_control *control, char *ret_why)
     }
 }
 
+static int save_identity(struct stead_control *control, char *ret_why)
+{
+    int code = stead_identity_save(control->shell->store, control->identity);
+
+    if (code != 0) {
+        char why[STEAD_STORE_SENTENCE_MAX];
+        stead_store_explain(control->shell->store, why, sizeof why);
+        snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "the folder cannot be written: %.512s", why);
+    }
+    return code;
+}
+
 int stead_control_enrol(struct stead_control *control, char *ret_why)
 {
     char why[STEAD_COORDINATOR_WHY_SIZE] = "";
@@ -154,10 +166,7 @@ int stead_control_enrol(struct stead_control *control, char *ret_why)
     }
     control->identity->node = control->shell->node;
     control->identity->incarnation = control->shell->incarnation;
-    code = stead_identity_save(control->shell->store, control->identity);
-    if (code != 0)
-        snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "the folder cannot be written: %s", stead_error_sentence(code));
-    return code;
+    return save_identity(control, ret_why);
 }
 
 /* ---- Shards --------------------------------------------------------------------------------- */
@@ -243,10 +252,7 @@ static int check_cluster(struct stead_control *control, char *ret_why)
         return STEAD_ECONFLICT;
     }
     *known = control->table->cluster;
-    int code = stead_identity_save(control->shell->store, control->identity);
-    if (code != 0)
-        snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "the folder cannot be written: %s", stead_error_sentence(code));
-    return code;
+    return save_identity(control, ret_why);
 }
 
 /* `table` is consumed. */

@@ -97,17 +97,21 @@ static int fail(struct server *server, int code, const char *format, ...)
 
 /* ---- Persist -------------------------------------------------------------------------------- */
 
+/* Complains that `what` could not be stored, with the store's reason. */
+static int fail_store(struct server *server, const char *what)
+{
+    char sentence[STEAD_STORE_SENTENCE_MAX];
+    stead_store_explain(server->store, sentence, sizeof sentence);
+    return fail(server, STEAD_EIO, "the coordinator's %s cannot be written: %.180s", what, sentence);
+}
+
 /* Syncs what the last step wants stored. */
 static int persist(struct server *server)
 {
-    char sentence[STEAD_STORE_SENTENCE_MAX];
     struct stead_store_op op = {.type = STEAD_STORE_ROWS, .bytes = stead_written(&server->effects.rows)};
     if (op.bytes.size == 0)
         return 0;
-    if (stead_store_write(server->store, &op, 1, true) == 0)
-        return 0;
-    stead_store_explain(server->store, sentence, sizeof sentence);
-    return fail(server, STEAD_EIO, "the coordinator's state cannot be written: %.180s", sentence);
+    return stead_store_write(server->store, &op, 1, true) == 0 ? 0 : fail_store(server, "state");
 }
 
 struct restoring {
@@ -508,7 +512,7 @@ static int publish(struct server *server)
     if (zmq_getsockopt(server->router, ZMQ_LAST_ENDPOINT, endpoint, &size) != 0)
         return fail(server, STEAD_EIO, "zeromq: %s", zmq_strerror(errno));
     if (stead_store_meta_put(server->store, META_ENDPOINT, stead_str(endpoint)) != 0)
-        return fail(server, STEAD_EIO, "the coordinator's endpoint cannot be written");
+        return fail_store(server, "endpoint");
     if (stead_coordinator_lock_publish(&server->lock, endpoint) != 0)
         return fail(server, STEAD_EIO, "%.160s/lock: %s", server->options->folder, strerror(errno));
     stead_log_event(STEAD_TRACE_INFO, "coordinator_serves", server->options->folder, "endpoint=%s version=%llu",

@@ -108,8 +108,11 @@ static int open_store(struct node *node, char *ret_why)
     code = stead_store_rocksdb_open(folder, &options, &node->shell.store, why);
     if (code == 0)
         code = stead_identity_load(node->shell.store, config->name, &node->identity, why);
-    if (code == 0)
+    if (code == 0) {
         code = stead_store_meta_put(node->shell.store, STEAD_META_STOPPED, (struct stead_slice){0});
+        if (code != 0)
+            stead_store_explain(node->shell.store, why, sizeof why);
+    }
     if (code != 0)
         snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "data folder %.200s: %s", config->folder,
                  why[0] ? why : stead_error_sentence(code));

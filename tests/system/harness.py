@@ -23,6 +23,7 @@ import json
 import os
 import pathlib
 import random
+import select
 import shutil
 import signal
 import socket
@@ -174,7 +175,8 @@ class Node:
         self.endpoint = None
         self.process = None
         self.log_path = self.folder.parent / (self.folder.name + ".log")
-        self._clients = []
+        self._log_from = 0
+        self._clients, self._own_client = [], None
 
     # ---- Life
 
@@ -185,17 +187,25 @@ class Node:
                  self.endpoint]
         for module in self.modules:
             words += ["--module", str(module)]
+        self._log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(words + self.options, stdout=subprocess.PIPE, stderr=log, text=True,
                                             env=self.environment, preexec_fn=die_with_parent)
         return self
 
-    def await_ready(self):
-        """Waits for the ready line; AssertionError with the log when the process ends instead. Takes .endpoint from it."""
+    def await_line(self):
+        """Waits for the ready line and takes .endpoint from it; False when the process ends instead."""
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            raise AssertionError(f"{self.name} neither serves nor ends\n{self.log()}")
         line = self.process.stdout.readline()
-        if not line:
-            raise AssertionError(f"{self.name} did not start: exit code {self.process.wait(PATIENCE)}\n{self.log()}")
-        self.endpoint = json.loads(line)["endpoint"]
+        if line:
+            self.endpoint = json.loads(line)["endpoint"]
+        return bool(line)
+
+    def await_ready(self):
+        """Waits until it serves; AssertionError with the log when the process ends instead."""
+        if not self.await_line():
+            raise AssertionError(f"{self.name} did not start: exit code {self.wait()}\n{self.log()}")
         return self
 
     def start(self):
@@ -237,7 +247,7 @@ class Node:
         """Kills whatever is left of it: the node, its coordinator, clients that nobody closed."""
         for client in self._clients:
             client.close()
-        self._clients = []
+        self._clients, self._own_client = [], None
         if self.process is not None and self.process.poll() is None:
             self.kill()
         pid = self.coordinator_pid()
@@ -245,8 +255,9 @@ class Node:
             kill_pid(pid)
 
     def log(self):
+        """What it has logged since its last start."""
         try:
-            return self.log_path.read_text(errors="replace")
+            return self.log_path.read_bytes()[self._log_from:].decode(errors="replace")
         except OSError:
             return ""
 
@@ -263,15 +274,16 @@ class Node:
         return client
 
     def call(self, address, op, args=None, **options):
-        """One call through the Python client."""
-        if not self._clients:
-            self.client()
-        return self._clients[0].call(address, op, args, **options)
+        """One call through a Python client of its own, for the thread of the test."""
+        return self._own().call(address, op, args, **options)
 
     def signal(self, address, op, args=None, **options):
-        if not self._clients:
-            self.client()
-        return self._clients[0].signal(address, op, args, **options)
+        return self._own().signal(address, op, args, **options)
+
+    def _own(self):
+        if self._own_client is None:
+            self._own_client = self.client()
+        return self._own_client
 
 
 class Cluster:
