@@ -102,7 +102,7 @@ static int fail_store(struct server *server, const char *what)
 {
     char sentence[STEAD_STORE_SENTENCE_MAX];
     stead_store_explain(server->store, sentence, sizeof sentence);
-    return fail(server, STEAD_EIO, "the coordinator's %s cannot be written: %.180s", what, sentence);
+    return fail(server, STEAD_EIO, "the coordinator's %s cannot be written: %.400s", what, sentence);
 }
 
 /* Syncs what the last step wants stored. */

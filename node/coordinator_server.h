@@ -16,7 +16,7 @@
 
 #include "stead/error.h"
 
-#define STEAD_COORDINATOR_SERVER_WHY_SIZE 256u
+#define STEAD_COORDINATOR_SERVER_WHY_SIZE 512u
 
 struct stead_coordinator_server_options {
     const char *folder;            /* data folder of the coordinator, made when missing; required */

@@ -73,9 +73,9 @@ static int start_process(struct stead_supervisor *supervisor, struct stead_proce
 
 static void explain_end(const struct stead_supervisor *supervisor, char *ret_why)
 {
-    char line[160];
+    char line[420];
     stead_process_last_words(supervisor->log, line, sizeof line);
-    snprintf(ret_why, STEAD_SUPERVISOR_WHY_SIZE, "the coordinator ended at once: %.190s", line);
+    snprintf(ret_why, STEAD_SUPERVISOR_WHY_SIZE, "the coordinator ended at once: %.420s", line);
 }
 
 /* Finds or starts the coordinator; 0 when it serves: `place` says where. */

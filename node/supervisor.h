@@ -15,7 +15,7 @@
 
 #include "stead/error.h"
 
-#define STEAD_SUPERVISOR_WHY_SIZE 256u
+#define STEAD_SUPERVISOR_WHY_SIZE 512u
 
 struct stead_supervisor;
 

@@ -237,11 +237,20 @@ class Node:
 
     def coordinator_pid(self):
         """0 when there is none."""
+        words = self._coordinator_words()
+        return int(words[0]) if words else 0
+
+    def coordinator_endpoint(self):
+        """None when there is none."""
+        words = self._coordinator_words()
+        return words[3] if words else None
+
+    def _coordinator_words(self):
         try:
             line = (self.folder / "coordinator" / "lock").read_text()
-            return int(line.split()[0]) if line.endswith("\n") else 0
-        except (OSError, IndexError, ValueError):
-            return 0
+            return line.split() if line.endswith("\n") else None
+        except OSError:
+            return None
 
     def end(self):
         """Kills whatever is left of it: the node, its coordinator, clients that nobody closed."""
