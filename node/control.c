@@ -2,7 +2,7 @@
 /*
  * control: what a node does beside its turns.
  *
- * Taking over shards, the only part with rules (invariants 1 and 9 of docs/INVARIANTS.md):
+ * Taking over shards, the only part with rules (R1 and R9 in docs/INVARIANTS.md):
  *   - a shard is claimed by compare-and-swap from (its epoch in the newest table) to (this incarnation, epoch + 1), also when it
  *     was this node's before: a start is a new incarnation, and whoever has it from an earlier one must be fenced off;
  *   - it is handed to a reactor only when a table came back that shows it as this incarnation's, under the epoch to serve it with;

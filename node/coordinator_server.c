@@ -4,7 +4,7 @@
  *
  *     request -> decode -> step (runtime/coordinator.c) -> rows synced -> answer -> tables pushed to the watchers
  *
- * That order is the whole safety of the process: what anybody was told is on disk. A failed write or sync therefore ends it at once; the
+ * That order is the whole safety of the process (K4 in docs/INVARIANTS.md): what anybody was told is on disk. A failed write or sync therefore ends it at once; the
  * supervisor starts it again and it reads what is really there.
  *
  * Its rows lie in a store of their own (persist/store_rocksdb.h) in FOLDER/store, the endpoint it listened on as a mark beside them, so that

@@ -2,7 +2,8 @@
 /*
  * coordinator: the commands.
  *
- * Every command is first judged completely and only then carried out, so a refused one leaves no trace. What a command changes is
+ * Every command is first judged completely and only then carried out, so a refused one leaves no trace, and one
+ * that comes again is recognised (K3 in docs/INVARIANTS.md). What a command changes is
  * collected as rows in `effects`; the last of them is the meta row with the next table version, so on disk a change is there
  * with its version or not at all. Ids are taken from counters in that same row: none is ever given twice, also after a crash.
  *
@@ -11,7 +12,8 @@
  *     group 0    when nodes_expected nodes are alive; shards_per_reactor x reactors shards a node
  *     group g    when the cluster is formed and a node with its label is there; one shard a reactor
  *
- * Each shard gets a contiguous run of slots, so that it is one key range in the store. Shards of a node lie side by side.
+ * A slot has at most one owner and a kind keeps its group (K2). Each shard gets a contiguous run of slots, so that it is one key range
+ * in the store. Shards of a node lie side by side.
  */
 #include "runtime/coordinator.h"
 

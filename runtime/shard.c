@@ -9,7 +9,8 @@
  * rides on the next entry, or makes one of its own after LAZY_NS.
  *
  * Invariants (docs/INVARIANTS.md): L1 an output with depends_on d leaves only when d <= synced; L2 indexes have no gap; L3 the image never holds a row of an
- * entry above synced; L4 an entry is closed by the epoch that serves, and epochs never fall.
+ * entry above synced; L4 an entry is closed by the epoch that serves, and epochs never fall; L5 replay applies absolute changes, so
+ * doing it twice, or over newer rows, changes nothing.
  */
 #include "runtime/shard.h"
 

@@ -7,8 +7,9 @@
 
 Rules on the text: includes follow the arrows between folders; runtime/ and agents/ include no header of the outside world; every function in
 a header has a comment; files have at most 800 lines and functions at most 70; the first line names the licence; every folder has a README.md of
-at most 60 lines that names its files; nothing is left for later. Rules on the build: no object of runtime/ or agents/ has mutable data of file scope, and the
-symbols that the program exports are exactly the functions declared with STEAD_PUBLIC.
+at most 60 lines that names its files; every invariant of docs/INVARIANTS.md is cited by code; nothing is left for later. Rules on
+the build: no object of runtime/ or agents/ has mutable data of file scope, and the symbols that the program exports are exactly the
+functions declared with STEAD_PUBLIC.
 """
 import argparse
 import fnmatch
@@ -164,6 +165,17 @@ class House:
             if not any(fnmatch.fnmatchcase(path.stem, word) for word in words):
                 self.refuse("readme", readme, 1, f"does not name {path.name}")
 
+    def check_invariants(self):
+        """Every numbered invariant is cited by the code that keeps it."""
+        path = self.root / "docs/INVARIANTS.md"
+        if not path.is_file():
+            return
+        code = "\n".join(p.read_text() for folder in ("runtime", "node") for p in self.sources(folder, ".c", ".h"))
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = re.match(r"- \*\*([A-Z]\d+)\*\*", line)
+            if found and not re.search(rf"\b{found.group(1)}\b", code):
+                self.refuse("invariant", path, number, f"{found.group(1)} is cited nowhere in runtime/ or node/")
+
     # ---- Build ---------------------------------------------------------------------------------
 
     def nm(self, *args):
@@ -215,6 +227,7 @@ class House:
         self.check_functions()
         self.check_header_comments()
         self.check_readmes()
+        self.check_invariants()
 
     def check_build(self, build):
         self.check_objects(build)
@@ -257,6 +270,7 @@ PLANTED = [
     ("readme", "net/README.md", "line\n" * 61),
     ("readme", "persist/README.md", None),
     ("readme", "net/unnamed.c", C_HEAD),
+    ("invariant", "docs/INVARIANTS.md", "- **Z1** Nobody keeps this.\n"),
 ]
 
 
