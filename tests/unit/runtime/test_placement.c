@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stateless kinds: where a job runs, that a repeat of a running one runs no second time, and what becomes of it when a node dies.
+ */
+#include "unit/runtime/host_client.h"
+
+static struct stead_message *work(struct fx *fx, struct fx_client *client, const char *address)
+{
+    return fx_request(fx, client, STEAD_CALL, address, "work", (struct stead_slice){0}, NULL);
+}
+
+/* The job that runs here ends. */
+static void finish(struct fx *fx, int status)
+{
+    struct stead_message *request = stead_queue_pop(&fx->jobs);
+
+    assert_non_null(request);
+    stead_host_job_done(fx->host, &request, status, status == 0 ? "" : "broken", "", fx_i64(42));
+    fx_run(fx);
+}
+
+static void test_job_runs_here_and_its_result_is_the_answer(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false); /* the other node is down */
+    fx_send(fx, &client, STEAD_CALL, "s/1", "work");
+    assert_int_equal(stead_host_jobs(fx->host), 1);
+    finish(fx, 0);
+    assert_int_equal(fx_answer_i64(fx), 42);
+    assert_int_equal(stead_host_jobs(fx->host), 0);
+    fx_send(fx, &client, STEAD_CALL, "s/1", "work");
+    finish(fx, STEAD_EFAILED);
+    struct stead_message *answer = fx_answer(fx);
+    char name[16];
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    assert_int_equal(stead_get_text(stead_message_payload(answer), "name", name, sizeof(name)), 0);
+    assert_string_equal(name, "broken");
+    stead_message_destroy(&answer);
+    assert_int_equal(fx_call(fx, &client, "s/1", "nothing"), STEAD_EOP);
+    fx_destroy(fx);
+}
+
+static void test_repeat_of_a_running_job_attaches_to_it(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_message *request = work(fx, &client, "s/1");
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    fx_deliver(fx, request);
+    request->route.connection = 999;
+    fx_deliver(fx, request);
+    assert_int_equal(fx->jobs.count, 1);
+    finish(fx, 0);
+    struct stead_message *answer = fx_answer(fx);
+    assert_int_equal(answer->route.connection, 999);
+    assert_null(fx->answers.head);
+    stead_message_destroy(&answer);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_needs_choose_the_node_with_the_label(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, true);
+    for (int i = 0; i < 20; i++)
+        fx_send(fx, &client, STEAD_CALL, "g/1", "work");
+    assert_int_equal(fx->sends.count, 20); /* only the other node has a gpu */
+    assert_true(fx->sends.head->flags & STEAD_FLAG_JOB);
+    fx_set_table(fx, NULL, 1, false);
+    assert_int_equal(fx_call(fx, &client, "g/1", "work"), STEAD_EUNAVAILABLE);
+    fx_set_table(fx, "gpu", 1, false);
+    fx_send(fx, &client, STEAD_CALL, "g/1", "work");
+    assert_int_equal(fx->jobs.count, 1);
+    finish(fx, 0);
+    assert_int_equal(fx_answer_i64(fx), 42);
+    fx_destroy(fx);
+}
+
+static void test_less_loaded_of_two_is_taken(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, true);
+    stead_host_peer_up(fx->host, FX_PEER, 1);
+    stead_host_peer_load(fx->host, FX_PEER, 10);
+    for (int i = 0; i < 10; i++)
+        fx_send(fx, &client, STEAD_CALL, "s/1", "work");
+    assert_int_equal(fx->jobs.count, 10);
+    stead_host_peer_load(fx->host, FX_PEER, 0);
+    for (int i = 0; i < 10; i++)
+        fx_send(fx, &client, STEAD_CALL, "s/1", "work");
+    assert_int_equal(fx->sends.count, 10);
+    while (fx->jobs.count > 0)
+        finish(fx, 0);
+    fx_destroy(fx);
+}
+
+static void test_repeat_goes_where_the_first_went_while_that_node_lives(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_message *request = work(fx, &client, "s/1");
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, true);
+    stead_host_peer_up(fx->host, FX_PEER, 1);
+    stead_host_peer_load(fx->host, FX_PEER, 0);
+    do { /* until one goes to the peer */
+        stead_message_destroy(&request);
+        request = work(fx, &client, "s/1");
+        fx_deliver(fx, request);
+    } while (fx->sends.count == 0);
+    stead_host_peer_load(fx->host, FX_PEER, 1000);
+    uint32_t jobs = fx->jobs.count;
+    fx_deliver(fx, request);
+    assert_int_equal(fx->sends.count, 2);
+    fx_set_table(fx, NULL, 2, true); /* it has restarted, and knows nothing of the job */
+    fx_deliver(fx, request);
+    assert_int_equal(fx->sends.count, 2);
+    assert_int_equal(fx->jobs.count, jobs + 1);
+    while (fx->jobs.count > 0)
+        finish(fx, 0);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_placed_job_runs_where_it_arrives(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_message *request = work(fx, &client, "s/1");
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, true);
+    stead_host_peer_up(fx->host, FX_PEER, 1);
+    request->flags |= STEAD_FLAG_JOB;
+    request->route.node = FX_PEER;
+    fx_deliver(fx, request);
+    fx_deliver(fx, request);
+    assert_int_equal(fx->jobs.count, 1);
+    finish(fx, 0);
+    assert_int_equal(fx->sends.count, 1); /* the answer goes to the node that holds the connection */
+    assert_int_equal(fx->sends.head->type, STEAD_ANSWER);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_expired_job_is_not_started_and_a_cancelled_one_is_told(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_message *request = work(fx, &client, "s/1");
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    request->deadline_ms = fx->now_ms;
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_status(fx), STEAD_EEXPIRED);
+    request->deadline_ms = 0;
+    fx_deliver(fx, request);
+    struct stead_message *cancel = stead_message_create(STEAD_CANCEL, &(struct stead_message_parts){0});
+    cancel->id = request->id;
+    cancel->slot = request->slot;
+    stead_host_deliver(fx->host, &cancel);
+    fx_run(fx);
+    assert_int_equal(fx->cancels, 1);
+    finish(fx, STEAD_ECANCELLED);
+    assert_int_equal(fx_answer_status(fx), STEAD_ECANCELLED);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+/* ---- Asked for by a durable agent --------------------------------------------------------------------- */
+
+static uint32_t replies;
+static int last_code;
+static const char *job_address;
+
+static int call_job(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {.reply_op = "reply", .timeout_ms = 60000};
+
+    (void)state;
+    return stead_call(turn, job_address, "work", args, &options);
+}
+
+static int signal_job(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return stead_signal(turn, job_address, "work", args);
+}
+
+static int note_reply(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    replies++;
+    last_code = stead_reply_code(turn);
+    return 0;
+}
+
+static struct fx *with_caller(struct fx_client *client, char *a, bool peer_alive)
+{
+    struct fx *fx = fx_create(2);
+
+    *client = fx_client(fx, 1);
+    fx_set_table(fx, NULL, 1, peer_alive);
+    replies = 0, last_code = 1;
+    job_address = "s/1";
+    fx_do[0] = call_job, fx_do[1] = signal_job, fx_reply = note_reply;
+    fx_address(a, "d", 1, 0);
+    return fx;
+}
+
+static void test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_once(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_int_equal(fx->jobs.count, 1);
+    fx_step_ms(fx, 1000); /* asks again: it runs already */
+    assert_int_equal(fx->jobs.count, 1);
+    fx_crash(fx, true);
+    fx_set_table(fx, NULL, 1, false);
+    fx_step_ms(fx, 2000);
+    assert_int_equal(fx->jobs.count, 1);
+    finish(fx, 0);
+    assert_int_equal(replies, 1);
+    assert_int_equal(last_code, 0);
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+    assert_int_equal(replies, 1);
+    fx_destroy(fx);
+}
+
+static void test_job_whose_caller_gave_up_is_cancelled(void **state)
+{
+    (void)state;
+    for (int destroyed = 0; destroyed < 2; destroyed++) {
+        struct fx_client client;
+        char a[64];
+        struct fx *fx = with_caller(&client, a, false);
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        if (destroyed)
+            assert_int_equal(fx_call(fx, &client, a, "destroy"), 0);
+        else
+            fx_step_ms(fx, 60000);
+        assert_int_equal(fx->cancels, 1);
+        assert_int_equal(replies, destroyed ? 0 : 1);
+        finish(fx, STEAD_ECANCELLED);
+        assert_int_equal(replies, destroyed ? 0 : 1);
+        fx_destroy(fx);
+    }
+}
+
+static void test_signal_to_a_stateless_kind_is_done_in_the_end(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    job_address = "g/1"; /* nobody can do it yet */
+    assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+    fx_step_ms(fx, 30000);
+    assert_int_equal(fx->jobs.count, 0);
+    fx_set_table(fx, "gpu", 1, false);
+    fx_step_ms(fx, 32000);
+    assert_int_equal(fx->jobs.count, 1);
+    finish(fx, 0);
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+    fx_destroy(fx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_job_runs_here_and_its_result_is_the_answer),
+        cmocka_unit_test(test_repeat_of_a_running_job_attaches_to_it),
+        cmocka_unit_test(test_needs_choose_the_node_with_the_label),
+        cmocka_unit_test(test_less_loaded_of_two_is_taken),
+        cmocka_unit_test(test_repeat_goes_where_the_first_went_while_that_node_lives),
+        cmocka_unit_test(test_placed_job_runs_where_it_arrives),
+        cmocka_unit_test(test_expired_job_is_not_started_and_a_cancelled_one_is_told),
+        cmocka_unit_test(test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_once),
+        cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
+        cmocka_unit_test(test_signal_to_a_stateless_kind_is_done_in_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
