@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host: nothing leaves before its entry is on disk, what was acknowledged survives, memory is bounded, agents come and go.
+ */
+#include "unit/runtime/host_client.h"
+
+static const char *others;
+
+static int tell_others(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    ((struct puppet *)state)->value++;
+    (void)args;
+    return stead_tell(turn, others, "add", (struct stead_slice){0});
+}
+
+static void send_class(struct fx *fx, struct fx_client *client, const char *address, const char *op,
+                       enum stead_class durability)
+{
+    struct stead_message *message = fx_request(fx, client, STEAD_CALL, address, op, (struct stead_slice){0}, NULL);
+
+    message->durability = (uint8_t)durability;
+    stead_host_deliver(fx->host, &message);
+    fx_run(fx);
+}
+
+/* The next answer: its value and the class it reached. */
+static int64_t answer_of_class(struct fx *fx, enum stead_class *ret_class)
+{
+    assert_non_null(fx->answers.head);
+    *ret_class = (enum stead_class)fx->answers.head->durability;
+    return fx_answer_i64(fx);
+}
+
+static void test_answer_waits_for_the_disk_unless_asked_not_to(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    enum stead_class reached;
+    char a[64], v[64];
+
+    (void)state;
+    fx->hold_sync = true;
+    send_class(fx, &client, fx_address(a, "d", 1, 0), "add", STEAD_CLASS_DURABLE);
+    assert_null(fx->answers.head);
+    send_class(fx, &client, a, "add", STEAD_CLASS_VOLATILE);
+    assert_int_equal(answer_of_class(fx, &reached), 2);
+    assert_int_equal(reached, STEAD_CLASS_VOLATILE);
+    send_class(fx, &client, fx_address(v, "v", 1, 0), "add", STEAD_CLASS_DURABLE); /* the kind is the ceiling */
+    assert_int_equal(answer_of_class(fx, &reached), 1);
+    assert_int_equal(reached, STEAD_CLASS_VOLATILE);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(answer_of_class(fx, &reached), 1);
+    assert_int_equal(reached, STEAD_CLASS_DURABLE);
+    fx_destroy(fx);
+}
+
+static void test_read_waits_until_what_it_saw_is_on_disk(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_address(a, "d", 1, 0);
+    fx->hold_sync = true;
+    fx_send(fx, &client, STEAD_CALL, a, "add");
+    fx_send(fx, &client, STEAD_CALL, a, "get");
+    struct stead_message *show = fx_request(fx, &client, STEAD_QUERY, a, "show", (struct stead_slice){0}, NULL);
+    fx_deliver(fx, show);
+    struct stead_message *failing =
+        fx_request(fx, &client, STEAD_CALL, a, "add", stead_bytes("\xa1x", 2), NULL); /* an error is an output too */
+    fx_deliver(fx, failing);
+    assert_null(fx->answers.head);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx->answers.count, 4);
+    stead_message_destroy(&show);
+    stead_message_destroy(&failing);
+    fx_destroy(fx);
+}
+
+static void test_tell_of_a_durable_agent_leaves_after_its_commit(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, true);
+    others = fx_address(b, "d", 2, 0);
+    fx_do[0] = tell_others;
+    fx->hold_sync = true;
+    fx_send(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "do");
+    assert_int_equal(fx->sends.count, 0);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx->sends.count, 1);
+    assert_int_equal(fx->sends.head->type, STEAD_TELL);
+    fx_destroy(fx);
+}
+
+static void test_volatile_agent_that_saw_an_uncommitted_tell_waits_too(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], v[64];
+
+    (void)state;
+    others = fx_address(v, "v", 1, 1);
+    fx_do[0] = tell_others;
+    fx->hold_sync = true;
+    fx_send(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "do");
+    fx_send(fx, &client, STEAD_CALL, v, "get");
+    assert_null(fx->answers.head); /* it could tell of what a crash takes back */
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx->answers.count, 2);
+    fx_destroy(fx);
+}
+
+static void test_crash_takes_back_only_what_nobody_was_told_of(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    fx->hold_sync = true;
+    struct stead_message *lost = fx_request(fx, &client, STEAD_CALL, a, "add", (struct stead_slice){0}, NULL);
+    fx_deliver(fx, lost);
+    assert_null(fx->answers.head);
+    fx->hold_sync = false;
+    fx_crash(fx, true);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1);
+    fx_deliver(fx, lost); /* the retry runs: its effect was taken back with it */
+    assert_int_equal(fx_answer_i64(fx), 2);
+    stead_message_destroy(&lost);
+    fx_destroy(fx);
+}
+
+static void test_turns_of_one_round_share_one_entry(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_address(a, "d", 1, 0);
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 1);
+    uint64_t entries = fx_stats(fx)->entries;
+    for (int i = 0; i < 100; i++) {
+        struct stead_message *message = fx_request(fx, &client, STEAD_CALL, a, "add", (struct stead_slice){0}, NULL);
+        stead_host_deliver(fx->host, &message);
+    }
+    fx_run(fx);
+    assert_int_equal(fx->answers.count, 100);
+    assert_int_equal(fx_stats(fx)->entries, entries + 1);
+    fx_destroy(fx);
+}
+
+/* ---- Coming and going ------------------------------------------------------------------------------- */
+
+static void test_idle_agent_is_unloaded_with_its_hooks_and_comes_back(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], e[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(e, "e", 1, 0), "add"), 1);
+    fx_step_ms(fx, 59000);
+    assert_int_equal(fx_unloaded, 0);
+    fx_step_ms(fx, 62000);
+    assert_int_equal(fx_unloaded, 2);
+    assert_int_equal(fx_stats(fx)->agents_resident, 0);
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 2);
+    assert_int_equal(fx_call_i64(fx, &client, e, "add"), 2);
+    assert_int_equal(fx_loaded, 2);
+    fx_destroy(fx);
+}
+
+static void test_volatile_agent_stays_unless_its_kind_may_be_forgotten(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char v[64], f[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(v, "v", 1, 0), "add"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(f, "f", 1, 0), "add"), 1);
+    fx_step_ms(fx, 61000);
+    fx_step_ms(fx, 61000);
+    assert_int_equal(fx_unloaded, 1);
+    assert_int_equal(fx_call_i64(fx, &client, v, "get"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, f, "get"), 0);
+    fx_destroy(fx);
+}
+
+static void test_memory_budget_unloads_the_least_recently_used(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    fx->settings.memory_bytes_max = 400000;
+    fx_crash(fx, false);
+    struct fx_client client = fx_client(fx, 1);
+    for (uint32_t i = 0; i < 3000; i++) {
+        snprintf(a, sizeof(a), "d/agent%u", i);
+        if (fx_shard_of(stead_address_slot(stead_str(a), 0)) != 1)
+            continue;
+        client.mark = client.number;
+        assert_int_equal(fx_call_i64(fx, &client, a, "add"), 1);
+        fx_step_ms(fx, 1);
+        assert_true(fx_stats(fx)->memory_bytes < 2 * fx->settings.memory_bytes_max);
+    }
+    assert_true(fx_unloaded > 100);
+    assert_true(fx_stats(fx)->agents_resident > 100); /* and no more than it must */
+    uint32_t loaded = fx_loaded;
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1); /* the newest is still there */
+    assert_int_equal(fx_loaded, loaded);
+    for (uint32_t i = 0; i < 3000; i++) {
+        snprintf(a, sizeof(a), "d/agent%u", i);
+        if (fx_shard_of(stead_address_slot(stead_str(a), 0)) == 1)
+            assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1);
+    }
+    fx_destroy(fx);
+}
+
+static void test_clean_stop_leaves_everything_in_the_image(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(b, "e", 2, 0), "add"), 1);
+    fx_cold_restart(fx);
+    assert_int_equal(fx_unloaded, 2);
+    for (uint32_t shard = 1; shard <= 2; shard++)
+        assert_int_equal(fx->logs[shard].applied, fx->logs[shard].appended); /* nothing is left to replay */
+    fx_forget_outputs(fx);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, b, "get"), 1);
+    fx_destroy(fx);
+}
+
+static void test_checkpoint_of_a_running_host_never_writes_ahead_of_the_disk(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    fx->settings.checkpoint_bytes = 2000;
+    fx_crash(fx, false);
+    struct fx_client client = fx_client(fx, 1);
+    for (uint32_t i = 0; i < 400; i++) {
+        fx->hold_rows = i % 3 != 0; /* chunks take their time, turns go on meanwhile */
+        fx_address(a, "d", 1, i % 7);
+        client.mark = client.number;
+        fx_send(fx, &client, STEAD_CALL, a, "add");
+        assert_int_equal(fx_answer_i64(fx), i / 7 + 1);
+        if (i % 50 == 49) {
+            uint32_t first = i % 7;
+            fx_crash(fx, true);
+            assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, first), "get"), i / 7 + 1);
+        }
+    }
+    fx->hold_rows = false;
+    fx_run(fx);
+    assert_true(fx->logs[1].applied > 0);
+    fx_destroy(fx);
+}
+
+static int set_buffer(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_slice bytes;
+
+    (void)turn;
+    assert_int_equal(stead_get_bin(args, NULL, &bytes), 0);
+    stead_buffer_set(&((struct big_puppet *)state)->bytes, bytes);
+    return 0;
+}
+
+static int buffer_size(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)args;
+    return stead_reply(turn, stead_packed(turn, "l", (int64_t)((struct big_puppet *)state)->bytes.size));
+}
+
+static void test_large_image_moves_to_a_row_of_its_own_and_back(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    static char text[5000];
+    char a[64];
+
+    (void)state;
+    fx_address(a, "b", 1, 0);
+    memset(text, 'x', sizeof(text));
+    static const uint32_t sizes[] = {10, 5000, 3000, 10, 4000};
+    fx_do[0] = set_buffer, fx_look = buffer_size;
+    for (int i = 0; i < 5; i++) {
+        struct stead_writer args;
+        stead_writer_init(&args);
+        stead_write_bin(&args, stead_bytes(text, sizes[i]));
+        struct stead_message *message = fx_request(fx, &client, STEAD_CALL, a, "do", stead_written(&args), NULL);
+        stead_writer_deinit(&args);
+        stead_host_deliver(fx->host, &message);
+        fx_run(fx);
+        assert_int_equal(fx_answer_status(fx), 0);
+        assert_int_equal(fx_call_i64(fx, &client, a, "look"), sizes[i]);
+        if (i % 2 == 0)
+            fx_cold_restart(fx);
+        else
+            fx_crash(fx, true);
+        fx_forget_outputs(fx);
+        assert_int_equal(fx_call_i64(fx, &client, a, "look"), sizes[i]);
+    }
+    fx_destroy(fx);
+}
+
+static void test_agent_whose_store_cannot_be_read_says_so_and_others_go_on(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1), other = fx_client(fx, 2);
+    char a[64], v[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    assert_int_equal(fx_call_i64(fx, &other, fx_address(v, "v", 1, 0), "add"), 1);
+    fx_step_ms(fx, 61000);
+    fx_step_ms(fx, 61000);
+    stead_host_stop(fx->host);
+    fx_run(fx);
+    fx_crash(fx, false);
+    assert_int_equal(fx_call_i64(fx, &other, v, "add"), 1);
+    fx->hold_loads = true;
+    struct stead_message *request = fx_request(fx, &client, STEAD_CALL, a, "add", (struct stead_slice){0}, NULL);
+    fx_deliver(fx, request);
+    fx->io_error = true;
+    fx->hold_loads = false;
+    fx_run(fx);
+    assert_int_equal(fx_answer_status(fx), STEAD_EIO);
+    assert_true(fx->errors > 0);
+    assert_int_equal(fx_call_i64(fx, &other, v, "add"), 2);
+    fx->io_error = false;
+    fx_deliver(fx, request); /* it was not executed: the retry is */
+    assert_int_equal(fx_answer_i64(fx), 2);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
+static void test_request_for_a_slot_of_nobody_is_answered_unavailable(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char b[64];
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, fx_address(b, "d", 2, 0), "add"), STEAD_EUNAVAILABLE);
+    fx_set_table(fx, NULL, 1, true);
+    fx_send(fx, &client, STEAD_CALL, b, "add");
+    assert_int_equal(fx->sends.count, 1); /* passed on to its owner */
+    assert_null(fx->answers.head);
+    fx_destroy(fx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answer_waits_for_the_disk_unless_asked_not_to),
+        cmocka_unit_test(test_read_waits_until_what_it_saw_is_on_disk),
+        cmocka_unit_test(test_tell_of_a_durable_agent_leaves_after_its_commit),
+        cmocka_unit_test(test_volatile_agent_that_saw_an_uncommitted_tell_waits_too),
+        cmocka_unit_test(test_crash_takes_back_only_what_nobody_was_told_of),
+        cmocka_unit_test(test_turns_of_one_round_share_one_entry),
+        cmocka_unit_test(test_idle_agent_is_unloaded_with_its_hooks_and_comes_back),
+        cmocka_unit_test(test_volatile_agent_stays_unless_its_kind_may_be_forgotten),
+        cmocka_unit_test(test_memory_budget_unloads_the_least_recently_used),
+        cmocka_unit_test(test_clean_stop_leaves_everything_in_the_image),
+        cmocka_unit_test(test_checkpoint_of_a_running_host_never_writes_ahead_of_the_disk),
+        cmocka_unit_test(test_large_image_moves_to_a_row_of_its_own_and_back),
+        cmocka_unit_test(test_agent_whose_store_cannot_be_read_says_so_and_others_go_on),
+        cmocka_unit_test(test_request_for_a_slot_of_nobody_is_answered_unavailable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
