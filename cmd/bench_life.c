@@ -125,7 +125,7 @@ int stead_bench_unload_reload(struct stead_bench *bench)
     stead_bench_usage(node.pid, &usage);
     if (code == 0)
         report(bench, "last_part", rates[parts - 1], "1/s", rates[1], "ratio >= 0.7",
-               json_pack("{s:I,s:I,s:I,s:I,s:I}", "agents", (json_int_t)(parts * part), "memory",
+               json_pack("{s:I,s:I,s:I,s:I,s:I}", "agents", (json_int_t)parts * (json_int_t)part, "memory",
                          (json_int_t)options.memory_bytes, "resident", (json_int_t)stats.agents_resident, "unloads",
                          (json_int_t)stats.unloads, "rss", (json_int_t)usage.rss_bytes));
     struct stead_bench_load again = touch("u", 0, part);

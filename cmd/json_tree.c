@@ -65,7 +65,7 @@ static json_t *ext_to_tree(struct stead_slice object)
 {
     unsigned first = object.data[0];
     size_t header = first >= 0xd4 ? 1 : 1 + ((size_t)1 << (first - 0xc7));
-    int type = (int8_t)object.data[header];
+    int8_t type = (int8_t)object.data[header];
 
     return special(
         "$ext", json_pack("[i,o]", type, base64_of(stead_bytes(object.data + header + 1, object.size - header - 1))));

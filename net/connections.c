@@ -17,6 +17,7 @@
 #define PLACE_MASK ((1u << PLACE_BITS) - 1u)
 #define FIRST_SIZE 64u /* buckets and places, doubled when full */
 
+/* NOLINTNEXTLINE(misc-redundant-expression): that both are the same is what is asserted */
 _Static_assert(STEAD_CONNECTIONS_MAX == 1u << PLACE_BITS, "a place fits its bits of the number");
 
 static struct stead_connection **bucket_of(const struct stead_connections *set, struct stead_slice id)
@@ -27,20 +28,20 @@ static struct stead_connection **bucket_of(const struct stead_connections *set, 
 /* Twice the buckets and places, or the first ones. */
 static void grow(struct stead_connections *set)
 {
-    struct stead_connections larger = *set;
-    larger.bucket_count = larger.place_count = set->place_count > 0 ? set->place_count * 2 : FIRST_SIZE;
-    larger.buckets = stead_alloc_zero(larger.bucket_count * sizeof *larger.buckets);
-    larger.places = stead_alloc_zero(larger.place_count * sizeof *larger.places);
-    for (uint32_t i = 0; i < set->place_count; i++) {
-        struct stead_connection *c = larger.places[i] = set->places[i];
-        struct stead_connection **bucket = bucket_of(&larger, stead_connection_id(c));
+    struct stead_connection **old_places = set->places;
+    uint32_t old_count = set->place_count;
+    free(set->buckets);
+    set->bucket_count = set->place_count = old_count > 0 ? old_count * 2 : FIRST_SIZE;
+    set->buckets = stead_alloc_zero(set->bucket_count * sizeof *set->buckets);
+    set->places = stead_alloc_zero(set->place_count * sizeof *set->places);
+    for (uint32_t i = 0; i < old_count; i++) {
+        struct stead_connection *c = set->places[i] = old_places[i];
+        struct stead_connection **bucket = bucket_of(set, stead_connection_id(c));
         c->next_hash = *bucket;
         *bucket = c;
     }
-    larger.next_place = set->place_count;
-    free(set->buckets);
-    free(set->places);
-    *set = larger;
+    set->next_place = old_count;
+    free(old_places);
 }
 
 static uint32_t find_place(struct stead_connections *set)

@@ -300,7 +300,7 @@ static int start_missing(const struct stead_local_plan *plan, const struct stead
 int stead_local_cluster_up(const struct stead_local_cluster_options *options,
                            struct stead_local_cluster_result *ret_result, char *ret_why)
 {
-    struct stead_local_plan plan;
+    struct stead_local_plan plan = {0};
     struct stead_local_cluster_result result = {0};
     int lock_fd = -1;
     ret_why[0] = 0;

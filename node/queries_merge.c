@@ -28,8 +28,10 @@ static void write_histogram(const char *name, const struct stead_histogram *hist
                histogram->count ? histogram->max : 0, "mean", stead_histogram_mean(histogram));
 }
 
-#define COUNT_COUNTER(name, meaning) +1
-#define COUNT_GAUGE(name, unit, meaning) +1
+#define COUNT_COUNTER(name, meaning) COUNTER_##name,
+#define COUNT_GAUGE(name, unit, meaning) GAUGE_##name,
+enum { STEAD_COUNTERS(COUNT_COUNTER) COUNTERS };
+enum { STEAD_GAUGES(COUNT_GAUGE) GAUGES };
 #define WRITE_COUNTER(name, meaning)                                                                                   \
     stead_write_str(value, #name);                                                                                     \
     stead_write_u64(value, stats->name);
@@ -38,10 +40,10 @@ static void write_histogram(const char *name, const struct stead_histogram *hist
 void stead_queries_write_host(const struct stead_stats *stats, struct stead_writer *value)
 {
     stead_write_str(value, "counters");
-    stead_write_map(value, 0 STEAD_COUNTERS(COUNT_COUNTER));
+    stead_write_map(value, COUNTERS);
     STEAD_COUNTERS(WRITE_COUNTER)
     stead_write_str(value, "gauges");
-    stead_write_map(value, 0 STEAD_GAUGES(COUNT_GAUGE));
+    stead_write_map(value, GAUGES);
     STEAD_GAUGES(WRITE_GAUGE)
     stead_write_str(value, "histograms");
     stead_write_map(value, 4);

@@ -346,8 +346,8 @@ static int verify_files(const char *folder, const struct manifest *manifest, cha
         const struct backup_file *file = &manifest->files[i];
         char name[NAME_BYTES + sizeof STEAD_BACKUP_DATA + 1];
         char path[PATH_BYTES];
-        uint64_t size;
-        uint32_t crc;
+        uint64_t size = 0;
+        uint32_t crc = 0;
         snprintf(name, sizeof name, "%s/%s", STEAD_BACKUP_DATA, file->name);
         code = join_path(folder, name, path, ret_sentence);
         if (code == 0 && access(path, F_OK) != 0)

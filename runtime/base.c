@@ -369,6 +369,6 @@ int stead_unhex(const char *text, size_t text_size, uint8_t *ret_bytes, size_t s
         if (hex_digit(text[i]) < 0)
             return STEAD_EARGUMENT;
     for (size_t i = 0; i < size; i++)
-        ret_bytes[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+        ret_bytes[i] = (uint8_t)((unsigned)hex_digit(text[2 * i]) << 4 | (unsigned)hex_digit(text[2 * i + 1]));
     return 0;
 }

@@ -94,13 +94,12 @@ static void mark_dirty(struct stead_shard *shard, struct stead_channel_out *chan
 
 static void give_number(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_message *message)
 {
-    struct stead_host *host = shard->host;
-    bool skip = STEAD_FAULT(&host->settings, skip_channel_number) && stead_rng_below(&host->rng, 64) == 0;
+    bool skip = STEAD_FAULT(&shard->host->settings, skip_channel_number) && stead_rng_below(&shard->host->rng, 64) == 0;
     struct stead_seq previous = channel->last;
 
     if (skip)
         previous.counter++;
-    if (STEAD_FAULT(&host->settings, reuse_channel_number) && channel->last.epoch != shard->epoch)
+    if (STEAD_FAULT(&shard->host->settings, reuse_channel_number) && channel->last.epoch != shard->epoch)
         previous = (struct stead_seq){shard->epoch, 0};
     message->groups |= STEAD_GROUP_CHANNEL | STEAD_GROUP_CLOCK;
     message->channel.previous = previous;
@@ -118,8 +117,8 @@ void stead_channel_out_send(struct stead_shard *shard, struct stead_message **co
     struct stead_row_key key;
 
     *consumed = NULL;
-    if (channel ==
-        NULL) { /* the store cannot be read: without its number nothing may be sent; the store's own failure stops the node */
+    if (channel == NULL) {
+        /* The store cannot be read: without its number nothing may be sent. The store's own failure stops the node. */
         stead_message_destroy(&message);
         return;
     }

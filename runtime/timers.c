@@ -294,7 +294,7 @@ static void fire_record(struct stead_agent *agent, uint64_t due_ms, enum stead_r
     struct stead_shard *shard = agent->shard;
     struct stead_row_key key;
     struct stead_writer record;
-    struct stead_message *message;
+    struct stead_message *message = NULL;
 
     stead_row_part(&key, agent->slot, stead_agent_address(agent), incarnation, part, name);
     stead_writer_init(&record);
@@ -303,7 +303,9 @@ static void fire_record(struct stead_agent *agent, uint64_t due_ms, enum stead_r
     stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, part, name);
     stead_shard_dirty(shard, true);
     size_t head = part == STEAD_PART_DELAYED ? 8 : 0; /* its due time */
-    if (code == 0 && record.size >= head)
+    if (code == 0 && record.size < head)
+        code = STEAD_ECORRUPT;
+    if (code == 0)
         code = shard->host->doors.decode(stead_bytes(record.data + head, record.size - head), &message);
     stead_writer_deinit(&record);
     if (code == 0 && message->type == STEAD_ANSWER)

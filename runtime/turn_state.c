@@ -24,7 +24,7 @@ int stead_emit(struct stead_turn *turn, const char *event, struct stead_slice va
         return code;
     struct stead_turn_event *it = stead_turn_alloc(turn, sizeof(*it));
     char *name = stead_turn_alloc(turn, name_size + 1);
-    memcpy(name, event, name_size);
+    memcpy(name, event, name_size + 1);
     uint8_t *bytes = stead_turn_alloc(turn, value.size + 1);
     if (value.size > 0)
         memcpy(bytes, value.data, value.size);
