@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "net/codec.h"
 #include "node/pool.h"
 #include "runtime/base.h"
 
@@ -227,6 +228,8 @@ void stead_job_destroy(struct stead_job **job)
 
 int stead_job_reply(struct stead_job *job, struct stead_slice value)
 {
+    if (value.size > STEAD_WIRE_PAYLOAD_MAX)
+        return STEAD_ETOOLARGE; /* no answer of that size reaches anybody */
     if (stead_value_check(value) != 0)
         return STEAD_EARGUMENT;
     stead_writer_reset(&job->value);

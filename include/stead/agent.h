@@ -390,7 +390,7 @@ STEAD_PUBLIC void stead_log(struct stead_turn *turn, const char *format, ...) ST
 
 /* Threads: as long as the op runs, from its thread or those it has started and joined. Slices and texts as in a turn.
  *
- * The job's answer; the last one counts. STEAD_EARGUMENT: not one value. */
+ * The job's answer; the last one counts. STEAD_EARGUMENT: not one value; STEAD_ETOOLARGE: over 32 MiB. */
 STEAD_PUBLIC int stead_job_reply(struct stead_job *job, struct stead_slice value);
 /* As stead_fail(): the op must return what it returns. Names are cut to 63 bytes, sentences to 511. */
 STEAD_PUBLIC int stead_job_fail(struct stead_job *job, const char *name, const char *format, ...)

@@ -45,8 +45,29 @@ static int job_wait(struct stead_job *job, struct stead_slice args)
     return 0;
 }
 
-static const struct stead_op ops[] = {
-    {.name = "double", .job = job_double}, {.name = "wait", .job = job_wait}, {.name = NULL}};
+/* Replies what it should not, and ends with the code it got. */
+static int job_flood(struct stead_job *job, struct stead_slice args)
+{
+    size_t size = (32u << 20) + 1;
+    uint8_t *bytes = calloc(1, size);
+    int code = stead_job_reply(job, stead_bytes(bytes, size));
+
+    (void)args;
+    free(bytes);
+    return code;
+}
+
+static int job_babble(struct stead_job *job, struct stead_slice args)
+{
+    (void)args;
+    return stead_job_reply(job, stead_str("hello"));
+}
+
+static const struct stead_op ops[] = {{.name = "double", .job = job_double},
+                                      {.name = "wait", .job = job_wait},
+                                      {.name = "flood", .job = job_flood},
+                                      {.name = "babble", .job = job_babble},
+                                      {.name = NULL}};
 static const struct stead_kind kind = {.abi = STEAD_ABI,
                                        .struct_size = sizeof(struct stead_kind),
                                        .name = "word",
@@ -166,6 +187,19 @@ static void test_job_that_fails_comes_back_with_name_and_sentence(void **state)
     stead_job_destroy(&job);
 }
 
+static void test_job_reply_that_cannot_be_sent_is_refused(void **state)
+{
+    struct bench *bench = *state;
+    const int codes[] = {STEAD_ETOOLARGE, STEAD_EARGUMENT};
+
+    for (unsigned i = 0; i < 2; i++) {
+        submit(bench, &ops[2 + i], request(1, (struct stead_slice){0}));
+        struct stead_job *job = wait_for_job(bench);
+        assert_int_equal(stead_job_result(job).status, codes[i]);
+        stead_job_destroy(&job);
+    }
+}
+
 static void test_job_cancelled_while_it_runs_is_told(void **state)
 {
     struct bench *bench = *state;
@@ -223,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_job_that_replies_comes_back_with_request_and_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_that_fails_comes_back_with_name_and_sentence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_job_reply_that_cannot_be_sent_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_cancelled_while_it_runs_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_cancelled_before_it_ran_is_not_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_whose_deadline_has_passed_is_not_started, set_up, tear_down),
