@@ -123,11 +123,15 @@ int stead_bench_unload_reload(struct stead_bench *bench)
     if (code == 0)
         code = stead_bench_stats(bench, client, &stats);
     stead_bench_usage(node.pid, &usage);
+    json_t *all = json_array();
+    for (uint64_t i = 0; code == 0 && i < parts; i++)
+        json_array_append_new(all, json_integer((json_int_t)rates[i]));
     if (code == 0)
         report(bench, "last_part", rates[parts - 1], "1/s", rates[1], "ratio >= 0.7",
-               json_pack("{s:I,s:I,s:I,s:I,s:I}", "agents", (json_int_t)parts * (json_int_t)part, "memory",
-                         (json_int_t)options.memory_bytes, "resident", (json_int_t)stats.agents_resident, "unloads",
-                         (json_int_t)stats.unloads, "rss", (json_int_t)usage.rss_bytes));
+               json_pack("{s:O,s:I,s:I,s:I,s:I,s:I}", "rates", all, "agents", (json_int_t)parts * (json_int_t)part,
+                         "memory", (json_int_t)options.memory_bytes, "resident", (json_int_t)stats.agents_resident,
+                         "unloads", (json_int_t)stats.unloads, "rss", (json_int_t)usage.rss_bytes));
+    json_decref(all);
     struct stead_bench_load again = touch("u", 0, part);
     again.agents = parts * part;
     double rate = 0;
