@@ -278,7 +278,8 @@ static void answer_again(struct stead_shard *shard, const struct stead_session *
     struct stead_message *answer = stead_message_answer(request, 0, NULL, value);
     answer->status = known->status;
     answer->durability = known->durability;
-    answer->depends_on = known->durability == STEAD_CLASS_VOLATILE ? 0 : known->index;
+    /* A durable kind's answer of the volatile class never waits; a volatile kind's waits for what its agent had seen. */
+    answer->depends_on = known->stored && known->durability == STEAD_CLASS_VOLATILE ? 0 : known->index;
     stead_writer_deinit(&row);
     stead_shard_emit(shard, answer);
 }
@@ -317,7 +318,8 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
             stead_owed_attach(shard, request, known->token);
         return STEAD_SESSION_ATTACHED;
     }
-    if (session->count >= host->settings.session_answers_max)
+    /* The oldest request that has no answer is always let in: only its answer can move the mark, and so make room. */
+    if (session->count >= host->settings.session_answers_max && request->session.number != session->mark + 1)
         return refuse(shard, request, STEAD_EBUSY);
     *ret_session = session;
     return STEAD_SESSION_NEW;

@@ -233,14 +233,13 @@ static void wait_in_memory(struct stead_agent *agent, struct stead_message *mess
     struct stead_shard *shard = agent->shard;
     struct stead_host *host = shard->host;
     struct stead_session *session = stead_session_of(shard, message);
+    bool unheard =
+        message->type == STEAD_SIGNAL && session == NULL; /* of a volatile agent here: nobody could be told */
 
-    if (message->type != STEAD_ANSWER && (agent->queued >= host->settings.mailbox_messages_max ||
-                                          host->message_bytes > host->settings.memory_bytes_max / 4)) {
-        bool agents = message->type == STEAD_SIGNAL && message->source_size > 0 && session == NULL;
-        if (agents && stead_agent_durable(agent))
-            park_with(agent, message, true); /* of a volatile agent of this shard: nobody sends it again */
-        else
-            refuse_busy(shard, message);
+    if (message->type != STEAD_ANSWER && !unheard &&
+        (agent->queued >= host->settings.mailbox_messages_max ||
+         host->message_bytes > host->settings.memory_bytes_max / 4)) {
+        refuse_busy(shard, message);
         return;
     }
     if (session != NULL)

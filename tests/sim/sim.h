@@ -319,8 +319,8 @@ struct stead_sim {
     struct stead_writer asked; /* the answer of the last ask */
     int asked_code;
     bool asked_done;
-    uint64_t deaths, restarts; /* counted, for the summary */
-    void *oracle;              /* work_tell.c */
+    uint64_t deaths, stops; /* of nodes, so far */
+    void *oracle;           /* work_tell.c */
 };
 
 struct stead_sim_options {

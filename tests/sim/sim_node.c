@@ -321,6 +321,7 @@ void stead_sim_node_stop(struct stead_sim_node *node)
     if (node->phase != STEAD_SIM_UP)
         return;
     node->phase = STEAD_SIM_STOPPING;
+    sim->stops++;
     stead_world_note(&sim->world, "stop", node->index, 0, 0);
     for (uint32_t r = 0; r < sim->plan.reactors; r++) {
         stead_sim_host_enter(&node->hosts[r]);
