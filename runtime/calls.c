@@ -18,7 +18,7 @@
 
 #define ASK_AGAIN_MS 1000u /* first repeat of an unsequenced request */
 #define ASK_AGAIN_MS_MAX 32000u
-#define CALL_HEAD 28u   /* bytes of a CALL row before its texts */
+#define CALL_HEAD 28u /* bytes of a CALL row before its texts */
 
 /* ---- The CALL row: deadline u64, due u64, wait u32, flags u16, reply op size u16, context size u32, then reply op, context, record -- */
 

@@ -7,28 +7,28 @@
 #define STEAD_RUNTIME_FAULT_H
 
 /* X(name, what it breaks) */
-#define STEAD_FAULT_LIST(X)                                                                        \
-    X(reply_before_commit, "answers leave before their entry is synced")                           \
-    X(tell_before_commit, "messages leave before their entry is synced")                           \
-    X(acknowledge_before_sync, "channel acknowledgements leave before their entry is synced")      \
-    X(forget_duplicate_check, "a channel takes what it has taken before")                          \
-    X(forget_session, "a session forgets what it has answered when its shard restarts")            \
-    X(lose_outbox, "outbox records are not found again at a restart")                              \
-    X(apply_twice, "a turn that was committed runs once more")                                     \
-    X(reuse_channel_number, "numbers start again under a new epoch without their predecessor")     \
-    X(skip_channel_number, "now and then a number is left out, its record never sent")             \
-    X(lose_timer, "a timer that falls due during a restart is forgotten")                          \
-    X(stale_read, "a read-only op reads the stored state instead of the resident one")             \
-    X(unload_with_work, "an agent is unloaded although its newest state is not stored")            \
-    X(snapshot_without_events, "a snapshot drops events it does not contain")                      \
-    X(keep_failed_turn, "a failed turn keeps its state change")                                    \
+#define STEAD_FAULT_LIST(X)                                                                                            \
+    X(reply_before_commit, "answers leave before their entry is synced")                                               \
+    X(tell_before_commit, "messages leave before their entry is synced")                                               \
+    X(acknowledge_before_sync, "channel acknowledgements leave before their entry is synced")                          \
+    X(forget_duplicate_check, "a channel takes what it has taken before")                                              \
+    X(forget_session, "a session forgets what it has answered when its shard restarts")                                \
+    X(lose_outbox, "outbox records are not found again at a restart")                                                  \
+    X(apply_twice, "a turn that was committed runs once more")                                                         \
+    X(reuse_channel_number, "numbers start again under a new epoch without their predecessor")                         \
+    X(skip_channel_number, "now and then a number is left out, its record never sent")                                 \
+    X(lose_timer, "a timer that falls due during a restart is forgotten")                                              \
+    X(stale_read, "a read-only op reads the stored state instead of the resident one")                                 \
+    X(unload_with_work, "an agent is unloaded although its newest state is not stored")                                \
+    X(snapshot_without_events, "a snapshot drops events it does not contain")                                          \
+    X(keep_failed_turn, "a failed turn keeps its state change")                                                        \
     X(lose_parked, "a parked message is forgotten at a restart")
 
 enum stead_fault {
 #define STEAD_FAULT_ENUM(name, what) STEAD_FAULT_##name,
     STEAD_FAULT_LIST(STEAD_FAULT_ENUM)
 #undef STEAD_FAULT_ENUM
-    STEAD_FAULTS_COUNT
+        STEAD_FAULTS_COUNT
 };
 
 #ifdef STEAD_FAULTS

@@ -54,7 +54,8 @@ static struct stead_vowed *find_vowed(struct stead_shard *shard, struct stead_id
     uint64_t hash = stead_load64(token.v + 8);
     struct stead_vowed *owed;
 
-    for (owed = stead_map_first(&shard->vowed, hash, &at); owed != NULL; owed = stead_map_next(&shard->vowed, hash, &at))
+    for (owed = stead_map_first(&shard->vowed, hash, &at); owed != NULL;
+         owed = stead_map_next(&shard->vowed, hash, &at))
         if (stead_id_equal(owed->token, token))
             return owed;
     return NULL;
