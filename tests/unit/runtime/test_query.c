@@ -146,6 +146,28 @@ static void test_journal_pages_back_through_every_turn(void **state)
     fx_destroy(fx);
 }
 
+static void test_journal_shows_two_turns_of_one_entry_once_each(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    uint32_t count;
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    for (int i = 0; i < 2; i++) {
+        struct stead_message *message = fx_request(fx, &client, STEAD_CALL, a, "add", (struct stead_slice){0}, NULL);
+        stead_host_deliver(fx->host, &message);
+    }
+    fx_run(fx);
+    fx_forget_outputs(fx);
+    struct stead_message *answer = fx_query(fx, &client, a, "journal", (struct stead_slice){0});
+    (void)elements(answer, "turns", &count);
+    assert_int_equal(count, 3);
+    stead_message_destroy(&answer);
+    fx_destroy(fx);
+}
+
 static void test_journal_of_a_turn_on_its_way_waits_for_it(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -264,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_show_sees_an_agent_in_memory_and_on_disk),
         cmocka_unit_test(test_show_of_nobody_says_that_it_does_not_exist),
         cmocka_unit_test(test_journal_pages_back_through_every_turn),
+        cmocka_unit_test(test_journal_shows_two_turns_of_one_entry_once_each),
         cmocka_unit_test(test_journal_of_a_turn_on_its_way_waits_for_it),
         cmocka_unit_test(test_agents_are_listed_in_order_by_page_kind_and_prefix),
         cmocka_unit_test(test_letters_of_everybody_are_listed),

@@ -446,6 +446,8 @@ static void test_message_for_a_kind_not_loaded_waits_for_a_start_with_it(void **
     assert_int_equal(fx_call(fx, &client, b, "add"), STEAD_EKIND); /* a client is told */
     assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
     assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_int_equal(fx_stats(fx)->parked, 2); /* taken: their channel goes on */
+    assert_int_equal(fx_stats(fx)->outbox_records, 0);
     fx_crash(fx, true);
     fx_step_ms(fx, 5000);
     assert_int_equal(stead_registry_add(fx->registry, &fx_kind_late, NULL), 0);

@@ -444,6 +444,50 @@ static void test_destroyed_agent_starts_anew_and_nothing_old_reaches_it(void **s
     fx_destroy(fx);
 }
 
+static uint32_t rows_of_class(const struct fx *fx, enum stead_row_class row_class)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < fx->row_count; i++)
+        count += fx->rows[i].key[2] == (uint8_t)row_class;
+    return count;
+}
+
+static void test_destroyed_agent_leaves_no_rows_but_its_number(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    fx_do[0] = set_up_life, fx_do[1] = keep_token;
+    others = fx_address(b, "d", 1, 1);
+    for (int cold = 0; cold < 2; cold++) {
+        fx_address(a, "d", 1, 2 + (uint32_t)cold);
+        struct stead_message *later = fx_request(fx, &client, STEAD_SIGNAL, a, "add", (struct stead_slice){0}, NULL);
+        later->groups |= STEAD_GROUP_DELAY;
+        later->delay_ms = 1000000;
+        stead_host_deliver(fx->host, &later);
+        fx_run(fx);
+        if (cold) { /* an agent that knows of no parts: its delayed signal came from outside */
+            fx_cold_restart(fx);
+            fx_forget_outputs(fx);
+            assert_int_equal(fx_call(fx, &client, a, "destroy"), 0);
+        } else {
+            assert_int_equal(fx_answer_status(fx), 0);
+            assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+            assert_int_equal(fx_call(fx, &client, a, "destroy"), 0);
+            assert_int_equal(fx_call(fx, &client, b, "destroy"), 0); /* answers what it owes to the dead */
+        }
+    }
+    fx_cold_restart(fx);
+    assert_int_equal(rows_of_class(fx, STEAD_ROW_TIMER_DUE), 0);
+    assert_int_equal(rows_of_class(fx, STEAD_ROW_PART), 0);
+    assert_int_equal(rows_of_class(fx, STEAD_ROW_OUTBOX), 0);
+    assert_int_equal(rows_of_class(fx, STEAD_ROW_AGENT), 3);
+    fx_destroy(fx);
+}
+
 static int signal_and_destroy(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)state, (void)args;
@@ -480,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_state_made_by_init_in_a_read_only_turn_is_under_the_first_events),
         cmocka_unit_test(test_state_changed_beside_its_events_is_stored_too),
         cmocka_unit_test(test_destroyed_agent_starts_anew_and_nothing_old_reaches_it),
+        cmocka_unit_test(test_destroyed_agent_leaves_no_rows_but_its_number),
         cmocka_unit_test(test_messages_of_the_destroying_turn_still_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
