@@ -30,6 +30,12 @@ struct stead_map {
     uint32_t count;                  /* items */
 };
 
+/* Where a hash belongs. Both halves have a say: the low 12 bits of an address's hash are its slot, and a shard has only some of those. */
+static inline uint32_t stead_map_home(const struct stead_map *map, uint64_t hash)
+{
+    return (uint32_t)(hash ^ hash >> 32) & map->mask;
+}
+
 static inline void stead_map_deinit(struct stead_map *map)
 {
     free(map->entries);
@@ -50,7 +56,7 @@ static inline void *stead_map_first(const struct stead_map *map, uint64_t hash, 
 {
     if (map->count == 0)
         return NULL;
-    *at = ((uint32_t)hash - 1) & map->mask;
+    *at = (stead_map_home(map, hash) - 1) & map->mask;
     return stead_map_next(map, hash, at);
 }
 
@@ -65,14 +71,14 @@ static inline void stead_map_add(struct stead_map *map, uint64_t hash, void *ite
         for (uint32_t i = 0; old.entries != NULL && i <= old.mask; i++) {
             if (old.entries[i].item == NULL)
                 continue;
-            uint32_t to = (uint32_t)old.entries[i].hash & map->mask;
+            uint32_t to = stead_map_home(map, old.entries[i].hash);
             while (map->entries[to].item != NULL)
                 to = (to + 1) & map->mask;
             map->entries[to] = old.entries[i];
         }
         free(old.entries);
     }
-    uint32_t at = (uint32_t)hash & map->mask;
+    uint32_t at = stead_map_home(map, hash);
     while (map->entries[at].item != NULL)
         at = (at + 1) & map->mask;
     map->entries[at] = (struct stead_map_entry){hash, item};
@@ -82,7 +88,7 @@ static inline void stead_map_add(struct stead_map *map, uint64_t hash, void *ite
 /* Removes an item that is there. */
 static inline void stead_map_remove(struct stead_map *map, uint64_t hash, const void *item)
 {
-    uint32_t hole = (uint32_t)hash & map->mask;
+    uint32_t hole = stead_map_home(map, hash);
     STEAD_ASSERT(map->count > 0);
     while (map->entries[hole].item != item) {
         STEAD_ASSERT(map->entries[hole].item != NULL);
@@ -90,7 +96,7 @@ static inline void stead_map_remove(struct stead_map *map, uint64_t hash, const 
     }
     /* Close the gap: an entry moves back when its home is not between the hole and itself. */
     for (uint32_t at = (hole + 1) & map->mask; map->entries[at].item != NULL; at = (at + 1) & map->mask) {
-        uint32_t home = (uint32_t)map->entries[at].hash & map->mask;
+        uint32_t home = stead_map_home(map, map->entries[at].hash);
         if (((at - home) & map->mask) >= ((at - hole) & map->mask)) {
             map->entries[hole] = map->entries[at];
             hole = at;
