@@ -182,6 +182,24 @@ static void test_idle_agent_is_unloaded_with_its_hooks_and_comes_back(void **sta
     fx_destroy(fx);
 }
 
+static void test_kind_that_may_idle_longer_does_not_keep_others(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(b, "slow", 1, 0), "add"), 1); /* the least recently used */
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    fx_step_ms(fx, 61000);
+    fx_step_ms(fx, 61000);
+    assert_int_equal(fx_stats(fx)->agents_resident, 1);
+    for (int minute = 0; minute < 62; minute++)
+        fx_step_ms(fx, 60000);
+    assert_int_equal(fx_stats(fx)->agents_resident, 0);
+    fx_destroy(fx);
+}
+
 static void test_volatile_agent_stays_unless_its_kind_may_be_forgotten(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -380,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_crash_takes_back_only_what_nobody_was_told_of),
         cmocka_unit_test(test_turns_of_one_round_share_one_entry),
         cmocka_unit_test(test_idle_agent_is_unloaded_with_its_hooks_and_comes_back),
+        cmocka_unit_test(test_kind_that_may_idle_longer_does_not_keep_others),
         cmocka_unit_test(test_volatile_agent_stays_unless_its_kind_may_be_forgotten),
         cmocka_unit_test(test_memory_budget_unloads_the_least_recently_used),
         cmocka_unit_test(test_clean_stop_leaves_everything_in_the_image),

@@ -402,7 +402,7 @@ static int signal_five(struct stead_turn *turn, void *state, struct stead_slice 
     return 0;
 }
 
-static void test_signals_of_agents_to_a_full_mailbox_are_parked(void **state)
+static void test_signals_of_agents_to_a_full_mailbox_are_not_lost(void **state)
 {
     static const char *const kinds[] = {"d", "v"};
 
@@ -684,7 +684,7 @@ int main(void)
         cmocka_unit_test(test_deferred_message_of_an_agent_survives_a_restart),
         cmocka_unit_test(test_timer_and_delayed_signal_that_defer_are_not_lost),
         cmocka_unit_test(test_full_mailbox_answers_clients_busy_and_counts_dropped_tells),
-        cmocka_unit_test(test_signals_of_agents_to_a_full_mailbox_are_parked),
+        cmocka_unit_test(test_signals_of_agents_to_a_full_mailbox_are_not_lost),
         cmocka_unit_test(test_message_for_a_kind_not_loaded_waits_for_a_start_with_it),
         cmocka_unit_test(test_unknown_op_is_answered_and_a_signal_of_an_agent_becomes_a_dead_letter),
         cmocka_unit_test(test_expired_request_is_not_started),
