@@ -288,7 +288,7 @@ static enum stead_session_verdict refuse(struct stead_shard *shard, const struct
 {
     if (code == STEAD_EBUSY)
         shard->host->stats.refused_busy++;
-    stead_shard_refuse(shard, request, code, NULL, NULL, false, 0);
+    stead_shard_turn_away(shard, request, code);
     return STEAD_SESSION_REFUSED;
 }
 

@@ -294,7 +294,7 @@ void stead_shard_offer(struct stead_shard *shard, struct stead_message *message)
         host->stats.tells_dropped++;
     } else if (message->groups & STEAD_GROUP_SESSION) {
         host->stats.refused_busy++;
-        stead_shard_refuse(shard, message, STEAD_EBUSY, NULL, NULL, false, 0);
+        stead_shard_turn_away(shard, message, STEAD_EBUSY);
     }
     stead_message_destroy(&message);
 }

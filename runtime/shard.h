@@ -305,6 +305,8 @@ void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_messag
 /* Answers a request (borrowed) with a failure: through its channel, its session, or at once; `stored`: the answer joins the batch. */
 void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *request, int status, const char *name,
                         const char *sentence, bool stored, uint64_t depends_on);
+/* Answers a request (borrowed) that nobody has judged yet: whatever its session or its key know of an earlier copy stays as it is. */
+void stead_shard_turn_away(struct stead_shard *shard, const struct stead_message *request, int status);
 /* Sends the answer (consumed) of `request` on the way that suits the request. `stored`: it is part of the open batch. */
 void stead_shard_reply(struct stead_shard *shard, const struct stead_message *request, struct stead_message *answer,
                        bool stored, uint64_t depends_on);

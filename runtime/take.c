@@ -89,6 +89,15 @@ void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *r
     stead_shard_emit(shard, answer);
 }
 
+void stead_shard_turn_away(struct stead_shard *shard, const struct stead_message *request, int status)
+{
+    struct stead_message *answer = stead_message_answer(request, status, NULL, (struct stead_slice){0});
+
+    answer->durability = STEAD_CLASS_VOLATILE;
+    answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
+    stead_shard_emit(shard, answer);
+}
+
 void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message)
 {
     if (!(message->groups & STEAD_GROUP_CHANNEL))
