@@ -99,15 +99,17 @@ class Ports:
     def __init__(self):
         self._locks = []
 
-    def take(self):
-        """The first port of a block that nobody has."""
-        for number in random.sample(range(self.BLOCKS), self.BLOCKS):
-            lock = socket.socket(socket.AF_UNIX)
+    def take(self, blocks=1):
+        """The first port of so many blocks in a row that nobody has."""
+        for number in random.sample(range(self.BLOCKS - blocks + 1), self.BLOCKS - blocks + 1):
             first = self.FIRST + number * self.BLOCK
-            if self._bind(lock, f"\0stead-test-ports-{number}") and all(map(self._free, range(first, first + self.BLOCK))):
-                self._locks.append(lock)
+            locks = [socket.socket(socket.AF_UNIX) for _ in range(blocks)]
+            if (all(self._bind(lock, f"\0stead-test-ports-{number + i}") for i, lock in enumerate(locks)) and
+                    all(map(self._free, range(first, first + blocks * self.BLOCK)))):
+                self._locks += locks
                 return first
-            lock.close()
+            for lock in locks:
+                lock.close()
         raise AssertionError("no ports are free")
 
     @staticmethod
@@ -301,11 +303,13 @@ class Cluster:
     def __init__(self, folder, count, modules=(), options=()):
         self.folder, self.count = pathlib.Path(folder), count
         self.words = [word for module in modules for word in ("--module", str(module))] + list(map(str, options))
+        self.port = None  # the first of n1; the same at every start
         self._clients = []
 
     def up(self, *words):
         """Starts the nodes that are down; how many."""
-        return cli("up", self.count, "--folder", self.folder, "--any-port", *words, "--", *self.words)["started"]
+        self.port = self.port or PORTS.take(self.count)
+        return cli("up", self.count, "--folder", self.folder, "--port", self.port, *words, "--", *self.words)["started"]
 
     def status(self):
         return cli("cluster", "status", "--folder", self.folder)

@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A backup taken while money moves restores to a moment that was: nothing lost, nothing made, everything acknowledged before it there."""
+import random
+import threading
+import unittest
+
+from harness import PATIENCE, CliError, Test, cli, built, example, main, run_stead, scaled, wait_until
+
+ACCOUNTS, EACH = 20, 1000
+
+
+class Load(threading.Thread):
+    """Moves money and adds numbers until it is stopped."""
+
+    def __init__(self, node):
+        super().__init__()
+        self.client, self.added, self.done, self.failure = node.client(), set(), 0, None
+        self.count = 0
+        self.ending = threading.Event()
+        self.start()
+
+    def run(self):
+        draw = random.Random(3)
+        try:
+            while not self.ending.is_set() or self.client.tickets:
+                while len(self.client.tickets) < 32 and not self.ending.is_set():
+                    source, target = draw.sample(range(ACCOUNTS), 2)
+                    self.client.start("signal", f"record/{self.count % 8}", "add", self.count, context=self.count)
+                    self.client.start("call", f"account/{source}", "transfer",
+                                      {"to": f"account/{target}", "amount": draw.randint(1, 100)})
+                    self.count += 1
+                for ticket in self.client.poll(0.05):
+                    if ticket.error is not None and ticket.error.name != "too_little":
+                        raise ticket.error
+                    self.done += 1
+                    if ticket.context is not None:
+                        self.added.add(ticket.context)
+        except Exception as failure:  # told by finish(), on the test's own thread
+            self.failure = failure
+
+    def finish(self):
+        self.ending.set()
+        self.join(PATIENCE)
+        assert not self.is_alive(), "requests without an outcome"
+        if self.failure:
+            raise self.failure
+
+
+class Backup(Test):
+    def check_money_and_numbers(self, node, before):
+        def settled():
+            states = [node.call(f"account/{n}", "get") for n in range(ACCOUNTS)]
+            return sum(s["sent"] - s["received"] - s["refunded"] for s in states) == 0 and states
+
+        states = wait_until("all money has arrived", settled)
+        self.assertEqual(sum(state["balance"] for state in states), ACCOUNTS * EACH)
+        there = set()
+        for agent in range(8):
+            self.assertEqual(node.call(f"record/{agent}", "get")["twice"], 0)
+            start = 0
+            while page := node.call(f"record/{agent}", "list", {"from": start}):
+                there.update(page)
+                start = page[-1] + 1
+        self.assertEqual(sorted(before - there)[:20], [], "acknowledged before the backup, and not in it")
+        return there
+
+    def test_backup_under_load_restores_to_a_consistent_state(self):
+        modules = [example("account"), built("kinds.so")]
+        node = self.node(modules=modules, options=["--reactors", 2])
+        for n in range(ACCOUNTS):
+            node.call(f"account/{n}", "deposit", {"amount": EACH})
+        load = Load(node)
+        backups = []
+        try:
+            for number in range(scaled(3, 2)):
+                goal = load.done + scaled(2000, 100)
+                wait_until("work goes on", lambda: load.done > goal or load.failure)
+                before = set(load.added)
+                told = node.cli("backup", self.folder / f"backup-{number}")
+                self.assertEqual([one["name"] for one in told["nodes"]], ["n1"])
+                backups.append((told["nodes"][0]["directory"], before))
+        finally:
+            load.finish()
+        self.assertEqual(node.stop(), 0)
+        for number, (directory, before) in enumerate(backups):
+            self.assertEqual(run_stead("restore", "--verify", directory)[0], 0)
+            restored = self.make_node(f"restored-{number}", modules=modules, options=["--reactors", 2])
+            code, _, err = run_stead("restore", directory, restored.folder)
+            self.assertEqual(code, 0, err)
+            self.assert_sound(restored.folder)
+            restored.start()
+            there = self.check_money_and_numbers(restored, before)
+            restored.call("record/0", "add", 1 << 40)  # it takes new work
+            self.assertEqual(restored.stop(), 0)
+            self.assert_sound(restored.folder)
+            print(f"backup {number}: {len(before)} acknowledged before it, {len(there)} in it", flush=True)
+
+    def test_damaged_backup_is_found_and_not_restored(self):
+        node = self.node(modules=[built("kinds.so")])
+        for n in range(200):
+            node.signal("record/a", "add", n)
+        directory = self.path_of(node.cli("backup", self.folder / "backup"))
+        files = sorted(path for path in directory.rglob("*") if path.is_file() and path.stat().st_size > 100)
+        self.assertTrue(files)
+        for path in files:
+            whole = path.read_bytes()
+            middle = len(whole) // 2
+            path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
+            code, _, err = run_stead("restore", directory, self.folder / "restored")
+            self.assertEqual(code, 1, f"{path.name}: a flipped bit was not seen")
+            self.assertFalse((self.folder / "restored").exists(), path.name)
+            self.assertTrue(err)
+            path.write_bytes(whole[:middle])
+            self.assertEqual(run_stead("restore", "--verify", directory)[0], 1, path.name)
+            path.write_bytes(whole)
+        self.assertEqual(run_stead("restore", "--verify", directory)[0], 0)
+
+    def path_of(self, told):
+        return type(self.folder)(told["nodes"][0]["directory"])
+
+    def test_backup_into_a_folder_that_exists_is_refused_and_overwrites_nothing(self):
+        node = self.node(modules=[built("kinds.so")])
+        node.call("record/a", "add", 1)
+        taken = self.folder / "backup"
+        node.cli("backup", taken)
+        names = sorted(path.name for path in taken.rglob("*"))
+        with self.assertRaises(CliError):
+            node.cli("backup", taken)
+        self.assertEqual(sorted(path.name for path in taken.rglob("*")), names)
+        self.assertEqual(run_stead("restore", "--verify", taken / "n1")[0], 0)
+
+    def test_one_node_of_several_is_restored_only_when_asked_for_by_name(self):
+        cluster = self.cluster(3, modules=[built("kinds.so")], options=["--reactors", 1])
+        client = cluster.client()
+        for n in range(30):
+            client.call(f"record/{n}", "add", n)
+        told = cli("backup", self.folder / "backup", node=cluster.endpoints()[0])
+        self.assertEqual(sorted(one["name"] for one in told["nodes"]), ["n1", "n2", "n3"])
+        for one in told["nodes"]:
+            code, _, err = run_stead("restore", one["directory"], self.folder / f"new-{one['name']}")
+            self.assertEqual(code, 1)
+            self.assertIn("--this-node-may-forget-what-others-remember", err)
+            self.assertFalse((self.folder / f"new-{one['name']}").exists())
+            code, _, err = run_stead("restore", "--this-node-may-forget-what-others-remember", one["directory"],
+                                     self.folder / f"new-{one['name']}")
+            self.assertEqual(code, 0, err)
+            self.assert_sound(self.folder / f"new-{one['name']}")
+
+
+if __name__ == "__main__":
+    main()
