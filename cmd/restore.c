@@ -20,6 +20,8 @@
 #include "cmd/print.h"
 #include "node/config.h"
 #include "persist/backup.h"
+#include "persist/format.h"
+#include "persist/store_rocksdb.h"
 
 #define KEY_FORGET 1000 /* argp key of an option without a letter */
 #define KEY_VERIFY 1001
@@ -106,6 +108,41 @@ static void print_info(const struct restore_options *o, const struct stead_backu
         printf("start it with: stead node --folder %s --name %s\n", o->folder, info->node_name);
 }
 
+/* What the coordinator knew stands in the backup under a mark: makes the coordinator of the data folder out of it, so that a node that
+ * starts there finds its cluster again. */
+static int restore_coordinator(const struct restore_options *o, const char *store_folder, char *ret_sentence)
+{
+    const struct stead_store_rocksdb_options making = {.create = true};
+    char folder[PATH_MAX];
+    struct stead_store *store = NULL, *coordinator = NULL;
+    struct stead_writer rows;
+
+    stead_writer_init(&rows);
+    int code = stead_store_rocksdb_open(store_folder, NULL, &store, ret_sentence);
+    if (code == 0)
+        code = stead_store_meta_get(store, STEAD_META_COORDINATOR, &rows);
+    if (code == 0)
+        code = stead_store_meta_put(store, STEAD_META_COORDINATOR, (struct stead_slice){0});
+    if (code == 0) {
+        snprintf(folder, sizeof folder, "%.3000s/" STEAD_CONFIG_COORDINATOR_FOLDER, o->folder);
+        code = mkdir(folder, 0700) == 0 ? 0 : STEAD_EIO;
+        snprintf(folder, sizeof folder, "%.3000s/" STEAD_CONFIG_COORDINATOR_FOLDER "/store", o->folder);
+    }
+    if (code == 0)
+        code = stead_store_rocksdb_open(folder, &making, &coordinator, ret_sentence);
+    if (code == 0) {
+        const struct stead_store_op op = {.type = STEAD_STORE_ROWS, .bytes = stead_written(&rows)};
+        code = stead_store_write(coordinator, &op, 1, true);
+    }
+    if (code != 0 && ret_sentence[0] == 0)
+        snprintf(ret_sentence, STEAD_STORE_SENTENCE_MAX, "what the coordinator knew cannot be restored: %s",
+                 stead_error_sentence(code));
+    stead_store_close(&coordinator);
+    stead_store_close(&store);
+    stead_writer_deinit(&rows);
+    return code;
+}
+
 /* Makes the data folder and restores the store into its place there. */
 static int restore(const struct restore_options *o, struct stead_backup_info *ret_info, char *ret_sentence)
 {
@@ -119,7 +156,7 @@ static int restore(const struct restore_options *o, struct stead_backup_info *re
     int code = stead_backup_restore(o->backup, store, o->one_of_several, ret_info, ret_sentence);
     if (code != 0)
         rmdir(o->folder); /* only when it is empty, that is, when it was made here */
-    return code;
+    return code != 0 ? code : restore_coordinator(o, store, ret_sentence);
 }
 
 int stead_cmd_restore(int argc, char **argv)

@@ -16,12 +16,13 @@
 
 #include "runtime/host.h"
 
-#define STEAD_CONFIG_REACTORS_DEFAULT_MAX 8u    /* chosen from the cores; more must be asked for */
-#define STEAD_CONFIG_SHARDS_PER_REACTOR_MAX 64u /* more logs than that only make smaller batches */
-#define STEAD_CONFIG_JOB_THREADS_MAX 1024u      /* threads */
-#define STEAD_CONFIG_MEMORY_MIN (64u << 20)     /* bytes */
-#define STEAD_CONFIG_ENDPOINT_MAX 127u          /* bytes of an endpoint */
-#define STEAD_CONFIG_WHY_SIZE 256u              /* bytes of a sentence of stead_config_check() */
+#define STEAD_CONFIG_REACTORS_DEFAULT_MAX 8u          /* chosen from the cores; more must be asked for */
+#define STEAD_CONFIG_SHARDS_PER_REACTOR_MAX 64u       /* more logs than that only make smaller batches */
+#define STEAD_CONFIG_JOB_THREADS_MAX 1024u            /* threads */
+#define STEAD_CONFIG_MEMORY_MIN (64u << 20)           /* bytes */
+#define STEAD_CONFIG_ENDPOINT_MAX 127u                /* bytes of an endpoint */
+#define STEAD_CONFIG_WHY_SIZE 256u                    /* bytes of a sentence of stead_config_check() */
+#define STEAD_CONFIG_COORDINATOR_FOLDER "coordinator" /* inside the data folder: of the coordinator of its own */
 #define STEAD_CONFIG_STORE_FOLDER "store" /* inside the data folder; what `stead check` opens and `restore` makes */
 #define STEAD_CONFIG_LISTEN "tcp://127.0.0.1:7400"
 

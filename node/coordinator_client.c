@@ -57,6 +57,7 @@ struct client {
     uint64_t beat_id;          /* the last heartbeat; 0: answered or none */
     int beat_status;           /* of its answer: 0, or why this node must stop */
     struct stead_id cluster;   /* of the first table; others are not listened to */
+    struct stead_writer *rows; /* where an answer's rows go, or NULL */
     uint64_t table_held;       /* version returned last */
     struct stead_table *table; /* newer than that, or NULL */
 
@@ -201,6 +202,8 @@ static void take_answer(struct client *client, struct stead_slice bytes)
     client->status = answer.status;
     client->answer_node = answer.node;
     client->answer_incarnation = answer.incarnation;
+    if (client->rows != NULL)
+        stead_write_raw(client->rows, answer.rows.data, answer.rows.size);
     client->answered = true;
 }
 
@@ -437,6 +440,23 @@ int stead_coordinator_client_fetch(const struct stead_coordinator_client_options
         *ret_table = client->table;
         client->table = NULL;
     }
+    door.close(door.self);
+    return code;
+}
+
+int stead_coordinator_client_rows(const struct stead_coordinator_client_options *options, int timeout_ms,
+                                  struct stead_writer *ret_rows)
+{
+    struct stead_coordinator_door door;
+    struct stead_coordinator_request request = {.op = STEAD_COORDINATOR_OP_ROWS};
+    int code = stead_coordinator_client_open(options, &door);
+    if (code != 0)
+        return code;
+    struct client *client = door.self;
+    client->rows = ret_rows;
+    code = ask(client, &request, timeout_ms);
+    if (code == 0 && ret_rows->size == 0)
+        code = STEAD_EPROTOCOL;
     door.close(door.self);
     return code;
 }

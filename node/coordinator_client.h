@@ -57,4 +57,9 @@ int stead_coordinator_client_open(const struct stead_coordinator_client_options 
 int stead_coordinator_client_fetch(const struct stead_coordinator_client_options *options, int timeout_ms,
                                    struct stead_table **ret_table) STEAD_MUST_USE;
 
+/* Appends all that the coordinator has stored to `ret_rows`, as mutations (runtime/entry.h): written into an empty store they are that
+ * coordinator. For a backup. STEAD_ETIMEOUT: nobody answered. */
+int stead_coordinator_client_rows(const struct stead_coordinator_client_options *options, int timeout_ms,
+                                  struct stead_writer *ret_rows) STEAD_MUST_USE;
+
 #endif

@@ -17,7 +17,7 @@ enum { MEMORY_TEXTS, MEMORY_CLAIMS, MEMORY_ENDPOINTS, MEMORY_LABELS, MEMORY_KIND
 static const char *const op_names[] = {
     [STEAD_COORDINATOR_OP_TABLE] = "table", [STEAD_COORDINATOR_REGISTER] = "register",
     [STEAD_COORDINATOR_CLAIM] = "claim",    [STEAD_COORDINATOR_BEAT] = "beat",
-    [STEAD_COORDINATOR_LEAVE] = "leave",
+    [STEAD_COORDINATOR_LEAVE] = "leave",    [STEAD_COORDINATOR_OP_ROWS] = "rows",
 };
 
 /* ---- Encoding ------------------------------------------------------------------------------- */
@@ -86,7 +86,7 @@ void stead_coordinator_request_encode(const struct stead_coordinator_request *re
 
 void stead_coordinator_answer_encode(const struct stead_coordinator_answer *answer, struct stead_writer *writer)
 {
-    stead_write_map(writer, 9);
+    stead_write_map(writer, 9u + (answer->rows.size > 0));
     stead_write_str(writer, "v");
     stead_write_u64(writer, STEAD_COORDINATOR_PROTOCOL);
     stead_write_str(writer, "id");
@@ -108,6 +108,10 @@ void stead_coordinator_answer_encode(const struct stead_coordinator_answer *answ
         stead_write_nil(writer);
     else
         stead_write_bin(writer, answer->table);
+    if (answer->rows.size > 0) {
+        stead_write_str(writer, "rows");
+        stead_write_bin(writer, answer->rows);
+    }
 }
 
 /* ---- Decoding ------------------------------------------------------------------------------- */
@@ -273,7 +277,7 @@ static int get_op(struct stead_slice map, int *ret_op)
     if (stead_get_str(map, "op", &name) != 0)
         return STEAD_EPROTOCOL;
     for (int op = 0; op < (int)(sizeof op_names / sizeof op_names[0]); op++)
-        if (stead_slice_equal(name, stead_str(op_names[op]))) {
+        if (op_names[op] != NULL && stead_slice_equal(name, stead_str(op_names[op]))) {
             *ret_op = op;
             return 0;
         }
@@ -343,6 +347,8 @@ int stead_coordinator_answer_decode(struct stead_slice bytes, struct stead_coord
         get_number(bytes, "incarnation", UINT64_MAX, &it.incarnation) != 0)
         return STEAD_EPROTOCOL;
     int code = stead_get_bin(bytes, "table", &it.table);
+    if (code == 0 || code == STEAD_ENOTFOUND)
+        code = stead_get_bin(bytes, "rows", &it.rows);
     if (code != 0 && code != STEAD_ENOTFOUND)
         return STEAD_EPROTOCOL;
     it.status = (int)status;

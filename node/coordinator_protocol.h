@@ -9,9 +9,9 @@
  *             registration: {name, identity: bin 16, start: bin 16, spr, endpoints: [str], labels: [str],
  *                            kinds: [[name, durability, needs or nil], ...]}}         register
  *   answer   {v: 1, id: u64 of the request, status: i64, why: str, now: wall ms, version: u64,
- *             node: u32, incarnation: u64, table: bin or nil}
+ *             node: u32, incarnation: u64, table: bin or nil, rows: bin}                  rows
  *
- * ops: register, claim, beat, leave, table (only asks). An answer brings the table when the asker's is older; with `watch` the coordinator
+ * ops: register, claim, beat, leave, table (only asks), rows (asks for all that is stored, for a backup). An answer brings the table when the asker's is older; with `watch` the coordinator
  * remembers the connection and pushes later tables as answers with id 0. Bytes from the peer are checked here, once.
  *
  * Pure; any thread.
@@ -24,10 +24,11 @@
 #define STEAD_COORDINATOR_PROTOCOL 1u
 #define STEAD_COORDINATOR_MESSAGE_MAX (4u << 20) /* bytes */
 #define STEAD_COORDINATOR_OP_TABLE 0             /* beside enum stead_coordinator_op: asks for the table alone */
+#define STEAD_COORDINATOR_OP_ROWS 6              /* the same: asks for all rows */
 
 struct stead_coordinator_request {
     uint64_t id;            /* the asker's own, not 0 */
-    int op;                 /* enum stead_coordinator_op (never TICK), or STEAD_COORDINATOR_OP_TABLE */
+    int op;                 /* enum stead_coordinator_op (never TICK), or STEAD_COORDINATOR_OP_TABLE or _ROWS */
     uint64_t table_version; /* that the asker has; 0: none */
     bool watch;             /* push newer tables to this connection */
     uint32_t node;
@@ -47,6 +48,7 @@ struct stead_coordinator_answer {
     uint32_t node;
     uint64_t incarnation;
     struct stead_slice table; /* stead_table_encode(), borrowed; empty: not sent */
+    struct stead_slice rows;  /* mutations that make all rows (runtime/entry.h), borrowed; empty: not asked for */
 };
 
 /* Appends to `writer`. */

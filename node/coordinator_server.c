@@ -34,6 +34,7 @@
 #include "node/log.h"
 #include "persist/store_rocksdb.h"
 #include "runtime/base.h"
+#include "runtime/entry.h"
 
 #define PATH_SIZE 4096
 #define TICK_MS 1000
@@ -170,7 +171,21 @@ static bool send_out(struct server *server, const uint8_t *id, size_t id_size)
     return zmq_send(server->router, bytes.data, bytes.size, ZMQ_DONTWAIT) >= 0;
 }
 
-static void make_answer(struct server *server, uint64_t id, bool with_table)
+static int collect_row(void *context, struct stead_slice key, struct stead_slice value)
+{
+    stead_entry_put(context, key, value);
+    return 0;
+}
+
+/* Everything that is stored, as mutations, for a backup. */
+static int collect_rows(struct server *server, struct stead_writer *ret_rows)
+{
+    int code = stead_store_scan(server->store, stead_bytes("", 0), stead_bytes("", 0), false, STEAD_STORE_ANY,
+                                collect_row, ret_rows);
+    return code == 0 ? 0 : fail(server, code, "the coordinator's rows cannot be read");
+}
+
+static void make_answer(struct server *server, uint64_t id, bool with_table, struct stead_slice rows)
 {
     struct stead_coordinator_answer answer = {.id = id,
                                               .status = server->effects.status,
@@ -178,7 +193,8 @@ static void make_answer(struct server *server, uint64_t id, bool with_table)
                                               .now_ms = wall_ms(),
                                               .version = server->table_version,
                                               .node = server->effects.node,
-                                              .incarnation = server->effects.incarnation};
+                                              .incarnation = server->effects.incarnation,
+                                              .rows = rows};
     if (with_table)
         answer.table = stead_written(&server->table);
     stead_writer_reset(&server->out);
@@ -217,7 +233,7 @@ static void push_table(struct server *server)
             server->effects.status = 0;
             server->effects.node = 0;
             server->effects.incarnation = 0;
-            make_answer(server, 0, true);
+            make_answer(server, 0, true, (struct stead_slice){0});
             made = true;
         }
         watcher->version = server->table_version;
@@ -246,7 +262,7 @@ static int carry_out(struct server *server, const struct stead_coordinator_reque
                                                 .registration = &request->registration,
                                                 .claims = request->claims,
                                                 .claim_count = request->claim_count};
-    if (request->op == STEAD_COORDINATOR_OP_TABLE) {
+    if (request->op == STEAD_COORDINATOR_OP_TABLE || request->op == STEAD_COORDINATOR_OP_ROWS) {
         set_reply(server, 0, "");
         return 0;
     }
@@ -266,19 +282,24 @@ static int answer_request(struct server *server, const uint8_t *id, size_t id_si
     if (code != 0) {
         set_reply(server, code,
                   code == STEAD_EVERSION ? "the coordinator speaks another version" : "malformed request");
-        make_answer(server, request.id, false);
+        make_answer(server, request.id, false, (struct stead_slice){0});
         (void)send_out(server, id, id_size);
         return 0;
     }
+    struct stead_writer rows;
+    stead_writer_init(&rows);
     code = carry_out(server, &request);
+    if (code == 0 && request.op == STEAD_COORDINATOR_OP_ROWS)
+        code = collect_rows(server, &rows);
     if (code == 0) {
         refresh_table(server);
-        make_answer(server, request.id, request.table_version < server->table_version);
+        make_answer(server, request.id, request.table_version < server->table_version, stead_written(&rows));
         bool sent = send_out(server, id, id_size);
         if (sent && request.watch && server->effects.status == 0)
             remember_watcher(server, id, id_size);
         push_table(server);
     }
+    stead_writer_deinit(&rows);
     stead_coordinator_request_deinit(&request);
     return code;
 }

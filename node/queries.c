@@ -22,12 +22,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "node/coordinator_client.h"
 #include "persist/backup.h"
+#include "persist/format.h"
 #include "runtime/base.h"
 #include "stead/stead.h"
 
 #define GATHER_BIT (1ull << 63) /* of a connection number: not a client, a gather of this reactor */
 #define GATHERS_MAX 256u        /* at once; more are refused with STEAD_EBUSY */
+#define COORDINATOR_MS 5000     /* a backup waits so long for what the coordinator knows */
 
 static bool is(const struct stead_message *message, const char *query)
 {
@@ -338,6 +341,28 @@ struct backup_task {
     char folder[4096];    /* this node's, in it */
 };
 
+/* Puts what the coordinator knows into the store for as long as it is copied: a folder restored without it would be of no cluster. The epochs
+ * in it are those of the copy, since they rise only when this node starts. */
+static int add_coordinator(struct stead_shell *shell, char *ret_why)
+{
+    const struct stead_coordinator_client_options options = {
+        .endpoint = shell->config->coordinator, .folder = shell->config->coordinator ? NULL : shell->coordinator};
+    struct stead_writer rows;
+
+    stead_writer_init(&rows);
+    int code = stead_coordinator_client_rows(&options, COORDINATOR_MS, &rows);
+    if (code != 0) {
+        snprintf(ret_why, STEAD_STORE_SENTENCE_MAX, "the coordinator at %.200s does not tell what it knows: %s",
+                 shell->coordinator, stead_error_sentence(code));
+    } else {
+        code = stead_store_meta_put(shell->store, STEAD_META_COORDINATOR, stead_written(&rows));
+        if (code != 0)
+            stead_store_explain(shell->store, ret_why, STEAD_STORE_SENTENCE_MAX);
+    }
+    stead_writer_deinit(&rows);
+    return code;
+}
+
 static struct stead_message *take_backup(struct backup_task *task)
 {
     char why[STEAD_STORE_SENTENCE_MAX] = "";
@@ -348,7 +373,9 @@ static struct stead_message *take_backup(struct backup_task *task)
     /* Every node makes the folder of its own in it; whoever comes first makes the one around them. */
     if (mkdir(task->directory, 0700) != 0 && errno != EEXIST)
         snprintf(why, sizeof why, "%.200s: %s", task->directory, strerror(errno));
-    int code = why[0] ? STEAD_EIO : stead_backup_take(task->shell->store, task->folder, &task->info, why);
+    int code = why[0] ? STEAD_EIO : add_coordinator(task->shell, why);
+    if (code == 0)
+        code = stead_backup_take(task->shell->store, task->folder, &task->info, why);
     if (code != 0)
         return stead_message_answer(task->request, code, &error, (struct stead_slice){0});
     stead_writer_init(&value);

@@ -12,6 +12,8 @@
 #define _GNU_SOURCE
 #include "node/supervisor.h"
 
+#include "node/config.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -154,7 +156,7 @@ static int start_thread(struct stead_supervisor *supervisor)
 /* FOLDER and FOLDER/coordinator; the names are checked to fit. */
 static int make_folders(struct stead_supervisor *supervisor, const char *folder, char *ret_why)
 {
-    int size = snprintf(supervisor->folder, sizeof supervisor->folder, "%s/coordinator", folder);
+    int size = snprintf(supervisor->folder, sizeof supervisor->folder, "%s/" STEAD_CONFIG_COORDINATOR_FOLDER, folder);
     if (size < 0 || (size_t)size >= sizeof supervisor->folder) {
         snprintf(ret_why, STEAD_SUPERVISOR_WHY_SIZE, "the data folder's name is too long");
         return STEAD_EARGUMENT;

@@ -42,6 +42,7 @@
 #define STEAD_META_FORMAT "format"
 #define STEAD_META_NODE "node"
 #define STEAD_META_STOPPED "stopped"
+#define STEAD_META_COORDINATOR "coordinator"
 #define STEAD_META_APPLIED "applied/"
 
 #define STEAD_LOG_KEY_SIZE 12u
