@@ -567,6 +567,27 @@ static void take_of_session(struct stead_shard *shard, struct stead_message *mes
     stead_shard_deliver(shard, message, false);
 }
 
+/* A call that still waits in its agent's mailbox can be stopped: it is answered with `cancelled`. */
+static void cancel_waiting(struct stead_shard *shard, const struct stead_message *cancel)
+{
+    struct stead_slice address = stead_bytes(cancel->address, cancel->address_size);
+    struct stead_agent *agent =
+        address.size == 0 ? NULL : stead_agent_find(shard, address, stead_hash(address.data, address.size));
+
+    for (uint32_t left = agent == NULL ? 0 : stead_agent_waiting(agent); left > 0; left--) {
+        struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
+        if (message->type != STEAD_CALL || !stead_id_equal(message->id, cancel->id)) {
+            stead_queue_push(&agent->wait->mailbox, message);
+            continue;
+        }
+        unpin(message);
+        shard->host->message_bytes -= message->block_size;
+        conclude(shard, message, false, false, STEAD_ECANCELLED, NULL);
+    }
+    if (agent != NULL)
+        stead_agent_tidy_wait(agent);
+}
+
 void stead_shard_take(struct stead_shard *shard, struct stead_message *message)
 {
     switch (message->type) {
@@ -597,6 +618,7 @@ void stead_shard_take(struct stead_shard *shard, struct stead_message *message)
         break;
     case STEAD_CANCEL:
         stead_placement_cancel(shard->host, message->id);
+        cancel_waiting(shard, message);
         stead_message_destroy(&message);
         break;
     default:

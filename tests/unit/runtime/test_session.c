@@ -255,6 +255,25 @@ static void test_request_that_expires_in_the_mailbox_is_answered_again_when_retr
     fx_destroy(fx);
 }
 
+static void test_request_that_expires_in_the_mailbox_is_answered_though_nothing_else_runs(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = hold_for_d9;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+    struct stead_message *request = fx_request(fx, &client, STEAD_CALL, a, "add", fx_i64(1), NULL);
+    request->deadline_ms = fx->now_ms + 500;
+    fx_deliver(fx, request);
+    fx_step_ms(fx, 1000);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fx_answer_status(fx), STEAD_EEXPIRED);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
 static void test_two_sessions_with_equal_numbers_are_two_requests(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -280,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_session_past_its_age_executes_nothing),
         cmocka_unit_test(test_session_of_a_volatile_receiver_leaves_memory_at_its_end),
         cmocka_unit_test(test_request_that_expires_in_the_mailbox_is_answered_again_when_retried),
+        cmocka_unit_test(test_request_that_expires_in_the_mailbox_is_answered_though_nothing_else_runs),
         cmocka_unit_test(test_two_sessions_with_equal_numbers_are_two_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,57 @@ static void test_unlock_breaks_a_lock_and_its_number_is_worth_nothing(void **sta
     fx_destroy(fx);
 }
 
+static void test_message_with_the_fence_of_a_hold_that_is_over_is_refused(void **state)
+{
+    struct locked it = lock_one();
+    struct fx *fx = it.fx;
+
+    (void)state;
+    target = it.a, others = it.b;
+    assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
+    uint64_t over = fence;
+    struct stead_message *answer = fx_query(fx, &it.client, it.a, "unlock", (struct stead_slice){0});
+    stead_message_destroy(&answer);
+    for (int held_again = 0; held_again < 2; held_again++) {
+        struct stead_message *late = fx_request(fx, &it.client, STEAD_CALL, it.a, "do3", fx_i64(1), NULL);
+        late->groups |= STEAD_GROUP_FENCE;
+        late->fence = over;
+        stead_host_deliver(fx->host, &late);
+        fx_run(fx);
+        assert_int_equal(fx_answer_status(fx), STEAD_ELOCKED);
+        if (!held_again)
+            assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
+    }
+    assert_string_equal(order, "");
+    fx_destroy(fx);
+}
+
+static void test_call_that_waits_can_be_cancelled(void **state)
+{
+    struct locked it = lock_one();
+    struct fx *fx = it.fx;
+
+    (void)state;
+    target = it.a, others = it.b;
+    assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
+    send_digit(fx, &it.client, STEAD_CALL, it.a, "do3", 1);
+    struct stead_message *call = fx_request(fx, &it.client, STEAD_CALL, it.a, "do3", fx_i64(2), NULL);
+    fx_deliver(fx, call);
+    send_digit(fx, &it.client, STEAD_CALL, it.a, "do3", 3);
+    struct stead_message_parts parts = {.address = stead_str(it.a)};
+    struct stead_message *cancel = stead_message_create(STEAD_CANCEL, &parts);
+    cancel->id = call->id;
+    cancel->slot = call->slot;
+    stead_host_deliver(fx->host, &cancel);
+    fx_run(fx);
+    assert_int_equal(fx->answers.count, 1);
+    assert_int_equal(fx_answer_status(fx), STEAD_ECANCELLED);
+    assert_int_equal(fx_call(fx, &it.client, it.b, "do2"), 0);
+    assert_string_equal(order, "13");
+    stead_message_destroy(&call);
+    fx_destroy(fx);
+}
+
 static void test_second_holder_is_refused(void **state)
 {
     struct locked it = lock_one();
@@ -677,6 +728,8 @@ int main(void)
         cmocka_unit_test(test_held_agent_lets_only_its_holder_in_until_the_release),
         cmocka_unit_test(test_lock_and_parked_mail_survive_a_restart),
         cmocka_unit_test(test_unlock_breaks_a_lock_and_its_number_is_worth_nothing),
+        cmocka_unit_test(test_message_with_the_fence_of_a_hold_that_is_over_is_refused),
+        cmocka_unit_test(test_call_that_waits_can_be_cancelled),
         cmocka_unit_test(test_second_holder_is_refused),
         cmocka_unit_test(test_mail_of_a_held_volatile_agent_is_not_lost_by_a_restart),
         cmocka_unit_test(test_deferred_message_runs_after_the_next_turn_of_any_cause),
