@@ -452,13 +452,17 @@ static void deliver_to_agent(struct stead_agent *agent, struct stead_message *me
         run_message(agent, message, op, taken);
 }
 
+static const struct stead_kind *kind_of(const struct stead_host *host, const struct stead_message *message)
+{
+    size_t size = (size_t)(strchr(message->address, '/') - message->address);
+    return stead_registry_find(host->registry, message->address, size);
+}
+
 void stead_shard_deliver(struct stead_shard *shard, struct stead_message *message, bool taken)
 {
     struct stead_host *host = shard->host;
-    size_t kind_size = (size_t)(strchr(message->address, '/') - message->address);
     struct stead_agent *target = message->target;
-    const struct stead_kind *kind =
-        target != NULL ? target->kind : stead_registry_find(host->registry, message->address, kind_size);
+    const struct stead_kind *kind = target != NULL ? target->kind : kind_of(host, message);
 
     if (kind == NULL && ((message->groups & STEAD_GROUP_CHANNEL) || taken)) {
         stead_shard_park(shard, message, true, taken);
