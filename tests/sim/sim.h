@@ -263,6 +263,9 @@ void stead_sim_tell(struct stead_sim *sim, struct stead_sim_client *client, cons
                     struct stead_slice args);
 /* The auditor calls and the world goes on until it has its answer, which must be 0; the answer is valid until the next ask. */
 struct stead_slice stead_sim_ask(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args);
+/* As an ask, of a query (docs/OPERATIONS.md). */
+struct stead_slice stead_sim_query(struct stead_sim *sim, const char *address, const char *query,
+                                   struct stead_slice args);
 /* Next op of this workload from `*at` on; NULL at the end. For verify: for (at = 0; (op = ...(sim, w, &at)) != NULL;). */
 const struct stead_sim_op *stead_sim_op_next(const struct stead_sim *sim, const struct stead_workload *workload,
                                              uint32_t *at);

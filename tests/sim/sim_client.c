@@ -249,9 +249,10 @@ void stead_sim_tell(struct stead_sim *sim, struct stead_sim_client *client, cons
     stead_sim_client_settle(client);
 }
 
-struct stead_slice stead_sim_ask(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args)
+static struct stead_slice ask(struct stead_sim *sim, enum stead_message_type type, const char *address, const char *op,
+                              struct stead_slice args)
 {
-    const struct stead_sim_request request = {.type = STEAD_CALL, .address = address, .op = op, .args = args};
+    const struct stead_sim_request request = {.type = type, .address = address, .op = op, .args = args};
     struct stead_sim_client *auditor = &sim->clients[AUDITOR];
 
     sim->asked_done = false;
@@ -265,6 +266,17 @@ struct stead_slice stead_sim_ask(struct stead_sim *sim, const char *address, con
         stead_world_fail(&sim->world, "the auditor's %s of %s fails with %s", op, address,
                          stead_error_name(sim->asked_code));
     return stead_written(&sim->asked);
+}
+
+struct stead_slice stead_sim_ask(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args)
+{
+    return ask(sim, STEAD_CALL, address, op, args);
+}
+
+struct stead_slice stead_sim_query(struct stead_sim *sim, const char *address, const char *query,
+                                   struct stead_slice args)
+{
+    return ask(sim, STEAD_QUERY, address, query, args);
 }
 
 const struct stead_sim_op *stead_sim_op_next(const struct stead_sim *sim, const struct stead_workload *workload,

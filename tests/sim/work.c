@@ -23,6 +23,8 @@ const struct stead_workload *const stead_workloads[] = {
     &stead_work_keyed,
     &stead_work_lock,
     &stead_work_volatile,
+    &stead_work_blob,
+    &stead_work_letter,
     NULL,
 };
 
