@@ -52,6 +52,7 @@ static const struct bench_word words[] = {
     {"tell_cross_reactor", "agent to agent between two reactors of a node", stead_bench_tell_cross_reactor},
     {"call_cross_node", "agent calls agent between two nodes", stead_bench_call_cross_node},
     {"tell_cross_node", "agent to agent between two nodes, one way", stead_bench_tell_cross_node},
+    {"election", "leader election between agents of three nodes", stead_bench_election},
     {"resident_agent", "memory of an idle agent", stead_bench_resident_agent},
     {"unload_reload", "10,000,000 agents under 512 MiB", stead_bench_unload_reload},
     {"restart_1m", "start of a node that has 1,000,000 agents", stead_bench_restart_1m},

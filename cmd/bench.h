@@ -8,6 +8,7 @@
  *   bench_disk.c     the same for RocksDB
  *   bench_client.c   a client and a node: volatile_call, durable_call, durable_signals_*
  *   bench_tell.c     agents and agents: tell_*, call_cross_node
+ *   bench_election.c the bully election over three nodes, by its own driver
  *   bench_life.c     resident_agent, unload_reload, restart_1m, idle
  *
  * A bench measures its floor in the same run, in turns with itself where the machine's noise matters, and takes the median of its
@@ -182,6 +183,7 @@ int stead_bench_tell_same_reactor(struct stead_bench *bench);
 int stead_bench_tell_cross_reactor(struct stead_bench *bench);
 int stead_bench_call_cross_node(struct stead_bench *bench);
 int stead_bench_tell_cross_node(struct stead_bench *bench);
+int stead_bench_election(struct stead_bench *bench);
 int stead_bench_resident_agent(struct stead_bench *bench);
 int stead_bench_unload_reload(struct stead_bench *bench);
 int stead_bench_restart_1m(struct stead_bench *bench);
