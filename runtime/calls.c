@@ -355,6 +355,25 @@ static void ask_again(struct stead_agent *agent, struct stead_id id, struct call
     stead_shard_emit(shard, request);
 }
 
+/* The reply op hears of it, at once or, if the agent is held by another, after the release: the row stays until then, without a due row. */
+static void time_out(struct stead_agent *agent, struct stead_id id, struct call_row *row)
+{
+    struct stead_message *answer = timeout_answer(agent, id);
+
+    if (answer_waits(agent, answer, false)) {
+        stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_CALL,
+                                stead_bytes(id.v, sizeof(id.v)));
+        row->due_ms = 0;
+        call_row_put(agent, id, row);
+        answer->flags |= STEAD_FLAG_UNSEQUENCED;
+        stead_shard_let_wait(agent, answer, true);
+        return;
+    }
+    call_row_delete(agent, id, row);
+    run_reply(agent, answer, row->reply_op, row->context);
+    stead_message_destroy(&answer);
+}
+
 void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struct stead_id id, uint64_t due_ms)
 {
     struct stead_writer value;
@@ -366,11 +385,8 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
                                 stead_bytes(id.v, sizeof(id.v)));
         stead_shard_dirty(shard, true);
     } else if (row.deadline_ms != 0 && row.deadline_ms <= shard->host->now_ms) {
-        call_row_delete(agent, id, &row);
         stead_placement_cancel(shard->host, id); /* a job that still runs may stop: nobody waits for it any more */
-        struct stead_message *answer = timeout_answer(agent, id);
-        run_reply(agent, answer, row.reply_op, row.context);
-        stead_message_destroy(&answer);
+        time_out(agent, id, &row);
     } else {
         stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
                                 stead_bytes(id.v, sizeof(id.v)));
@@ -384,6 +400,8 @@ void stead_calls_due_volatile(struct stead_shard *shard, struct stead_agent *age
     struct stead_message *answer = timeout_answer(agent, id);
 
     stead_placement_cancel(shard->host, id);
+    if (volatile_answer_waits(shard, answer))
+        return;
     take_volatile_answer(shard, answer);
     stead_message_destroy(&answer);
 }

@@ -262,6 +262,46 @@ static void test_volatile_agent_answers_later(void **state)
     fx_destroy(it.fx);
 }
 
+static uint64_t fence;
+
+static int call_and_hold(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int code = call_it(turn, state, args);
+    return code != 0 ? code : stead_hold(turn, "d/holder", &fence);
+}
+
+static void test_timeout_of_a_held_agent_is_heard_after_the_release(void **state)
+{
+    static const char *const kinds[] = {"d", "v"};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct two it;
+        char caller[64];
+        set_up(&it, "d", 2, "do2"); /* keeps a token */
+        fx_do[0] = call_and_hold;
+        fx_address(caller, kinds[i % 2], 1, 3);
+        assert_int_equal(fx_call(it.fx, &it.client, caller, "do"), 0);
+        fx_step_ms(it.fx, 5000);
+        if (i == 2)
+            fx_crash(it.fx, true);
+        fx_step_ms(it.fx, 5000);
+        assert_int_equal(replies, 0);
+        struct stead_message *answer = fx_query(it.fx, &it.client, caller, "unlock", (struct stead_slice){0});
+        if (answer->status == STEAD_EBUSY) { /* it was still being read */
+            stead_message_destroy(&answer);
+            answer = fx_query(it.fx, &it.client, caller, "unlock", (struct stead_slice){0});
+        }
+        assert_int_equal(answer->status, 0);
+        stead_message_destroy(&answer);
+        assert_int_equal(replies, 1);
+        assert_int_equal(last_code, STEAD_ETIMEOUT);
+        fx_step_ms(it.fx, 60000);
+        assert_int_equal(replies, 1);
+        fx_destroy(it.fx);
+    }
+}
+
 /* ---- Chains --------------------------------------------------------------------------------------- */
 
 static int reached; /* the depth of the chain */
@@ -391,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_destroy_answers_what_is_owed_with_an_error),
         cmocka_unit_test(test_token_is_given_once_and_only_for_calls),
         cmocka_unit_test(test_volatile_agent_answers_later),
+        cmocka_unit_test(test_timeout_of_a_held_agent_is_heard_after_the_release),
         cmocka_unit_test(test_chain_of_calls_too_deep_fails_with_its_names),
         cmocka_unit_test(test_agent_that_calls_itself_does_not_wait_for_itself),
         cmocka_unit_test(test_failing_reply_op_is_a_dead_letter_that_cannot_be_retried),
