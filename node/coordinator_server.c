@@ -511,7 +511,10 @@ static int open_router(struct server *server)
     int64_t size_max = STEAD_COORDINATOR_MESSAGE_MAX;
     const char *asked = server->options->endpoint;
     if (asked != NULL && !server->options->insecure_listen_anywhere && !stead_config_is_loopback(asked))
-        return fail(server, STEAD_EARGUMENT, "%.100s is not loopback: a coordinator has no keys yet", asked);
+        return fail(
+            server, STEAD_EARGUMENT,
+            "%.100s is beyond loopback and a coordinator has no keys: say --insecure-listen-anywhere if you mean it",
+            asked);
     server->zmq = zmq_ctx_new();
     server->router = server->zmq ? zmq_socket(server->zmq, ZMQ_ROUTER) : NULL;
     if (server->router == NULL)
