@@ -443,6 +443,11 @@ bool stead_host_run(struct stead_host *host)
     if (queued > 0)
         stead_histogram_add(&host->stats.queue_depth, queued);
     host->effects.deadline_ns = UINT64_MAX;
+    if (host->now_ns >= host->tick_ns &&
+        host->tick_armed) { /* before the shards: what it changes joins their batches */
+        host->tick_armed = false;
+        tick(host);
+    }
     for (uint32_t i = 0; i < host->shard_count; i++) {
         struct stead_shard *shard = host->shards[(host->rotate_at + i) % host->shard_count];
         more = stead_shard_run(shard, TURNS_PER_ROUND) || more;
@@ -458,10 +463,6 @@ bool stead_host_run(struct stead_host *host)
         unload_some(host, UNLOAD_TIGHT);
     /* The tick follows activity: a host at rest needs no waking. */
     bool active = host->stats.turns != turns || host->message_bytes > 0; /* what waits may expire */
-    if (host->now_ns >= host->tick_ns && host->tick_armed) {
-        host->tick_armed = false;
-        tick(host);
-    }
     uint64_t idle_ns = (uint64_t)host->settings.idle_ms_max * 1000000u;
     uint64_t next_tick_ns = host->now_ns + (active || idle_ns < TICK_NS ? TICK_NS : idle_ns);
     if ((active || host->lru_last != NULL) && (!host->tick_armed || next_tick_ns < host->tick_ns)) {

@@ -64,7 +64,7 @@ void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world)
     plan->shards_per_reactor = PICK(world, 1, 2, 4);
     plan->clients = PICK(world, 1, 2, 3, 4);
     plan->workloads = draw_workloads(world);
-    plan->ops = PICK(world, 40, 80, 160, 240);
+    plan->ops = PICK(world, 40, 80, 160, 400);
     plan->op_gap_ns = PICK(world, 100, 1000, 5000) * STEAD_US;
     plan->window = PICK(world, 1, 4, 16);
     plan->timeout_ms = PICK(world, 100, 1000, 4000);
@@ -76,4 +76,7 @@ void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world)
     plan->again = stead_world_chance(world, 250);
     draw_settings(&plan->settings, world);
     draw_faults(plan, world);
+    /* A session must outlast what clocks disagree by: a node that jumped ahead ends it early. */
+    uint64_t skewed = PICK(world, 20000, 86400000), agreed = PICK(world, 2000, 20000, 86400000);
+    plan->settings.session_age_ms_max = plan->jump_gap_ns != 0 ? skewed : agreed;
 }
