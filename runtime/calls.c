@@ -284,8 +284,8 @@ void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer,
     bool sequenced = (answer->groups & STEAD_GROUP_CHANNEL) && !taken;
     size_t kind_size;
 
-    if ((answer->groups & STEAD_GROUP_SESSION) && stead_id_equal(answer->session.id, shard->session_id))
-        stead_vrequest_answered(shard, answer->session.number, answer->status);
+    if (answer->groups & STEAD_GROUP_SESSION)
+        stead_vrequest_answered(shard, answer);
     if (stead_address_check(address, &kind_size) != 0) {
         stead_message_destroy(&answer);
         return;

@@ -340,7 +340,8 @@ bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *req
 void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
 /* Requests of volatile agents to other shards. */
 void stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
-void stead_vrequest_answered(struct stead_shard *shard, uint64_t number, int status);
+/* An answer of a session (borrowed): its request is not sent again. */
+void stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer);
 uint64_t stead_vrequest_resend_due(struct stead_shard *shard);
 void stead_calls_deinit(struct stead_shard *shard);
 

@@ -69,7 +69,8 @@ void stead_vrequest_send(struct stead_shard *shard, struct stead_message *messag
     struct stead_host *host = shard->host;
     struct stead_vrequest *request = stead_alloc_zero(sizeof(*request));
 
-    if (host->now_ms > shard->session_start_ms + host->settings.session_age_ms_max / 2 && shard->vrequests.count == 0) {
+    if (host->now_ms > shard->session_start_ms + host->settings.session_age_ms_max / 2) {
+        /* What is still unanswered ends in the old session, whose id its messages carry. */
         for (uint32_t i = 0; i < sizeof(shard->session_id.v); i++)
             shard->session_id.v[i] = (uint8_t)stead_rng_next(&host->rng);
         shard->session_start_ms = host->now_ms;
@@ -96,13 +97,16 @@ static void free_request(struct stead_shard *shard, struct stead_vrequest *reque
     free(request);
 }
 
-void stead_vrequest_answered(struct stead_shard *shard, uint64_t number, int status)
+void stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer)
 {
-    struct stead_vrequest *request = find_request(shard, number);
-    bool later = status == STEAD_EBUSY || status == STEAD_EUNAVAILABLE;
+    struct stead_vrequest *request = find_request(shard, answer->session.number);
+    bool later = answer->status == STEAD_EBUSY || answer->status == STEAD_EUNAVAILABLE;
+
+    if (request == NULL || !stead_id_equal(request->message->session.id, answer->session.id))
+        return; /* of an earlier life of this shard */
 
     /* A call hears of it; nobody would hear of a signal: it is sent again until it is taken. */
-    if (request != NULL && !(later && request->message->type == STEAD_SIGNAL))
+    if (!(later && request->message->type == STEAD_SIGNAL))
         free_request(shard, request);
 }
 

@@ -166,6 +166,34 @@ static void test_call_of_a_volatile_agent_times_out_and_is_not_sent_again(void *
     fx_destroy(fx);
 }
 
+static void test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char v[64], w[64];
+
+    (void)state;
+    fx->settings.session_age_ms_max = 20000;
+    fx_crash(fx, false);
+    fx_set_table(fx, NULL, 1, true);
+    fx_do[1] = signal_to;
+    struct fx_client client = fx_client(fx, 1);
+    to = fx_address(w, "v", 2, 0);
+    assert_int_equal(fx_call(fx, &client, fx_address(v, "v", 1, 0), "do2"), 0);
+    struct stead_message *first = stead_queue_pop(&fx->sends);
+    fx_step_ms(fx, 10001);
+    stead_queue_clear(&fx->sends);
+    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    assert_int_equal(fx->sends.count, 1);
+    assert_false(stead_id_equal(fx->sends.head->session.id, first->session.id));
+    assert_true(fx->sends.head->session.start_ms > first->session.start_ms);
+    answer_from_there(fx, 0);
+    stead_queue_push(&fx->sends, first);
+    answer_from_there(fx, 0); /* of the old session */
+    fx_step_ms(fx, 5000);
+    assert_int_equal(fx->sends.count, 0);
+    fx_destroy(fx);
+}
+
 static void test_answer_for_an_earlier_incarnation_is_dropped(void **state)
 {
     struct fx *fx = begin(1);
@@ -296,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_request_is_sent_again_until_it_is_answered),
         cmocka_unit_test(test_signal_refused_with_busy_is_sent_again_and_a_call_is_told),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
+        cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),
         cmocka_unit_test(test_answer_for_an_earlier_incarnation_is_dropped),
         cmocka_unit_test(test_repeat_of_an_unsequenced_call_gets_the_first_answer),
         cmocka_unit_test(test_repeat_of_a_refused_unsequenced_call_is_refused_again),
