@@ -10,7 +10,7 @@
  *
  * Callee: a token stands for an OWED row that holds who asked (a request without its payload), possibly several of them.
  *
- * Invariants: P1 a CALL row and its due row exist together; P2 an answer is taken with its CALL row or not at all; P3 a
+ * Invariants: P1 a CALL row and its due row exist together (until a timeout waits for a release); P2 an answer is taken with its CALL row or not at all; P3 a
  * token answers once.
  */
 #include "runtime/address.h"
