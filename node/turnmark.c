@@ -164,9 +164,10 @@ static inline uint64_t load_tail(const char *at, size_t size)
 }
 
 /* Writes a text with at least one zero behind it, from word `at` on; what does not fit is cut. The next free word. */
-static inline uint32_t put_text(struct mark *mark, uint32_t at, const char *text)
+static inline uint32_t put_text(struct mark *mark, uint32_t at, struct stead_slice slice)
 {
-    size_t size = strlen(text);
+    const char *text = (const char *)slice.data;
+    size_t size = slice.size;
 
     for (; size >= 8 && at < TEXT_WORDS; size -= 8, text += 8)
         atomic_store_explicit(&mark->text[at++], stead_load64((const uint8_t *)text), memory_order_relaxed);

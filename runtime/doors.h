@@ -33,8 +33,8 @@ void stead_load_destroy(struct stead_load **load);
 /* The turn in progress, named in a small mapped file so that a restart knows what killed the process. */
 struct stead_turn_mark {
     struct stead_id id; /* the message */
-    const char *address;
-    const char *op;
+    struct stead_slice address;
+    struct stead_slice op;
 };
 
 typedef int stead_row_visit_fn(void *context, struct stead_slice key, struct stead_slice value);

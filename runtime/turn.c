@@ -464,7 +464,9 @@ struct stead_id stead_turn_reply_id(struct stead_id id)
 static void mark_turn(struct stead_turn *turn, const struct stead_turn_input *input, bool begin)
 {
     const struct stead_doors *doors = &turn->shard->host->doors;
-    struct stead_turn_mark mark = {turn->message->id, turn->agent->address, turn->op->name};
+    const char *op = turn->op->name;
+    size_t op_size = input->op_name == NULL ? turn->message->op_size : strlen(op);
+    struct stead_turn_mark mark = {turn->message->id, stead_agent_address(turn->agent), stead_bytes(op, op_size)};
 
     if (input->cause == STEAD_CAUSE_REPLY)
         mark.id = stead_turn_reply_id(mark.id);

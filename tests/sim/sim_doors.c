@@ -312,7 +312,8 @@ static void door_turn_mark(void *self, const struct stead_turn_mark *mark)
 {
     struct stead_sim_host *host = self;
 
-    stead_format(host->marked, sizeof host->marked, "%s", mark == NULL ? "" : mark->address);
+    stead_format(host->marked, sizeof host->marked, "%.*s", mark == NULL ? 0 : (int)mark->address.size,
+                 mark == NULL ? "" : (const char *)mark->address.data);
 }
 
 static int door_zone(void *self, const char *name, struct stead_writer *ret_tzif)

@@ -29,7 +29,7 @@ static struct stead_turnmarks *open_marks(void)
 
 static void begin_turn(struct stead_turnmarks *marks, uint32_t reactor, uint8_t id)
 {
-    struct stead_turn_mark mark = {.id = {{id}}, .address = "counter/alice", .op = "add"};
+    struct stead_turn_mark mark = {.id = {{id}}, .address = stead_str("counter/alice"), .op = stead_str("add")};
 
     stead_turnmarks_set(marks, reactor, &mark);
 }
@@ -100,17 +100,17 @@ static void test_turnmark_long_address_is_cut_and_a_shorter_one_leaves_no_rest(v
 
     memset(address, 'x', sizeof address);
     address[sizeof address - 1] = 0;
-    struct stead_turn_mark mark = {.id = {{1}}, .address = address, .op = "add"};
+    struct stead_turn_mark mark = {.id = {{1}}, .address = stead_str(address), .op = stead_str("add")};
     stead_turnmarks_set(marks, 0, &mark);
     assert_int_not_equal(stead_turnmarks_look(marks, 0, text), 0);
     assert_int_equal(strlen(text), STEAD_TURNMARK_TEXT_SIZE - 8);
-    mark.address = "a/1234567"; /* with " op" 12 bytes: ends inside a word */
-    mark.op = "op";
+    mark.address = stead_str("a/1234567"); /* with " op" 12 bytes: ends inside a word */
+    mark.op = stead_str("op");
     stead_turnmarks_set(marks, 0, &mark);
     stead_turnmarks_look(marks, 0, text);
     assert_string_equal(text, "a/1234567 op");
-    mark.address = "a/12"; /* 8 bytes with " op" and one more: ends at a word */
-    mark.op = "opq";
+    mark.address = stead_str("a/12"); /* 8 bytes with " op" and one more: ends at a word */
+    mark.op = stead_str("opq");
     stead_turnmarks_set(marks, 0, &mark);
     stead_turnmarks_look(marks, 0, text);
     assert_string_equal(text, "a/12 opq");
