@@ -125,7 +125,8 @@ struct stead_message_parts {
     struct stead_slice address, source, op, key, payload;
 };
 
-/* A zeroed message with its parts in place. Returned: destroy it or pass it on. Never NULL. */
+/* A message with its parts in place. The rest is zero, but for the fields of groups: undefined while it has not the group.
+ * Returned: destroy it or pass it on. Never NULL. */
 struct stead_message *stead_message_create(enum stead_message_type type, const struct stead_message_parts *parts);
 /* A copy with everything, lists and target apart. */
 struct stead_message *stead_message_copy(const struct stead_message *message);

@@ -3,6 +3,7 @@
  * The contract of persist/store.h, run against both twins; then what only one of them can do: RocksDB's folder errors, the memory's crashes.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -401,11 +402,14 @@ static void test_open_twice_is_in_use(void **state)
         const struct stead_store_rocksdb_options reading = {.read_only = true};
         int write_code = open_folder(&second, NULL);
         int read_code = open_folder(&second, &reading);
-        _exit(write_code == STEAD_EINUSE && read_code == STEAD_EINUSE ? 0 : 1);
+        /* Ends without an exit: of what the fork copied, nothing is its own to free, and a leak checker would say so. */
+        if (write_code == STEAD_EINUSE && read_code == STEAD_EINUSE)
+            raise(SIGKILL);
+        _exit(1);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    assert_int_equal(status, SIGKILL);
 }
 
 static void test_open_of_another_format_is_refused_by_its_number(void **state)

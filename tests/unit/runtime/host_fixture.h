@@ -268,9 +268,41 @@ static inline void fx_door_cancel_job(void *self, struct stead_id id)
     ((struct fx *)self)->cancels++;
 }
 
+/* What a record keeps of a message: fields of groups that it has not, and padding, are undefined in it and zero here. */
+static inline void fx_door_head(const struct stead_message *message, struct stead_message *ret_head)
+{
+    memset(ret_head, 0, sizeof(*ret_head));
+    memcpy(ret_head, message, offsetof(struct stead_message, channel));
+#define FX_COPY(group, field)                                                                                          \
+    if (message->groups & STEAD_GROUP_##group)                                                                         \
+    ret_head->field = message->field
+    FX_COPY(CHANNEL, channel);
+    FX_COPY(SESSION, session);
+    FX_COPY(CLOCK, clock);
+    FX_COPY(CAUSE, cause.root);
+    FX_COPY(CAUSE, cause.parent);
+    FX_COPY(CAUSE, cause.depth);
+    FX_COPY(PRINCIPAL, principal);
+    FX_COPY(FENCE, fence);
+    FX_COPY(INCARNATION, incarnation);
+    FX_COPY(TRACE, trace.trace);
+    FX_COPY(TRACE, trace.span);
+    FX_COPY(TRACE, trace.flags);
+    FX_COPY(CODEC, codec.codec);
+    FX_COPY(CODEC, codec.checksum);
+    FX_COPY(ROUTE, route.node);
+    FX_COPY(ROUTE, route.reactor);
+    FX_COPY(ROUTE, route.connection);
+    FX_COPY(DELAY, delay_ms);
+#undef FX_COPY
+}
+
 static inline void fx_door_encode(const struct stead_message *message, struct stead_writer *writer)
 {
-    stead_write_raw(writer, message, sizeof(*message));
+    struct stead_message head;
+
+    fx_door_head(message, &head);
+    stead_write_raw(writer, &head, sizeof(head));
     stead_write_raw(writer, message->address, message->address_size);
     stead_write_raw(writer, message->source, message->source_size);
     stead_write_raw(writer, message->op, message->op_size);
