@@ -356,7 +356,7 @@ static inline void fx_door_turn_mark(void *self, const struct stead_turn_mark *m
     if (mark == NULL)
         return;
     fx->mark = *mark;
-    snprintf(fx->mark_op, sizeof(fx->mark_op), "%s", mark->op);
+    snprintf(fx->mark_op, sizeof(fx->mark_op), "%.*s", (int)mark->op.size, (const char *)mark->op.data);
 }
 
 static inline int fx_door_zone(void *self, const char *name, struct stead_writer *ret_tzif)
