@@ -3,7 +3,7 @@
  * client_query: looking inside: a query to the owner of an agent, or to every node, their answers merged.
  *
  * The nodes asked are those that the table calls alive; one whose connection fails at once, or that does not answer in time, is named in
- * `missing` and does not spoil the answer of the others. Before a cluster has formed there is no table, and the one node
+ * `missing` and does not spoil the answer of the others, and so is one that is down but owns shards. Before a cluster has formed there is no table, and the one node
  * that can be reached is asked.
  */
 #include <stdlib.h>
@@ -25,6 +25,7 @@ struct round {
     struct stead_table *table; /* held while names are borrowed; NULL: none yet */
     struct asked *asked;       /* one for each */
     uint32_t count;            /* of them */
+    uint32_t sent;             /* of those, asked at all: the others are known to be down */
 };
 
 /* Turns until there is a table with nodes, or some node has said that there is none. */
@@ -56,6 +57,15 @@ static void submit_to(struct stead_client *client, struct asked *asked, const ch
     asked->waiter.done = asked->waiter.code != 0;
 }
 
+/* Does anything live there? A node that has left for good owns nothing and is not missed. */
+static bool owns_shards(const struct stead_table *table, uint32_t node)
+{
+    for (uint32_t i = 0; i < table->shard_count; i++)
+        if (table->shards[i].node == node)
+            return true;
+    return false;
+}
+
 static void submit_round(struct stead_client *client, struct round *round, const char *query, struct stead_slice args)
 {
     struct stead_table *table = stead_client_core_table(client->core);
@@ -66,13 +76,20 @@ static void submit_round(struct stead_client *client, struct round *round, const
         const struct stead_table_node *node = &table->nodes[i];
         struct asked *asked = &round->asked[round->count];
 
-        if (!node->alive || node->reactor_count == 0)
+        if (node->reactor_count == 0 || (!node->alive && !owns_shards(table, node->id)))
             continue;
         asked->name = node->name;
-        submit_to(client, asked, query, args, node->id);
         round->count++;
+        if (node->alive) {
+            submit_to(client, asked, query, args, node->id);
+            round->sent++;
+            continue;
+        }
+        stead_client_waiter_init(&asked->waiter);
+        asked->waiter.code = STEAD_EUNAVAILABLE;
+        asked->waiter.done = true;
     }
-    if (round->count == 0)
+    if (round->sent == 0)
         submit_to(client, &round->asked[round->count++], query, args, 0);
 }
 
