@@ -177,8 +177,9 @@ void stead_shard_batch_close(struct stead_shard *shard, bool all)
     shard->urgent = false;
     shard->lazy_ns = 0;
     uint32_t rows = stead_overlay_batch_rows(shard->overlay);
-    if (rows == 0 && shard->turn_count == 0)
+    if (rows == 0 && shard->turn_count == 0 && !shard->awaited)
         return;
+    shard->awaited = false;
 
     struct stead_entry_header header = {
         .shard = shard->id, .epoch = shard->epoch, .index = shard->next_index, .clock = next_clock(shard)};
@@ -208,6 +209,10 @@ void stead_shard_emit(struct stead_shard *shard, struct stead_message *message)
         message->depends_on = 0; /* of this shard's log: means nothing elsewhere */
         stead_host_route(shard->host, message);
     } else {
+        if (message->depends_on == shard->next_index) {
+            shard->awaited = true;
+            stead_shard_dirty(shard, true);
+        }
         stead_queue_push(&shard->held, message);
     }
 }

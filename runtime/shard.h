@@ -86,14 +86,15 @@ struct stead_shard {
     struct stead_overlay *overlay;
 
     /* ---- the log */
-    uint64_t next_index;             /* of the open batch */
-    uint64_t synced;                 /* highest entry on disk */
-    uint64_t clock;                  /* hybrid logical clock of the newest entry or message */
-    struct stead_writer turns;       /* encoded turn records of the open batch */
-    uint32_t turn_count;             /* records in it */
-    uint32_t batch_turns;            /* turns run in the open batch, journaled or not */
-    bool urgent;                     /* something in the batch must not wait for the next turn */
-    uint64_t lazy_ns;                /* since when the batch holds only what can wait; 0: nothing */
+    uint64_t next_index;       /* of the open batch */
+    uint64_t synced;           /* highest entry on disk */
+    uint64_t clock;            /* hybrid logical clock of the newest entry or message */
+    struct stead_writer turns; /* encoded turn records of the open batch */
+    uint32_t turn_count;       /* records in it */
+    uint32_t batch_turns;      /* turns run in the open batch, journaled or not */
+    bool urgent;               /* something in the batch must not wait for the next turn */
+    bool awaited;              /* an output waits for the open batch: it becomes an entry, even if nothing is in it */
+    uint64_t lazy_ns;          /* since when the batch holds only what can wait; 0: nothing */
     struct stead_unsynced *unsynced; /* ring of unsynced_capacity */
     uint32_t unsynced_first, unsynced_count, unsynced_capacity;
     uint64_t unsynced_bytes;
