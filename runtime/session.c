@@ -297,7 +297,10 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
 {
     struct stead_host *host = shard->host;
 
-    if (host->now_ms >= request->session.start_ms + host->settings.session_age_ms_max)
+    uint64_t age_ms_max = host->settings.session_age_ms_max;
+    if (request->session.start_ms > host->now_ms + age_ms_max) /* it would never end: somebody's clock is wrong */
+        return refuse(shard, request, STEAD_EARGUMENT);
+    if (host->now_ms >= request->session.start_ms + age_ms_max)
         return refuse(shard, request, STEAD_ESESSION);
     struct stead_session *session = get_session(shard, request);
     if (session == NULL)

@@ -16,6 +16,7 @@
 #include "runtime/address.h"
 #include "runtime/shard.h"
 
+#define DELAY_MS_MAX (100ull * 366u * 24u * 3600u * 1000u) /* a century: beyond it is a mistake */
 #define CLOCK_AHEAD_MS_MAX 1000u
 #define WAITING_PER_ROUND 64u /* waiting messages of one agent run in one go */
 
@@ -392,6 +393,8 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
     *ret_op = stead_registry_op(host->registry, kind, message->op, message->op_size);
     if (*ret_op == NULL)
         return STEAD_EOP;
+    if ((message->groups & STEAD_GROUP_DELAY) && message->delay_ms > DELAY_MS_MAX)
+        return STEAD_EARGUMENT;
     if (message->deadline_ms != 0 && message->deadline_ms <= host->now_ms) {
         host->stats.expired++;
         return STEAD_EEXPIRED;

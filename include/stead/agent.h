@@ -356,8 +356,8 @@ struct stead_cron {
     const char *zone;     /* IANA name such as "Europe/Berlin"; NULL: UTC */
     enum stead_catch_up catch_up;
 };
-/* As the two above, at the moments of a schedule. STEAD_EARGUMENT also: no such schedule or zone; STEAD_ENOTFOUND: it
- * names no moment at all (30 February). */
+/* As the two above, at the moments of a schedule. STEAD_EARGUMENT also: no such schedule or zone,
+ * or it names no moment at all (30 February). */
 STEAD_PUBLIC int stead_timer_cron(struct stead_turn *turn, const char *name, const struct stead_cron *cron,
                                   const char *op, struct stead_slice args);
 /* Takes a timer away. STEAD_ENOTFOUND when none of that name is set. */

@@ -185,6 +185,25 @@ static void test_session_at_its_bound_refuses_new_requests_and_evicts_nothing(vo
     fx_destroy(fx);
 }
 
+static void test_session_that_starts_in_the_far_future_is_refused(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *request =
+        fx_request(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add", fx_i64(1), NULL);
+
+    (void)state;
+    request->session.start_ms = fx->now_ms + fx->settings.session_age_ms_max + 1;
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_status(fx), STEAD_EARGUMENT);
+    request->session.start_ms = UINT64_MAX;
+    fx_deliver(fx, request);
+    assert_int_equal(fx_answer_status(fx), STEAD_EARGUMENT);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
 static void test_session_past_its_age_executes_nothing(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -296,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_requests_out_of_order_each_take_effect_once),
         cmocka_unit_test(test_retry_while_the_agent_loads_attaches_and_its_connection_gets_the_answer),
         cmocka_unit_test(test_session_at_its_bound_refuses_new_requests_and_evicts_nothing),
+        cmocka_unit_test(test_session_that_starts_in_the_far_future_is_refused),
         cmocka_unit_test(test_session_past_its_age_executes_nothing),
         cmocka_unit_test(test_session_of_a_volatile_receiver_leaves_memory_at_its_end),
         cmocka_unit_test(test_request_that_expires_in_the_mailbox_is_answered_again_when_retried),

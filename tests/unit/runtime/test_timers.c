@@ -363,6 +363,24 @@ static void test_delayed_signal_of_an_agent_waits_with_its_receiver(void **state
     }
 }
 
+static void test_delay_of_more_than_a_century_is_refused(void **state)
+{
+    struct fx *fx = begin(NULL);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+    struct stead_message *message =
+        fx_request(fx, &client, STEAD_SIGNAL, fx_address(a, "d", 1, 0), "do3", (struct stead_slice){0}, NULL);
+
+    (void)state;
+    message->groups |= STEAD_GROUP_DELAY;
+    message->delay_ms = UINT64_MAX; /* a client's -1: added to the clock it would be due at once */
+    fx_deliver(fx, message);
+    assert_int_equal(fx_answer_status(fx), STEAD_EARGUMENT);
+    assert_int_equal(fired, 0);
+    stead_message_destroy(&message);
+    fx_destroy(fx);
+}
+
 static void test_delayed_signal_of_a_client_is_answered_when_it_is_taken(void **state)
 {
     struct fx *fx = begin(NULL);
@@ -407,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_failing_timer_op_is_a_dead_letter_and_the_beat_goes_on),
         cmocka_unit_test(test_many_timers_of_one_moment_all_fire),
         cmocka_unit_test(test_delayed_signal_of_an_agent_waits_with_its_receiver),
+        cmocka_unit_test(test_delay_of_more_than_a_century_is_refused),
         cmocka_unit_test(test_delayed_signal_of_a_client_is_answered_when_it_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
