@@ -14,6 +14,7 @@
  */
 #include "runtime/shard.h"
 
+#define AHEAD_MS_MAX 86400000u   /* a due row is looked for again after a day at most */
 #define LAZY_NS 500000000u       /* how long a batch that nobody waits for may stay open */
 #define TURNS_BETWEEN_QUEUES 64u /* messages of the shard itself, then as many from outside */
 
@@ -310,6 +311,14 @@ bool stead_shard_ready(const struct stead_shard *shard)
            (shard->local.count > 0 || shard->inbox.count > 0 || shard->scheduled != NULL);
 }
 
+/* By the wall clock. What is further away than AHEAD_MS_MAX is looked for again then: a moment may lie behind the end of any clock. */
+static void wake_at_ms(struct stead_host *host, uint64_t due_ms)
+{
+    uint64_t ahead_ms = due_ms > host->now_ms ? due_ms - host->now_ms : 0;
+
+    stead_host_wake_at(host, host->now_ns + (ahead_ms < AHEAD_MS_MAX ? ahead_ms : AHEAD_MS_MAX) * 1000000u);
+}
+
 bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
 {
     struct stead_host *host = shard->host;
@@ -329,8 +338,7 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
             budget -= part - take_from(shard, &shard->inbox, part);
         }
         if (next_due_ms != UINT64_MAX)
-            stead_host_wake_at(host, host->now_ns +
-                                         (next_due_ms > host->now_ms ? (next_due_ms - host->now_ms) * 1000000u : 0));
+            wake_at_ms(host, next_due_ms);
         stead_host_wake_at(host, stead_channel_out_resend_due(shard));
         stead_host_wake_at(host, stead_vrequest_resend_due(shard));
     }

@@ -348,7 +348,8 @@ static void store_delayed(struct stead_shard *shard, struct stead_message *messa
     struct stead_writer *writer = &shard->host->scratch;
     struct stead_row_key key;
     struct stead_slice address = stead_bytes(message->address, message->address_size);
-    uint64_t due_ms = shard->host->now_ms + message->delay_ms;
+    uint64_t now_ms = shard->host->now_ms;
+    uint64_t due_ms = message->delay_ms < INT64_MAX - now_ms ? now_ms + message->delay_ms : INT64_MAX;
     uint64_t incarnation = stead_agent_incarnation(shard, message->slot, address);
     struct stead_id id = stead_host_new_id(shard->host);
     struct stead_slice name = stead_bytes(id.v, sizeof(id.v));

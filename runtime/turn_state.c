@@ -291,13 +291,20 @@ static int add_timer(struct stead_turn *turn, const struct stead_timer_request *
     return 0;
 }
 
+/* The moment after a delay that is not negative; the end of all time when it lies behind that. */
+static uint64_t due_after(const struct stead_turn *turn, int64_t delay_ms)
+{
+    uint64_t now_ms = turn->shard->host->now_ms, delay = (uint64_t)delay_ms;
+
+    return delay < INT64_MAX - now_ms ? now_ms + delay : INT64_MAX;
+}
+
 int stead_timer_after(struct stead_turn *turn, const char *name, int64_t delay_ms, const char *op,
                       struct stead_slice args)
 {
     if (delay_ms < 0 || op == NULL)
         return STEAD_EARGUMENT;
-    struct stead_timer_request request = {
-        .name = name, .op = op, .args = args, .due_ms = turn->shard->host->now_ms + (uint64_t)delay_ms};
+    struct stead_timer_request request = {.name = name, .op = op, .args = args, .due_ms = due_after(turn, delay_ms)};
     return add_timer(turn, &request);
 }
 
@@ -306,11 +313,8 @@ int stead_timer_every(struct stead_turn *turn, const char *name, int64_t period_
 {
     if (period_ms < 1 || op == NULL)
         return STEAD_EARGUMENT;
-    struct stead_timer_request request = {.name = name,
-                                          .op = op,
-                                          .args = args,
-                                          .due_ms = turn->shard->host->now_ms + (uint64_t)period_ms,
-                                          .period_ms = period_ms};
+    struct stead_timer_request request = {
+        .name = name, .op = op, .args = args, .due_ms = due_after(turn, period_ms), .period_ms = period_ms};
     return add_timer(turn, &request);
 }
 

@@ -409,6 +409,31 @@ static void test_delayed_signal_of_a_client_is_answered_when_it_is_taken(void **
     fx_destroy(fx);
 }
 
+/* A moment far behind the end of the monotonic clock: the host sleeps, instead of running for ever because the sum wrapped. */
+static void test_delay_of_ages_lets_the_host_sleep(void **state)
+{
+    static const uint64_t delays_ms[] = {INT64_MAX, UINT64_MAX, 1000000000000000u};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++) {
+        struct fx *fx = begin(NULL);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        struct stead_message *message =
+            fx_request(fx, &client, STEAD_SIGNAL, fx_address(a, "d", 1, 0), "do3", (struct stead_slice){0}, NULL);
+        message->groups |= STEAD_GROUP_DELAY;
+        message->delay_ms = delays_ms[i];
+        fx_deliver(fx, message);
+        assert_int_equal(fx_answer_status(fx), 0);
+        fx->armed_ns = UINT64_MAX;
+        fx_step_ms(fx, 5000);
+        assert_true(fx->armed_ns > fx->now_ns);
+        assert_int_equal(fired, 0);
+        stead_message_destroy(&message);
+        fx_destroy(fx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_delayed_signal_of_an_agent_waits_with_its_receiver),
         cmocka_unit_test(test_delay_of_more_than_a_century_is_refused),
         cmocka_unit_test(test_delayed_signal_of_a_client_is_answered_when_it_is_taken),
+        cmocka_unit_test(test_delay_of_ages_lets_the_host_sleep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
