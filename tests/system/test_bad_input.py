@@ -348,7 +348,7 @@ class Folders(Test):
                         if path.suffix != ".log":
                             self.assertEqual(count, self.NUMBERS, f"{path.name}: damage lost something in silence")
                     except AgentError as error:  # a row is read, and its block found damaged, only when its agent is
-                        self.assertEqual(error.code, "corrupt")
+                        self.assertIn(error.code, ("corrupt", "io"))  # io: a session's row, without which the shard stops
                         found.add("a row")
                     node.end()
                 else:

@@ -147,6 +147,7 @@ static void test_call_with_nobody_listening_is_unavailable_quickly(void **state)
 
 static void test_client_of_a_node_that_comes_back_reconnects(void **state)
 {
+    const struct stead_request_options options = {.timeout_ms = 1000};
     struct scene scene = scene_open();
     char endpoint[64];
 
@@ -154,7 +155,9 @@ static void test_client_of_a_node_that_comes_back_reconnects(void **state)
     assert_int_equal(stead_client_call(scene.client, "counter/a", "echo", seven, NULL, NULL), 0);
     strcpy(endpoint, scene.fake->endpoint);
     fake_stop(&scene.fake);
-    assert_int_equal(stead_client_call(scene.client, "counter/a", "echo", seven, NULL, NULL), STEAD_EUNAVAILABLE);
+    /* A request that left before the loss was noticed may have been executed: its outcome is unknown. */
+    int code = stead_client_call(scene.client, "counter/a", "echo", seven, &options, NULL);
+    assert_true(code == STEAD_EUNAVAILABLE || code == STEAD_ETIMEOUT);
     scene.fake = fake_create(endpoint, 1, 0);
     fake_start(scene.fake, scene.table);
     for (int i = 0; i < 200; i++) /* the back-off of the search */
