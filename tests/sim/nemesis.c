@@ -168,6 +168,36 @@ static void trouble_disk(void *self, uint64_t number, void *data)
     stead_world_after(&sim->world, 5 * STEAD_MS, look_after_stop, node, node->starts, NULL);
 }
 
+static void set_full(struct stead_sim_node *node, bool full)
+{
+    for (uint32_t r = 0; r < node->sim->plan.reactors && node->phase == STEAD_SIM_UP; r++) {
+        stead_sim_host_enter(&node->hosts[r]);
+        stead_host_set_disk_full(node->hosts[r].host, full);
+        stead_sim_host_poke(&node->hosts[r]);
+    }
+}
+
+static void free_disk(void *self, uint64_t number, void *data)
+{
+    (void)number, (void)data;
+    set_full(self, false);
+}
+
+/* The quota is reached: clients' durable work is refused for a while, agents' own goes on. */
+static void fill_disk(void *self, uint64_t number, void *data)
+{
+    struct stead_sim *sim = self;
+    struct stead_sim_node *node = random_node(sim);
+
+    (void)number, (void)data;
+    if (sim->calm)
+        return;
+    again(sim, sim->plan.full_gap_ns, fill_disk);
+    set_full(node, true);
+    stead_world_note(&sim->world, "full disk", node->index, 0, 0);
+    stead_world_after(&sim->world, stead_world_delay(&sim->world, 20 * STEAD_MS), free_disk, node, 0, NULL);
+}
+
 static void vanish_client(void *self, uint64_t number, void *data)
 {
     struct stead_sim *sim = self;
@@ -200,4 +230,5 @@ void stead_sim_nemesis_start(struct stead_sim *sim)
     again(sim, sim->plan.disk_gap_ns, trouble_disk);
     again(sim, sim->plan.vanish_gap_ns, vanish_client);
     again(sim, sim->plan.restart_gap_ns, restart_coordinator);
+    again(sim, sim->plan.full_gap_ns, fill_disk);
 }

@@ -40,6 +40,8 @@ static void draw_faults(struct stead_sim_plan *plan, struct stead_world *world)
     plan->jump_gap_ns = PICK(world, 0, 0, 50, 300) * STEAD_MS;
     plan->disk_gap_ns = PICK(world, 0, 0, 100, 500) * STEAD_MS;
     plan->vanish_gap_ns = PICK(world, 0, 0, 0, 300) * STEAD_MS;
+    plan->full_gap_ns = PICK(world, 0, 0, 0, 200) * STEAD_MS;
+    plan->bad_load_permille = PICK(world, 0, 0, 0, 20);
     plan->restart_gap_ns = PICK(world, 0, 0, 50, 300) * STEAD_MS;
     plan->drop_permille = PICK(world, 0, 0, 5, 30);
 }

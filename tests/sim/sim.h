@@ -58,6 +58,8 @@ struct stead_sim_plan {
     uint64_t jump_gap_ns;           /* jumps of wall clocks */
     uint64_t disk_gap_ns;           /* disks that fail or stall */
     uint64_t vanish_gap_ns;         /* clients that die */
+    uint64_t full_gap_ns;           /* disks that reach their quota for a while */
+    uint32_t bad_load_permille;     /* background loads that fail */
     uint64_t restart_gap_ns;        /* restarts of the coordinator */
     bool again;                     /* restart everything at the end and look once more */
 };

@@ -128,6 +128,9 @@ static void finish_load(void *self, uint64_t life, void *data)
         host->loads--;
         if (!pending->was_read)
             read_load(host, pending->load);
+        if (!host->node->sim->calm &&
+            stead_world_chance(&host->node->sim->world, host->node->sim->plan.bad_load_permille))
+            pending->load->ret_code = STEAD_EIO;
         stead_sim_host_enter(host);
         stead_host_loaded(host->host, &pending->load);
         stead_sim_host_poke(host);

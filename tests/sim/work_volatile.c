@@ -304,7 +304,7 @@ static void ask_tally(struct stead_sim *sim, struct stead_tally *tally, const ch
 static void verify_volatile(struct stead_sim *sim)
 {
     static struct stead_tally landings, waves, begun, ended; /* one run at a time */
-    bool nothing_died = sim->deaths == 0 && sim->stops == 0;
+    bool nothing_died = sim->deaths == 0 && sim->stops == 0 && sim->plan.bad_load_permille == 0;
     const struct stead_sim_op *op;
     char address[48];
 
