@@ -11,7 +11,7 @@
 #include "cmd/parse.h"
 #include "cmd/print.h"
 
-#define PAGE_AGENTS 1000u /* asked for at once */
+#define PAGE_AGENTS 10000u /* asked for at once */
 
 struct agents_options {
     struct stead_connect connect;

@@ -72,14 +72,28 @@ static bool wanted(const struct page *page, struct stead_slice address)
             address.data[page->kind.size] == '/');
 }
 
+/* Is the address greater than every one that begins with `start`? */
+static bool is_behind(struct stead_slice address, struct stead_slice start)
+{
+    size_t size = address.size < start.size ? address.size : start.size;
+    return size > 0 && memcmp(address.data, start.data, size) > 0;
+}
+
 static int visit_agent(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct page *page = context;
     struct stead_row_parsed row;
     struct stead_agent_row head;
 
-    if (stead_row_parse(key, &row) != 0 || !wanted(page, row.address) || stead_agent_row_decode(value, &head) != 0 ||
-        !(head.flags & STEAD_AGENT_EXISTS))
+    if (stead_row_parse(key, &row) != 0)
+        return 0;
+    /* Within a slot addresses rise: behind the last of a full page, or behind prefix or kind, nothing of this slot is wanted any more. */
+    bool full = page->count == page->limit && compare(&page->items[page->count - 1], row.address) < 0;
+    if (full && wanted(page, row.address))
+        page->more = true;
+    if (full || is_behind(row.address, page->prefix) || is_behind(row.address, page->kind))
+        return 1;
+    if (!wanted(page, row.address) || stead_agent_row_decode(value, &head) != 0 || !(head.flags & STEAD_AGENT_EXISTS))
         return 0;
     bool resident = stead_agent_find(page->shard, row.address, stead_hash(row.address.data, row.address.size)) != NULL;
     page_add(page, row.address, head.incarnation, resident, true);
