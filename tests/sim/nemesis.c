@@ -28,7 +28,7 @@ static void start_again(void *self, uint64_t starts, void *data)
         stead_sim_node_start(node);
 }
 
-static void plan_start(struct stead_sim_node *node)
+void stead_sim_plan_start(struct stead_sim_node *node)
 {
     struct stead_world *world = &node->sim->world;
 
@@ -48,7 +48,7 @@ static void crash_node(void *self, uint64_t number, void *data)
     if (node->phase == STEAD_SIM_DOWN)
         return;
     stead_sim_node_crash(node, power);
-    plan_start(node);
+    stead_sim_plan_start(node);
 }
 
 static void look_after_stop(void *self, uint64_t starts, void *data)
@@ -59,7 +59,7 @@ static void look_after_stop(void *self, uint64_t starts, void *data)
     if (node->sim->ending || node->starts != starts || node->sim->calm)
         return;
     if (node->phase == STEAD_SIM_DOWN)
-        plan_start(node);
+        stead_sim_plan_start(node);
     else
         stead_world_after(&node->sim->world, 5 * STEAD_MS, look_after_stop, node, starts, NULL);
 }

@@ -110,7 +110,9 @@ struct stead_sim_host {
     uint32_t loads, jobs;                     /* out there */
     uint64_t ring_ns[STEAD_SIM_REACTORS_MAX]; /* arrival of the newest message to each reactor of this node */
     struct stead_sim_link links[STEAD_SIM_NODES_MAX][STEAD_SIM_REACTORS_MAX];
-    char marked[STEAD_ADDRESS_MAX + 1]; /* the turn in progress, as the mapped file would say */
+    char marked[STEAD_ADDRESS_MAX + 1]; /* the turn in progress, as the mapped file would say: its agent */
+    struct stead_id marked_id;          /* and its message */
+    bool doomed;                        /* that turn has killed the process: it dies when the round is over */
 };
 
 enum stead_sim_phase {
@@ -305,6 +307,17 @@ uint32_t stead_shadow_row_count(const struct stead_sim *sim, uint32_t shadow);
 void stead_shadow_row(const struct stead_sim *sim, uint32_t shadow, uint32_t at, struct stead_slice *ret_key,
                       struct stead_slice *ret_value);
 
+/* A message whose turn has killed the process, as the mapped files remember it. */
+struct stead_sim_kill {
+    struct stead_id message;
+    uint32_t count;
+};
+#define STEAD_SIM_KILLS_MAX 512u
+/* The turn of this agent kills its process; how often its message has done so before. */
+uint32_t stead_sim_doom(struct stead_sim *sim, const char *address);
+/* nemesis.c: a node that is down comes back after a while. */
+void stead_sim_plan_start(struct stead_sim_node *node);
+
 /* ---- A run ---------------------------------------------------------------------------------------- */
 
 struct stead_sim {
@@ -325,7 +338,9 @@ struct stead_sim {
     int asked_code;
     bool asked_done;
     uint64_t deaths, stops; /* of nodes, so far */
-    void *oracle;           /* work_tell.c */
+    struct stead_sim_kill kills[STEAD_SIM_KILLS_MAX];
+    uint32_t kill_count;
+    void *oracle; /* work_tell.c */
 };
 
 struct stead_sim_options {

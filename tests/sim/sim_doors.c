@@ -48,6 +48,11 @@ static void run_round(void *self, uint64_t life, void *data)
     host->run_planned = false;
     stead_sim_host_enter(host);
     bool more = stead_host_run(host->host);
+    if (host->doomed) {
+        stead_sim_node_crash(host->node, false);
+        stead_sim_plan_start(host->node);
+        return;
+    }
     stead_host_check(host->host);
     check_progress(host, more);
     if (more)
@@ -311,12 +316,34 @@ static uint64_t door_clock(void *self)
     return ((struct stead_sim_host *)self)->node->sim->world.now_ns + STEAD_SIM_MONO_NS;
 }
 
+uint32_t stead_sim_doom(struct stead_sim *sim, const char *address)
+{
+    struct stead_sim_host *host = NULL;
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < sim->plan.nodes * sim->plan.reactors; i++)
+        if (strcmp(sim->nodes[i / sim->plan.reactors].hosts[i % sim->plan.reactors].marked, address) == 0)
+            host = &sim->nodes[i / sim->plan.reactors].hosts[i % sim->plan.reactors];
+    if (host == NULL)
+        stead_world_fail(&sim->world, "the turn of %s is not marked", address);
+    host->doomed = true;
+    while (at < sim->kill_count && !stead_id_equal(sim->kills[at].message, host->marked_id))
+        at++;
+    STEAD_ASSERT(at < STEAD_SIM_KILLS_MAX);
+    if (at == sim->kill_count)
+        sim->kills[sim->kill_count++] = (struct stead_sim_kill){host->marked_id, 0};
+    stead_world_note(&sim->world, "doomed", host->node->index, at, sim->kills[at].count);
+    return sim->kills[at].count++;
+}
+
 static void door_turn_mark(void *self, const struct stead_turn_mark *mark)
 {
     struct stead_sim_host *host = self;
 
     stead_format(host->marked, sizeof host->marked, "%.*s", mark == NULL ? 0 : (int)mark->address.size,
                  mark == NULL ? "" : (const char *)mark->address.data);
+    if (mark != NULL)
+        host->marked_id = mark->id;
 }
 
 static int door_zone(void *self, const char *name, struct stead_writer *ret_tzif)

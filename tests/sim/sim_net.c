@@ -74,9 +74,9 @@ static void arrive(void *self, uint64_t generation, void *data)
                              stead_error_name(code));
         stead_world_note(&sim->world, "arrive", message->type, message->slot.v,
                          stead_hash(flight->bytes, flight->size));
-        if (sim->world.traced)
-            stead_world_note_text(&sim->world, "  record", message->channel.number.counter,
-                                  message->address_size > 0 ? message->address : "-");
+        stead_world_note_text(&sim->world, "  record",
+                              (message->groups & STEAD_GROUP_CHANNEL) != 0 ? message->channel.number.counter : 0,
+                              message->address_size > 0 ? message->address : "-");
         pipe->arrive(pipe->self, &message);
     }
     free(flight);

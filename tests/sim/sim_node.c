@@ -122,6 +122,8 @@ static void create_hosts(struct stead_sim_node *node)
         host->run_planned = false;
         host->armed_ns = UINT64_MAX;
         host->connections = 0;
+        host->doomed = false;
+        host->marked[0] = '\0';
         host->loads = host->jobs = 0;
         memset(host->ring_ns, 0, sizeof host->ring_ns);
         stead_sim_host_doors(host, &doors);
@@ -136,6 +138,8 @@ static void create_hosts(struct stead_sim_node *node)
             .doors = &doors,
         };
         host->host = stead_host_create(&options);
+        for (uint32_t k = 0; k < sim->kill_count; k++)
+            stead_host_suspect(host->host, sim->kills[k].message, sim->kills[k].count);
     }
 }
 
