@@ -289,8 +289,7 @@ static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
 void stead_shard_offer(struct stead_shard *shard, struct stead_message *message)
 {
     struct stead_host *host = shard->host;
-    bool full =
-        shard->inbox.count >= STEAD_INBOX_MESSAGES_MAX || shard->inbox.bytes > host->settings.memory_bytes_max / 4;
+    bool full = shard->inbox.count >= STEAD_INBOX_MESSAGES_MAX || shard->inbox.bytes > stead_host_queue_bytes_max(host);
 
     if (!full || message->type > STEAD_CALL) { /* answers and acknowledgements make room */
         stead_queue_push(&shard->inbox, message);

@@ -409,7 +409,9 @@ static void send_plain(struct stead_turn *turn, struct stead_message *message)
     }
     struct stead_slice address = stead_bytes(message->address, message->address_size);
     struct stead_agent *target = stead_agent_find(shard, address, message->address_hash);
-    if (target != NULL && message->type == STEAD_TELL && target->queued >= host->settings.mailbox_messages_max) {
+    bool full = (target != NULL && target->queued >= host->settings.mailbox_messages_max) ||
+                shard->local.bytes > stead_host_queue_bytes_max(host);
+    if (full && message->type == STEAD_TELL) {
         host->stats.tells_dropped++;
         stead_message_destroy_in(&host->pool, &message);
         return;

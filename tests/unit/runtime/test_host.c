@@ -80,6 +80,36 @@ static void test_read_waits_until_what_it_saw_is_on_disk(void **state)
     fx_destroy(fx);
 }
 
+/* Tells its argument, a payload of 1 KiB each, `flood` times to an agent that is not in memory: no mailbox counts them. */
+static uint32_t flood;
+static int tell_flood(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint8_t bytes[1024] = {0};
+
+    (void)state, (void)args;
+    for (uint32_t i = 0; i < flood; i++)
+        assert_int_equal(stead_tell(turn, others, "add", stead_packed(turn, "B", stead_bytes(bytes, sizeof(bytes)))),
+                         0);
+    return 0;
+}
+
+static void test_flood_of_tells_is_bounded_in_bytes(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64], b[64];
+
+    (void)state;
+    fx->settings.memory_bytes_max = 1u << 20; /* an eighth of it for the queue between the agents of the one shard */
+    fx_crash(fx, false);
+    struct fx_client client = fx_client(fx, 1);
+    others = fx_address(b, "v", 1, 1);
+    fx_do[0] = tell_flood;
+    flood = 1000;
+    (void)fx_call(fx, &client, fx_address(a, "v", 1, 0), "do");
+    assert_in_range(fx_stats(fx)->tells_dropped, 800, 950);
+    fx_destroy(fx);
+}
+
 static void test_tell_of_a_durable_agent_leaves_after_its_commit(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -393,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answer_waits_for_the_disk_unless_asked_not_to),
         cmocka_unit_test(test_read_waits_until_what_it_saw_is_on_disk),
+        cmocka_unit_test(test_flood_of_tells_is_bounded_in_bytes),
         cmocka_unit_test(test_tell_of_a_durable_agent_leaves_after_its_commit),
         cmocka_unit_test(test_volatile_agent_that_saw_an_uncommitted_tell_waits_too),
         cmocka_unit_test(test_crash_takes_back_only_what_nobody_was_told_of),
