@@ -411,14 +411,14 @@ static int run_all(struct bench_options *o)
 int stead_cmd_bench(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "[NAME...]", doc, NULL, NULL, NULL};
-    struct bench_options *o = stead_alloc_zero(sizeof *o);
+    struct bench_options o = {0};
 
-    if (argp_parse(&argp, argc, argv, 0, NULL, o) != 0)
+    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
         return STEAD_EXIT_USAGE;
-    if (o->list) {
+    if (o.list) {
         for (const struct bench_word *word = words; word->name; word++)
             printf("%-20s  %s\n", word->name, word->summary);
         return STEAD_EXIT_DONE;
     }
-    return run_all(o);
+    return run_all(&o);
 }

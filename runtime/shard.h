@@ -231,15 +231,14 @@ void stead_host_route(struct stead_host *host, struct stead_message *message);
  * newest are remembered. 0 or STEAD_EADDRESS. */
 int stead_host_resolve(struct stead_host *host, struct stead_slice address,
                        struct stead_resolved *ret_resolved) STEAD_MUST_USE;
+struct stead_id stead_host_new_id(struct stead_host *host);
+void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
+void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 /* What one shard's inbox, and its queue between its own agents, may hold: together a quarter of the memory budget. */
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / (8u * (host->shard_count == 0 ? 1u : host->shard_count));
 }
-
-struct stead_id stead_host_new_id(struct stead_host *host);
-void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
-void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
 void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
 void stead_placement_cancel(struct stead_host *host, struct stead_id id);
