@@ -232,3 +232,9 @@ void stead_sim_nemesis_start(struct stead_sim *sim)
     again(sim, sim->plan.restart_gap_ns, restart_coordinator);
     again(sim, sim->plan.full_gap_ns, fill_disk);
 }
+
+void stead_sim_nemesis_end(struct stead_sim *sim)
+{
+    for (uint32_t n = 0; n < sim->plan.nodes; n++)
+        set_full(&sim->nodes[n], false);
+}

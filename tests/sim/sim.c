@@ -188,6 +188,7 @@ static void turn_calm(struct stead_sim *sim)
         node->disk.stall = 1;
         node->jump_ms = 0;
     }
+    stead_sim_nemesis_end(sim);
 }
 
 /* What holds the node's work back, as a text; NULL: nothing. */

@@ -358,6 +358,8 @@ uint32_t stead_sim_nodes_up(const struct stead_sim *sim);
 struct stead_sim_node *stead_sim_node_of(struct stead_sim *sim, uint32_t node_id);
 /* Starts and plans everything that goes wrong. */
 void stead_sim_nemesis_start(struct stead_sim *sim);
+/* Ends what it would only end later: full disks have room again. */
+void stead_sim_nemesis_end(struct stead_sim *sim);
 /* The coordinator takes a command of a node; the reply, and a new table, arrive after a delay. */
 void stead_sim_coordinator_create(struct stead_sim *sim);
 /* Its process dies and comes back with what it had on disk. */
