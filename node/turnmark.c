@@ -185,7 +185,8 @@ void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const 
         atomic_store_explicit(&it->number, (number | 1) + 1, memory_order_release);
         return;
     }
-    put_text(it, put_text(it, 0, mark->address), mark->op);
+    if (!mark->same_text)
+        put_text(it, put_text(it, 0, mark->address), mark->op);
     uint64_t id[2];
     memcpy(id, mark->id.v, sizeof id);
     atomic_store_explicit(&it->id[0], id[0], memory_order_relaxed);

@@ -278,6 +278,9 @@ void stead_agent_free(struct stead_agent *agent)
 {
     struct stead_host *host = agent->shard->host;
 
+    if (host->marked_agent == agent)
+        host->marked_agent = NULL; /* another may come to lie here */
+
     if (agent->phase == STEAD_AGENT_READY)
         lru_remove(agent);
     if (agent->wait != NULL) {

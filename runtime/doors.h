@@ -35,6 +35,7 @@ struct stead_turn_mark {
     struct stead_id id; /* the message */
     struct stead_slice address;
     struct stead_slice op;
+    bool same_text; /* address and op are those of the mark before */
 };
 
 typedef int stead_row_visit_fn(void *context, struct stead_slice key, struct stead_slice value);

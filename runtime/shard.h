@@ -215,7 +215,9 @@ struct stead_host {
     uint32_t job_count;     /* running on this node through this host */
     struct stead_peer peers[STEAD_NODES_MAX];
     uint32_t peer_count;
-    struct stead_suspect *suspects; /* owned */
+    const struct stead_agent *marked_agent; /* of the newest turn mark; NULL once it is freed */
+    const struct stead_op *marked_op;       /* of the same */
+    struct stead_suspect *suspects;         /* owned */
     uint32_t suspect_count;
     bool disk_full;
     bool stopping;

@@ -461,18 +461,28 @@ struct stead_id stead_turn_reply_id(struct stead_id id)
     return id;
 }
 
-static void mark_turn(struct stead_turn *turn, const struct stead_turn_input *input, bool begin)
+/* Names the turn in progress. Agents often run several turns of one op in a row: then only the message's id is new. */
+static void mark_begin(struct stead_turn *turn, const struct stead_turn_input *input)
 {
-    const struct stead_doors *doors = &turn->shard->host->doors;
+    struct stead_host *host = turn->shard->host;
     const char *op = turn->op->name;
     size_t op_size = input->op_name == NULL ? turn->message->op_size : strlen(op);
-    struct stead_turn_mark mark = {turn->message->id, stead_agent_address(turn->agent), stead_bytes(op, op_size)};
 
+    if (host->doors.turn_mark == NULL)
+        return;
+    struct stead_turn_mark mark = {turn->message->id, stead_agent_address(turn->agent), stead_bytes(op, op_size),
+                                   host->marked_agent == turn->agent && host->marked_op == turn->op};
     if (input->cause == STEAD_CAUSE_REPLY)
         mark.id = stead_turn_reply_id(mark.id);
+    host->marked_agent = turn->agent;
+    host->marked_op = turn->op;
+    host->doors.turn_mark(host->doors.self, &mark);
+}
 
-    if (doors->turn_mark != NULL)
-        doors->turn_mark(doors->self, begin ? &mark : NULL);
+static void mark_end(const struct stead_host *host)
+{
+    if (host->doors.turn_mark != NULL)
+        host->doors.turn_mark(host->doors.self, NULL);
 }
 
 static void end_turn(struct stead_turn *turn, struct before *before)
@@ -539,14 +549,14 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
         agent->depends_on = message->depends_on;
     shard->batch_turns++;
     remember(&turn, &before);
-    mark_turn(&turn, input, true);
+    mark_begin(&turn, input);
     int status = run_init(&turn);
     if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
         read_stored_state(&turn);
     if (status == 0)
         status = op->run(&turn, agent->state,
                          input->cause == STEAD_CAUSE_MESSAGE ? stead_message_payload(message) : input->args);
-    mark_turn(&turn, input, false);
+    mark_end(host);
     if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
         put_back(&turn, &before);
     status = check_result(&turn, &before, &image, status);
