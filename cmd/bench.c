@@ -405,6 +405,7 @@ static int run_all(struct bench_options *o)
     sigaction(SIGTERM, &action, NULL);
     int status = worker > 0 ? await_worker(worker) : STEAD_EXIT_FAILED;
     nftw(folder, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
+    o->bench.folder = NULL;
     return status;
 }
 
