@@ -36,6 +36,8 @@
 #define TERM_MS_MAX 15000
 #define SUPERVISOR_SLACK_MS 2000 /* more than the supervisor itself gives its nodes, to let it finish */
 #define FETCH_MS_MAX 3000        /* until the coordinator of a running cluster answers */
+#define LOCK_TRIES 100           /* with a pause of LOCK_PAUSE_MS: two seconds */
+#define LOCK_PAUSE_MS 20
 
 static int64_t mono_ms(void)
 {
@@ -160,6 +162,22 @@ static int lock_folder(const char *folder, int *ret_fd)
     }
     *ret_fd = high;
     return 0;
+}
+
+/* The same, but waits a little for whoever holds the lock without being a supervisor: one that is being started, or was killed just now (the
+ * system lets go of a dead process's files a moment after it is gone). */
+static int lock_patiently(const char *folder, int *ret_fd)
+{
+    struct stead_process supervisor;
+    int code = lock_folder(folder, ret_fd);
+
+    for (uint32_t i = 0; i < LOCK_TRIES && code == STEAD_EINUSE; i++) {
+        if (stead_local_plan_find(folder, "supervisor", &supervisor) == 0)
+            break;
+        poll(NULL, 0, LOCK_PAUSE_MS);
+        code = lock_folder(folder, ret_fd);
+    }
+    return code;
 }
 
 static int check_nothing_runs(const struct stead_local_plan *plan, char *ret_why)
@@ -309,7 +327,7 @@ int stead_local_cluster_up(const struct stead_local_cluster_options *options,
         code = make_plan(options, &plan, ret_why);
     if (code != 0)
         return code;
-    code = lock_folder(options->folder, &lock_fd);
+    code = lock_patiently(options->folder, &lock_fd);
     if (code == 0) {
         code = start_all(&plan, options, lock_fd, &result, ret_why);
         close(lock_fd); /* the supervisor has its own */
