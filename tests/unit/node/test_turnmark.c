@@ -115,6 +115,11 @@ static void test_turnmark_long_address_is_cut_and_a_shorter_one_leaves_no_rest(v
     stead_turnmarks_look(marks, 0, text);
     assert_string_equal(text, "a/12 opq");
     stead_turnmarks_set(marks, 0, NULL);
+    mark.same_text = true; /* another message of the same agent and op: the words stay as they are */
+    stead_turnmarks_set(marks, 0, &mark);
+    assert_int_not_equal(stead_turnmarks_look(marks, 0, text), 0);
+    assert_string_equal(text, "a/12 opq");
+    stead_turnmarks_set(marks, 0, NULL);
     stead_turnmarks_close(&marks);
 }
 

@@ -80,6 +80,26 @@ static void test_read_waits_until_what_it_saw_is_on_disk(void **state)
     fx_destroy(fx);
 }
 
+static void test_turn_mark_has_its_texts_again_when_agent_or_op_changes(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    fx_address(a, "d", 1, 0);
+    fx_address(b, "d", 1, 1);
+    (void)fx_call(fx, &client, a, "add");
+    assert_false(fx->mark.same_text);
+    (void)fx_call(fx, &client, a, "add");
+    assert_true(fx->mark.same_text);
+    (void)fx_call(fx, &client, a, "get");
+    assert_false(fx->mark.same_text);
+    (void)fx_call(fx, &client, b, "get");
+    assert_false(fx->mark.same_text);
+    fx_destroy(fx);
+}
+
 /* Tells its argument, a payload of 1 KiB each, `flood` times to an agent that is not in memory: no mailbox counts them. */
 static uint32_t flood;
 static int tell_flood(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -423,6 +443,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answer_waits_for_the_disk_unless_asked_not_to),
         cmocka_unit_test(test_read_waits_until_what_it_saw_is_on_disk),
+        cmocka_unit_test(test_turn_mark_has_its_texts_again_when_agent_or_op_changes),
         cmocka_unit_test(test_flood_of_tells_is_bounded_in_bytes),
         cmocka_unit_test(test_tell_of_a_durable_agent_leaves_after_its_commit),
         cmocka_unit_test(test_volatile_agent_that_saw_an_uncommitted_tell_waits_too),
