@@ -135,6 +135,13 @@ enum stead_op_flags {
     STEAD_OP_READ_ONLY = 1, /* writes nothing: may be asked again, is not journaled */
 };
 
+/* Ops that every durable and volatile kind has, unless its own table names them:
+ *   stead.hold     {}: holds the agent for the sender as stead_hold() does, and answers the fencing number (u64). A call that finds it held waits its turn.
+ *   stead.release  {fence}: stead_release(); a fence that is not the current one is fine: nothing happens.
+ * A kind's own op may not begin with `stead.` otherwise. */
+#define STEAD_OP_HOLD "stead.hold"
+#define STEAD_OP_RELEASE "stead.release"
+
 struct stead_op {
     const char *name;  /* the table ends with a NULL name */
     stead_op_fn *run;  /* agents: the turn */
@@ -151,6 +158,9 @@ enum stead_durability {
 
 enum stead_kind_flags {
     STEAD_KIND_FORGETTABLE = 1, /* volatile kinds: may be unloaded, with loss, for memory or idleness */
+    STEAD_KIND_IDEMPOTENT =
+        2, /* stateless kinds: a call from an agent may start before the commit of the turn that makes it, on
+                                   that agent's node (if it has the label); so it may run for a turn that, after a crash, never was */
 };
 
 struct stead_kind {
@@ -281,10 +291,23 @@ STEAD_PUBLIC int stead_signal(struct stead_turn *turn, const char *address, cons
 STEAD_PUBLIC int stead_signal_after(struct stead_turn *turn, const char *address, const char *op,
                                     struct stead_slice args, int64_t delay_ms);
 
+/* A call that was made: plain data, to cancel it with. It may be stored. */
+struct stead_call_id {
+    uint8_t bytes[16];
+};
+#define STEAD_TIMEOUT_NEVER INT64_MAX /* waits for the answer as long as it takes */
 struct stead_call_options {
-    const char *reply_op;       /* the caller's op that gets the answer; required */
-    struct stead_slice context; /* handed to the reply op; at most 64 KiB */
-    int64_t timeout_ms;         /* 0: the node's default, 30 s; the reply op then gets STEAD_ETIMEOUT */
+    const char *reply_op;           /* the caller's op that gets the answer; required */
+    struct stead_slice context;     /* handed to the reply op; at most 64 KiB */
+    int64_t timeout_ms;             /* 0: the node's default, 30 s; the reply op then gets STEAD_ETIMEOUT */
+    struct stead_call_id *ret_call; /* its id; NULL: not wanted */
+    const char *idempotency_key;    /* as a client's: up to 128 bytes, scope: the address, kept 24 h; NULL: none */
+    uint32_t
+        start_timeout_ms; /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after the commit; 0: none */
+    uint32_t
+        run_timeout_ms; /* stateless kinds: STEAD_ETIMEOUT when it runs so long; the job is told (stead_job_cancelled); 0: none */
+    uint32_t
+        heartbeat_timeout_ms; /* stateless kinds: the same when it runs so long without stead_job_heartbeat(); 0: none */
 };
 /* Answer or error by a deadline, as a turn of `reply_op`: its args are the answer's value (nothing when the call
  * failed). Blocks nobody: the agent goes on with other messages. STEAD_EARGUMENT also for a context over 64 KiB or no
@@ -292,6 +315,9 @@ struct stead_call_options {
  * (64, a setting): fails the turn. STEAD_ETIMEOUT in the reply op means that the outcome is unknown. */
 STEAD_PUBLIC int stead_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
                             const struct stead_call_options *options);
+/* Nobody wants the answer any more: no reply op will run, and the callee is told as far as it can still matter (a job sees stead_job_cancelled(), a
+ * call that still waits in a mailbox is dropped). Leaves with the commit. STEAD_ENOTFOUND: not a pending call of this agent. */
+STEAD_PUBLIC int stead_call_cancel(struct stead_turn *turn, const struct stead_call_id *call);
 /* Sends what follows in this turn (tell, signal, call) with a lock's fencing number, so that the held agent lets it
  * pass; 0 ends it. */
 STEAD_PUBLIC void stead_send_with_fence(struct stead_turn *turn, uint64_t fence);
@@ -398,6 +424,9 @@ STEAD_PUBLIC int stead_job_fail(struct stead_job *job, const char *name, const c
 /* True once the caller has cancelled, its deadline has passed, or the node stops: return soon. Cheap enough for a
  * loop. */
 STEAD_PUBLIC bool stead_job_cancelled(const struct stead_job *job);
+/* Says that the job is alive: puts its heartbeat timeout off. Where the caller is an agent whose kind has an op `heartbeat`, that op is told {call: id, details},
+ * at most ten times a second: best effort. `details` is one value or empty. Cheap. STEAD_ECANCELLED: return soon (as stead_job_cancelled()); STEAD_EARGUMENT, STEAD_ETOOLARGE. */
+STEAD_PUBLIC int stead_job_heartbeat(struct stead_job *job, struct stead_slice details);
 /* The address that was called, `kind/key`: the key means what the kind wants it to mean. */
 STEAD_PUBLIC const char *stead_job_self(const struct stead_job *job);
 /* The name of the node it runs on. */

@@ -105,10 +105,21 @@ STEAD_PUBLIC int stead_client_drain(struct stead_client *client, int timeout_ms)
 /* Requests without an answer yet. */
 STEAD_PUBLIC uint32_t stead_client_in_flight(const struct stead_client *client);
 
+/* Where an address lives, by the newest table that the client knows (it asks for one when it has none). Texts are borrowed until the next function of the client. */
+struct stead_location {
+    uint32_t slot, shard, reactor;
+    const char *node;     /* its name */
+    const char *endpoint; /* of that reactor */
+};
+/* 0; STEAD_EADDRESS; STEAD_EUNAVAILABLE: no node answered, or nobody owns the slot. For benches and for who places agents apart on purpose. */
+STEAD_PUBLIC int stead_client_locate(struct stead_client *client, const char *address,
+                                     struct stead_location *ret_location) STEAD_MUST_USE;
+
 /* ---- Looking inside ------------------------------------------------------------------------- */
 
 /* Asks the cluster about itself: `query` is one of
- *   "agents"      {kind, prefix, limit, after}   "show"        {address}
+ *   "agents"      {kind, prefix, limit, after,   "show"        {address}
+ *                  where: {field: value | {from, below}}, fields: [name...], held: true}
  *   "journal"     {address, limit, before}       "deadletters" {address, action: list|retry|drop, id}
  *   "unlock"      {address}                      "stats"       {}
  *   "status"      {}                             "backup"      {directory}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine: one execution of an orchestrator's function against its history. It knows nothing of agents, channels or queues: inputs go in, decisions come out, as history
+ * events. Whoever drives it (orchestrator.c on the direct fabric, hub_worker.c on the hub, `stead orchestrations verify` with neither) stores the events and
+ * carries the decisions out.
+ *
+ *     create -> replay every stored event in order -> { begin -> input... -> run -> (store, carry out) } ...
+ *
+ * An episode is begin, inputs, run. The code runs only in run(), after all inputs of its episode: so a replay, which sees the same inputs in the same episodes, decides the
+ * same. In a replay the code runs lazily, when the first recorded decision or the end of the episode is seen, and each decision is held against the recorded one.
+ *
+ * The engine carries retry policies out by itself (as TIMER_CREATED and TASK_SCHEDULED decisions), takes locks (calls of the op `stead.hold`), buffers events that came early,
+ * and keeps nothing of a task that was read. Memory follows the open tasks.
+ *
+ * Threads: one at a time.
+ */
+#ifndef STEAD_AGENTS_ENGINE_H
+#define STEAD_AGENTS_ENGINE_H
+
+#include "agents/history.h"
+#include "stead/fiber.h"
+#include "stead/orchestration_client.h"
+
+struct stead_engine;
+
+struct stead_engine_options {
+    const struct stead_orchestrator *orchestrator; /* borrowed for the engine's life */
+    const char *instance;                          /* id; copied */
+    uint32_t execution;
+    struct stead_fibers *fibers; /* borrowed for the engine's life */
+    /* A line for the log; never while replaying. May be NULL. */
+    void (*say)(void *context, const char *line);
+    void *context;
+};
+
+/* Returned; nothing has run yet. Destroy runs nothing, nulls, NULL is fine. */
+struct stead_engine *stead_engine_create(const struct stead_engine_options *options);
+void stead_engine_destroy(struct stead_engine **engine);
+
+/* The next stored event (its id and time are set; borrowed). STEAD_ECONFLICT: the code decides something else than what is recorded: stead_engine_difference() says
+ * what. STEAD_ECORRUPT: no history. Then only destroy is allowed. */
+int stead_engine_replay(struct stead_engine *engine, const struct stead_history_event *event) STEAD_MUST_USE;
+/* Opens an episode at this time: ORCHESTRATOR_STARTED. Chance is drawn from a hash of instance, execution and event id: nothing of it is stored. */
+void stead_engine_begin(struct stead_engine *engine, int64_t now_ms);
+/* An input of the open episode; texts and values are copied. Its id is given here and returned. A result whose `ref` is not an open request is not taken: 0 (count and drop it). */
+uint64_t stead_engine_input(struct stead_engine *engine, const struct stead_history_event *event);
+/* Runs the code until it waits or ends (not at all while suspended), closes the episode, and hands every event of it, from ORCHESTRATOR_STARTED to
+ * ORCHESTRATOR_COMPLETED with ids, to `sink` in order; borrowed until it returns. A fiber that was evicted is STEAD_EBUSY: nothing was handed out: destroy the engine, replay into a new one, repeat the
+ * episode. */
+typedef void stead_engine_sink_fn(void *context, const struct stead_history_event *event);
+int stead_engine_run(struct stead_engine *engine, stead_engine_sink_fn *sink, void *context) STEAD_MUST_USE;
+
+/* Running, Suspended, or how it ended (ContinuedAsNew included). */
+enum stead_instance_status stead_engine_status(const struct stead_engine *engine);
+/* The last event's id. */
+uint64_t stead_engine_last(const struct stead_engine *engine);
+/* The fiber is gone (evicted): this engine can only be destroyed. */
+bool stead_engine_is_lost(const struct stead_engine *engine);
+/* After STEAD_ECONFLICT: the sentence for the error `nondeterminism`, and the id of the first event that differs. */
+const char *stead_engine_difference(const struct stead_engine *engine, uint64_t *ret_event);
+
+/* What is still open: visits each request (TASK_SCHEDULED, CHILD_CREATED, TIMER_CREATED) without a result, in order of ids; name and target are set. For rewind, terminate and
+ * for who must send again. */
+void stead_engine_open(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context);
+/* Events that came and nobody has taken, for continue-as-new: EVENT_RAISED, in order. */
+void stead_engine_untaken(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context);
+
+#endif

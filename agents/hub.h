@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub: the storage-mediated task hub, as agents. Nobody talks to anybody: clients, orchestrations, entities and activities put messages into durable queues, and workers
+ * poll them. It stands for a storage service, so it gives what such a service gives and no more: every operation is a turn of its own, answered after its
+ * sync; who depends on an operation makes the next one after that answer. Operations of different callers share a sync, as everywhere.
+ *
+ *     hub/NAME                    the hub's settings and its workers' keeper       (durable)
+ *     hub.queue/NAME/QUEUE        one queue: control-0 .. control-N, work, poison, ...  (durable)
+ *     hub.table/NAME/PARTITION    history and instances tables of one partition     (durable)
+ *     hub.worker/NAME/W           polls, runs code, writes, deletes                 (volatile)
+ *
+ * Ops of `hub.queue`, all calls:
+ *   enqueue  {id, body, delay}       id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
+ *                                    delay: ms until it can be seen, 0. Answers {seq, new}: its number, and whether it was put in.
+ *   dequeue  {max, hide, wait}       at most `max` (1 to 32) of the messages that can be seen, in order, hidden for `hide` ms (1 to 3,600,000); with `wait` > 0 and
+ *                                    nothing to be seen the answer comes with the next message, or empty after so many ms (notify). Answers [[seq, receipt, count, id, body]...];
+ *                                    count: how often it was taken. An empty answer writes nothing.
+ *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone.
+ *   renew    {seq, receipt, hide}    hides it on; answers the new receipt; STEAD_ENOTFOUND when it was taken by another.
+ *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates}; oldest: ms since 1970 of the first message, 0: none
+ */
+#ifndef STEAD_AGENTS_HUB_H
+#define STEAD_AGENTS_HUB_H
+
+#include "stead/orchestration_client.h"
+
+#define STEAD_HUB_QUEUE_KIND "hub.queue"
+#define STEAD_HUB_BATCH_MAX 32u
+#define STEAD_HUB_HIDE_MS 300000 /* visibility timeout */
+
+#endif
