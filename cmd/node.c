@@ -76,7 +76,7 @@ static const struct argp_option options[] = {
      "Allow an endpoint beyond loopback: there are no keys and no encryption, anybody who reaches it can do anything",
      2},
     {NULL, 0, NULL, 0, "What it may use:", 3},
-    {"memory", 'M', "SIZE", 0, "Budget, as 512M or 4G: agents used least are unloaded. Default: 768M", 3},
+    {"memory", 'M', "SIZE", 0, "Budget, as 512M or 4G, at least 64M: agents used least are unloaded. Default: 768M", 3},
     {"disk", KEY_DISK, "SIZE", 0, "Quota of the data folder: above it clients' durable work is refused. Default: none",
      3},
     {"disk-reserve", KEY_RESERVE, "SIZE", 0, "The same when the disk has less than this left. Default: 64M", 3},

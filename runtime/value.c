@@ -188,7 +188,7 @@ int stead_value_check(struct stead_slice value)
         if (head.type != STEAD_ARRAY && head.type != STEAD_MAP)
             continue;
         if (depth == STEAD_NESTING_MAX)
-            return STEAD_ECORRUPT;
+            return STEAD_ETOOLARGE;
         left[++depth] = head.inner;
     }
 }

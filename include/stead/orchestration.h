@@ -204,6 +204,7 @@ STEAD_PUBLIC void stead_say(struct stead_orchestration *o, const char *format, .
 
 /* ---- About itself --------------------------------------------------------------------------- */
 
+/* The id of this instance. */
 STEAD_PUBLIC const char *stead_instance_id(const struct stead_orchestration *o);
 /* "" for one that has no parent. */
 STEAD_PUBLIC const char *stead_parent_id(const struct stead_orchestration *o);

@@ -58,7 +58,7 @@ STEAD_PUBLIC int stead_slice_compare(struct stead_slice a, struct stead_slice b)
 /* ---- Checking ------------------------------------------------------------------------------- */
 
 /* 0 when `value` is exactly one well-formed msgpack object (or empty), nested at most
- * STEAD_NESTING_MAX deep; else STEAD_ECORRUPT. Linear in the bytes, constant memory. */
+ * STEAD_NESTING_MAX deep; STEAD_ETOOLARGE when it nests deeper, else STEAD_ECORRUPT. Linear in the bytes, constant memory. */
 STEAD_PUBLIC int stead_value_check(struct stead_slice value) STEAD_MUST_USE;
 
 /* ---- Reading by name ------------------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include "fuzz/state.h"
 #include "net/frame.h"
 #include "net/hello.h"
+#include "node/coordinator_protocol.h"
 #include "runtime/address.h"
 #include "runtime/cron.h"
 #include "runtime/entry.h"
@@ -256,6 +257,31 @@ static void seed_zones(const struct corpus *corpus)
     write_seed(corpus, "zone", "summer", stead_bytes(bytes, (size_t)(at - bytes)));
 }
 
+/* ---- The coordinator ------------------------------------------------------------------------ */
+
+static void seed_coordinator(const struct corpus *corpus)
+{
+    static const struct stead_shard_claim claims[] = {{.shard = 3, .expected_epoch = 7, .reactor = 1}};
+    struct stead_coordinator_request request = {.id = 9,
+                                                .op = STEAD_COORDINATOR_CLAIM,
+                                                .table_version = 4,
+                                                .watch = true,
+                                                .node = 1,
+                                                .incarnation = 5,
+                                                .claim_count = 1,
+                                                .claims = claims};
+    struct stead_coordinator_answer answer = {.id = 9, .version = 4, .now_ms = 1700000000000, .node = 1};
+    struct stead_writer writer;
+
+    stead_writer_init(&writer);
+    stead_coordinator_request_encode(&request, &writer);
+    write_seed(corpus, "coordinator", "claim", stead_written(&writer));
+    stead_writer_reset(&writer);
+    stead_coordinator_answer_encode(&answer, &writer);
+    write_seed(corpus, "coordinator", "answer", stead_written(&writer));
+    stead_writer_deinit(&writer);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -270,5 +296,6 @@ int main(int argc, char **argv)
     seed_entries(&corpus);
     seed_snapshots(&corpus);
     seed_zones(&corpus);
+    seed_coordinator(&corpus);
     return 0;
 }

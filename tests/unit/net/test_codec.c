@@ -509,7 +509,7 @@ static void test_decode_address_op_and_payload_follow_their_grammar(void **state
     assert_int_equal(decode_call_to("counter/a", "", none), STEAD_EOP);
     assert_int_equal(decode_call_to("counter/a", "Add it", none), STEAD_EOP);
     assert_int_equal(decode_call_to("counter/a", "add", stead_bytes(bomb, sizeof bomb)), STEAD_ECORRUPT);
-    assert_int_equal(decode_call_to("counter/a", "add", stead_bytes(deep, sizeof deep)), STEAD_ECORRUPT);
+    assert_int_equal(decode_call_to("counter/a", "add", stead_bytes(deep, sizeof deep)), STEAD_ETOOLARGE);
     assert_int_equal(decode_call_to("counter/a", "add", stead_bytes(big, 1025)), STEAD_ETOOLARGE);
 }
 

@@ -244,9 +244,9 @@ static void test_check_of_nesting_32_is_fine_and_of_33_is_corrupt(void **state)
     assert_int_equal(stead_value_check(stead_bytes(bytes, 33)), 0);
     bytes[32] = 0x91;
     bytes[33] = 0xc0;
-    assert_int_equal(stead_value_check(stead_bytes(bytes, 34)), STEAD_ECORRUPT);
+    assert_int_equal(stead_value_check(stead_bytes(bytes, 34)), STEAD_ETOOLARGE);
     bytes[32] = 0x90; /* an empty one inside is as deep */
-    assert_int_equal(stead_value_check(stead_bytes(bytes, 33)), STEAD_ECORRUPT);
+    assert_int_equal(stead_value_check(stead_bytes(bytes, 33)), STEAD_ETOOLARGE);
 }
 
 static void test_check_of_deep_and_wide_bytes_is_linear(void **state)
@@ -255,7 +255,7 @@ static void test_check_of_deep_and_wide_bytes_is_linear(void **state)
     uint8_t *bytes = stead_alloc(size);
     (void)state;
     memset(bytes, 0x91, size); /* four million open arrays: refused at the 33rd, skipped in one walk */
-    assert_int_equal(stead_value_check(stead_bytes(bytes, size)), STEAD_ECORRUPT);
+    assert_int_equal(stead_value_check(stead_bytes(bytes, size)), STEAD_ETOOLARGE);
     struct stead_reader reader = stead_reader(stead_bytes(bytes, size));
     assert_int_equal(stead_read_skip(&reader), STEAD_ECORRUPT);
     bytes[size - 1] = 0xc0;
