@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A backup taken while money moves restores to a moment that was: nothing lost, nothing made, everything acknowledged before it there."""
 import random
+import shutil
 import threading
 import unittest
 
@@ -146,6 +147,32 @@ class Backup(Test):
                                      self.folder / f"new-{one['name']}")
             self.assertEqual(code, 0, err)
             self.assert_sound(self.folder / f"new-{one['name']}")
+
+    def test_whole_cluster_is_restored_and_started_from_its_backups(self):
+        cluster = self.cluster(2, modules=[built("kinds.so")], options=["--reactors", 1])
+        client = cluster.client()
+        for n in range(30):
+            client.call(f"record/{n}", "add", n)
+        told = cli("backup", self.folder / "backup", node=cluster.endpoints()[0])
+        for n in range(30):
+            client.call(f"record/{n}", "add", 1000 + n)  # after the backup: forgotten by the restore
+        cluster.end()
+
+        again = self.make_cluster(2, name="again", modules=[built("kinds.so")], options=["--reactors", 1])
+        again.folder.mkdir()
+        for one in told["nodes"]:
+            code, _, err = run_stead("restore", "--this-node-may-forget-what-others-remember", one["directory"],
+                                     again.folder / one["name"])
+            self.assertEqual(code, 0, err)
+        (again.folder / "n1" / "coordinator").rename(again.folder / "coordinator")
+        shutil.rmtree(again.folder / "n2" / "coordinator")
+        self.assertEqual(again.up(), 2)
+        client = again.client()
+        for n in range(30):
+            self.assertEqual(client.call(f"record/{n}", "list"), [n], f"record/{n}")
+            client.call(f"record/{n}", "add", 2000)
+        nodes = {node["name"]: node["alive"] for node in again.status()["nodes"]}
+        self.assertEqual(nodes, {"n1": True, "n2": True})
 
 
 if __name__ == "__main__":
