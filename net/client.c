@@ -427,3 +427,19 @@ uint32_t stead_client_in_flight(const struct stead_client *client)
 {
     return stead_client_core_in_flight(client->core);
 }
+
+int stead_client_random_id(struct stead_client *client, char ret_text[STEAD_RANDOM_ID_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[STEAD_RANDOM_ID_SIZE / 2];
+
+    (void)client;
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+        return STEAD_EIO;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        ret_text[2 * i] = digits[bytes[i] >> 4];
+        ret_text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    ret_text[STEAD_RANDOM_ID_SIZE - 1] = '\0';
+    return 0;
+}

@@ -115,6 +115,11 @@ struct stead_location {
 STEAD_PUBLIC int stead_client_locate(struct stead_client *client, const char *address,
                                      struct stead_location *ret_location) STEAD_MUST_USE;
 
+/* A name that nobody else has: 32 hexadecimal digits, 128 bits of the system's generator. 0; STEAD_EIO: no random numbers to be had. */
+#define STEAD_RANDOM_ID_SIZE 33
+STEAD_PUBLIC int stead_client_random_id(struct stead_client *client,
+                                        char ret_text[STEAD_RANDOM_ID_SIZE]) STEAD_MUST_USE;
+
 /* ---- Looking inside ------------------------------------------------------------------------- */
 
 /* Asks the cluster about itself: `query` is one of

@@ -41,7 +41,9 @@ struct stead_instance_options {
     int64_t delay_ms;    /* start: not before */
 };
 
-/* Everything is borrowed until the next function of the same client. */
+#define STEAD_INSTANCE_ERROR_NAME_MAX 63 /* bytes */
+#define STEAD_INSTANCE_ERROR_SENTENCE_MAX 511
+/* Slices are borrowed until the next function of the same client. */
 struct stead_instance {
     char id[STEAD_INSTANCE_ID_MAX + 1];
     char name[STEAD_KIND_NAME_MAX + 1];
@@ -49,12 +51,13 @@ struct stead_instance {
     uint32_t execution; /* from 1, +1 at each continue-as-new and restart */
     enum stead_instance_status status;
     int64_t created_ms, updated_ms;
-    uint64_t events;                  /* in the history of this execution */
-    const char *parent;               /* "" for none */
-    struct stead_slice input, output; /* empty: none (yet), or not asked for */
+    uint64_t events;                        /* in the history of this execution */
+    char parent[STEAD_INSTANCE_ID_MAX + 1]; /* its id; "" for none */
+    struct stead_slice input, output;       /* empty: none (yet), or not asked for */
     struct stead_slice custom_status;
-    const char *error_name; /* "" unless Failed or Terminated (the reason is the sentence) */
-    const char *error_sentence;
+    /* "" unless Failed or Terminated (then the reason is the sentence); cut. */
+    char error_name[STEAD_INSTANCE_ERROR_NAME_MAX + 1];
+    char error_sentence[STEAD_INSTANCE_ERROR_SENTENCE_MAX + 1];
 };
 
 /* Starts an instance and returns when that is committed. `options` may be NULL. STEAD_ECONFLICT: the id is active. A finished id is used again. */
@@ -78,7 +81,7 @@ STEAD_PUBLIC int stead_instance_status_of(struct stead_client *client, const cha
                                           const struct stead_instance_options *options,
                                           struct stead_instance *ret_instance,
                                           struct stead_answer *ret_answer) STEAD_MUST_USE;
-/* Reads the map that `status`, `wait` and `run` answer. STEAD_ECORRUPT when it is none. */
+/* Reads the map that `status`, `wait` and `run` answer; slices are borrowed from `value`. STEAD_ECORRUPT when it is none. Pure; any thread. */
 STEAD_PUBLIC int stead_instance_read(struct stead_slice value, struct stead_instance *ret_instance) STEAD_MUST_USE;
 
 /* An external event. */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instance: what every part of an orchestration agrees on about instances: their ids and statuses. Pure; any thread.
+ */
+#ifndef STEAD_AGENTS_INSTANCE_H
+#define STEAD_AGENTS_INSTANCE_H
+
+#include "stead/orchestration_client.h"
+
+/* The kind of the agent `orchestration/ID`. */
+#define STEAD_ORCHESTRATION_KIND "orchestration"
+
+/* 0, or STEAD_EARGUMENT: empty, over STEAD_INSTANCE_ID_MAX bytes, beginning with '@', or with one of / \ # ? or a control character in it. UTF-8 is the address' to check. */
+int stead_instance_id_check(struct stead_slice id) STEAD_MUST_USE;
+/* The status of this name. STEAD_ENOTFOUND: there is none. */
+int stead_instance_status_find(struct stead_slice name, enum stead_instance_status *ret_status) STEAD_MUST_USE;
+/* As stead_instance_read(), but an id may be missing ("" then): the fields of an agent in a list. STEAD_ECORRUPT: no map, or without a status. */
+int stead_instance_read_members(struct stead_slice map, struct stead_instance *ret_instance) STEAD_MUST_USE;
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ids, statuses, and the map that tells of an instance. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agents/instance.h"
+
+static void test_status_names_are_those_of_the_field(void **state)
+{
+    static const char *const names[] = {"Running",  "Completed",  "ContinuedAsNew", "Failed",
+                                        "Canceled", "Terminated", "Pending",        "Suspended"};
+    enum stead_instance_status status;
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        assert_string_equal(stead_instance_status_name((enum stead_instance_status)i), names[i]);
+        assert_int_equal(stead_instance_status_find(stead_str(names[i]), &status), 0);
+        assert_int_equal(status, i);
+        bool over = i == 1 || (i >= 3 && i <= 5);
+        assert_int_equal(stead_instance_is_over((enum stead_instance_status)i), over);
+    }
+    assert_string_equal(stead_instance_status_name((enum stead_instance_status)8), "");
+    assert_int_equal(stead_instance_status_find(stead_str("running"), &status), STEAD_ENOTFOUND);
+}
+
+static void test_id_is_checked_at_its_edges(void **state)
+{
+    static const char *const bad[] = {"", "@a", "a/b", "a\\b", "a#b", "a?b", "a\nb", "a\x7f"};
+    static const char *const good[] = {"a", "a@b", "0", "order 17: {a}!", "\xc3\xa9"};
+    char longest[STEAD_INSTANCE_ID_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_int_equal(stead_instance_id_check(stead_str(bad[i])), STEAD_EARGUMENT);
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        assert_int_equal(stead_instance_id_check(stead_str(good[i])), 0);
+    memset(longest, 'x', sizeof(longest));
+    assert_int_equal(stead_instance_id_check(stead_bytes(longest, STEAD_INSTANCE_ID_MAX)), 0);
+    assert_int_equal(stead_instance_id_check(stead_bytes(longest, STEAD_INSTANCE_ID_MAX + 1)), STEAD_EARGUMENT);
+}
+
+static void test_map_of_an_instance_is_read(void **state)
+{
+    struct stead_writer map;
+    struct stead_instance it;
+    int64_t number = 0;
+
+    (void)state;
+    stead_writer_init(&map);
+    stead_pack(&map, "{s:s,s:s,s:u,s:u,s:s,s:l,s:l,s:u,s:s,s:l,s:l,s:s,s:s,s:s}", "id", "i1", "name", "trip", "version",
+               (uint64_t)3, "execution", (uint64_t)2, "status", "Failed", "created", (int64_t)1000, "updated",
+               (int64_t)2000, "events", (uint64_t)17, "parent", "p1", "input", (int64_t)5, "output", (int64_t)6,
+               "custom", "half way", "error_name", "no_seat", "error_sentence", "all is full");
+    assert_int_equal(stead_instance_read(stead_written(&map), &it), 0);
+    assert_string_equal(it.id, "i1");
+    assert_string_equal(it.name, "trip");
+    assert_string_equal(it.parent, "p1");
+    assert_int_equal(it.version, 3);
+    assert_int_equal(it.execution, 2);
+    assert_int_equal(it.status, STEAD_INSTANCE_FAILED);
+    assert_int_equal(it.created_ms, 1000);
+    assert_int_equal(it.updated_ms, 2000);
+    assert_int_equal(it.events, 17);
+    assert_int_equal(stead_get_i64(it.input, NULL, &number), 0);
+    assert_int_equal(number, 5);
+    assert_int_equal(stead_get_i64(it.output, NULL, &number), 0);
+    assert_int_equal(number, 6);
+    assert_int_equal(it.custom_status.size, 9);
+    assert_string_equal(it.error_name, "no_seat");
+    assert_string_equal(it.error_sentence, "all is full");
+    stead_writer_deinit(&map);
+}
+
+static void test_map_with_little_in_it_reads_as_nothing(void **state)
+{
+    struct stead_writer map;
+    struct stead_instance it;
+
+    (void)state;
+    stead_writer_init(&map);
+    stead_pack(&map, "{s:s,s:u,s:n,s:n}", "id", "i1", "status", (uint64_t)STEAD_INSTANCE_SUSPENDED, "output", "parent");
+    assert_int_equal(stead_instance_read(stead_written(&map), &it), 0);
+    assert_int_equal(it.status, STEAD_INSTANCE_SUSPENDED);
+    assert_string_equal(it.parent, "");
+    assert_string_equal(it.error_name, "");
+    assert_int_equal(it.custom_status.size, 0);
+    stead_writer_deinit(&map);
+}
+
+static void test_long_texts_are_cut(void **state)
+{
+    char text[2000];
+    struct stead_writer map;
+    struct stead_instance it;
+
+    (void)state;
+    memset(text, 'e', sizeof(text));
+    struct stead_slice longer = stead_bytes(text, sizeof(text));
+    stead_writer_init(&map);
+    stead_pack(&map, "{s:S,s:S,s:S,s:S,s:S,s:u}", "id", longer, "name", longer, "parent", longer, "error_name", longer,
+               "error_sentence", longer, "status", (uint64_t)0);
+    assert_int_equal(stead_instance_read(stead_written(&map), &it), 0);
+    assert_int_equal(strlen(it.id), STEAD_INSTANCE_ID_MAX);
+    assert_int_equal(strlen(it.name), STEAD_KIND_NAME_MAX);
+    assert_int_equal(strlen(it.parent), STEAD_INSTANCE_ID_MAX);
+    assert_int_equal(strlen(it.error_name), STEAD_INSTANCE_ERROR_NAME_MAX);
+    assert_int_equal(strlen(it.error_sentence), STEAD_INSTANCE_ERROR_SENTENCE_MAX);
+    stead_writer_deinit(&map);
+}
+
+static void test_what_tells_of_no_instance_is_corrupt(void **state)
+{
+    struct stead_writer map;
+    struct stead_instance it = {.version = 7};
+
+    (void)state;
+    static const char *const formats[] = {"n", "[]", "{}", "{s:s}"};
+    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+        stead_writer_init(&map);
+        stead_pack(&map, formats[i], "id", "i1");
+        assert_int_equal(stead_instance_read(stead_written(&map), &it), STEAD_ECORRUPT);
+        stead_writer_deinit(&map);
+    }
+    stead_writer_init(&map);
+    stead_pack(&map, "{s:s,s:u}", "id", "i1", "status", (uint64_t)8);
+    assert_int_equal(stead_instance_read(stead_written(&map), &it), STEAD_ECORRUPT);
+    stead_writer_reset(&map);
+    stead_pack(&map, "{s:s,s:s}", "id", "i1", "status", "Flying");
+    assert_int_equal(stead_instance_read(stead_written(&map), &it), STEAD_ECORRUPT);
+    stead_writer_reset(&map);
+    stead_pack(&map, "{s:u}", "status", (uint64_t)0);
+    assert_int_equal(stead_instance_read(stead_written(&map), &it), STEAD_ECORRUPT);
+    assert_int_equal(stead_instance_read_members(stead_written(&map), &it), 0); /* a list tells the id beside it */
+    stead_writer_deinit(&map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_status_names_are_those_of_the_field),
+        cmocka_unit_test(test_id_is_checked_at_its_edges),
+        cmocka_unit_test(test_map_of_an_instance_is_read),
+        cmocka_unit_test(test_map_with_little_in_it_reads_as_nothing),
+        cmocka_unit_test(test_long_texts_are_cut),
+        cmocka_unit_test(test_what_tells_of_no_instance_is_corrupt),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
