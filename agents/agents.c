@@ -5,4 +5,4 @@
  */
 #include "agents/agents.h"
 
-const struct stead_kind *const stead_builtin_kinds[] = {&stead_election_member_kind, NULL};
+const struct stead_kind *const stead_builtin_kinds[] = {&stead_election_member_kind, &stead_hub_queue_kind, NULL};

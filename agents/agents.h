@@ -11,6 +11,9 @@
 /* A member of a group that elects a leader by the bully algorithm (election.c). */
 extern const struct stead_kind stead_election_member_kind;
 
+/* A queue of a task hub (hub_queue.c). */
+extern const struct stead_kind stead_hub_queue_kind;
+
 /* Ended by a NULL. */
 extern const struct stead_kind *const stead_builtin_kinds[];
 /* What `stead bench` measures with; the nodes that it starts have them too. Ended by a NULL. */

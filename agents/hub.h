@@ -13,11 +13,16 @@
  *   enqueue  {id, body, delay}       id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
  *                                    delay: ms until it can be seen, 0. Answers {seq, new}: its number, and whether it was put in.
  *   dequeue  {max, hide, wait}       at most `max` (1 to 32) of the messages that can be seen, in order, hidden for `hide` ms (1 to 3,600,000); with `wait` > 0 and
- *                                    nothing to be seen the answer comes with the next message, or empty after so many ms (notify). Answers [[seq, receipt, count, id, body]...];
- *                                    count: how often it was taken. An empty answer writes nothing.
+ *                                    nothing to be seen the answer comes with the next message, or empty after so many ms (notify; at most 64 wait). Answers
+ *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken. An empty answer writes nothing. Several long messages may need several
+ *                                    dequeues. Asked again after a crash, it may take further messages: what it took before comes back when its time is over.
  *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone.
  *   renew    {seq, receipt, hide}    hides it on; answers the new receipt; STEAD_ENOTFOUND when it was taken by another.
- *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates}; oldest: ms since 1970 of the first message, 0: none
+ *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates, dequeues, deletes, waiting}; oldest: ms since 1970
+ *                                    of the first message, 0: none; hidden: those that cannot be seen now (counted to 10,000); enqueued, dequeued, deleted are messages, dequeues and deletes
+ *                                    the operations that took or deleted some; empty counts from when the queue was last loaded
+ *   peek     {max, from_ms, from_seq}  read-only: [[seq, seen from, count, came, id, body]...], hidden ones too, long bodies as nil
+ *   drop     {}                      forgets the queue and all that is in it
  */
 #ifndef STEAD_AGENTS_HUB_H
 #define STEAD_AGENTS_HUB_H
@@ -25,7 +30,7 @@
 #include "stead/orchestration_client.h"
 
 #define STEAD_HUB_QUEUE_KIND "hub.queue"
-#define STEAD_HUB_BATCH_MAX 32u
+#define STEAD_HUB_BATCH_MAX 32u      /* messages of one dequeue */
 #define STEAD_HUB_HIDE_MS 300000 /* visibility timeout */
 
 #endif

@@ -6,7 +6,8 @@
  * a second joins when another client asks with the same idempotency key. A retry of the same request only renews the route. The row goes in the
  * entry of the turn that answers, or destroys the agent.
  *
- * A volatile agent's debts are in memory (vowed), like everything of it.
+ * A volatile agent's debts are in memory (vowed), like everything of it; and so are those that a durable agent's quiet op has made: whoever
+ * asks again after a crash is asked for anew.
  */
 #include "runtime/shard.h"
 
@@ -78,15 +79,18 @@ static void add_volatile(struct stead_turn *turn)
 }
 
 static void answer_volatile(struct stead_shard *shard, struct stead_vowed *owed, int status,
-                            const struct stead_answer_error *error, struct stead_slice value)
+                            const struct stead_answer_error *error, struct stead_slice value, bool stored)
 {
     struct stead_message *answer = stead_message_answer(owed->request, status, error, value);
+    bool durable = stead_agent_durable(owed->agent);
     uint64_t depends_on = owed->agent->depends_on;
 
-    answer->durability = STEAD_CLASS_VOLATILE;
+    answer->durability = durable ? STEAD_CLASS_DURABLE : STEAD_CLASS_VOLATILE;
     stead_map_remove(&shard->vowed, owed->hash, owed);
     owed->agent->pins--;
-    stead_shard_reply(shard, owed->request, answer, false, depends_on);
+    if (durable && stored)
+        (void)stead_session_load(shard, owed->request);
+    stead_shard_reply(shard, owed->request, answer, durable && stored, depends_on);
     stead_message_destroy(&owed->request);
     free(owed);
 }
@@ -98,7 +102,7 @@ static void destroy_volatile(struct stead_agent *agent)
     for (uint32_t i = 0; shard->vowed.entries != NULL && i <= shard->vowed.mask;) {
         struct stead_vowed *owed = stead_map_at(&shard->vowed, i);
         if (owed != NULL && owed->agent == agent)
-            answer_volatile(shard, owed, STEAD_EDESTROYED, NULL, (struct stead_slice){0});
+            answer_volatile(shard, owed, STEAD_EDESTROYED, NULL, (struct stead_slice){0}, true);
         else
             i++;
     }
@@ -113,7 +117,7 @@ void stead_owed_add(struct stead_turn *turn)
     struct stead_row_key key;
     struct stead_writer row;
 
-    if (!stead_agent_durable(turn->agent)) {
+    if (!stead_agent_durable(turn->agent) || turn->quiet) {
         add_volatile(turn);
         return;
     }
@@ -128,15 +132,21 @@ void stead_owed_add(struct stead_turn *turn)
         stead_key_owed(shard, turn->message, turn->token);
 }
 
+bool stead_owed_is_volatile(struct stead_agent *agent, struct stead_id token)
+{
+    const struct stead_vowed *owed = find_vowed(agent->shard, token);
+    return owed != NULL && owed->agent == agent;
+}
+
 bool stead_owed_exists(struct stead_agent *agent, struct stead_id token)
 {
     struct stead_row_key key;
     struct stead_writer row;
 
-    if (!stead_agent_durable(agent)) {
-        const struct stead_vowed *owed = find_vowed(agent->shard, token);
-        return owed != NULL && owed->agent == agent;
-    }
+    if (stead_owed_is_volatile(agent, token))
+        return true;
+    if (!stead_agent_durable(agent))
+        return false;
     owed_key(&key, agent, token);
     stead_writer_init(&row);
     int code = stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), &row);
@@ -160,15 +170,15 @@ static void answer_all(struct stead_agent *agent, struct stead_slice row, int st
     stead_shard_dirty(shard, true);
 }
 
-void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer *answer)
+void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer *answer, bool stored)
 {
     struct stead_shard *shard = agent->shard;
     struct stead_answer_error error = {answer->name, answer->sentence};
     struct stead_row_key key;
     struct stead_writer row;
 
-    if (!stead_agent_durable(agent)) {
-        answer_volatile(shard, find_vowed(shard, answer->token), answer->status, &error, answer->value);
+    if (stead_owed_is_volatile(agent, answer->token)) {
+        answer_volatile(shard, find_vowed(shard, answer->token), answer->status, &error, answer->value, stored);
         return;
     }
     owed_key(&key, agent, answer->token);
@@ -193,8 +203,7 @@ void stead_owed_destroy_agent(struct stead_agent *agent)
     struct stead_row_key from, to;
     struct stead_writer rows;
 
-    if (!stead_agent_durable(agent))
-        destroy_volatile(agent);
+    destroy_volatile(agent);
     if (!stead_agent_durable(agent) || !(agent->flags & STEAD_AGENT_PARTS))
         return;
     stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, STEAD_PART_OWED,

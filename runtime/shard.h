@@ -338,7 +338,10 @@ void stead_calls_forget_volatile(struct stead_shard *shard, struct stead_id call
 void stead_owed_add(struct stead_turn *turn);
 /* Does the token stand for an answer still owed? */
 bool stead_owed_exists(struct stead_agent *agent, struct stead_id token);
-void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer *answer);
+/* Is it one of a volatile agent, or a promise of a quiet op? */
+bool stead_owed_is_volatile(struct stead_agent *agent, struct stead_id token);
+/* `stored`: the turn writes, so that the answer of a volatile promise is kept with it for those who ask again. */
+void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer *answer, bool stored);
 void stead_owed_destroy_agent(struct stead_agent *agent);
 /* Another request waits for the same answer (a retry with a new route, the same idempotency key). */
 void stead_owed_attach(struct stead_shard *shard, const struct stead_message *request, struct stead_id token);

@@ -142,12 +142,12 @@ int stead_timers_cron_next(struct stead_shard *shard, const char *cron, const ch
     return code;
 }
 
-bool stead_timers_exists(struct stead_agent *agent, const char *name)
+bool stead_timers_exists(struct stead_agent *agent, const char *name, bool is_volatile)
 {
     struct stead_writer value;
     struct stead_timer_row row;
 
-    if (!stead_agent_durable(agent)) {
+    if (is_volatile) {
         for (const struct stead_vtimer *timer = agent->wait == NULL ? NULL : agent->wait->timers; timer != NULL;
              timer = timer->agent_next)
             if (timer->name != NULL && strcmp(timer->name, name) == 0)

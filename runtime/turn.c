@@ -8,7 +8,7 @@
  * A copy cannot restore what lies behind a pointer that the field table does not know; such a kind should fail before it changes it.
  *
  * Invariants: U1 a failed turn leaves no row but its answer, its dead letter and the taking of its message; U2 the journaled state is
- * what the next turn sees; U3 a read-only op leaves the state's bytes as they were.
+ * what the next turn sees; U3 a read-only op leaves the state's bytes as they were; U4 nor does a quiet op's turn that is not journaled change what is stored.
  */
 #include "runtime/turn.h"
 
@@ -71,11 +71,16 @@ int stead_turn_break(struct stead_turn *turn, int code)
 
 int stead_turn_count(struct stead_turn *turn, size_t bytes)
 {
+    turn->wrote = turn->wrote || !turn->read_only;
+    return stead_turn_count_volatile(turn, bytes);
+}
+
+int stead_turn_count_volatile(struct stead_turn *turn, size_t bytes)
+{
     const struct stead_settings *settings = &turn->shard->host->settings;
 
     if (turn->read_only)
         return stead_turn_break(turn, STEAD_EREADONLY);
-    turn->wrote = true;
     turn->effects++;
     turn->effect_bytes += bytes;
     if (turn->effects > settings->turn_effects_max || turn->effect_bytes > settings->turn_bytes_max)
@@ -347,7 +352,7 @@ static void commit(struct stead_turn *turn, const struct stead_turn_input *input
     struct stead_agent *agent = turn->agent;
     struct stead_shard *shard = turn->shard;
     bool durable = stead_agent_durable(agent);
-    bool writes = durable && (!turn->read_only || turn->wrote);
+    bool writes = durable && !turn->unwritten && (!turn->read_only || turn->wrote);
     uint64_t previous = agent->last_index;
 
     commit_lock(turn);
@@ -355,7 +360,7 @@ static void commit(struct stead_turn *turn, const struct stead_turn_input *input
         agent->flags |= STEAD_AGENT_EXISTS;
         agent->depends_on = shard->next_index;
         commit_keyed(turn);
-        if (turn->timers != NULL || turn->calls != NULL || turn->later)
+        if (((turn->timers != NULL || turn->later) && !turn->quiet) || turn->calls != NULL)
             agent->flags |= STEAD_AGENT_PARTS;
         agent->last_index = shard->next_index;
         if (!turn->destroyed)
@@ -364,13 +369,13 @@ static void commit(struct stead_turn *turn, const struct stead_turn_input *input
         agent->flags |= STEAD_AGENT_EXISTS;
     }
     for (const struct stead_timer_request *timer = turn->timers; timer != NULL; timer = timer->next) {
-        if (durable)
+        if (durable && !turn->quiet)
             stead_timers_commit(agent, timer);
         else
             stead_vtimer_set(agent, timer);
     }
     for (const struct stead_turn_answer *answer = turn->answers; answer != NULL; answer = answer->next)
-        stead_owed_answer(agent, answer);
+        stead_owed_answer(agent, answer, writes);
     if (turn->later)
         stead_owed_add(turn);
     stead_turn_commit_messages(turn);
@@ -399,6 +404,28 @@ static int run_init(struct stead_turn *turn)
     return status;
 }
 
+/* Has this turn of a quiet op left everything stored as it was? */
+static bool is_unwritten(const struct stead_turn *turn, const struct before *before)
+{
+    const struct stead_agent *agent = turn->agent;
+    struct stead_writer was, is;
+
+    if (!turn->quiet || turn->wrote || turn->destroyed || turn->hold || turn->release || !before->stored ||
+        !before->plain)
+        return false;
+    if (agent->state == NULL || agent->kind->fields == NULL ||
+        memcmp(before->bytes, agent->state, agent->kind->state_size) == 0)
+        return true;
+    stead_writer_init(&was);
+    stead_writer_init(&is);
+    stead_fields_encode(agent->kind->fields, before->bytes, &was);
+    stead_fields_encode(agent->kind->fields, agent->state, &is);
+    bool same = stead_slice_equal(stead_written(&was), stead_written(&is));
+    stead_writer_deinit(&was);
+    stead_writer_deinit(&is);
+    return same;
+}
+
 static int check_result(struct stead_turn *turn, const struct before *before, struct stead_writer *image, int status)
 {
     struct stead_agent *agent = turn->agent;
@@ -412,7 +439,8 @@ static int check_result(struct stead_turn *turn, const struct before *before, st
     if (turn->read_only && before->inited && before->plain && agent->state != NULL &&
         memcmp(before->bytes, agent->state, agent->kind->state_size) != 0)
         return STEAD_EREADONLY;
-    if (!stead_agent_durable(agent) || agent->kind->fields == NULL || turn->destroyed ||
+    turn->unwritten = is_unwritten(turn, before);
+    if (!stead_agent_durable(agent) || agent->kind->fields == NULL || turn->destroyed || turn->unwritten ||
         (turn->read_only && !turn->wrote))
         return 0;
     stead_fields_encode(agent->kind->fields, agent->state, image);
@@ -536,6 +564,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
                               .op = op,
                               .arena = &host->arena,
                               .read_only = (op->flags & STEAD_OP_READ_ONLY) != 0,
+                              .quiet = (op->flags & STEAD_OP_QUIET) != 0 && stead_agent_durable(agent),
                               .reply_code = input->reply_code,
                               .reply_name = input->reply_name,
                               .reply_sentence = input->reply_sentence,

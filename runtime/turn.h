@@ -65,6 +65,8 @@ struct stead_turn {
     const struct stead_op *op;
     struct stead_arena *arena;
     bool read_only; /* the op may not write */
+    bool quiet;     /* its promises and timers are volatile */
+    bool unwritten; /* a quiet op's turn that has changed nothing stored: as a read-only one */
     bool wrote;     /* something was collected that a read-only op may not */
     bool replied;
     bool later; /* a token was taken */
@@ -117,6 +119,8 @@ void stead_turn_commit_messages(struct stead_turn *turn);
 void stead_turn_answer(struct stead_turn *turn, int status);
 /* Counts one effect of `bytes`; STEAD_ELIMIT, and the turn will fail. */
 int stead_turn_count(struct stead_turn *turn, size_t bytes) STEAD_MUST_USE;
+/* The same for what is volatile whatever the agent: it does not make a quiet turn a writing one. */
+int stead_turn_count_volatile(struct stead_turn *turn, size_t bytes) STEAD_MUST_USE;
 /* A write in a read-only op, or another call that must fail the turn; returns `code`. */
 int stead_turn_break(struct stead_turn *turn, int code);
 

@@ -170,7 +170,8 @@ int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token)
 {
     if (turn->message->type != STEAD_CALL || turn->later || turn->replied)
         return STEAD_ESTATE;
-    int code = stead_turn_count(turn, sizeof(turn->token));
+    int code = turn->quiet ? stead_turn_count_volatile(turn, sizeof(turn->token))
+                           : stead_turn_count(turn, sizeof(turn->token));
     if (code != 0)
         return code;
     turn->token = stead_host_new_id(turn->shard->host);
@@ -194,7 +195,8 @@ static int answer_token(struct stead_turn *turn, const struct stead_token *token
         return code;
     if (!stead_owed_exists(turn->agent, id))
         return STEAD_ENOTFOUND;
-    code = stead_turn_count(turn, value.size);
+    bool quiet = turn->quiet && stead_owed_is_volatile(turn->agent, id);
+    code = quiet ? stead_turn_count_volatile(turn, value.size) : stead_turn_count(turn, value.size);
     if (code != 0)
         return code;
     struct stead_turn_answer *answer = stead_turn_alloc(turn, sizeof(*answer));
@@ -497,7 +499,7 @@ void stead_turn_answer(struct stead_turn *turn, int status)
     struct stead_shard *shard = turn->shard;
     const struct stead_message *request = turn->message;
     bool durable = stead_agent_durable(turn->agent);
-    bool stored = durable && (!turn->read_only || turn->wrote);
+    bool stored = durable && !turn->unwritten && (!turn->read_only || turn->wrote);
     struct stead_answer_error error = {turn->fail_name, turn->fail_sentence};
 
     if (!wants_answer(request))

@@ -269,7 +269,8 @@ static int add_timer(struct stead_turn *turn, const struct stead_timer_request *
         return STEAD_ETOOLARGE;
     if (stead_value_check(request->args) != 0)
         return STEAD_EARGUMENT;
-    int code = stead_turn_count(turn, request->args.size + name.size);
+    int code = turn->quiet ? stead_turn_count_volatile(turn, request->args.size + name.size)
+                           : stead_turn_count(turn, request->args.size + name.size);
     if (code != 0)
         return code;
     struct stead_timer_request *it = stead_turn_alloc(turn, sizeof(*it));
@@ -334,7 +335,7 @@ int stead_timer_cron(struct stead_turn *turn, const char *name, const struct ste
 int stead_timer_cancel(struct stead_turn *turn, const char *name)
 {
     struct stead_timer_request request = {.name = name};
-    bool stands = stead_timers_exists(turn->agent, name);
+    bool stands = stead_timers_exists(turn->agent, name, turn->quiet || !stead_agent_durable(turn->agent));
 
     for (const struct stead_timer_request *it = turn->timers; it != NULL; it = it->next)
         if (strcmp(it->name, name) == 0)

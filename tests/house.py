@@ -170,11 +170,11 @@ class House:
         path = self.root / "docs/INVARIANTS.md"
         if not path.is_file():
             return
-        code = "\n".join(p.read_text() for folder in ("runtime", "node") for p in self.sources(folder, ".c", ".h"))
+        code = "\n".join(p.read_text() for folder in ("runtime", "agents", "node") for p in self.sources(folder, ".c", ".h"))
         for number, line in enumerate(path.read_text().splitlines(), 1):
             found = re.match(r"- \*\*([A-Z]\d+)\*\*", line)
             if found and not re.search(rf"\b{found.group(1)}\b", code):
-                self.refuse("invariant", path, number, f"{found.group(1)} is cited nowhere in runtime/ or node/")
+                self.refuse("invariant", path, number, f"{found.group(1)} is cited nowhere in runtime/, agents/ or node/")
 
     # ---- Build ---------------------------------------------------------------------------------
 

@@ -133,6 +133,11 @@ typedef void stead_hook_fn(void *state);
 
 enum stead_op_flags {
     STEAD_OP_READ_ONLY = 1, /* writes nothing: may be asked again, is not journaled */
+    STEAD_OP_QUIET =
+        2, /* durable kinds: may write, but a turn of it that changes nothing stored is as a read-only one: not
+                           journaled, no sync. So its promises (stead_reply_later) and timers are volatile: gone when the node
+                           is, and the caller, who asks again, runs it anew. They keep the agent in memory. What the
+                           field table does not name may change: it lasts as long */
 };
 
 /* Ops that every durable and volatile kind has, unless its own table names them:

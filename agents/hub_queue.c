@@ -1,0 +1,752 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_queue: one queue of a task hub, a durable agent whose messages are keyed state (docs/FORMATS.md, "The hub"):
+ *
+ *     v (ms since 1970: seen from) (number)   a message: when it can be seen, then in order of arrival
+ *     b (number)                              its body, when that is over BODY_INLINE bytes: taking a message writes its row again
+ *     i (id)                                  an id that is in the queue, or was deleted from it less than ID_KEPT_MS ago
+ *     x (ms: deleted) (id)                    the same by time, to forget it
+ *
+ * Taking a message moves its row to the moment when it will be seen again; that moment is its receipt. It is later at each taking, because one that is taken could be seen: so no
+ * receipt comes twice, and deleting, renewing and taking find their row without looking. A dequeue begins at the head, below which nothing lies: its cost follows what it takes,
+ * not what is in the queue or was once in it.
+ *
+ * Who waits (long poll) is remembered in memory alone: the promise of a quiet op. An enqueue tells the queue itself to look: a turn of its own, in the same batch, so that both
+ * share a sync. Waiters are served in the order they came; after a crash they ask again.
+ *
+ * Invariants: Q1 no row of a message lies below the head; Q2 a message only moves to later rows; Q3 while somebody
+ * waits a timer stands that is not later than the first waiter's end and the next delayed message.
+ */
+#include "agents/agents.h"
+
+#include <string.h>
+
+#include "agents/hub.h"
+
+#define BODY_INLINE 1024u
+#define BODY_MAX ((1u << 20) - 2048u) /* so that an answer holds it */
+#define ANSWER_BYTES (512u << 10)     /* a dequeue stops behind the message that passes it */
+#define ID_SIZE_MAX 400u
+#define ID_KEPT_MS 600000
+#define FORGET_PER_OP 8u
+#define WAITERS_MAX 64u
+#define DELAY_MS_MAX (INT64_C(100) * 366 * 24 * 3600 * 1000)
+#define HIDE_MS_MAX 3600000
+#define WAIT_MS_MAX 3600000
+#define DELETE_MAX 1000u
+#define HIDDEN_COUNTED 10000u
+
+struct waiter {
+    struct stead_token token;
+    uint32_t max;
+    int64_t hide_ms;
+    int64_t until_ms; /* then it gets an empty answer */
+};
+
+struct queue {
+    uint64_t seq;      /* the last number given */
+    int64_t clock_ms;  /* the newest time that moved a row: Q2 */
+    int64_t head_ms;   /* with head_seq: nothing lies below it: Q1 */
+    uint64_t head_seq; /* exclusive with head_ms: the least number that may be there */
+    int64_t forget_ms; /* no deleted id is older */
+    int64_t depth;     /* messages, hidden ones too */
+    uint64_t enqueued; /* messages put in */
+    uint64_t duplicates;
+    uint64_t dequeues; /* that took something */
+    uint64_t dequeued; /* messages taken */
+    uint64_t deletes;  /* operations */
+    uint64_t deleted;  /* messages */
+    uint64_t renewed;
+    /* Not stored. */
+    uint64_t empty;   /* dequeues that took nothing, since it is in memory */
+    int64_t timer_ms; /* when the timer is due, 0: none stands */
+    uint32_t waiting; /* waiters[0] came first */
+    struct waiter waiters[WAITERS_MAX];
+};
+
+static const struct stead_field fields[] = {
+    STEAD_FIELD(U64, struct queue, seq),       STEAD_FIELD(I64, struct queue, clock_ms),
+    STEAD_FIELD(I64, struct queue, head_ms),   STEAD_FIELD(U64, struct queue, head_seq),
+    STEAD_FIELD(I64, struct queue, forget_ms), STEAD_FIELD(I64, struct queue, depth),
+    STEAD_FIELD(U64, struct queue, enqueued),  STEAD_FIELD(U64, struct queue, duplicates),
+    STEAD_FIELD(U64, struct queue, dequeues),  STEAD_FIELD(U64, struct queue, dequeued),
+    STEAD_FIELD(U64, struct queue, deletes),   STEAD_FIELD(U64, struct queue, deleted),
+    STEAD_FIELD(U64, struct queue, renewed),   STEAD_FIELDS_END};
+
+/* ---- Rows ----------------------------------------------------------------------------------- */
+
+struct row_key {
+    uint8_t bytes[STEAD_KEY_MAX];
+    size_t size;
+};
+
+static void key_add_u64(struct row_key *key, uint64_t it)
+{
+    for (int shift = 56; shift >= 0; shift -= 8)
+        key->bytes[key->size++] = (uint8_t)(it >> shift);
+}
+
+static uint64_t load_u64(const uint8_t *bytes)
+{
+    uint64_t it = 0;
+
+    for (int at = 0; at < 8; at++)
+        it = it << 8 | bytes[at];
+    return it;
+}
+
+static struct stead_slice key_slice(const struct row_key *key)
+{
+    return stead_bytes(key->bytes, key->size);
+}
+
+static struct row_key message_key(int64_t seen_ms, uint64_t seq)
+{
+    struct row_key key = {.bytes = {'v'}, .size = 1};
+
+    key_add_u64(&key, (uint64_t)seen_ms);
+    key_add_u64(&key, seq);
+    return key;
+}
+
+static struct row_key body_key(uint64_t seq)
+{
+    struct row_key key = {.bytes = {'b'}, .size = 1};
+
+    key_add_u64(&key, seq);
+    return key;
+}
+
+static struct row_key id_key(struct stead_slice id)
+{
+    struct row_key key = {.bytes = {'i'}, .size = 1};
+
+    memcpy(key.bytes + key.size, id.data, id.size);
+    key.size += id.size;
+    return key;
+}
+
+static struct row_key forget_key(int64_t deleted_ms, struct stead_slice id)
+{
+    struct row_key key = {.bytes = {'x'}, .size = 1};
+
+    key_add_u64(&key, (uint64_t)deleted_ms);
+    memcpy(key.bytes + key.size, id.data, id.size);
+    key.size += id.size;
+    return key;
+}
+
+/* A message as it is stored: [count, ms since 1970: came in, id, body, whether the body has a row of its own]. */
+struct message {
+    int64_t seen_ms;
+    uint64_t seq;
+    uint64_t count;
+    int64_t came_ms;
+    struct stead_slice id, body;
+    bool apart;
+};
+
+static int read_message(struct stead_slice key, struct stead_slice value, struct message *ret_message)
+{
+    struct stead_reader reader = stead_reader(value);
+    struct message it = {0};
+    uint32_t count;
+
+    if (key.size != 17)
+        return STEAD_ECORRUPT;
+    it.seen_ms = (int64_t)load_u64(key.data + 1);
+    it.seq = load_u64(key.data + 9);
+    if (stead_read_array(&reader, &count) != 0 || count != 5 || stead_read_u64(&reader, &it.count) != 0 ||
+        stead_read_i64(&reader, &it.came_ms) != 0 || stead_read_str(&reader, &it.id) != 0 ||
+        stead_read_value(&reader, &it.body) != 0 || stead_read_bool(&reader, &it.apart) != 0)
+        return STEAD_ECORRUPT;
+    *ret_message = it;
+    return 0;
+}
+
+static int put_message(struct stead_turn *turn, const struct message *message)
+{
+    struct row_key key = message_key(message->seen_ms, message->seq);
+    struct stead_slice nothing = {0};
+
+    return stead_kv_put(turn, key_slice(&key),
+                        stead_packed(turn, "[u,l,S,v,b]", message->count, message->came_ms, message->id,
+                                     message->apart ? nothing : message->body, (int)message->apart));
+}
+
+static int delete_row(struct stead_turn *turn, struct row_key key)
+{
+    return stead_kv_delete(turn, key_slice(&key));
+}
+
+/* ---- Ids ------------------------------------------------------------------------------------ */
+
+/* An id's row: (ms: deleted, 0: in the queue) (number). */
+static int put_id(struct stead_turn *turn, struct stead_slice id, int64_t deleted_ms, uint64_t seq)
+{
+    struct row_key key = id_key(id), value = {.size = 0};
+
+    key_add_u64(&value, (uint64_t)deleted_ms);
+    key_add_u64(&value, seq);
+    return stead_kv_put(turn, key_slice(&key), key_slice(&value));
+}
+
+/* Is a message of this id in the queue, or was lately? */
+static int find_id(struct stead_turn *turn, const struct queue *queue, struct stead_slice id, uint64_t *ret_seq)
+{
+    struct row_key key = id_key(id);
+    struct stead_slice value;
+    int code = stead_kv_get(turn, key_slice(&key), &value);
+
+    if (code != 0)
+        return code;
+    if (value.size != 16)
+        return STEAD_ECORRUPT;
+    int64_t deleted_ms = (int64_t)load_u64(value.data);
+    if (deleted_ms != 0 && deleted_ms + ID_KEPT_MS <= queue->clock_ms)
+        return STEAD_ENOTFOUND;
+    *ret_seq = load_u64(value.data + 8);
+    return 0;
+}
+
+struct old_ids {
+    struct stead_turn *turn;
+    struct stead_slice keys[FORGET_PER_OP];
+    uint32_t count;
+};
+
+static int see_old_id(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct old_ids *old = context;
+    uint8_t *copy = stead_turn_alloc(old->turn, key.size);
+
+    (void)value;
+    memcpy(copy, key.data, key.size);
+    old->keys[old->count++] = stead_bytes(copy, key.size);
+    return 0;
+}
+
+/* The row of an id that was deleted, put in again and is in the queue now stays: its other row says so. */
+static int forget_id(struct stead_turn *turn, struct stead_slice old)
+{
+    struct row_key key = id_key(stead_bytes(old.data + 9, old.size - 9));
+    struct stead_slice value;
+    int code = stead_kv_get(turn, key_slice(&key), &value);
+
+    if (code == 0 && value.size == 16 && load_u64(value.data) == load_u64(old.data + 1))
+        code = stead_kv_delete(turn, key_slice(&key));
+    return code == 0 || code == STEAD_ENOTFOUND ? stead_kv_delete(turn, old) : code;
+}
+
+/* Forgets a few of the ids that were deleted long enough ago. */
+static int forget_ids(struct stead_turn *turn, struct queue *queue)
+{
+    struct old_ids old = {.turn = turn};
+    int64_t until_ms = queue->clock_ms - ID_KEPT_MS;
+    struct stead_slice nothing = {0};
+
+    if (queue->forget_ms >= until_ms)
+        return 0;
+    struct row_key from = forget_key(queue->forget_ms, nothing), to = forget_key(until_ms, nothing);
+    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), FORGET_PER_OP, see_old_id, &old);
+    for (uint32_t at = 0; at < old.count && code == 0; at++)
+        code = forget_id(turn, old.keys[at]);
+    queue->forget_ms = old.count < FORGET_PER_OP ? until_ms : (int64_t)load_u64(old.keys[old.count - 1].data + 1);
+    return code;
+}
+
+/* ---- Taking --------------------------------------------------------------------------------- */
+
+static void set_clock(struct stead_turn *turn, struct queue *queue)
+{
+    int64_t now_ms = stead_now_ms(turn);
+
+    if (now_ms > queue->clock_ms)
+        queue->clock_ms = now_ms;
+}
+
+/* A turn that took nothing leaves the clock as it was, so that it writes nothing: the clock must be behind no row's move, and none was moved. */
+static void rest_clock(struct queue *queue, int64_t clock_ms, uint64_t dequeues)
+{
+    if (queue->dequeues == dequeues)
+        queue->clock_ms = clock_ms;
+}
+
+struct taking {
+    struct stead_turn *turn;
+    int64_t now_ms;
+    int64_t next_ms; /* when the first message that cannot be seen yet can; 0: none was met */
+    uint32_t max, count;
+    size_t bytes;
+    int code;
+    struct message messages[STEAD_HUB_BATCH_MAX];
+};
+
+static struct stead_slice copy_in_turn(struct stead_turn *turn, struct stead_slice bytes)
+{
+    uint8_t *copy = stead_turn_alloc(turn, bytes.size + 1);
+
+    if (bytes.size > 0)
+        memcpy(copy, bytes.data, bytes.size);
+    return stead_bytes(copy, bytes.size);
+}
+
+static int see_message(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct taking *taking = context;
+    struct message *message = &taking->messages[taking->count];
+
+    taking->code = key.size == 17 ? 0 : STEAD_ECORRUPT;
+    if (taking->code != 0)
+        return 1;
+    if ((int64_t)load_u64(key.data + 1) > taking->now_ms) {
+        taking->next_ms = (int64_t)load_u64(key.data + 1);
+        return 1;
+    }
+    if (taking->count == taking->max || taking->bytes > ANSWER_BYTES)
+        return 1;
+    taking->code = read_message(key, copy_in_turn(taking->turn, value), message);
+    if (taking->code != 0)
+        return 1;
+    /* A body apart has at most BODY_MAX bytes: it may pass the limit, but one message is always taken. */
+    taking->bytes += value.size + (message->apart ? ANSWER_BYTES : 0);
+    taking->count++;
+    return 0;
+}
+
+/* Finds what can be seen, from the head on. */
+static int look_for(struct stead_turn *turn, struct queue *queue, uint32_t max, struct taking *ret_taking)
+{
+    struct row_key from = message_key(queue->head_ms, queue->head_seq), to = {.bytes = {'w'}, .size = 1};
+    struct taking *taking = ret_taking;
+
+    taking->turn = turn;
+    taking->now_ms = queue->clock_ms;
+    taking->max = max;
+    taking->count = 0;
+    taking->bytes = 0;
+    taking->next_ms = 0;
+    taking->code = 0;
+    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), max + 1, see_message, taking);
+    return code != 0 ? code : taking->code;
+}
+
+/* Hides one for `hide_ms` and writes it into the answer. */
+static int take_one(struct stead_turn *turn, struct queue *queue, struct message *message, int64_t hide_ms,
+                    struct stead_writer *answer)
+{
+    struct row_key apart = body_key(message->seq);
+    int code = delete_row(turn, message_key(message->seen_ms, message->seq));
+
+    queue->head_ms = message->seen_ms;
+    queue->head_seq = message->seq + 1;
+    message->seen_ms = queue->clock_ms + hide_ms;
+    message->count++;
+    if (code == 0)
+        code = put_message(turn, message);
+    if (code == 0 && message->apart)
+        code = stead_kv_get(turn, key_slice(&apart), &message->body);
+    if (code == 0)
+        stead_pack(answer, "[u,u,u,S,v]", message->seq, (uint64_t)message->seen_ms, message->count, message->id,
+                   message->body);
+    return code;
+}
+
+static int take(struct stead_turn *turn, struct queue *queue, struct taking *taking, int64_t hide_ms,
+                struct stead_slice *ret_answer)
+{
+    struct stead_writer answer;
+    int code = 0;
+
+    stead_writer_init(&answer);
+    stead_write_array(&answer, taking->count);
+    for (uint32_t at = 0; at < taking->count && code == 0; at++)
+        code = take_one(turn, queue, &taking->messages[at], hide_ms, &answer);
+    queue->dequeues++;
+    queue->dequeued += taking->count;
+    *ret_answer = copy_in_turn(turn, stead_written(&answer));
+    stead_writer_deinit(&answer);
+    return code;
+}
+
+/* ---- Who waits ------------------------------------------------------------------------------- */
+
+static struct stead_slice empty_answer(struct stead_turn *turn)
+{
+    return stead_packed(turn, "[]");
+}
+
+static void drop_waiter(struct queue *queue, uint32_t at)
+{
+    memmove(&queue->waiters[at], &queue->waiters[at + 1], (queue->waiting - at - 1) * sizeof(queue->waiters[0]));
+    memset(&queue->waiters[--queue->waiting], 0, sizeof(queue->waiters[0]));
+}
+
+/* One of another life of the queue, or of its node: nobody is owed anything. */
+static int answer_waiter(struct stead_turn *turn, const struct waiter *waiter, struct stead_slice value)
+{
+    int code = stead_answer(turn, &waiter->token, value);
+
+    return code == STEAD_ENOTFOUND ? 0 : code;
+}
+
+/* The timer of who waits: Q3. */
+static int set_timer(struct stead_turn *turn, struct queue *queue, int64_t next_ms)
+{
+    int64_t due_ms = next_ms == 0 ? INT64_MAX : next_ms;
+    struct stead_slice nothing = {0};
+
+    for (uint32_t at = 0; at < queue->waiting; at++)
+        if (queue->waiters[at].until_ms < due_ms)
+            due_ms = queue->waiters[at].until_ms;
+    if (queue->waiting == 0 || (queue->timer_ms != 0 && queue->timer_ms <= due_ms))
+        return 0;
+    queue->timer_ms = due_ms;
+    return stead_timer_after(turn, "look", due_ms > queue->clock_ms ? due_ms - queue->clock_ms : 0, "look", nothing);
+}
+
+/* Gives those who wait what there is, in their order, and an end to those whose time is over. */
+static int serve(struct stead_turn *turn, struct queue *queue)
+{
+    struct taking taking = {.next_ms = 0};
+    struct stead_slice answer;
+    int code = 0;
+
+    for (uint32_t at = 0; at < queue->waiting && code == 0;) {
+        const struct waiter waiter = queue->waiters[at];
+        taking.count = 0;
+        if (at == 0)
+            code = look_for(turn, queue, waiter.max, &taking);
+        if (code == 0 && taking.count > 0) {
+            code = take(turn, queue, &taking, waiter.hide_ms, &answer);
+            if (code == 0)
+                code = answer_waiter(turn, &waiter, answer);
+            drop_waiter(queue, at);
+        } else if (code == 0 && waiter.until_ms <= queue->clock_ms) {
+            queue->empty++;
+            code = answer_waiter(turn, &waiter, empty_answer(turn));
+            drop_waiter(queue, at);
+        } else {
+            at++;
+        }
+    }
+    return code == 0 ? set_timer(turn, queue, taking.next_ms) : code;
+}
+
+/* From the queue itself: a message has come; or the timer: one can be seen now, or somebody has waited long enough. */
+static int look(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct queue *queue = state;
+    int64_t clock_ms = queue->clock_ms;
+    uint64_t dequeues = queue->dequeues;
+
+    (void)args;
+    set_clock(turn, queue);
+    if (queue->timer_ms <= queue->clock_ms)
+        queue->timer_ms = 0;
+    int code = queue->waiting == 0 ? 0 : serve(turn, queue);
+    rest_clock(queue, clock_ms, dequeues);
+    return code;
+}
+
+/* ---- Ops -------------------------------------------------------------------------------------- */
+
+static int bad(struct stead_turn *turn, const char *what)
+{
+    return stead_fail(turn, "bad_argument", "%s", what);
+}
+
+/* A number of a map within bounds; the default stays without one. */
+static bool take_number(struct stead_slice args, const char *field, int64_t least, int64_t most, int64_t *ret_it)
+{
+    int64_t it = *ret_it;
+
+    if (stead_get_i64(args, field, &it) == STEAD_EARGUMENT || it < least || it > most)
+        return false;
+    *ret_it = it;
+    return true;
+}
+
+/* Puts a message in, whatever its id. */
+static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_slice id, struct stead_slice body,
+                  int64_t delay_ms)
+{
+    struct message message = {.seen_ms = queue->clock_ms + delay_ms,
+                              .seq = ++queue->seq,
+                              .came_ms = queue->clock_ms,
+                              .id = id,
+                              .body = body,
+                              .apart = body.size > BODY_INLINE};
+    struct row_key apart = body_key(message.seq);
+    int code = put_message(turn, &message);
+
+    if (code == 0 && message.apart)
+        code = stead_kv_put(turn, key_slice(&apart), body);
+    if (code == 0 && id.size > 0)
+        code = put_id(turn, id, 0, message.seq);
+    if (code == 0 && queue->waiting > 0)
+        code = stead_tell(turn, stead_self(turn), "look", (struct stead_slice){0});
+    queue->depth++;
+    queue->enqueued++;
+    return code;
+}
+
+static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct queue *queue = state;
+    struct stead_slice id = {0}, body = {0};
+    int64_t delay_ms = 0;
+    uint64_t seq = 0;
+
+    if (stead_get_str(args, "id", &id) == STEAD_EARGUMENT || id.size > ID_SIZE_MAX)
+        return bad(turn, "id is a text of at most 400 bytes");
+    if (!take_number(args, "delay", 0, DELAY_MS_MAX, &delay_ms))
+        return bad(turn, "delay is from 0 ms to a century");
+    if (stead_get_value(args, "body", &body) == 0 && body.size > BODY_MAX)
+        return stead_fail(turn, "too_large", "a message has at most %u bytes", BODY_MAX);
+    set_clock(turn, queue);
+    if (queue->forget_ms == 0)
+        queue->forget_ms = queue->clock_ms - ID_KEPT_MS;
+    int code = id.size == 0 ? STEAD_ENOTFOUND : find_id(turn, queue, id, &seq);
+    if (code == 0) {
+        queue->duplicates++;
+        return stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", seq, "new", 0));
+    }
+    code = code == STEAD_ENOTFOUND ? put_in(turn, queue, id, body, delay_ms) : code;
+    if (code == 0 && id.size > 0)
+        code = forget_ids(turn, queue);
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", queue->seq, "new", 1));
+}
+
+static int wait_for(struct stead_turn *turn, struct queue *queue, const struct waiter *asked, int64_t next_ms)
+{
+    struct waiter *waiter = &queue->waiters[queue->waiting];
+
+    if (queue->waiting == WAITERS_MAX)
+        return stead_fail(turn, "busy", "%u wait for this queue already", WAITERS_MAX);
+    *waiter = *asked;
+    int code = stead_reply_later(turn, &waiter->token);
+    if (code != 0)
+        return code;
+    queue->waiting++;
+    return set_timer(turn, queue, next_ms);
+}
+
+static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct queue *queue = state;
+    struct taking taking;
+    struct stead_slice answer;
+    int64_t max = 1, hide_ms = STEAD_HUB_HIDE_MS, wait_ms = 0;
+
+    if (!take_number(args, "max", 1, STEAD_HUB_BATCH_MAX, &max) ||
+        !take_number(args, "hide", 1, HIDE_MS_MAX, &hide_ms) || !take_number(args, "wait", 0, WAIT_MS_MAX, &wait_ms))
+        return bad(turn, "max is from 1 to 32, hide from 1 to 3600000 ms, wait from 0 to 3600000 ms");
+    int64_t clock_ms = queue->clock_ms;
+    uint64_t dequeues = queue->dequeues;
+    set_clock(turn, queue);
+    int code = queue->waiting > 0 ? serve(turn, queue) : 0;
+    if (code == 0)
+        code = look_for(turn, queue, (uint32_t)max, &taking);
+    if (code != 0)
+        return code;
+    if (taking.count > 0) {
+        code = take(turn, queue, &taking, hide_ms, &answer);
+        return code != 0 ? code : stead_reply(turn, answer);
+    }
+    if (wait_ms > 0) {
+        const struct waiter asked = {.max = (uint32_t)max, .hide_ms = hide_ms, .until_ms = queue->clock_ms + wait_ms};
+        code = wait_for(turn, queue, &asked, taking.next_ms);
+    } else {
+        queue->empty++;
+        code = stead_reply(turn, empty_answer(turn));
+    }
+    rest_clock(queue, clock_ms, dequeues);
+    return code;
+}
+
+/* The message of this number that was taken with this receipt. */
+static int find_taken(struct stead_turn *turn, uint64_t seq, uint64_t receipt, struct message *ret_message)
+{
+    struct row_key key = message_key((int64_t)receipt, seq);
+    struct stead_slice value;
+    int code = stead_kv_get(turn, key_slice(&key), &value);
+
+    if (code == 0)
+        code = read_message(key_slice(&key), value, ret_message);
+    return code == 0 && ret_message->count == 0 ? STEAD_ENOTFOUND : code;
+}
+
+static int delete_one(struct stead_turn *turn, struct queue *queue, uint64_t seq, uint64_t receipt)
+{
+    struct message message;
+    int code = find_taken(turn, seq, receipt, &message);
+
+    if (code == STEAD_ENOTFOUND)
+        return 0;
+    if (code == 0)
+        code = delete_row(turn, message_key((int64_t)receipt, seq));
+    if (code == 0 && message.apart)
+        code = delete_row(turn, body_key(seq));
+    if (code == 0 && message.id.size > 0) {
+        struct row_key forget = forget_key(queue->clock_ms, message.id);
+        code = put_id(turn, message.id, queue->clock_ms, seq);
+        if (code == 0)
+            code = stead_kv_put(turn, key_slice(&forget), stead_str("1"));
+    }
+    queue->depth--;
+    queue->deleted++;
+    return code;
+}
+
+static int delete_them(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct queue *queue = state;
+    struct stead_reader reader = stead_reader(args);
+    uint32_t count, two;
+    uint64_t before = queue->deleted, seq, receipt;
+    int code = 0;
+
+    if (stead_read_array(&reader, &count) != 0 || count > DELETE_MAX)
+        return bad(turn, "delete takes up to 1000 of [number, receipt]");
+    set_clock(turn, queue);
+    for (; count > 0 && code == 0; count--) {
+        if (stead_read_array(&reader, &two) != 0 || two != 2 || stead_read_u64(&reader, &seq) != 0 ||
+            stead_read_u64(&reader, &receipt) != 0)
+            return bad(turn, "delete takes up to 1000 of [number, receipt]");
+        code = delete_one(turn, queue, seq, receipt);
+    }
+    queue->deletes++;
+    if (code == 0)
+        code = forget_ids(turn, queue);
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", queue->deleted - before));
+}
+
+static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct queue *queue = state;
+    struct message message;
+    uint64_t seq = 0, receipt = 0;
+    int64_t hide_ms = STEAD_HUB_HIDE_MS;
+
+    if (stead_get_u64(args, "seq", &seq) != 0 || stead_get_u64(args, "receipt", &receipt) != 0 ||
+        !take_number(args, "hide", 1, HIDE_MS_MAX, &hide_ms))
+        return bad(turn, "renew takes seq, receipt and hide, 1 to 3600000 ms");
+    set_clock(turn, queue);
+    int code = find_taken(turn, seq, receipt, &message);
+    if (code != 0)
+        return code;
+    code = delete_row(turn, message_key((int64_t)receipt, seq));
+    message.seen_ms = queue->clock_ms + hide_ms;
+    if (code == 0)
+        code = put_message(turn, &message);
+    queue->renewed++;
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", (uint64_t)message.seen_ms));
+}
+
+/* ---- Looking inside ----------------------------------------------------------------------------- */
+
+struct counting {
+    uint32_t count;
+    int64_t first_ms; /* when the first one came; 0: none */
+};
+
+static int count_message(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct counting *counting = context;
+    struct message message;
+
+    if (counting->count++ == 0 && read_message(key, value, &message) == 0)
+        counting->first_ms = message.came_ms;
+    return 0;
+}
+
+static int status(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct queue *queue = state;
+    struct counting first = {0}, hidden = {0};
+    struct row_key from = message_key(queue->head_ms, queue->head_seq), to = {.bytes = {'w'}, .size = 1};
+    int64_t now_ms = stead_now_ms(turn) > queue->clock_ms ? stead_now_ms(turn) : queue->clock_ms;
+    struct row_key later = message_key(now_ms + 1, 0);
+
+    (void)args;
+    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), 1, count_message, &first);
+    if (code == 0)
+        code = stead_kv_scan(turn, key_slice(&later), key_slice(&to), HIDDEN_COUNTED, count_message, &hidden);
+    if (code != 0)
+        return code;
+    return stead_reply(turn, stead_packed(turn, "{s:l,s:u,s:l,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u}", "depth",
+                                          queue->depth, "hidden", (uint64_t)hidden.count, "oldest", first.first_ms,
+                                          "enqueued", queue->enqueued, "dequeued", queue->dequeued, "empty",
+                                          queue->empty, "deleted", queue->deleted, "renewed", queue->renewed,
+                                          "duplicates", queue->duplicates, "dequeues", queue->dequeues, "deletes",
+                                          queue->deletes, "waiting", (uint64_t)queue->waiting));
+}
+
+struct peeking {
+    struct stead_writer list;
+    uint32_t count;
+};
+
+static int peek_message(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct peeking *peeking = context;
+    struct message message;
+
+    if (read_message(key, value, &message) != 0)
+        return 1;
+    stead_pack(&peeking->list, "[u,u,u,l,S,v]", message.seq, (uint64_t)message.seen_ms, message.count, message.came_ms,
+               message.id, message.body);
+    peeking->count++;
+    return peeking->list.size > ANSWER_BYTES;
+}
+
+/* Long bodies are not shown. */
+static int peek(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct queue *queue = state;
+    struct peeking peeking = {.count = 0};
+    struct stead_writer answer;
+    int64_t max = STEAD_HUB_BATCH_MAX, from_ms = queue->head_ms, from_seq = (int64_t)queue->head_seq;
+
+    if (!take_number(args, "max", 1, 1000, &max) || !take_number(args, "from_ms", 0, INT64_MAX, &from_ms) ||
+        !take_number(args, "from_seq", 0, INT64_MAX, &from_seq))
+        return bad(turn, "peek takes max, 1 to 1000, from_ms and from_seq");
+    struct row_key from = message_key(from_ms, (uint64_t)from_seq), to = {.bytes = {'w'}, .size = 1};
+    stead_writer_init(&peeking.list);
+    stead_writer_init(&answer);
+    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), (uint32_t)max, peek_message, &peeking);
+    stead_write_array(&answer, peeking.count);
+    stead_write_raw(&answer, peeking.list.data, peeking.list.size);
+    if (code == 0)
+        code = stead_reply(turn, stead_written(&answer));
+    stead_writer_deinit(&answer);
+    stead_writer_deinit(&peeking.list);
+    return code;
+}
+
+static int drop_queue(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_destroy(turn);
+}
+
+static const struct stead_op ops[] = {
+    {"enqueue", enqueue, NULL, 0, "{id, body, delay}: puts a message in"},
+    {"dequeue", dequeue, NULL, STEAD_OP_QUIET, "{max, hide, wait}: takes messages, hidden for a while"},
+    {"delete", delete_them, NULL, 0, "[[number, receipt]...]: what was taken is done"},
+    {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},
+    {"status", status, NULL, STEAD_OP_READ_ONLY, "depth, and what was done so far"},
+    {"peek", peek, NULL, STEAD_OP_READ_ONLY, "{max, from_ms, from_seq}: what is in it, taking nothing"},
+    {"drop", drop_queue, NULL, 0, "forgets the queue with all that is in it"},
+    {"look", look, NULL, STEAD_OP_QUIET, "from itself: serves those who wait"},
+    {NULL, NULL, NULL, 0, NULL}};
+
+const struct stead_kind stead_hub_queue_kind = {.abi = STEAD_ABI,
+                                                .struct_size = sizeof(struct stead_kind),
+                                                .name = STEAD_HUB_QUEUE_KIND,
+                                                .help = "a queue of a task hub",
+                                                .durability = STEAD_DURABLE,
+                                                .state_size = sizeof(struct queue),
+                                                .fields = fields,
+                                                .ops = ops};

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A queue of the hub: what a storage service promises (order, hiding, receipts, ids that are not taken twice), what it costs (an empty read no sync, a message and its
+ * delivery one), and what a crash leaves.
+ */
+#include "unit/runtime/host_client.h"
+
+#include "agents/agents.h"
+#include "agents/hub.h"
+
+#define QUEUE "hub.queue/t/work"
+
+static struct fx *fx;
+static struct fx_client client;
+static struct stead_message *answer; /* of the last request; NULL: none yet */
+
+static void take_answer(void)
+{
+    if (answer != NULL)
+        stead_message_destroy(&answer);
+    answer = stead_queue_pop(&fx->answers);
+}
+
+/* Sends and runs; the answer, if there is one, in `answer`. */
+static void send(const char *op, const char *format, ...)
+{
+    struct stead_writer args;
+    va_list list;
+
+    stead_writer_init(&args);
+    va_start(list, format);
+    stead_pack_v(&args, format, list);
+    va_end(list);
+    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, QUEUE, op, stead_written(&args), NULL);
+    stead_writer_deinit(&args);
+    stead_host_deliver(fx->host, &message);
+    fx_run(fx);
+    take_answer();
+}
+
+static void put(const char *id, const char *body, int64_t delay_ms)
+{
+    send("enqueue", "{s:s,s:s,s:l}", "id", id, "body", body, "delay", delay_ms);
+    assert_non_null(answer);
+    assert_int_equal(answer->status, 0);
+}
+
+static bool is_new(void)
+{
+    bool it;
+
+    assert_int_equal(stead_get_bool(stead_message_payload(answer), "new", &it), 0);
+    return it;
+}
+
+struct taken {
+    uint64_t seq, receipt, count;
+    char id[64], body[64];
+};
+
+/* The messages of the last answer. */
+static uint32_t read_taken(struct taken *list)
+{
+    struct stead_reader reader = stead_reader(stead_message_payload(answer));
+    struct stead_slice id, body;
+    uint32_t count, five;
+
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    for (uint32_t at = 0; at < count; at++) {
+        struct taken *it = &list[at];
+        assert_int_equal(stead_read_array(&reader, &five), 0);
+        assert_int_equal(five, 5);
+        assert_int_equal(stead_read_u64(&reader, &it->seq), 0);
+        assert_int_equal(stead_read_u64(&reader, &it->receipt), 0);
+        assert_int_equal(stead_read_u64(&reader, &it->count), 0);
+        assert_int_equal(stead_read_str(&reader, &id), 0);
+        assert_int_equal(stead_read_str(&reader, &body), 0);
+        snprintf(it->id, sizeof(it->id), "%.*s", (int)id.size, (const char *)id.data);
+        snprintf(it->body, sizeof(it->body), "%.*s", (int)body.size, (const char *)body.data);
+    }
+    return count;
+}
+
+static uint32_t get(struct taken *list, int64_t max, int64_t hide_ms)
+{
+    send("dequeue", "{s:l,s:l}", "max", max, "hide", hide_ms);
+    assert_non_null(answer);
+    return read_taken(list);
+}
+
+static uint64_t done(const struct taken *it)
+{
+    uint64_t deleted = 99;
+
+    send("delete", "[[u,u]]", it->seq, it->receipt);
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_get_u64(stead_message_payload(answer), NULL, &deleted), 0);
+    return deleted;
+}
+
+static int64_t status_of(const char *field)
+{
+    int64_t it = -1;
+
+    send("status", "{}");
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_get_i64(stead_message_payload(answer), field, &it), 0);
+    return it;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fx = fx_create(2);
+    assert_int_equal(stead_registry_add(fx->registry, &stead_hub_queue_kind, NULL), 0);
+    client = fx_client(fx, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    take_answer();
+    if (answer != NULL)
+        stead_message_destroy(&answer);
+    fx_destroy(fx);
+    return 0;
+}
+
+/* ---- Order, hiding, receipts ----------------------------------------------------------------- */
+
+static void test_messages_come_in_order_and_in_batches(void **state)
+{
+    struct taken list[32];
+    char body[16];
+
+    (void)state;
+    for (int at = 0; at < 40; at++) {
+        snprintf(body, sizeof(body), "m%d", at);
+        put("", body, 0);
+    }
+    assert_int_equal(get(list, 32, 1000), 32);
+    for (int at = 0; at < 32; at++) {
+        snprintf(body, sizeof(body), "m%d", at);
+        assert_string_equal(list[at].body, body);
+        assert_int_equal(list[at].count, 1);
+    }
+    assert_int_equal(get(list, 32, 1000), 8);
+    assert_string_equal(list[7].body, "m39");
+    assert_int_equal(get(list, 32, 1000), 0);
+    assert_int_equal(status_of("hidden"), 40);
+    assert_int_equal(status_of("depth"), 40);
+}
+
+static void test_a_message_taken_and_not_deleted_comes_again_with_another_receipt(void **state)
+{
+    struct taken first, again;
+
+    (void)state;
+    put("", "x", 0);
+    assert_int_equal(get(&first, 1, 500), 1);
+    fx_step_ms(fx, 499);
+    assert_int_equal(get(&again, 1, 500), 0);
+    fx_step_ms(fx, 1);
+    assert_int_equal(get(&again, 1, 500), 1);
+    assert_int_equal(again.seq, first.seq);
+    assert_int_equal(again.count, 2);
+    assert_true(again.receipt != first.receipt);
+    assert_int_equal(done(&first), 0);
+    assert_int_equal(done(&again), 1);
+    assert_int_equal(done(&again), 0);
+    assert_int_equal(status_of("depth"), 0);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(get(&again, 1, 500), 0);
+}
+
+static void test_renewing_hides_it_on_and_gives_a_new_receipt(void **state)
+{
+    struct taken taken, again;
+    struct taken renewed;
+
+    (void)state;
+    put("", "x", 0);
+    assert_int_equal(get(&taken, 1, 500), 1);
+    fx_step_ms(fx, 400);
+    send("renew", "{s:u,s:u,s:l}", "seq", taken.seq, "receipt", taken.receipt, "hide", (int64_t)500);
+    assert_int_equal(answer->status, 0);
+    renewed = taken;
+    assert_int_equal(stead_get_u64(stead_message_payload(answer), NULL, &renewed.receipt), 0);
+    fx_step_ms(fx, 499);
+    assert_int_equal(get(&again, 1, 500), 0);
+    assert_int_equal(done(&taken), 0);
+    fx_step_ms(fx, 1);
+    assert_int_equal(get(&again, 1, 500), 1);
+    send("renew", "{s:u,s:u,s:l}", "seq", taken.seq, "receipt", renewed.receipt, "hide", (int64_t)500);
+    assert_int_equal(answer->status, STEAD_ENOTFOUND);
+    assert_int_equal(done(&again), 1);
+}
+
+static void test_a_delayed_message_is_seen_when_its_time_has_come(void **state)
+{
+    struct taken list[4];
+
+    (void)state;
+    put("", "late", 1000);
+    put("", "now", 0);
+    assert_int_equal(get(list, 4, 60000), 1);
+    assert_string_equal(list[0].body, "now");
+    fx_step_ms(fx, 999);
+    assert_int_equal(get(list, 4, 60000), 0);
+    fx_step_ms(fx, 1);
+    assert_int_equal(get(list, 4, 60000), 1);
+    assert_string_equal(list[0].body, "late");
+}
+
+static void test_an_id_is_taken_once_until_ten_minutes_after_its_end(void **state)
+{
+    struct taken taken;
+
+    (void)state;
+    put("a", "1", 0);
+    assert_true(is_new());
+    put("a", "2", 0);
+    assert_false(is_new());
+    assert_int_equal(get(&taken, 1, 1000), 1);
+    assert_string_equal(taken.id, "a");
+    assert_string_equal(taken.body, "1");
+    assert_int_equal(done(&taken), 1);
+    fx_step_ms(fx, 599999);
+    put("a", "3", 0);
+    assert_false(is_new());
+    fx_step_ms(fx, 1);
+    put("a", "4", 0);
+    assert_true(is_new());
+    assert_int_equal(get(&taken, 1, 1000), 1);
+    assert_string_equal(taken.body, "4");
+    assert_int_equal(status_of("duplicates"), 2);
+}
+
+static void test_what_is_known_of_old_ids_goes(void **state)
+{
+    struct taken taken;
+    char id[16];
+
+    (void)state;
+    for (int at = 0; at < 50; at++) {
+        snprintf(id, sizeof(id), "i%d", at);
+        put(id, "x", 0);
+        assert_int_equal(get(&taken, 1, 1000), 1);
+        assert_int_equal(done(&taken), 1);
+    }
+    fx_cold_restart(fx);
+    client = fx_client(fx, 2);
+    uint32_t rows = fx->row_count;
+    fx_step_ms(fx, 700000);
+    for (int at = 0; at < 20; at++)
+        put("", "x", 0); /* without ids: they forget nothing */
+    for (int at = 0; at < 20; at++) {
+        assert_int_equal(get(&taken, 1, 1000), 1);
+        assert_int_equal(done(&taken), 1);
+    }
+    fx_cold_restart(fx);
+    assert_true(fx->row_count + 100 <= rows + 10);
+}
+
+static void test_a_long_body_comes_whole_and_leaves_nothing(void **state)
+{
+    enum { SIZE = 900000 };
+    char *text = malloc(SIZE + 1);
+    struct stead_reader reader;
+    struct stead_slice body;
+    struct taken taken;
+    uint32_t count;
+
+    (void)state;
+    memset(text, 'x', SIZE);
+    text[SIZE] = 0;
+    for (int at = 0; at < 2; at++)
+        put("", text, 0);
+    send("dequeue", "{s:l}", "max", (int64_t)32);
+    reader = stead_reader(stead_message_payload(answer));
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    assert_int_equal(count, 1); /* two are more than an answer may hold */
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    assert_int_equal(stead_read_u64(&reader, &taken.seq), 0);
+    assert_int_equal(stead_read_u64(&reader, &taken.receipt), 0);
+    assert_int_equal(stead_read_skip(&reader), 0);
+    assert_int_equal(stead_read_skip(&reader), 0);
+    assert_int_equal(stead_read_str(&reader, &body), 0);
+    assert_true(stead_slice_equal(body, stead_str(text)));
+    assert_int_equal(done(&taken), 1);
+    char *longer = malloc((1u << 20) + 1);
+    memset(longer, 'x', 1u << 20);
+    longer[(1u << 20) - 1500] = 0;
+    send("enqueue", "{s:s}", "body", longer);
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    free(longer);
+    free(text);
+}
+
+static void test_what_is_no_request_is_refused(void **state)
+{
+    (void)state;
+    send("dequeue", "{s:l}", "max", (int64_t)33);
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    send("dequeue", "{s:l}", "hide", (int64_t)0);
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    send("dequeue", "{s:s}", "wait", "long");
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    send("delete", "[[u]]", (uint64_t)1);
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    send("delete", "{}");
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    send("enqueue", "{s:l}", "delay", (int64_t)-1);
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    assert_int_equal(status_of("depth"), 0);
+}
+
+/* ---- Costs ------------------------------------------------------------------------------------- */
+
+static void test_an_empty_read_costs_no_sync(void **state)
+{
+    struct taken taken;
+
+    (void)state;
+    put("", "x", 0);
+    assert_int_equal(get(&taken, 1, 1000), 1);
+    fx_step_ms(fx, 10);
+    uint32_t flushes = fx->flushes;
+    for (int at = 0; at < 10; at++) {
+        fx_step_ms(fx, 1);
+        assert_int_equal(get(&taken, 1, 1000), 0);
+    }
+    send("dequeue", "{s:l,s:l}", "max", (int64_t)1, "wait", (int64_t)100);
+    assert_null(answer);
+    fx_step_ms(fx, 100);
+    take_answer();
+    assert_int_equal(read_taken(&taken), 0);
+    assert_int_equal(fx->flushes, flushes);
+    assert_int_equal(status_of("empty"), 11);
+}
+
+static void test_a_message_and_its_delivery_share_a_sync(void **state)
+{
+    struct taken taken;
+
+    (void)state;
+    put("", "first", 0); /* the queue is there */
+    assert_int_equal(get(&taken, 1, 60000), 1);
+    send("dequeue", "{s:l,s:l}", "max", (int64_t)1, "wait", (int64_t)10000);
+    assert_null(answer);
+    uint32_t flushes = fx->flushes;
+    fx->hold_sync = true;
+    send("enqueue", "{s:s}", "body", "x");
+    assert_null(answer); /* nobody hears of it before it is synced */
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx->flushes, flushes + 1);
+    take_answer();
+    assert_true(is_new());
+    take_answer();
+    assert_int_equal(read_taken(&taken), 1);
+    assert_string_equal(taken.body, "x");
+    assert_int_equal(done(&taken), 1);
+}
+
+/* ---- Who waits ----------------------------------------------------------------------------------- */
+
+static void test_those_who_wait_are_served_in_their_order(void **state)
+{
+    struct taken taken;
+    struct fx_client others[3] = {fx_client(fx, 5), fx_client(fx, 6), fx_client(fx, 7)};
+    uint64_t connections[3];
+
+    (void)state;
+    for (int at = 0; at < 3; at++) {
+        client = others[at];
+        connections[at] = client.connection;
+        send("dequeue", "{s:l,s:l}", "max", (int64_t)1, "wait", (int64_t)10000);
+        assert_null(answer);
+    }
+    client = fx_client(fx, 1);
+    for (int at = 0; at < 3; at++) {
+        put("", at == 0 ? "a" : at == 1 ? "b" : "c", 0);
+        take_answer();
+        assert_non_null(answer);
+        assert_int_equal(answer->route.connection, connections[at]);
+        assert_int_equal(read_taken(&taken), 1);
+        assert_int_equal(taken.body[0], 'a' + at);
+    }
+}
+
+static void test_a_waiter_gets_a_delayed_and_a_returning_message(void **state)
+{
+    struct taken taken;
+
+    (void)state;
+    put("", "back", 0);
+    assert_int_equal(get(&taken, 1, 300), 1);
+    send("dequeue", "{s:l,s:l,s:l}", "max", (int64_t)1, "wait", (int64_t)10000, "hide", (int64_t)60000);
+    assert_null(answer);
+    put("", "late", 200);
+    fx_step_ms(fx, 199);
+    take_answer();
+    assert_null(answer);
+    fx_step_ms(fx, 1);
+    take_answer();
+    assert_int_equal(read_taken(&taken), 1);
+    assert_string_equal(taken.body, "late");
+    send("dequeue", "{s:l,s:l}", "max", (int64_t)1, "wait", (int64_t)10000);
+    assert_null(answer);
+    fx_step_ms(fx, 100);
+    take_answer();
+    assert_int_equal(read_taken(&taken), 1);
+    assert_string_equal(taken.body, "back");
+    assert_int_equal(taken.count, 2);
+}
+
+static void test_more_than_64_are_not_let_wait(void **state)
+{
+    (void)state;
+    for (int at = 0; at < 64; at++) {
+        send("dequeue", "{s:l}", "wait", (int64_t)10000);
+        assert_null(answer);
+    }
+    send("dequeue", "{s:l}", "wait", (int64_t)10000);
+    assert_int_equal(answer->status, STEAD_EFAILED);
+    fx_step_ms(fx, 10000);
+    for (int at = 0; at < 64; at++) {
+        take_answer();
+        assert_non_null(answer);
+    }
+    assert_int_equal(status_of("waiting"), 0);
+}
+
+/* ---- Crashes --------------------------------------------------------------------------------------- */
+
+static void test_who_waited_asks_again_after_a_crash(void **state)
+{
+    struct taken taken;
+
+    (void)state;
+    put("", "x", 0);
+    assert_int_equal(get(&taken, 1, 60000), 1);
+    struct stead_writer args;
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:l}", "wait", (int64_t)10000);
+    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, QUEUE, "dequeue", stead_written(&args), NULL);
+    stead_writer_deinit(&args);
+    fx_deliver(fx, message);
+    fx_deliver(fx, message); /* a retry waits with it */
+    assert_int_equal(fx->answers.count, 0);
+    assert_int_equal(status_of("waiting"), 1);
+    fx_crash(fx, true);
+    fx_deliver(fx, message);
+    assert_int_equal(fx->answers.count, 0);
+    put("", "y", 0);
+    take_answer();
+    assert_int_equal(read_taken(&taken), 1);
+    assert_string_equal(taken.body, "y");
+    fx_deliver(fx, message); /* what was taken is told again, not taken again */
+    take_answer();
+    assert_int_equal(read_taken(&taken), 1);
+    assert_string_equal(taken.body, "y");
+    stead_message_destroy(&message);
+}
+
+static void test_a_crash_loses_nothing_that_was_said(void **state)
+{
+    struct taken list[4];
+
+    (void)state;
+    for (int at = 0; at < 3; at++)
+        put(at == 0 ? "a" : at == 1 ? "b" : "c", at == 0 ? "a" : at == 1 ? "b" : "c", 0);
+    assert_int_equal(get(list, 1, 1000), 1);
+    assert_int_equal(done(&list[0]), 1);
+    assert_int_equal(get(list, 1, 1000), 1);
+    fx_crash(fx, true);
+    put("a", "again", 0);
+    assert_false(is_new());
+    assert_int_equal(status_of("depth"), 2);
+    assert_int_equal(get(&list[1], 4, 1000), 1);
+    assert_string_equal(list[1].body, "c");
+    fx_cold_restart(fx);
+    client = fx_client(fx, 3);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(get(list, 4, 1000), 2);
+    assert_string_equal(list[0].body, "b");
+    assert_int_equal(list[0].count, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_messages_come_in_order_and_in_batches, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_message_taken_and_not_deleted_comes_again_with_another_receipt, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_renewing_hides_it_on_and_gives_a_new_receipt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_delayed_message_is_seen_when_its_time_has_come, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_body_comes_whole_and_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_no_request_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_empty_read_costs_no_sync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_message_and_its_delivery_share_a_sync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_those_who_wait_are_served_in_their_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_waiter_gets_a_delayed_and_a_returning_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_than_64_are_not_let_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_waited_asks_again_after_a_crash, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_crash_loses_nothing_that_was_said, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
