@@ -4,14 +4,18 @@
  *
  * Caller, durable: a CALL row (reply op, context, deadline, and for unsequenced requests the request itself) and a due row, both in the entry
  * of the turn that called, both gone in the entry of the turn that takes the answer. The first answer is taken; one without its row is dropped
- * and counted. An unsequenced request is asked again, ever more rarely, until its deadline: so its receiver may die as often as it likes.
+ * and counted. An unsequenced request is asked again, ever more rarely, until its deadline: so its receiver may die as often as it likes. A job of an idempotent kind starts before the
+ * entry of its call is on disk (placement.c): its answer finds the CALL row in the overlay, and its turn is behind it in the same log.
+ *
+ * A call that is cancelled, that times out, or whose caller is destroyed loses its row, and a CANCEL leaves for its callee with that commit: best effort,
+ * for whoever answers all the same finds no row. A request that still waits in a channel's outbox keeps its number but is expired there.
  *
  * Caller, volatile: the same in memory (vcall); requests that leave the shard carry the shard's session and are sent again until answered (vrequest).
  *
  * Callee: a token stands for an OWED row that holds who asked (a request without its payload), possibly several of them.
  *
  * Invariants: P1 a CALL row and its due row exist together (until a timeout waits for a release); P2 an answer is taken with its CALL row or not at all; P3 a
- * token answers once.
+ * token answers once; P4 a cancelled call runs no reply op; P5 what an early job answered is behind its call in the log.
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
@@ -20,13 +24,14 @@
 #define ASK_AGAIN_MS_MAX 32000u
 #define CALL_HEAD 28u /* bytes of a CALL row before its texts */
 
-/* ---- The CALL row: deadline u64, due u64, wait u32, flags u16, reply op size u16, context size u32, then reply op, context, record -- */
+/* The CALL row: deadline u64, due u64, wait u32, callee size u16, reply op size u16, context size u32, then reply op, context, callee, record. The callee's address is
+ * there where no record names it. */
 
 struct call_row {
     uint64_t deadline_ms; /* 0: none */
     uint64_t due_ms;      /* of its due row: the deadline, or when to ask again */
     uint32_t wait_ms;     /* until the next repeat after that; 0: sequenced, never asked again */
-    struct stead_slice reply_op, context, record;
+    struct stead_slice reply_op, context, callee, record;
 };
 
 static void call_row_encode(const struct call_row *row, struct stead_writer *writer)
@@ -36,11 +41,13 @@ static void call_row_encode(const struct call_row *row, struct stead_writer *wri
     stead_store64(head, row->deadline_ms);
     stead_store64(head + 8, row->due_ms);
     stead_store32(head + 16, row->wait_ms);
+    stead_store16(head + 20, (uint16_t)row->callee.size);
     stead_store16(head + 22, (uint16_t)row->reply_op.size);
     stead_store32(head + 24, (uint32_t)row->context.size);
     stead_write_raw(writer, head, sizeof(head));
     stead_write_raw(writer, row->reply_op.data, row->reply_op.size);
     stead_write_raw(writer, row->context.data, row->context.size);
+    stead_write_raw(writer, row->callee.data, row->callee.size);
     stead_write_raw(writer, row->record.data, row->record.size);
 }
 
@@ -48,8 +55,9 @@ static int call_row_decode(struct stead_slice value, struct call_row *ret_row)
 {
     if (value.size < CALL_HEAD)
         return STEAD_ECORRUPT;
-    size_t op_size = stead_load16(value.data + 22), context_size = stead_load32(value.data + 24);
-    if (value.size - CALL_HEAD < op_size || value.size - CALL_HEAD - op_size < context_size ||
+    size_t callee_size = stead_load16(value.data + 20), op_size = stead_load16(value.data + 22);
+    size_t context_size = stead_load32(value.data + 24), rest = value.size - CALL_HEAD;
+    if (rest < op_size || rest - op_size < context_size || rest - op_size - context_size < callee_size ||
         op_size > STEAD_OP_NAME_MAX)
         return STEAD_ECORRUPT;
     const uint8_t *at = value.data + CALL_HEAD;
@@ -59,7 +67,8 @@ static int call_row_decode(struct stead_slice value, struct call_row *ret_row)
         .wait_ms = stead_load32(value.data + 16),
         .reply_op = {at, op_size},
         .context = {at + op_size, context_size},
-        .record = {at + op_size + context_size, value.size - CALL_HEAD - op_size - context_size},
+        .callee = {at + op_size + context_size, callee_size},
+        .record = {at + op_size + context_size + callee_size, rest - op_size - context_size - callee_size},
     };
     return 0;
 }
@@ -127,6 +136,8 @@ void stead_calls_made(struct stead_turn *turn, const struct stead_turn_call *cal
         uint64_t again = shard->host->now_ms + ASK_AGAIN_MS;
         if (row.due_ms == 0 || again < row.due_ms)
             row.due_ms = again;
+    } else {
+        row.callee = stead_bytes(message->address, message->address_size);
     }
     call_row_put(turn->agent, message->id, &row);
     if (turn->agent->flags & STEAD_AGENT_PARTS)
@@ -227,6 +238,7 @@ static void free_vcall(struct stead_shard *shard, struct stead_vcall *call)
     stead_map_remove(&shard->vcalls, call->hash, call);
     call->agent->pins--;
     free(call->reply_op);
+    free(call->callee);
     free(call->context);
     free(call);
 }
@@ -251,6 +263,7 @@ static void take_volatile_answer(struct stead_shard *shard, struct stead_message
     run_reply(agent, answer, stead_str(call->reply_op), context);
     agent->pins--;
     free(call->reply_op);
+    free(call->callee);
     free(call->context);
     free(call);
 }
@@ -321,6 +334,141 @@ void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer,
     stead_message_destroy_in(&host->pool, &answer);
 }
 
+/* ---- Nobody waits any more ------------------------------------------------------------------------------ */
+
+/* Leaves with the commit. It may be lost: then the callee does its work for nothing, and its answer is dropped. */
+static void tell_callee(struct stead_agent *agent, struct stead_id id, struct stead_slice callee, uint64_t depends_on)
+{
+    struct stead_message_parts parts = {.address = callee, .source = stead_agent_address(agent)};
+    struct stead_resolved to;
+
+    if (stead_host_resolve(agent->shard->host, callee, &to) != 0)
+        return;
+    struct stead_message *cancel = stead_message_create(STEAD_CANCEL, &parts);
+    cancel->id = id;
+    cancel->source_slot = agent->slot;
+    cancel->slot = to.slot;
+    cancel->depends_on = depends_on;
+    stead_shard_emit(agent->shard, cancel);
+}
+
+static void tell_callee_of_row(struct stead_agent *agent, struct stead_id id, const struct call_row *row)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_message *request;
+    struct stead_resolved to;
+
+    if (row->callee.size > 0) {
+        if (stead_host_resolve(shard->host, row->callee, &to) == 0)
+            stead_channel_out_cancel(shard, agent->slot, to.slot, id);
+        tell_callee(agent, id, row->callee, shard->next_index);
+    } else if (row->record.size > 0 && shard->host->doors.decode(row->record, &request) == 0) {
+        tell_callee(agent, id, stead_bytes(request->address, request->address_size), shard->next_index);
+        stead_message_destroy(&request);
+    }
+}
+
+static void cancel_volatile(struct stead_agent *agent, struct stead_vcall *call)
+{
+    struct stead_shard *shard = agent->shard;
+
+    if (call->vrequest != 0)
+        stead_vrequest_drop(shard, call->vrequest);
+    stead_vtimer_cancel_call(agent, call->id);
+    tell_callee(agent, call->id, stead_str(call->callee), agent->depends_on);
+    free_vcall(shard, call);
+}
+
+bool stead_calls_pending(struct stead_agent *agent, struct stead_id id)
+{
+    struct stead_writer value;
+    struct call_row row;
+
+    if (!stead_agent_durable(agent)) {
+        const struct stead_vcall *call = find_vcall(agent->shard, id);
+        return call != NULL && call->agent == agent;
+    }
+    stead_writer_init(&value);
+    bool pending = call_row_get(agent, id, &value, &row) == 0 && row.reply_op.size > 0;
+    stead_writer_deinit(&value);
+    return pending;
+}
+
+void stead_calls_cancel(struct stead_agent *agent, struct stead_id id)
+{
+    struct stead_writer value;
+    struct call_row row;
+
+    if (!stead_agent_durable(agent)) {
+        struct stead_vcall *call = find_vcall(agent->shard, id);
+        if (call != NULL && call->agent == agent)
+            cancel_volatile(agent, call);
+        return;
+    }
+    stead_writer_init(&value);
+    if (call_row_get(agent, id, &value, &row) == 0) {
+        call_row_delete(agent, id, &row);
+        tell_callee_of_row(agent, id, &row);
+    }
+    stead_writer_deinit(&value);
+}
+
+/* Collects the ids of an agent's calls. */
+static int collect_call(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct stead_row_parsed parsed;
+
+    (void)value;
+    if (stead_row_parse(key, &parsed) == 0 && parsed.sub.size == sizeof(struct stead_id))
+        stead_write_raw(context, parsed.sub.data, parsed.sub.size);
+    return 0;
+}
+
+static void destroy_durable(struct stead_agent *agent)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_row_key from, to;
+    struct stead_writer ids, value;
+    struct call_row row;
+
+    stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, STEAD_PART_CALL,
+                   (struct stead_slice){0});
+    to = from;
+    if (!stead_row_after_prefix(&to))
+        return;
+    stead_writer_init(&ids);
+    stead_writer_init(&value);
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, collect_call, &ids);
+    for (size_t at = 0; at + sizeof(struct stead_id) <= ids.size; at += sizeof(struct stead_id)) {
+        struct stead_id id;
+        memcpy(id.v, ids.data + at, sizeof(id.v));
+        stead_writer_reset(&value);
+        if (call_row_get(agent, id, &value, &row) == 0 && row.reply_op.size > 0)
+            tell_callee_of_row(agent, id, &row); /* a signal to a stateless kind is not taken back */
+    }
+    stead_writer_deinit(&ids);
+    stead_writer_deinit(&value);
+}
+
+void stead_calls_destroy_agent(struct stead_agent *agent)
+{
+    struct stead_shard *shard = agent->shard;
+
+    if (stead_agent_durable(agent)) {
+        if (agent->flags & STEAD_AGENT_PARTS)
+            destroy_durable(agent);
+        return;
+    }
+    for (uint32_t i = 0; agent->pins > 0 && shard->vcalls.entries != NULL && i <= shard->vcalls.mask;) {
+        struct stead_vcall *call = stead_map_at(&shard->vcalls, i);
+        if (call != NULL && call->agent == agent)
+            cancel_volatile(agent, call); /* shifts others back: look at the same place again */
+        else
+            i++;
+    }
+}
+
 /* ---- Deadlines, and asking again ----------------------------------------------------------------------------- */
 
 /* An answer that nobody sent: the deadline has passed. */
@@ -385,7 +533,7 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
                                 stead_bytes(id.v, sizeof(id.v)));
         stead_shard_dirty(shard, true);
     } else if (row.deadline_ms != 0 && row.deadline_ms <= shard->host->now_ms) {
-        stead_placement_cancel(shard->host, id); /* a job that still runs may stop: nobody waits for it any more */
+        tell_callee_of_row(agent, id, &row);
         time_out(agent, id, &row);
     } else {
         stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
@@ -398,8 +546,10 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
 void stead_calls_due_volatile(struct stead_shard *shard, struct stead_agent *agent, struct stead_id id)
 {
     struct stead_message *answer = timeout_answer(agent, id);
+    const struct stead_vcall *call = find_vcall(shard, id);
 
-    stead_placement_cancel(shard->host, id);
+    if (call != NULL)
+        tell_callee(agent, id, stead_str(call->callee), agent->depends_on);
     if (volatile_answer_waits(shard, answer))
         return;
     take_volatile_answer(shard, answer);
@@ -414,7 +564,7 @@ void stead_calls_forget_volatile(struct stead_shard *shard, struct stead_id id)
         free_vcall(shard, call);
 }
 
-void stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_call *call)
+struct stead_vcall *stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_call *call)
 {
     struct stead_shard *shard = turn->shard;
     struct stead_vcall *it = stead_alloc_zero(sizeof(*it));
@@ -423,11 +573,14 @@ void stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_
     it->hash = stead_load64(it->id.v + 8);
     it->agent = turn->agent;
     it->reply_op = stead_text_copy(call->reply_op);
+    it->callee = stead_text_copy(call->message->address);
     it->context_size = (uint32_t)call->context.size;
     it->context = stead_alloc(call->context.size + 1);
     if (call->context.size > 0)
         memcpy(it->context, call->context.data, call->context.size);
     turn->agent->pins++;
     stead_map_add(&shard->vcalls, it->hash, it);
-    stead_vtimer_deadline(turn->agent, it->id, call->message->deadline_ms);
+    if (call->message->deadline_ms != 0)
+        stead_vtimer_deadline(turn->agent, it->id, call->message->deadline_ms);
+    return it;
 }

@@ -94,6 +94,9 @@ void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stea
 /* The message of a channel within this shard was taken in the open batch. */
 void stead_channel_out_taken_here(struct stead_shard *shard, stead_slot slot, stead_slot destination,
                                   struct stead_seq number);
+/* A call that may still wait in this channel's outbox, for a receiver that is away, is not run when it gets there: its record says that its deadline is over. Looks
+ * at no more records than a window has. */
+void stead_channel_out_cancel(struct stead_shard *shard, stead_slot slot, stead_slot destination, struct stead_id id);
 /* Sends committed records again, from the acknowledged number, where the resend time has come. Next such time, or UINT64_MAX. */
 uint64_t stead_channel_out_resend_due(struct stead_shard *shard);
 /* The peer that owns these destinations is back: send everything unacknowledged again. `node` 0: all. */

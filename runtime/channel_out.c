@@ -257,6 +257,55 @@ void stead_channel_out_peer_up(struct stead_shard *shard, uint32_t node)
     shard->resend_ns = host->now_ns;
 }
 
+/* ---- Cancelled calls ---------------------------------------------------------------------------------- */
+
+struct search {
+    struct stead_shard *shard;
+    struct stead_id id;
+    uint32_t left;               /* records that may still be looked at */
+    struct stead_row_key key;    /* of the call */
+    struct stead_message *found; /* owned */
+};
+
+static int look_at_record(void *context, struct stead_slice key, struct stead_slice record)
+{
+    struct search *search = context;
+    struct stead_message *message;
+
+    if (search->left-- == 0 || search->shard->host->doors.decode(record, &message) != 0)
+        return 1;
+    if (message->type != STEAD_CALL || !stead_id_equal(message->id, search->id)) {
+        stead_message_destroy(&message);
+        return 0;
+    }
+    memcpy(search->key.data, key.data, key.size);
+    search->key.size = (uint16_t)key.size;
+    search->found = message;
+    return 1;
+}
+
+void stead_channel_out_cancel(struct stead_shard *shard, stead_slot slot, stead_slot destination, struct stead_id id)
+{
+    struct stead_channel_out *channel = stead_channel_out_get(shard, slot, destination);
+    struct search search = {.shard = shard, .id = id, .left = shard->host->settings.channel_window};
+    struct stead_row_key from, to;
+
+    if (channel == NULL || stead_seq_compare(channel->acknowledged, channel->last) == 0 ||
+        shard->host->shard_of[destination.v] == shard)
+        return;
+    outbox_key(&from, channel, (struct stead_seq){channel->acknowledged.epoch, channel->acknowledged.counter + 1});
+    outbox_key(&to, channel, (struct stead_seq){channel->last.epoch, channel->last.counter + 1});
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, look_at_record, &search);
+    if (search.found == NULL)
+        return;
+    search.found->deadline_ms = 1; /* its number must arrive, the call need not be run */
+    stead_writer_reset(&shard->host->scratch);
+    shard->host->doors.encode(search.found, &shard->host->scratch);
+    stead_shard_put(shard, &search.key, stead_written(&shard->host->scratch), false);
+    stead_message_destroy(&search.found);
+}
+
 /* ---- Acknowledgements --------------------------------------------------------------------------------- */
 
 static int delete_record(void *context, struct stead_slice key, struct stead_slice record)

@@ -261,15 +261,16 @@ void stead_host_route(struct stead_host *host, struct stead_message *message)
 {
     struct stead_shard *shard = host->shard_of[message->slot.v];
 
+    if (message->type == STEAD_CANCEL && stead_placement_cancel(host, message->id)) {
+        stead_message_destroy(&message); /* of a job that this host has placed */
+        return;
+    }
     if (stead_slot_group(message->slot) == STEAD_GROUP_ENDPOINTS) {
         if (message->type == STEAD_ANSWER)
             route_answer(host, message);
         else if (message->type == STEAD_QUERY)
             stead_query_host(host, message);
-        else if (message->type == STEAD_CANCEL) {
-            stead_placement_cancel(host, message->id);
-            stead_message_destroy(&message);
-        } else
+        else
             stead_message_destroy(&message);
         return;
     }

@@ -5,10 +5,15 @@
  * A request runs on any node that has the label its kind needs, on the less loaded of two taken at random (Mitzenmacher 2001). The first host that sees it chooses, and
  * remembers the choice by the request's id: while that node (in that incarnation) lives, a repeat goes to the same place, where the running job
  * recognises it. When the node is gone, or the answer has passed, the choice is forgotten. So a job runs once unless a node dies: at least once.
+ *
+ * A call to an idempotent kind starts early: on this node, before the commit of the turn that makes it, so that the disk and the job work at the same time. Its
+ * answer is taken as a turn on uncommitted state. While such jobs are out, a batch that nobody awaits stays open a moment (EARLY_HOLD_NS), so that a chain of short jobs
+ * costs one sync. If the entry is lost in a crash, the job ran for nothing; if the answer is, the CALL row asks again.
  */
 #include "runtime/shard.h"
 
-#define PLACED_MS 3600000u /* a choice is forgotten after an hour, answered or not */
+#define PLACED_MS 3600000u     /* a choice is forgotten an hour after it was last asked for */
+#define EARLY_HOLD_NS 1000000u /* a batch waits for the answers of early jobs for no longer */
 
 struct stead_placed {
     uint64_t hash;
@@ -19,6 +24,7 @@ struct stead_placed {
     uint64_t since_ns;
     struct stead_route route; /* newest connection that asked */
     bool has_route;
+    struct stead_shard *early; /* whose commit it was started before; NULL: nobody's */
 };
 
 static struct stead_placed *find_placed(struct stead_host *host, struct stead_id id)
@@ -96,7 +102,9 @@ static void refuse(struct stead_host *host, struct stead_message *request, int s
     stead_message_destroy(&request);
 }
 
-static void run_here(struct stead_host *host, const struct stead_kind *kind, struct stead_message *request)
+/* NULL: it was refused. */
+static struct stead_placed *run_here(struct stead_host *host, const struct stead_kind *kind,
+                                     struct stead_message *request)
 {
     const struct stead_op *op = stead_registry_op(host->registry, kind, request->op, request->op_size);
 
@@ -104,7 +112,7 @@ static void run_here(struct stead_host *host, const struct stead_kind *kind, str
         if (op != NULL)
             host->stats.expired++;
         refuse(host, request, op == NULL ? STEAD_EOP : STEAD_EEXPIRED);
-        return;
+        return NULL;
     }
     struct stead_placed *placed =
         remember(host, request, host->options.node, host->options.node_incarnation, host->options.reactor);
@@ -114,6 +122,35 @@ static void run_here(struct stead_host *host, const struct stead_kind *kind, str
     host->job_count++;
     host->stats.jobs++;
     STEAD_EFFECT_ADD(&host->effects.jobs, (struct stead_effect_job){kind, op, request});
+    return placed;
+}
+
+bool stead_placement_may_start_early(const struct stead_host *host, const struct stead_kind *kind)
+{
+    if (kind == NULL || kind->durability != STEAD_STATELESS || !(kind->flags & STEAD_KIND_IDEMPOTENT) || host->stopping)
+        return false;
+    if (kind->needs == NULL)
+        return true;
+    const struct stead_table_node *node =
+        host->table == NULL ? NULL : stead_table_node_find(host->table, host->options.node);
+    return node != NULL && stead_table_node_has(node, kind->needs);
+}
+
+void stead_placement_start_early(struct stead_shard *shard, const struct stead_kind *kind,
+                                 struct stead_message *request)
+{
+    struct stead_host *host = shard->host;
+    struct stead_placed *placed = run_here(host, kind, request);
+
+    if (placed == NULL)
+        return;
+    placed->early = shard;
+    shard->early_jobs++;
+    host->stats.jobs_early++;
+    if (shard->early_index == shard->next_index)
+        return;
+    shard->early_index = shard->next_index;
+    shard->early_until_ns = host->now_ns + EARLY_HOLD_NS;
 }
 
 static bool still_there(const struct stead_host *host, const struct stead_placed *placed)
@@ -150,9 +187,10 @@ void stead_placement_place(struct stead_host *host, const struct stead_kind *kin
                               (uint16_t)stead_rng_below(&host->rng, node->reactor_count));
     }
     if (placed == NULL) {
-        run_here(host, kind, request);
+        (void)run_here(host, kind, request);
         return;
     }
+    placed->since_ns = host->now_ns; /* somebody waits for it */
     request->flags |= STEAD_FLAG_JOB;
     STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, request});
 }
@@ -168,6 +206,8 @@ void stead_host_job_done(struct stead_host *host, struct stead_message **consume
     *consumed = NULL;
     STEAD_ASSERT(host->job_count > 0);
     host->job_count--;
+    if (placed != NULL && placed->early != NULL)
+        placed->early->early_jobs--;
     if (request->type == STEAD_CALL || (request->type == STEAD_SIGNAL && (request->groups & STEAD_GROUP_SESSION))) {
         struct stead_message *answer = stead_message_answer(
             request, status, &error, request->type == STEAD_CALL ? value : (struct stead_slice){0});
@@ -183,20 +223,21 @@ void stead_host_job_done(struct stead_host *host, struct stead_message **consume
     stead_message_destroy(&request);
 }
 
-void stead_placement_cancel(struct stead_host *host, struct stead_id id)
+bool stead_placement_cancel(struct stead_host *host, struct stead_id id)
 {
-    const struct stead_placed *placed = find_placed(host, id);
+    const struct stead_placed *placed = host->jobs.count == 0 ? NULL : find_placed(host, id);
 
     if (placed == NULL)
-        return;
+        return false;
     if (placed->node == host->options.node && placed->reactor == host->options.reactor) {
         STEAD_EFFECT_ADD(&host->effects.cancels, id);
-        return;
+        return true;
     }
     struct stead_message *cancel = stead_message_create(STEAD_CANCEL, &(struct stead_message_parts){0});
     cancel->id = id;
     cancel->slot = (stead_slot){STEAD_SLOT_NODE};
     STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, cancel});
+    return true;
 }
 
 void stead_placement_answered(struct stead_host *host, const struct stead_message *answer)

@@ -318,6 +318,13 @@ static void wake_at_ms(struct stead_host *host, uint64_t due_ms)
     stead_host_wake_at(host, host->now_ns + (ahead_ms < AHEAD_MS_MAX ? ahead_ms : AHEAD_MS_MAX) * 1000000u);
 }
 
+/* Jobs were started before the commit of this batch, nothing that leaves awaits it, and their answers may join it. */
+static bool waits_for_early_jobs(const struct stead_shard *shard)
+{
+    return shard->early_jobs > 0 && !shard->awaited && shard->early_index == shard->next_index &&
+           shard->host->now_ns < shard->early_until_ns && shard->phase == STEAD_SHARD_SERVING;
+}
+
 bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
 {
     struct stead_host *host = shard->host;
@@ -342,7 +349,10 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
         stead_host_wake_at(host, stead_vrequest_resend_due(shard));
     }
     bool lazy_due = shard->lazy_ns != 0 && host->now_ns >= shard->lazy_ns + LAZY_NS;
-    stead_shard_batch_close(shard, lazy_due || shard->phase == STEAD_SHARD_STOPPING);
+    if (waits_for_early_jobs(shard))
+        stead_host_wake_at(host, shard->early_until_ns);
+    else
+        stead_shard_batch_close(shard, lazy_due || shard->phase == STEAD_SHARD_STOPPING);
     if (shard->lazy_ns != 0)
         stead_host_wake_at(host, shard->lazy_ns + LAZY_NS);
     stead_shard_checkpoint(shard, false);

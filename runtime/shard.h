@@ -47,8 +47,10 @@ struct stead_vcall {
     uint64_t hash;
     struct stead_agent *agent; /* pinned */
     char *reply_op;            /* owned */
+    char *callee;              /* owned: its address */
     uint8_t *context;          /* owned */
     uint32_t context_size;
+    uint64_t vrequest; /* number of the request that is kept to be sent again; 0: none */
 };
 
 /* An answer that a volatile agent has promised. */
@@ -95,6 +97,9 @@ struct stead_shard {
     bool urgent;               /* something in the batch must not wait for the next turn */
     bool awaited;              /* an output waits for the open batch: it becomes an entry, even if nothing is in it */
     uint64_t lazy_ns;          /* since when the batch holds only what can wait; 0: nothing */
+    uint32_t early_jobs;       /* that were started before their commit, and are not over */
+    uint64_t early_index;      /* newest batch that one of them was started in */
+    uint64_t early_until_ns;   /* that batch may wait for their answers until then */
     struct stead_unsynced *unsynced; /* ring of unsynced_capacity */
     uint32_t unsynced_first, unsynced_count, unsynced_capacity;
     uint64_t unsynced_bytes;
@@ -243,7 +248,13 @@ static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 }
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
 void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
-void stead_placement_cancel(struct stead_host *host, struct stead_id id);
+/* Tells a job that nobody waits for it any more, wherever this host has placed it. False: it has not. */
+bool stead_placement_cancel(struct stead_host *host, struct stead_id id);
+/* May a durable agent's call to this kind (NULL: unknown) start on this node before the commit of the turn that makes it? */
+bool stead_placement_may_start_early(const struct stead_host *host, const struct stead_kind *kind);
+/* Starts it. Consumed. */
+void stead_placement_start_early(struct stead_shard *shard, const struct stead_kind *kind,
+                                 struct stead_message *request);
 void stead_placement_answered(struct stead_host *host, const struct stead_message *answer);
 /* Forgets choices whose node is gone. */
 void stead_placement_sweep(struct stead_host *host);
@@ -326,8 +337,14 @@ void stead_shard_dead_letter(struct stead_shard *shard, const struct stead_messa
 
 /* A durable agent has called: its CALL row and deadline, in the open batch. `unsequenced`: the request is kept in it, to be sent again. */
 void stead_calls_made(struct stead_turn *turn, const struct stead_turn_call *call, bool unsequenced);
-/* A volatile agent has called. */
-void stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_call *call);
+/* Does the agent wait for the answer of this call? */
+bool stead_calls_pending(struct stead_agent *agent, struct stead_id id);
+/* It does not any more: its row or entry goes in the open batch, its callee is told with the commit. A call that is not pending: nothing. */
+void stead_calls_cancel(struct stead_agent *agent, struct stead_id id);
+/* The same for all its calls. */
+void stead_calls_destroy_agent(struct stead_agent *agent);
+/* A volatile agent has called. Borrowed: the shard's. */
+struct stead_vcall *stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_call *call);
 /* An answer for an agent of this shard. Consumed; `taken` as above. */
 void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer, bool taken);
 /* The deadline (or the time to ask again) of a durable call has come. */
@@ -349,8 +366,10 @@ void stead_owed_attach(struct stead_shard *shard, const struct stead_message *re
 bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *request);
 /* Its answer (borrowed). */
 void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
-/* Requests of volatile agents to other shards. */
-void stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
+/* A request of a volatile agent to another shard. Consumed; its number, never 0. */
+uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
+/* The request of this number is not sent again. */
+void stead_vrequest_drop(struct stead_shard *shard, uint64_t number);
 /* An answer of a session (borrowed): its request is not sent again. */
 void stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer);
 uint64_t stead_vrequest_resend_due(struct stead_shard *shard);
@@ -363,6 +382,9 @@ bool stead_key_judge(struct stead_shard *shard, struct stead_message **request);
 /* The keyed request's answer joins the batch (borrowed); those that wait are answered too. */
 void stead_key_answered(struct stead_shard *shard, const struct stead_message *request,
                         const struct stead_message *answer);
+/* Answers a request (borrowed) from what is stored with its key, or attaches it to what is owed; false: nothing is. For requests that nobody
+ * has judged when they came: of agents, and of clients that have waited since. */
+bool stead_key_known(struct stead_shard *shard, struct stead_message *request);
 /* Its op kept a token. */
 void stead_key_owed(struct stead_shard *shard, const struct stead_message *request, struct stead_id token);
 /* The keyed request ended without an effect that is kept (refused, expired, read-only): the next with its key may run. */

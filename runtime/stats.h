@@ -33,7 +33,8 @@
     X(activations, "agents activated, loaded or new")                                                                  \
     X(unloads, "agents unloaded")                                                                                      \
     X(checkpoints, "checkpoints finished")                                                                             \
-    X(jobs, "jobs run on this node")
+    X(jobs, "jobs run on this node")                                                                                   \
+    X(jobs_early, "of those, started before the commit of their call")
 
 /* X(name, unit, meaning): gauges, set before they are read */
 #define STEAD_GAUGES(X)                                                                                                \

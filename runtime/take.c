@@ -19,85 +19,7 @@
 #define DELAY_MS_MAX (100ull * 366u * 24u * 3600u * 1000u) /* a century: beyond it is a mistake */
 #define CLOCK_AHEAD_MS_MAX 1000u
 #define WAITING_PER_ROUND 64u /* waiting messages of one agent run in one go */
-
-/* ---- Where answers go ------------------------------------------------------------------------------------ */
-
-void stead_shard_reply(struct stead_shard *shard, const struct stead_message *request, struct stead_message *answer,
-                       bool stored, uint64_t depends_on)
-{
-    struct stead_session *session = stead_session_of(shard, request);
-
-    answer->depends_on = depends_on;
-    answer->table_version = shard->host->table == NULL ? 0 : shard->host->table->version;
-    if (session != NULL) {
-        struct stead_route route;
-        if (stead_session_route(session, request->session.number, &route))
-            answer->route = route; /* the newest retry knows the way */
-        if (stored || stead_registry_find(shard->host->registry, request->address,
-                                          (size_t)(strchr(request->address, '/') - request->address))
-                              ->durability != STEAD_DURABLE)
-            stead_session_answered(shard, session, answer, stored);
-        else
-            stead_session_forget(session, request->session.number); /* read-only: it can be asked again */
-        if (request->key_size > 0 && stored)
-            stead_key_answered(shard, request, answer);
-        else if (request->key_size > 0)
-            stead_key_dropped(shard, request);
-        stead_shard_emit(shard, answer);
-    } else if (request->groups & STEAD_GROUP_CHANNEL) {
-        answer->groups &= ~(uint32_t)STEAD_GROUP_CHANNEL;
-        stead_channel_out_send(shard, &answer);
-        stead_shard_dirty(shard, true);
-    } else {
-        answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
-        if (answer->flags & STEAD_FLAG_UNSEQUENCED)
-            stead_seen_answered(shard, answer);
-        if (shard->host->shard_of[answer->slot.v] == shard && answer->address_size > 0)
-            stead_queue_push(&shard->local, answer);
-        else
-            stead_shard_emit(shard, answer);
-    }
-}
-
-void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *request, int status, const char *name,
-                        const char *sentence, bool stored, uint64_t depends_on)
-{
-    struct stead_answer_error error = {name, sentence};
-    bool wants = request->type == STEAD_CALL || request->type == STEAD_QUERY ||
-                 (request->type == STEAD_SIGNAL && (request->groups & STEAD_GROUP_SESSION));
-
-    if (!wants)
-        return;
-    struct stead_message *answer = stead_message_answer(request, status, &error, (struct stead_slice){0});
-    answer->durability = stored ? STEAD_CLASS_DURABLE : STEAD_CLASS_VOLATILE;
-    if (stored || (request->groups & STEAD_GROUP_CHANNEL)) {
-        stead_shard_reply(shard, request, answer, stored, depends_on);
-        return;
-    }
-    if (request->key_size > 0)
-        stead_key_dropped(shard, request);
-    struct stead_session *session = stead_session_of(shard, request);
-    if (session != NULL) { /* it may have waited in a mailbox: a retry is judged anew */
-        struct stead_route route;
-        if (stead_session_route(session, request->session.number, &route))
-            answer->route = route;
-        stead_session_forget(session, request->session.number);
-    }
-    answer->depends_on = depends_on;
-    answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
-    if (answer->flags & STEAD_FLAG_UNSEQUENCED)
-        stead_seen_answered(shard, answer);
-    stead_shard_emit(shard, answer);
-}
-
-void stead_shard_turn_away(struct stead_shard *shard, const struct stead_message *request, int status)
-{
-    struct stead_message *answer = stead_message_answer(request, status, NULL, (struct stead_slice){0});
-
-    answer->durability = STEAD_CLASS_VOLATILE;
-    answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;
-    stead_shard_emit(shard, answer);
-}
+#define CANCEL_ROWS_MAX 256u  /* parked messages of an agent among which a cancelled call is looked for */
 
 void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message)
 {
@@ -442,6 +364,20 @@ static bool is_fenced_off(const struct stead_agent *agent, const struct stead_me
            (!(agent->flags & STEAD_AGENT_HELD) || message->fence != agent->fence);
 }
 
+/* The key of a request that runs now is already answered, or owed an answer. A client's was judged when it came: again only if it has waited since. */
+static bool is_known_by_key(struct stead_agent *agent, struct stead_message *message, bool taken)
+{
+    struct stead_shard *shard = agent->shard;
+    bool judged = (message->groups & STEAD_GROUP_SESSION) && shard->waiting_agent == NULL && !taken;
+
+    if (message->key_size == 0 || judged || !stead_key_known(shard, message))
+        return false;
+    if (!taken)
+        stead_shard_mark_taken(shard, message);
+    stead_message_destroy(&message);
+    return true;
+}
+
 static void deliver_to_agent(struct stead_agent *agent, struct stead_message *message, const struct stead_op *op,
                              bool taken)
 {
@@ -452,7 +388,7 @@ static void deliver_to_agent(struct stead_agent *agent, struct stead_message *me
     }
     if (agent->phase != STEAD_AGENT_READY || must_wait(agent, message))
         stead_shard_let_wait(agent, message, taken);
-    else
+    else if (!is_known_by_key(agent, message, taken))
         run_message(agent, message, op, taken);
 }
 
@@ -575,7 +511,63 @@ static void take_of_session(struct stead_shard *shard, struct stead_message *mes
     stead_shard_deliver(shard, message, false);
 }
 
-/* A call that still waits in its agent's mailbox can be stopped: it is answered with `cancelled`. */
+/* ---- Cancelling ------------------------------------------------------------------------------------------------------ */
+
+struct parked_call {
+    struct stead_shard *shard;
+    struct stead_id id;
+    uint32_t left; /* rows that may still be looked at */
+    struct stead_row_key key;
+    struct stead_message *found; /* owned */
+};
+
+static int look_at_parked(void *context, struct stead_slice key, struct stead_slice record)
+{
+    struct parked_call *search = context;
+    struct stead_message *message;
+
+    if (search->left-- == 0 || search->shard->host->doors.decode(record, &message) != 0)
+        return 1;
+    if (message->type != STEAD_CALL || !stead_id_equal(message->id, search->id)) {
+        stead_message_destroy(&message);
+        return 0;
+    }
+    memcpy(search->key.data, key.data, key.size);
+    search->key.size = (uint16_t)key.size;
+    search->found = message;
+    return 1;
+}
+
+static void delete_mail(struct stead_agent *agent, const struct stead_row_key *key)
+{
+    struct stead_shard *shard = agent->shard;
+
+    stead_shard_delete(shard, key);
+    if (!stead_agent_durable(agent)) /* it was parked with a due row */
+        stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL,
+                                stead_bytes(key->data + key->size - 8, 8));
+    stead_shard_dirty(shard, true);
+}
+
+static void cancel_parked(struct stead_agent *agent, struct stead_id id)
+{
+    struct stead_shard *shard = agent->shard;
+    struct parked_call search = {.shard = shard, .id = id, .left = CANCEL_ROWS_MAX};
+    struct stead_row_key from, to;
+
+    stead_row_part(&from, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    to = from;
+    if (!stead_row_after_prefix(&to))
+        return;
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, look_at_parked, &search);
+    if (search.found == NULL)
+        return;
+    delete_mail(agent, &search.key);
+    conclude(shard, search.found, stead_agent_durable(agent), true, STEAD_ECANCELLED, NULL);
+}
+
+/* A call that still waits for its agent, in memory or parked, is not run: it is answered with `cancelled`. */
 static void cancel_waiting(struct stead_shard *shard, const struct stead_message *cancel)
 {
     struct stead_slice address = stead_bytes(cancel->address, cancel->address_size);
@@ -594,6 +586,8 @@ static void cancel_waiting(struct stead_shard *shard, const struct stead_message
     }
     if (agent != NULL)
         stead_agent_tidy_wait(agent);
+    if (agent != NULL && (agent->flags & STEAD_AGENT_MAIL) && agent->phase == STEAD_AGENT_READY)
+        cancel_parked(agent, cancel->id);
 }
 
 void stead_shard_take(struct stead_shard *shard, struct stead_message *message)
@@ -625,7 +619,6 @@ void stead_shard_take(struct stead_shard *shard, struct stead_message *message)
         stead_query(shard, message);
         break;
     case STEAD_CANCEL:
-        stead_placement_cancel(shard->host, message->id);
         cancel_waiting(shard, message);
         stead_message_destroy(&message);
         break;
@@ -667,11 +660,7 @@ static bool run_parked(struct stead_agent *agent, uint64_t last)
     int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
                                          stead_row_slice(&to), false, first_mail, &mail);
     if (code == 1) {
-        stead_overlay_delete(shard->overlay, shard->next_index, stead_row_slice(&mail.key));
-        if (!stead_agent_durable(agent)) /* it was parked with a due row */
-            stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL,
-                                    stead_bytes(mail.key.data + mail.key.size - 8, 8));
-        stead_shard_dirty(shard, true);
+        delete_mail(agent, &mail.key);
         if (shard->host->doors.decode(stead_written(&mail.record), &message) != 0)
             stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);
         else if (message->type == STEAD_ANSWER)

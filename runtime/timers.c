@@ -505,11 +505,6 @@ static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
             stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, part, sub);
             stead_shard_delete(agent->shard, &from);
         }
-        if (part == STEAD_PART_CALL && sub.size == sizeof(struct stead_id)) {
-            struct stead_id id;
-            memcpy(id.v, sub.data, sizeof(id.v));
-            stead_placement_cancel(agent->shard->host, id);
-        }
         at += 2u + size + 8u;
     }
     stead_writer_deinit(&it.rows);

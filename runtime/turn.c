@@ -315,6 +315,7 @@ static void destroy_agent(struct stead_turn *turn)
     struct stead_row_key from, to;
 
     stead_owed_destroy_agent(agent);
+    stead_calls_destroy_agent(agent);
     if (stead_agent_durable(agent)) {
         stead_timers_destroy_agent(agent);
         if (agent->flags & STEAD_AGENT_PARTS) {
@@ -378,6 +379,8 @@ static void commit(struct stead_turn *turn, const struct stead_turn_input *input
         stead_owed_answer(agent, answer, writes);
     if (turn->later)
         stead_owed_add(turn);
+    for (const struct stead_turn_cancel *cancel = turn->cancels; cancel != NULL; cancel = cancel->next)
+        stead_calls_cancel(agent, cancel->id);
     stead_turn_commit_messages(turn);
     if (!turn->later)
         stead_turn_answer(turn, 0);
@@ -451,6 +454,7 @@ static void drop_effects(struct stead_turn *turn)
 {
     stead_queue_clear(&turn->out);
     turn->calls = NULL;
+    turn->cancels = NULL;
     turn->events = NULL;
     turn->event_count = 0;
 }

@@ -39,6 +39,13 @@ struct stead_turn_call {
     struct stead_message *message; /* in turn->out */
     const char *reply_op;          /* "": nobody wants the answer */
     struct stead_slice context;
+    bool cancelled; /* in the turn that made it: it is not sent at all */
+};
+
+/* A pending call of an earlier turn that nobody wants the answer of any more. */
+struct stead_turn_cancel {
+    struct stead_turn_cancel *next;
+    struct stead_id id;
 };
 
 struct stead_turn_event {
@@ -85,6 +92,7 @@ struct stead_turn {
     uint64_t effect_bytes;                 /* against turn_bytes_max */
     struct stead_queue out;                /* messages to send, in order */
     struct stead_turn_call *calls, *calls_tail;
+    struct stead_turn_cancel *cancels;
     struct stead_turn_event *events, *events_tail;
     uint32_t event_count;
     struct stead_turn_answer *answers, *answers_tail;

@@ -9,11 +9,14 @@
  *   durable   signal  durable, volatile            channel
  *   durable   call    durable                      channel, and a CALL row that waits for the answer
  *   durable   call    volatile, stateless, read-only op; signal to stateless: unsequenced; the CALL row keeps the request, to be asked again
+ *   durable   call    stateless and idempotent, on this node: the same, but its job starts at once, before the commit
  *   volatile  signal, call   same shard            plain: nothing is lost inside one process
  *   volatile  signal, call   another shard         the shard's own session, kept in memory and sent again until answered
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
+
+#define KEY_SIZE_MAX 128u /* bytes of an idempotency key */
 
 /* ---- Who and when ---------------------------------------------------------------------------------- */
 
@@ -245,8 +248,8 @@ struct stead_slice stead_call_context(const struct stead_turn *turn)
 
 /* ---- Collecting messages ------------------------------------------------------------------------------- */
 
-static int collect(struct stead_turn *turn, enum stead_message_type type, const char *address, const char *op,
-                   struct stead_slice args, struct stead_message **ret_message)
+static int collect_keyed(struct stead_turn *turn, enum stead_message_type type, const char *address, const char *op,
+                         struct stead_slice args, struct stead_slice key, struct stead_message **ret_message)
 {
     struct stead_shard *shard = turn->shard;
     struct stead_host *host = shard->host;
@@ -264,11 +267,13 @@ static int collect(struct stead_turn *turn, enum stead_message_type type, const 
     if (code != 0)
         return code;
     struct stead_message_parts parts = {
-        .address = to, .source = stead_agent_address(turn->agent), .op = op_slice, .payload = args};
+        .address = to, .source = stead_agent_address(turn->agent), .op = op_slice, .key = key, .payload = args};
     struct stead_message *message = stead_message_create_in(&host->pool, type, &parts);
     message->source_slot = turn->agent->slot;
     message->slot = resolved.slot;
     message->address_hash = resolved.hash;
+    if (key.size > 0)
+        message->groups |= STEAD_GROUP_KEY;
     if (turn->fence != 0) {
         message->groups |= STEAD_GROUP_FENCE;
         message->fence = turn->fence;
@@ -276,6 +281,12 @@ static int collect(struct stead_turn *turn, enum stead_message_type type, const 
     stead_queue_push(&turn->out, message);
     *ret_message = message;
     return 0;
+}
+
+static int collect(struct stead_turn *turn, enum stead_message_type type, const char *address, const char *op,
+                   struct stead_slice args, struct stead_message **ret_message)
+{
+    return collect_keyed(turn, type, address, op, args, (struct stead_slice){0}, ret_message);
 }
 
 int stead_tell(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args)
@@ -341,37 +352,93 @@ static int add_call(struct stead_turn *turn, struct stead_message *message, cons
     return 0;
 }
 
+/* A chain of calls that has become too long breaks the turn. */
+static int check_depth(struct stead_turn *turn, const char *address)
+{
+    const struct stead_message *cause = turn->message;
+
+    if (!(cause->groups & STEAD_GROUP_CAUSE) || cause->type != STEAD_CALL ||
+        cause->cause.depth < turn->shard->host->settings.call_depth_max)
+        return 0;
+    turn->fail_name = stead_error_name(STEAD_EDEPTH);
+    turn->fail_sentence = stead_printed(turn, "%u calls deep: %s, called by %s, wanted to call %s", cause->cause.depth,
+                                        turn->agent->address, cause->source, address);
+    return stead_turn_break(turn, STEAD_EDEPTH);
+}
+
+static int check_call(const struct stead_turn *turn, const struct stead_call_options *options)
+{
+    bool long_key = options->idempotency_key != NULL && strlen(options->idempotency_key) > KEY_SIZE_MAX;
+
+    if (options->reply_op == NULL || !stead_op_name_check(stead_str(options->reply_op)) ||
+        options->context.size > (64u << 10) || long_key)
+        return STEAD_EARGUMENT;
+    return stead_registry_op(turn->shard->host->registry, turn->agent->kind, options->reply_op,
+                             strlen(options->reply_op)) == NULL
+               ? STEAD_EOP
+               : 0;
+}
+
+/* Wall clock; 0: never. */
+static uint64_t call_deadline(const struct stead_host *host, const struct stead_call_options *options)
+{
+    uint64_t timeout_ms = options->timeout_ms > 0 ? (uint64_t)options->timeout_ms : host->settings.call_timeout_ms;
+
+    return timeout_ms < (uint64_t)INT64_MAX - host->now_ms ? host->now_ms + timeout_ms : 0;
+}
+
 int stead_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
                const struct stead_call_options *options)
 {
     struct stead_host *host = turn->shard->host;
-    const struct stead_settings *settings = &host->settings;
+    struct stead_slice key = {0};
     struct stead_message *message;
-    int64_t timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : (int64_t)settings->call_timeout_ms;
+    int code = check_call(turn, options);
 
-    if (options->reply_op == NULL || !stead_op_name_check(stead_str(options->reply_op)) ||
-        options->context.size > (64u << 10))
-        return STEAD_EARGUMENT;
-    if (stead_registry_op(host->registry, turn->agent->kind, options->reply_op, strlen(options->reply_op)) == NULL)
-        return STEAD_EOP;
-    bool deep = (turn->message->groups & STEAD_GROUP_CAUSE) && turn->message->type == STEAD_CALL &&
-                turn->message->cause.depth >= settings->call_depth_max;
-    if (deep) {
-        turn->fail_name = stead_error_name(STEAD_EDEPTH);
-        turn->fail_sentence =
-            stead_printed(turn, "%u calls deep: %s, called by %s, wanted to call %s", turn->message->cause.depth,
-                          turn->agent->address, turn->message->source, address);
-        return stead_turn_break(turn, STEAD_EDEPTH);
-    }
-    int code = collect(turn, STEAD_CALL, address, op, args, &message);
+    if (code == 0)
+        code = check_depth(turn, address);
+    if (options->idempotency_key != NULL)
+        key = stead_str(options->idempotency_key);
+    if (code == 0)
+        code = collect_keyed(turn, STEAD_CALL, address, op, args, key, &message);
     if (code != 0)
         return code;
     message->id = stead_host_new_id(host);
-    message->deadline_ms = host->now_ms + (uint64_t)timeout_ms;
+    message->deadline_ms = call_deadline(host, options);
     message->groups |= STEAD_GROUP_INCARNATION;
     message->incarnation = turn->agent->incarnation;
     set_cause(turn, message);
+    if (options->ret_call != NULL)
+        memcpy(options->ret_call->bytes, message->id.v, sizeof(message->id.v));
     return add_call(turn, message, options->reply_op, options->context);
+}
+
+int stead_call_cancel(struct stead_turn *turn, const struct stead_call_id *call)
+{
+    struct stead_id id;
+    struct stead_turn_call *made = turn->calls;
+
+    memcpy(id.v, call->bytes, sizeof(id.v));
+    while (made != NULL && !stead_id_equal(made->message->id, id))
+        made = made->next;
+    if (made != NULL) { /* of this turn: as if it had not been made */
+        bool again = made->cancelled;
+        made->cancelled = true;
+        return again ? STEAD_ENOTFOUND : 0;
+    }
+    for (const struct stead_turn_cancel *other = turn->cancels; other != NULL; other = other->next)
+        if (stead_id_equal(other->id, id))
+            return STEAD_ENOTFOUND;
+    if (!stead_calls_pending(turn->agent, id))
+        return STEAD_ENOTFOUND;
+    int code = stead_turn_count(turn, sizeof(id));
+    if (code != 0)
+        return code;
+    struct stead_turn_cancel *cancel = stead_turn_alloc(turn, sizeof(*cancel));
+    cancel->id = id;
+    cancel->next = turn->cancels;
+    turn->cancels = cancel;
+    return 0;
 }
 
 void stead_send_with_fence(struct stead_turn *turn, uint64_t fence)
@@ -455,7 +522,9 @@ static void send_durable(struct stead_turn *turn, struct stead_message *message)
     if (again)
         message->flags |= STEAD_FLAG_UNSEQUENCED;
     stead_calls_made(turn, call, again);
-    if (again) {
+    if (call != &nobody && stead_placement_may_start_early(host, kind)) {
+        stead_placement_start_early(turn->shard, kind, message);
+    } else if (again) {
         message->depends_on = turn->shard->next_index;
         stead_shard_emit(turn->shard, message);
     } else {
@@ -467,8 +536,10 @@ static void send_volatile(struct stead_turn *turn, struct stead_message *message
 {
     struct stead_resolved to;
 
+    struct stead_vcall *call = NULL;
+
     if (message->type == STEAD_CALL)
-        stead_calls_made_volatile(turn, next_call(turn, message));
+        call = stead_calls_made_volatile(turn, next_call(turn, message));
     if (stead_host_resolve(turn->shard->host, stead_bytes(message->address, message->address_size), &to) != 0)
         return; /* it was checked when it was collected */
     if (is_here(turn, message) && to.durability != STEAD_STATELESS) {
@@ -476,7 +547,19 @@ static void send_volatile(struct stead_turn *turn, struct stead_message *message
         return;
     }
     message->depends_on = turn->agent->depends_on;
-    stead_vrequest_send(turn->shard, message);
+    uint64_t number = stead_vrequest_send(turn->shard, message);
+    if (call != NULL)
+        call->vrequest = number;
+}
+
+/* A call that was cancelled in the turn that made it is forgotten here. */
+static bool was_cancelled(struct stead_turn *turn, struct stead_message *message)
+{
+    if (message->type != STEAD_CALL || !turn->calls->cancelled)
+        return false;
+    (void)next_call(turn, message);
+    stead_message_destroy_in(&turn->shard->host->pool, &message);
+    return true;
 }
 
 void stead_turn_commit_messages(struct stead_turn *turn)
@@ -484,6 +567,8 @@ void stead_turn_commit_messages(struct stead_turn *turn)
     struct stead_message *message;
 
     while ((message = stead_queue_pop(&turn->out)) != NULL) {
+        if (was_cancelled(turn, message))
+            continue;
         message->table_version = turn->shard->host->table == NULL ? 0 : turn->shard->host->table->version;
         if (message->type == STEAD_TELL)
             send_plain(turn, message);

@@ -64,7 +64,7 @@ static uint64_t low_water_mark(struct stead_shard *shard)
     return shard->session_mark;
 }
 
-void stead_vrequest_send(struct stead_shard *shard, struct stead_message *message)
+uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message)
 {
     struct stead_host *host = shard->host;
     struct stead_vrequest *request = stead_alloc_zero(sizeof(*request));
@@ -87,6 +87,7 @@ void stead_vrequest_send(struct stead_shard *shard, struct stead_message *messag
     request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
     append(shard, request);
     stead_shard_emit(shard, message);
+    return request->number;
 }
 
 static void free_request(struct stead_shard *shard, struct stead_vrequest *request)
@@ -107,6 +108,14 @@ void stead_vrequest_answered(struct stead_shard *shard, const struct stead_messa
 
     /* A call hears of it; nobody would hear of a signal: it is sent again until it is taken. */
     if (!(later && request->message->type == STEAD_SIGNAL))
+        free_request(shard, request);
+}
+
+void stead_vrequest_drop(struct stead_shard *shard, uint64_t number)
+{
+    struct stead_vrequest *request = find_request(shard, number);
+
+    if (request != NULL)
         free_request(shard, request);
 }
 
@@ -209,6 +218,7 @@ void stead_calls_deinit(struct stead_shard *shard)
         if (call == NULL)
             continue;
         free(call->reply_op);
+        free(call->callee);
         free(call->context);
         free(call);
     }

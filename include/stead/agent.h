@@ -32,7 +32,7 @@
 extern "C" {
 #endif
 
-#define STEAD_ABI 1u /* raised when struct stead_kind or a callback changes incompatibly */
+#define STEAD_ABI 2u /* raised when struct stead_kind or a callback changes incompatibly */
 
 #define STEAD_KIND_NAME_MAX 63 /* bytes: [a-z][a-z0-9_.-]{0,62} */
 #define STEAD_KEY_MAX 512      /* bytes of UTF-8, no control characters */

@@ -286,6 +286,114 @@ static void test_signal_to_a_stateless_kind_is_done_in_the_end(void **state)
     fx_destroy(fx);
 }
 
+/* ---- Started before the commit ------------------------------------------------------------------------ */
+
+static uint32_t
+    steps; /* of a chain of jobs that `do3` begins and `reply` goes on with, until there were three; then its caller is answered */
+
+static int begin_chain(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_token token;
+
+    int code = stead_reply_later(turn, &token);
+    memcpy(((struct puppet *)state)->token, token.text, sizeof(token.text));
+    steps = 1;
+    return code != 0 ? code : call_job(turn, state, args);
+}
+
+static int next_step(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_token token;
+
+    (void)args;
+    replies++;
+    last_code = stead_reply_code(turn);
+    ((struct puppet *)state)->value++;
+    if (steps++ < 3)
+        return call_job(turn, state, (struct stead_slice){0});
+    memcpy(token.text, ((struct puppet *)state)->token, sizeof(token.text));
+    return stead_answer(turn, &token, stead_packed(turn, "l", (int64_t)steps));
+}
+
+static void test_idempotent_jobs_run_before_the_commit_and_a_chain_of_them_costs_one_entry(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, true);
+
+    (void)state;
+    job_address = "i/1";
+    fx_do[2] = begin_chain, fx_reply = next_step;
+    fx->hold_sync = true;
+    fx_send(fx, &client, STEAD_CALL, a, "do3");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(replies, i);
+        assert_int_equal(fx->jobs.count, 1); /* here, although another node is alive and nothing is on disk */
+        finish(fx, 0);
+    }
+    assert_int_equal(replies, 3);
+    assert_null(fx->answers.head); /* but nobody is told */
+    assert_int_equal(fx_stats(fx)->entries_synced, 0);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx_answer_i64(fx), 4);
+    assert_int_equal(fx_stats(fx)->entries_synced, 1);
+    assert_int_equal(fx_stats(fx)->jobs_early, 3);
+    fx_crash(fx, true);
+    fx_set_table(fx, NULL, 1, false);
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 3);
+    fx_destroy(fx);
+}
+
+static void test_entry_waits_for_early_jobs_only_a_moment(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    job_address = "i/1";
+    fx_do[2] = begin_chain, fx_reply = next_step;
+    fx_send(fx, &client, STEAD_CALL, a, "do3");
+    assert_int_equal(fx_stats(fx)->entries_synced, 0);
+    assert_int_equal(fx->armed_ns, fx->now_ns + 1000000);
+    fx_step_ms(fx, 1);
+    assert_int_equal(fx_stats(fx)->entries_synced, 1);
+    finish(fx, 0);
+    assert_int_equal(replies, 1);
+    fx_crash(fx, true); /* the answer is lost: it is asked for again, the usual way */
+    fx_set_table(fx, NULL, 1, false);
+    fx_step_ms(fx, 2000);
+    assert_int_equal(fx->jobs.count, 1);
+    finish(fx, 0);
+    assert_int_equal(replies, 2);
+    fx_destroy(fx);
+}
+
+static void test_job_of_a_turn_that_a_crash_took_back_ran_for_nothing(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    job_address = "i/1";
+    fx->hold_sync = true;
+    fx_send(fx, &client, STEAD_CALL, a, "do");
+    assert_int_equal(fx->jobs.count, 1);
+    finish(fx, 0);
+    assert_int_equal(replies, 1);
+    fx_crash(fx, true);
+    fx->hold_sync = false;
+    fx_set_table(fx, NULL, 1, false);
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+    assert_int_equal(replies, 1);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +407,9 @@ int main(void)
         cmocka_unit_test(test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_once),
         cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
         cmocka_unit_test(test_signal_to_a_stateless_kind_is_done_in_the_end),
+        cmocka_unit_test(test_idempotent_jobs_run_before_the_commit_and_a_chain_of_them_costs_one_entry),
+        cmocka_unit_test(test_entry_waits_for_early_jobs_only_a_moment),
+        cmocka_unit_test(test_job_of_a_turn_that_a_crash_took_back_ran_for_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

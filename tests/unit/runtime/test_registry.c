@@ -148,6 +148,7 @@ static void test_registry_add_of_a_malformed_kind_says_why(void **state)
     WRONG(kind.durability = (enum stead_durability)9, "durability");
     WRONG(kind.flags = 8, "flags");
     WRONG(kind.flags = STEAD_KIND_FORGETTABLE, "forgettable");
+    WRONG(kind.flags = STEAD_KIND_IDEMPOTENT, "idempotent");
     WRONG(kind.needs = "", "needs");
     WRONG(kind.ops = NULL, "no ops");
     WRONG(kind.ops = none, "no ops");
