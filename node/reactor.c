@@ -159,6 +159,8 @@ static void open_host(struct stead_reactor *reactor)
     struct stead_turnmark_suspect suspect;
 
     reactor->host = stead_host_create(&options);
+    for (uint32_t to = 0; to < shell->reactor_count; to++)
+        reactor->crossings[to].pool = stead_host_message_pool(reactor->host);
     stead_host_set_now(reactor->host, stead_shell_mono_ns(), stead_shell_wall_ms());
     for (uint32_t i = 0; stead_turnmarks_suspect(shell->marks, i, &suspect); i++)
         stead_host_suspect(reactor->host, suspect.id, suspect.kills);
@@ -362,7 +364,7 @@ static bool take_rings(struct stead_reactor *reactor)
 
     for (uint32_t from = 0; from < reactor->shell->reactor_count; from++) {
         struct stead_ring *ring = ring_from(reactor, from);
-        uint32_t count = stead_ring_take(ring, messages, RING_BATCH);
+        uint32_t count = stead_ring_take(ring, stead_host_message_pool(reactor->host), messages, RING_BATCH);
         if (count == 0)
             continue;
         for (uint32_t i = 0; i < count; i++)

@@ -7,6 +7,8 @@
  * the copy says full (or empty). So a burst costs one shared cache line a batch, not one a message. The counters are 32 bits and wrap;
  * differences stay right because the capacity is a power of two far below 2^31.
  *
+ * A slot outside of head..tail holds nothing or a spare block on its way back; whoever owns the slot owns that.
+ *
  *   producer writes: tail, head_seen, slots[tail]        consumer writes: head, tail_seen
  *
  * A full ring: the producer sets `wants_room` and then looks once more; the consumer clears it after it has taken. Both
@@ -34,7 +36,7 @@ struct stead_ring {
     /* shared, rarely touched */
     _Alignas(CACHE_LINE) _Atomic uint32_t wants_room; /* 1: the producer found the ring full */
     uint32_t mask;                                    /* capacity - 1 */
-    struct stead_message *slots[];                    /* capacity entries */
+    struct stead_message *slots[]; /* capacity entries; see the top for those outside of head..tail */
 };
 
 struct stead_ring *stead_ring_create(uint32_t capacity)
@@ -55,8 +57,11 @@ void stead_ring_destroy(struct stead_ring **ring)
 
     if (!*ring)
         return;
-    while (stead_ring_take(*ring, &message, 1))
+    struct stead_message_pool none = {0};
+    while (stead_ring_take(*ring, &none, &message, 1))
         stead_message_destroy(&message);
+    for (uint32_t i = 0; i <= (*ring)->mask; i++)
+        free((*ring)->slots[i]);
     free(*ring);
     *ring = NULL;
 }
@@ -70,19 +75,22 @@ static bool has_room(struct stead_ring *ring, uint32_t tail)
     return tail - ring->head_seen <= ring->mask;
 }
 
-bool stead_ring_push(struct stead_ring *ring, struct stead_message **message)
+bool stead_ring_push(struct stead_ring *ring, struct stead_message_pool *pool, struct stead_message **message)
 {
     uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 
     if (!has_room(ring, tail))
         return false;
+    if (ring->slots[tail & ring->mask])
+        stead_message_pool_give(pool, ring->slots[tail & ring->mask]);
     ring->slots[tail & ring->mask] = *message;
     *message = NULL;
     atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
     return true;
 }
 
-uint32_t stead_ring_take(struct stead_ring *ring, struct stead_message **ret_messages, uint32_t max)
+uint32_t stead_ring_take(struct stead_ring *ring, struct stead_message_pool *pool, struct stead_message **ret_messages,
+                         uint32_t max)
 {
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 
@@ -91,8 +99,11 @@ uint32_t stead_ring_take(struct stead_ring *ring, struct stead_message **ret_mes
     uint32_t count = ring->tail_seen - head;
     if (count > max)
         count = max;
-    for (uint32_t i = 0; i < count; i++)
-        ret_messages[i] = ring->slots[(head + i) & ring->mask];
+    for (uint32_t i = 0; i < count; i++) {
+        struct stead_message **slot = &ring->slots[(head + i) & ring->mask];
+        ret_messages[i] = *slot;
+        *slot = stead_message_pool_spare(pool);
+    }
     if (count)
         atomic_store_explicit(&ring->head, head + count, memory_order_release);
     return count;
@@ -113,7 +124,7 @@ bool stead_ring_take_request(struct stead_ring *ring)
 void stead_crossing_send(struct stead_crossing *crossing, struct stead_message **message)
 {
     crossing->touched = true;
-    if (!crossing->oldest && stead_ring_push(crossing->ring, message))
+    if (!crossing->oldest && stead_ring_push(crossing->ring, crossing->pool, message))
         return;
     if (crossing->bytes + (*message)->block_size > crossing->bytes_max) {
         crossing->dropped++;
@@ -138,7 +149,7 @@ static bool push_waiting(struct stead_crossing *crossing)
         struct stead_message *next = message->next;
         uint32_t size = message->block_size; /* the consumer may free it as soon as it is pushed */
         message->next = NULL;
-        if (!stead_ring_push(crossing->ring, &message)) {
+        if (!stead_ring_push(crossing->ring, crossing->pool, &message)) {
             message->next = next;
             return false;
         }

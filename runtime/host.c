@@ -502,6 +502,11 @@ bool stead_host_idle(const struct stead_host *host)
     return stead_effects_empty(&host->effects) && host->job_count == 0;
 }
 
+struct stead_message_pool *stead_host_message_pool(struct stead_host *host)
+{
+    return &host->pool;
+}
+
 const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
 {
     struct stead_host *host = (struct stead_host *)(uintptr_t)const_host;

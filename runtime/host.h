@@ -111,6 +111,8 @@ void stead_host_stop(struct stead_host *host);
 bool stead_host_idle(const struct stead_host *host);
 /* Jobs placed on this node by this host and not answered yet. */
 uint32_t stead_host_jobs(const struct stead_host *host);
+/* The blocks that its messages are made in and end in, for who carries messages between hosts; borrowed. */
+struct stead_message_pool *stead_host_message_pool(struct stead_host *host);
 /* Counters and histograms; borrowed. */
 const struct stead_stats *stead_host_stats(const struct stead_host *host);
 /* Asserts the invariants that hold between events (docs/INVARIANTS.md); for tests and the simulator. */

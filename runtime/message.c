@@ -117,10 +117,34 @@ void stead_message_destroy_in(struct stead_message_pool *pool, struct stead_mess
         stead_message_destroy(message);
         return;
     }
+    stead_message_pool_give(pool, block);
+    *message = NULL;
+}
+
+#define POOL_KEEPS 64u /* blocks that a pool does not part with */
+
+void *stead_message_pool_spare(struct stead_message_pool *pool)
+{
+    struct stead_message *block = pool->free;
+
+    if (pool->count <= POOL_KEEPS)
+        return NULL;
+    pool->free = block->next;
+    pool->count--;
+    return block;
+}
+
+void stead_message_pool_give(struct stead_message_pool *pool, void *given)
+{
+    struct stead_message *block = given;
+
+    if (pool->count == STEAD_MESSAGE_POOL_MAX) {
+        free(block);
+        return;
+    }
     block->next = pool->free;
     pool->free = block;
     pool->count++;
-    *message = NULL;
 }
 
 void stead_message_pool_deinit(struct stead_message_pool *pool)

@@ -145,6 +145,10 @@ struct stead_message_pool {
 struct stead_message *stead_message_create_in(struct stead_message_pool *pool, enum stead_message_type type,
                                               const struct stead_message_parts *parts);
 void stead_message_destroy_in(struct stead_message_pool *pool, struct stead_message **message);
+/* A block to give to another pool, when this one has more than it needs soon; else NULL. Freed by stead_message_pool_give(), or free(). */
+void *stead_message_pool_spare(struct stead_message_pool *pool);
+/* Consumes such a block. */
+void stead_message_pool_give(struct stead_message_pool *pool, void *block);
 /* Frees what the pool keeps. */
 void stead_message_pool_deinit(struct stead_message_pool *pool);
 

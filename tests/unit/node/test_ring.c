@@ -13,20 +13,27 @@
 #include "node/inbox.h"
 #include "node/ring.h"
 
-static struct stead_message *numbered(uint64_t number)
+static struct stead_message_pool blocks; /* of tests with one thread; empty after each */
+
+static struct stead_message *numbered_in(struct stead_message_pool *pool, uint64_t number)
 {
     struct stead_message_parts parts = {0};
-    struct stead_message *message = stead_message_create(STEAD_TELL, &parts);
+    struct stead_message *message = stead_message_create_in(pool, STEAD_TELL, &parts);
 
     message->deadline_ms = number;
     return message;
+}
+
+static struct stead_message *numbered(uint64_t number)
+{
+    return numbered_in(&blocks, number);
 }
 
 static uint64_t take_number(struct stead_ring *ring)
 {
     struct stead_message *message;
 
-    assert_int_equal(stead_ring_take(ring, &message, 1), 1);
+    assert_int_equal(stead_ring_take(ring, &blocks, &message, 1), 1);
     uint64_t number = message->deadline_ms;
     stead_message_destroy(&message);
     return number;
@@ -40,14 +47,14 @@ static void test_ring_full_refuses_and_leaves_the_message(void **state)
 
     for (uint64_t i = 0; i < 2; i++) {
         message = numbered(i);
-        assert_true(stead_ring_push(ring, &message));
+        assert_true(stead_ring_push(ring, &blocks, &message));
         assert_null(message);
     }
     message = numbered(2);
-    assert_false(stead_ring_push(ring, &message));
+    assert_false(stead_ring_push(ring, &blocks, &message));
     assert_non_null(message);
     assert_int_equal(take_number(ring), 0);
-    assert_true(stead_ring_push(ring, &message));
+    assert_true(stead_ring_push(ring, &blocks, &message));
     assert_int_equal(take_number(ring), 1);
     assert_int_equal(take_number(ring), 2);
     assert_true(stead_ring_empty(ring));
@@ -62,7 +69,7 @@ static void test_ring_destroyed_with_messages_frees_them(void **state)
 
     for (uint64_t i = 0; i < 5; i++) {
         struct stead_message *message = numbered(i);
-        assert_true(stead_ring_push(ring, &message));
+        assert_true(stead_ring_push(ring, &blocks, &message));
     }
     stead_ring_destroy(&ring); /* the leak checker is the assertion */
 }
@@ -71,7 +78,7 @@ static void test_crossing_beyond_ring_waits_in_order_and_asks_for_room(void **st
 {
     (void)state;
     struct stead_ring *ring = stead_ring_create(2);
-    struct stead_crossing crossing = {.ring = ring, .bytes_max = 1 << 20};
+    struct stead_crossing crossing = {.ring = ring, .pool = &blocks, .bytes_max = 1 << 20};
 
     for (uint64_t i = 0; i < 5; i++) {
         struct stead_message *message = numbered(i);
@@ -100,7 +107,7 @@ static void test_crossing_over_its_bytes_drops_and_counts(void **state)
     (void)state;
     struct stead_ring *ring = stead_ring_create(2);
     struct stead_message *message = numbered(0);
-    struct stead_crossing crossing = {.ring = ring, .bytes_max = message->block_size};
+    struct stead_crossing crossing = {.ring = ring, .pool = &blocks, .bytes_max = message->block_size};
 
     stead_crossing_send(&crossing, &message);
     for (uint64_t i = 1; i < 5; i++) {
@@ -132,10 +139,11 @@ struct pair {
 static void *send_all(void *context)
 {
     struct pair *pair = context;
-    struct stead_crossing crossing = {.ring = pair->ring, .bytes_max = 1u << 30};
+    struct stead_message_pool pool = {0};
+    struct stead_crossing crossing = {.ring = pair->ring, .pool = &pool, .bytes_max = 1u << 30};
 
     for (uint64_t i = 0; i < TRAVELLERS; i++) {
-        struct stead_message *message = numbered(i);
+        struct stead_message *message = numbered_in(&pool, i);
         stead_crossing_send(&crossing, &message);
         if (i % 64 == 0)
             stead_bell_ring(&pair->receiver);
@@ -148,6 +156,7 @@ static void *send_all(void *context)
             break;
         sleep_on(&pair->sender);
     }
+    stead_message_pool_deinit(&pool);
     return NULL;
 }
 
@@ -155,6 +164,7 @@ static void test_ring_between_threads_that_sleep_loses_nothing_and_keeps_order(v
 {
     (void)state;
     struct pair pair = {.ring = stead_ring_create(64)};
+    struct stead_message_pool pool = {0};
     pthread_t thread;
     uint64_t expected = 0;
 
@@ -163,10 +173,10 @@ static void test_ring_between_threads_that_sleep_loses_nothing_and_keeps_order(v
     assert_int_equal(pthread_create(&thread, NULL, send_all, &pair), 0);
     while (expected < TRAVELLERS) {
         struct stead_message *messages[16];
-        uint32_t count = stead_ring_take(pair.ring, messages, 16);
+        uint32_t count = stead_ring_take(pair.ring, &pool, messages, 16);
         for (uint32_t i = 0; i < count; i++) {
             assert_int_equal(messages[i]->deadline_ms, expected++);
-            stead_message_destroy(&messages[i]);
+            stead_message_destroy_in(&pool, &messages[i]);
         }
         if (stead_ring_take_request(pair.ring))
             stead_bell_ring(&pair.sender);
@@ -182,6 +192,27 @@ static void test_ring_between_threads_that_sleep_loses_nothing_and_keeps_order(v
     stead_bell_deinit(&pair.sender);
     stead_bell_deinit(&pair.receiver);
     stead_ring_destroy(&pair.ring);
+    stead_message_pool_deinit(&pool);
+}
+
+static void test_ring_slots_bring_spare_blocks_back_to_who_sends(void **state)
+{
+    (void)state;
+    struct stead_ring *ring = stead_ring_create(64);
+    struct stead_message_pool sender = {0}, receiver = {0};
+    struct stead_message *message;
+
+    for (uint64_t i = 0; i < 4096; i++) {
+        message = numbered_in(&sender, i);
+        assert_true(stead_ring_push(ring, &sender, &message));
+        assert_int_equal(stead_ring_take(ring, &receiver, &message, 1), 1);
+        assert_int_equal(message->deadline_ms, i);
+        stead_message_destroy_in(&receiver, &message);
+    }
+    assert_in_range(receiver.count + sender.count, 1, 300); /* not 4,096: they went around */
+    stead_ring_destroy(&ring);
+    stead_message_pool_deinit(&sender);
+    stead_message_pool_deinit(&receiver);
 }
 
 int main(void)
@@ -191,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_ring_destroyed_with_messages_frees_them),
         cmocka_unit_test(test_crossing_beyond_ring_waits_in_order_and_asks_for_room),
         cmocka_unit_test(test_crossing_over_its_bytes_drops_and_counts),
+        cmocka_unit_test(test_ring_slots_bring_spare_blocks_back_to_who_sends),
         cmocka_unit_test(test_ring_between_threads_that_sleep_loses_nothing_and_keeps_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
