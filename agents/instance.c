@@ -53,6 +53,21 @@ int stead_instance_id_check(struct stead_slice id)
     return 0;
 }
 
+bool stead_orchestrator_name_check(const char *name)
+{
+    size_t size = name != NULL ? strlen(name) : 0;
+
+    if (size == 0 || size > STEAD_KIND_NAME_MAX || name[0] < 'a' || name[0] > 'z')
+        return false;
+    for (size_t i = 1; i < size; i++) {
+        bool fits = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '_' ||
+                    name[i] == '.' || name[i] == '-';
+        if (!fits)
+            return false;
+    }
+    return true;
+}
+
 /* ---- The map -------------------------------------------------------------------------------- */
 
 /* A text that may be missing, cut to what there is room for. */

@@ -93,21 +93,6 @@ static int take_instance(int code, const struct stead_answer *answer, struct ste
 
 /* ---- Starting ------------------------------------------------------------------------------- */
 
-static bool is_name(const char *name)
-{
-    size_t size = name != NULL ? strlen(name) : 0;
-
-    if (size == 0 || size > STEAD_KIND_NAME_MAX || name[0] < 'a' || name[0] > 'z')
-        return false;
-    for (size_t i = 1; i < size; i++) {
-        bool fits = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '_' ||
-                    name[i] == '.' || name[i] == '-';
-        if (!fits)
-            return false;
-    }
-    return true;
-}
-
 /* The id that was asked for, or a random one, with its address. */
 static int choose_id(struct stead_client *client, const struct stead_instance_options *options, char *ret_id,
                      struct address *ret_address, struct stead_answer *ret_answer)
@@ -128,7 +113,7 @@ static int choose_id(struct stead_client *client, const struct stead_instance_op
 static int pack_start(const char *name, struct stead_slice input, const struct stead_instance_options *options,
                       struct stead_writer *ret_args, struct stead_answer *ret_answer)
 {
-    if (!is_name(name))
+    if (!stead_orchestrator_name_check(name))
         return refuse(ret_answer, STEAD_EARGUMENT,
                       "an orchestrator's name has 1 to 63 bytes: small letters, digits, _ . and -, a letter first");
     if (options->delay_ms < 0)

@@ -44,6 +44,18 @@ int stead_cmd_backup(int argc, char **argv);
 int stead_cmd_restore(int argc, char **argv);
 int stead_cmd_check(int argc, char **argv);
 int stead_cmd_bench(int argc, char **argv);
+int stead_cmd_run(int argc, char **argv);
+int stead_cmd_orchestrations(int argc, char **argv);
+int stead_cmd_status(int argc, char **argv);
+int stead_cmd_history(int argc, char **argv);
+int stead_cmd_raise(int argc, char **argv);
+int stead_cmd_terminate(int argc, char **argv); /* steer.c, with the next four */
+int stead_cmd_suspend(int argc, char **argv);
+int stead_cmd_resume(int argc, char **argv);
+int stead_cmd_rewind(int argc, char **argv);
+int stead_cmd_restart(int argc, char **argv);
+int stead_cmd_purge(int argc, char **argv);
+int stead_cmd_locks(int argc, char **argv);
 int stead_cmd_node(int argc, char **argv);
 int stead_cmd_coordinator(int argc, char **argv);
 int stead_cmd_up(int argc, char **argv);

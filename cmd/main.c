@@ -26,6 +26,18 @@ static const struct stead_command commands[] = {
     {"deadletters", "Look inside", "List, retry or drop signals that an op refused", stead_cmd_deadletters},
     {"unlock", "Look inside", "Break the hold on an agent", stead_cmd_unlock},
     {"stats", "Look inside", "Counters and latencies of every node", stead_cmd_stats},
+    {"run", "Orchestrate", "Start an orchestration, and wait for its end", stead_cmd_run},
+    {"orchestrations", "Orchestrate", "List instances by status, name, id and time", stead_cmd_orchestrations},
+    {"status", "Orchestrate", "Show one instance: status, input, output or error", stead_cmd_status},
+    {"history", "Orchestrate", "Show what an instance went through, or follow it", stead_cmd_history},
+    {"raise", "Orchestrate", "Raise an external event at an instance", stead_cmd_raise},
+    {"terminate", "Orchestrate", "End an instance, its children and activities", stead_cmd_terminate},
+    {"suspend", "Orchestrate", "Let an instance's code wait until it is resumed", stead_cmd_suspend},
+    {"resume", "Orchestrate", "Let a suspended instance go on", stead_cmd_resume},
+    {"rewind", "Orchestrate", "Try the failed steps of an instance again", stead_cmd_rewind},
+    {"restart", "Orchestrate", "Begin an instance that is over anew", stead_cmd_restart},
+    {"purge", "Orchestrate", "Forget instances that are over", stead_cmd_purge},
+    {"locks", "Orchestrate", "List agents that are held, or break a hold", stead_cmd_locks},
     {"node", "Run", "Run a node in the foreground", stead_cmd_node},
     {"up", "Run", "Start several nodes on this machine", stead_cmd_up},
     {"down", "Run", "Stop what `up` started", stead_cmd_down},
@@ -83,7 +95,7 @@ static int print_help(void)
         if (strcmp(section, command->section) != 0)
             printf("\n%s:\n", command->section);
         section = command->section;
-        printf("  %-12s  %s\n", command->name, command->summary);
+        printf("  %-14s  %s\n", command->name, command->summary);
     }
     fputs(exit_text, stdout);
     return STEAD_EXIT_DONE;

@@ -3,10 +3,12 @@
  * parse: digits, perhaps a fraction, a unit out of a table. strtod would take "0x1p3", "inf" and the locale's comma, so the
  * digits are read here. Three digits of a fraction count: the smallest unit is a thousandth of the default one.
  */
+#define _GNU_SOURCE /* strptime */
 #include "cmd/parse.h"
 
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 struct unit {
     const char *name;
@@ -88,5 +90,36 @@ bool stead_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *
     if (!end || *end || number < min || number > max)
         return false;
     *ret_number = number;
+    return true;
+}
+
+int64_t stead_parse_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool stead_parse_moment(const char *text, int64_t now_ms, int64_t *ret_ms)
+{
+    static const char *const formats[] = {"%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S",
+                                          "%Y-%m-%dT%H:%M:%S"};
+    uint64_t ago_ms = 0;
+
+    for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+        struct tm tm = {.tm_isdst = -1};
+        const char *end = strptime(text, formats[i], &tm);
+        if (!end || *end)
+            continue;
+        time_t seconds = mktime(&tm);
+        if (seconds <= 0)
+            return false;
+        *ret_ms = (int64_t)seconds * 1000;
+        return true;
+    }
+    if (now_ms < 1 || !stead_parse_duration(text, (uint64_t)now_ms - 1, &ago_ms))
+        return false;
+    *ret_ms = now_ms - (int64_t)ago_ms;
     return true;
 }

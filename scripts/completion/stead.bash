@@ -19,6 +19,25 @@ _stead_agents() {
         sed -n 's/.*"address": *"\([^"]*\)".*/\1/p'
 }
 
+# Ids of instances that begin with $3, on the direct fabric; $2 is empty or an endpoint.
+_stead_instances() {
+    "$1" orchestrations ${2:+--node "$2"} --timeout 500ms --limit 100 --prefix "$3" --json 2>/dev/null |
+        sed -n 's/.*"id": *"\([^"]*\)".*/\1/p'
+}
+
+# Names of the orchestrators that the nodes have.
+_stead_orchestrators() {
+    "$1" cluster status ${2:+--node "$2"} --timeout 500ms --json 2>/dev/null |
+        grep -o '"orchestrators": \[[^]]*\]' | grep -o '"name": "[^"]*"' | cut -d'"' -f4 | sort -u
+}
+
+# Puts the lines of a command among the answers, quoted as words.
+_stead_offer() {
+    local lines
+    mapfile -t lines < <("$@")
+    ((${#lines[@]})) && COMPREPLY=($(printf '%q\n' "${lines[@]}"))
+}
+
 _stead() {
     local cur prev words cword
     if declare -F _init_completion >/dev/null; then
@@ -42,6 +61,12 @@ _stead() {
     --folder | -d) compopt -o default; COMPREPLY=($(compgen -d -- "$cur")); return ;;
     --class | -c) [[ $command == node ]] || COMPREPLY=($(compgen -W "volatile replicated durable" -- "$cur")); return ;;
     --log-level | -v) COMPREPLY=($(compgen -W "error warn info debug" -- "$cur")); return ;;
+    --fabric | -F) COMPREPLY=($(compgen -W "direct hub" -- "$cur")); return ;;
+    --status | -s)
+        COMPREPLY=($(compgen -W "Running Pending Suspended Completed Failed Canceled Terminated" -- "$cur"))
+        return
+        ;;
+    --hub | --id | --version | --delay | --from | --to | --older-than | --name | --sample) return ;;
     --node | --timeout | --key | --delay | --fence | --limit | --kind | --prefix | --after | --listen) return ;;
     esac
     if [[ $cur == -* ]]; then
@@ -57,9 +82,15 @@ _stead() {
             [[ $command == deadletters ]] && COMPREPLY=($(compgen -W "retry drop" -- "$cur"))
             return
         fi
-        local addresses
-        mapfile -t addresses < <(_stead_agents "$program" "$node" "$cur")
-        ((${#addresses[@]})) && COMPREPLY=($(printf '%q\n' "${addresses[@]}"))
+        _stead_offer _stead_agents "$program" "$node" "$cur"
+        ;;
+    run) COMPREPLY=($(compgen -W "$(_stead_orchestrators "$program" "$node")" -- "$cur")) ;;
+    status | history | raise | terminate | suspend | resume | rewind | restart | purge)
+        ((cword == 2)) && _stead_offer _stead_instances "$program" "$node" "$cur"
+        ;;
+    locks)
+        COMPREPLY=($(compgen -W "list break" -- "$cur"))
+        [[ $prev == break ]] && _stead_offer _stead_agents "$program" "$node" "$cur"
         ;;
     backup | restore | check) compopt -o default; COMPREPLY=($(compgen -d -- "$cur")) ;;
     esac

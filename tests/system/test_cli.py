@@ -13,7 +13,8 @@ import unittest
 PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMANDS = ["call", "signal", "tell", "agents", "show", "journal", "deadletters", "unlock", "stats", "node", "up", "down",
-            "cluster", "coordinator", "backup", "restore", "check"]
+            "cluster", "coordinator", "backup", "restore", "check", "run", "orchestrations", "status", "history", "raise", "terminate",
+            "suspend", "resume", "rewind", "restart", "purge", "locks"]
 NOBODY = "tcp://127.0.0.1:1"  # a port that nothing listens on
 
 
@@ -48,6 +49,10 @@ class WithoutNode(unittest.TestCase):
         self.assertIn('did you mean "signal"?', err)
         self.assertIn("is no command\n", stead("xyzzy")[2])
         self.assertIn('did you mean "status"?', stead("cluster", "stauts")[2])
+        self.assertIn('did you mean "orchestrations"?', stead("orchestration")[2])
+        self.assertIn("did you mean Running?", stead("orchestrations", "--status", "runing")[2])
+        self.assertIn("did you mean Completed?", stead("purge", "--status", "complete")[2])
+        self.assertIn('did you mean "break"?', stead("locks", "braek")[2])
         self.assertIn('did you mean "retry"?', stead("deadletters", "a/b", "rerty", "1")[2])
 
     def test_wrong_lines_are_usage_errors(self):
@@ -59,7 +64,14 @@ class WithoutNode(unittest.TestCase):
                      ["agents", "--limit", "0"], ["show"], ["journal", "a/b", "c/d"], ["deadletters", "a/b", "drop"],
                      ["up", "x"], ["up", "33"], ["up", "1", "2"], ["cluster"], ["backup"], ["restore"], ["check"],
                      ["coordinator"], ["node", "--memory", "lots"], ["node", "--log-level", "loud"],
-                     ["node", "--listen", "tcp://0.0.0.0:7400"]):
+                     ["node", "--listen", "tcp://0.0.0.0:7400"], ["run"], ["run", "Trip"], ["run", "a", "1", "2"], ["run", "a", "{"],
+                     ["run", "a", "--id", "b/c"], ["run", "a", "--id", ""], ["run", "a", "--version", "0"],
+                     ["run", "a", "--fabric", "air"], ["run", "a", "--fabric", "direct", "--hub", "x"], ["run", "a", "--delay", "-1"],
+                     ["orchestrations", "--status", "Fine"], ["orchestrations", "--from", "soon"], ["orchestrations", "x"],
+                     ["status"], ["status", "a", "b"], ["status", "@a"], ["history"], ["history", "a?b"], ["raise", "a"],
+                     ["raise", "a", ""], ["raise", "a", "b", "c"], ["terminate"], ["suspend", "a", "b", "c"], ["resume", "a#b"],
+                     ["rewind"], ["restart"], ["purge"], ["purge", "a", "--older-than", "1d"], ["purge", "--status", "Running"],
+                     ["locks", "break"], ["locks", "break", "x"], ["locks", "list", "a/b"]):
             code, out, err = stead(*line)
             self.assertEqual(code, 2, (line, err))
             self.assertEqual(out, "", line)
@@ -80,7 +92,8 @@ class WithoutNode(unittest.TestCase):
     def test_nobody_there_is_exit_code_3_with_a_way_out(self):
         for line in (["call", "a/b", "c"], ["call", "a/b", "add", "-5"], ["signal", "a/b", "c"], ["tell", "a/b", "c"],
                      ["agents"], ["show", "a/b"], ["journal", "a/b"], ["deadletters"], ["deadletters", "a/b"],
-                     ["unlock", "a/b"], ["stats"], ["stats", "--watch"], ["backup", "x"],
+                     ["unlock", "a/b"], ["run", "a", "--wait"], ["orchestrations"], ["status", "a"], ["history", "a", "--follow"],
+                     ["raise", "a", "b"], ["terminate", "a"], ["purge", "--older-than", "1d"], ["locks"], ["stats"], ["stats", "--watch"], ["backup", "x"],
                      ["cluster", "status", "--node", NOBODY]):
             code, out, err = stead(*line)
             self.assertEqual((code, out), (3, ""), (line, err))

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stead purge: forgets instances that are over: one by its id, or all that a filter names. An instance that was started again between the look and the purge is left alone: the purge of what is
+ * not over is refused by the instance itself.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "cmd/fabric.h"
+#include "cmd/instance_pages.h"
+#include "cmd/near.h"
+#include "cmd/parse.h"
+#include "cmd/print.h"
+
+struct purge_options {
+    struct stead_fabric fabric;
+    const char *id;            /* of the one; NULL: by filter */
+    const char *status;        /* --status */
+    const char *name, *prefix; /* --name, --prefix */
+    uint64_t older_ms;         /* --older-than */
+    bool by_filter;            /* one of those four was given */
+};
+
+static const char doc[] =
+    "Forgets instances that are over, with their histories.\n"
+    "\n"
+    "One ID, or by filter: --status, --older-than, --name and --prefix together say which. Nothing is asked; how many "
+    "were purged is printed. What is not over is never purged. Without --fabric one ID is looked for on the direct "
+    "fabric, then in hub main, and a filter means the direct fabric.\v"
+    "Examples:\n"
+    "  stead purge order-17\n"
+    "  stead purge --status Completed --older-than 7d\n"
+    "  stead purge --prefix test- --older-than 0\n"
+    "  stead purge --name trip --status Failed --fabric hub";
+
+static const struct argp_option options[] = {
+    {"status", 's', "STATUS", 0, "Only Completed, Failed, Canceled or Terminated ones. Default: all four", 10},
+    {"older-than", 'o', "TIME", 0, "Only those that were over so long ago, as 30m, 12h or 7d", 10},
+    {"name", 'N', "NAME", 0, "Only of this orchestrator", 10},
+    {"prefix", 'p', "TEXT", 0, "Only ids that begin so", 10},
+    {0}};
+
+static const char *take_status(const char *word, struct argp_state *state)
+{
+    static const char *const names[] = {"Completed", "Failed", "Canceled", "Terminated", NULL};
+    const char *near = stead_near_find(word, names);
+
+    for (size_t i = 0; names[i]; i++) {
+        if (strcasecmp(word, names[i]) == 0)
+            return names[i];
+    }
+    if (near)
+        argp_error(state, "--status %s: did you mean %s?", word, near);
+    argp_error(state, "--status %s: it is Completed, Failed, Canceled or Terminated", word);
+    return NULL;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct purge_options *o = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->fabric;
+        return 0;
+    case 's':
+        o->status = take_status(arg, state);
+        o->by_filter = true;
+        return 0;
+    case 'o':
+        if (!stead_parse_duration(arg, INT64_MAX, &o->older_ms))
+            argp_error(state, "--older-than %s: not a time; write 30m, 12h or 7d", arg);
+        o->by_filter = true;
+        return 0;
+    case 'N':
+        o->name = arg;
+        o->by_filter = true;
+        return 0;
+    case 'p':
+        o->prefix = arg;
+        o->by_filter = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 0)
+            argp_error(state, "one ID only");
+        o->id = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->id && !o->by_filter)
+            argp_error(state, "which instances? Write an ID, or --status, --older-than, --name or --prefix");
+        if (o->id && o->by_filter)
+            argp_error(state, "an ID says which one; a filter besides means nothing");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int ask(void *context, struct stead_client *client, const struct stead_instance_options *options,
+               struct stead_answer *ret_answer)
+{
+    const struct purge_options *o = context;
+    return stead_instance_steer(client, o->id, STEAD_INSTANCE_PURGE, NULL, options, ret_answer);
+}
+
+static bool is_wanted(const struct purge_options *o, const struct stead_paged_instance *instance, int64_t before_ms)
+{
+    return stead_instance_is_over(instance->status) && (o->older_ms == 0 || instance->updated_ms < before_ms);
+}
+
+/* Purges what the filter names; how many. */
+static int purge_all(const struct purge_options *o, struct stead_client *client, uint64_t *ret_count)
+{
+    const struct stead_instance_filter filter = {.status = o->status, .name = o->name, .id_prefix = o->prefix};
+    const struct stead_instance_options where = {.hub = o->fabric.hub};
+    const struct stead_paged_instance *instance;
+    struct stead_instance_pages pages;
+    int status = STEAD_EXIT_DONE;
+
+    int64_t now_ms = stead_parse_now_ms();
+    int64_t before_ms = o->older_ms < (uint64_t)now_ms ? now_ms - (int64_t)o->older_ms : 0;
+    stead_instance_pages_init(&pages, &o->fabric, &filter);
+    while (status == STEAD_EXIT_DONE && (instance = stead_instance_pages_next(&pages, client, &status)) != NULL) {
+        struct stead_answer answer = stead_connect_no_answer();
+        if (!is_wanted(o, instance, before_ms))
+            continue;
+        int code = stead_instance_steer(client, instance->id, STEAD_INSTANCE_PURGE, NULL, &where, &answer);
+        if (code == 0)
+            ++*ret_count;
+        else if (code != STEAD_ESTATE && code != STEAD_ENOTFOUND) /* somebody was faster */
+            status = stead_connect_failed(&o->fabric.connect, code, &answer);
+    }
+    stead_instance_pages_deinit(&pages);
+    return status;
+}
+
+int stead_cmd_purge(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&stead_fabric_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {options, parse, "[ID]", doc, children, NULL, NULL};
+    struct purge_options o = {.id = NULL};
+    struct stead_client *client = NULL;
+    uint64_t count = 0;
+    char text[STEAD_PRINT_SIZE];
+
+    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0 || (o.id && !stead_fabric_check_id(o.id)))
+        return STEAD_EXIT_USAGE;
+    int status = stead_connect_open(&o.fabric.connect, &client);
+    if (status == STEAD_EXIT_DONE && o.id) {
+        status = stead_fabric_ask(&o.fabric, client, o.id, ask, &o);
+        count = status == STEAD_EXIT_DONE;
+    } else if (status == STEAD_EXIT_DONE) {
+        status = purge_all(&o, client, &count);
+    }
+    if ((status == STEAD_EXIT_DONE || count > 0) && o.fabric.connect.json)
+        printf("{\"purged\": %llu}\n", (unsigned long long)count);
+    else if (status == STEAD_EXIT_DONE || count > 0)
+        printf("purged: %s\n", stead_print_count(count, text));
+    stead_client_close(&client);
+    return status;
+}
