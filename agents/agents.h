@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * agents: the kinds that ship with stead. They are written against include/ alone, like anybody's; the node adds this list to its
+ * agents: the kinds and orchestrators that ship with stead. They are written against include/ alone, like anybody's; the node adds these lists to its
  * registry before the modules. Static data; any thread.
  */
 #ifndef STEAD_AGENTS_AGENTS_H
 #define STEAD_AGENTS_AGENTS_H
 
-#include "stead/agent.h"
+#include "stead/orchestration.h"
 
 /* A member of a group that elects a leader by the bully algorithm (election.c). */
 extern const struct stead_kind stead_election_member_kind;
@@ -16,6 +16,8 @@ extern const struct stead_kind stead_hub_queue_kind;
 
 /* Ended by a NULL. */
 extern const struct stead_kind *const stead_builtin_kinds[];
+/* Ended by a NULL. */
+extern const struct stead_orchestrator *const stead_builtin_orchestrators[];
 /* What `stead bench` measures with; the nodes that it starts have them too. Ended by a NULL. */
 extern const struct stead_kind *const stead_bench_kinds[];
 

@@ -2,7 +2,7 @@
 /*
  * modules: dlopen, with every way it can go wrong told apart.
  *
- * The ABI number is the first word of both the module and each kind, and neither is read further when it differs: a module built against
+ * The ABI number is the first word of each symbol and of each kind and orchestrator, none of which is read further when it differs: a module built against
  * other headers may have another layout behind it. Symbols are bound at once (RTLD_NOW), so that a missing function is
  * an error at the start and not a crash in a turn months later.
  */
@@ -37,6 +37,46 @@ int stead_modules_add(struct stead_registry *registry, const char *from, const s
     return 0;
 }
 
+int stead_modules_add_orchestrators(struct stead_registry *registry, const char *from,
+                                    const struct stead_orchestrator *const *list, char *ret_why)
+{
+    char why[256];
+
+    for (; *list; list++) {
+        const struct stead_orchestrator *it = *list;
+        if (it->abi != STEAD_ORCHESTRATION_ABI)
+            REFUSE(STEAD_EVERSION,
+                   "%.200s: an orchestrator was built for orchestration ABI %u, this stead has %u: compile it again",
+                   from, it->abi, STEAD_ORCHESTRATION_ABI);
+        int code = stead_registry_add_orchestrator(registry, it, why);
+        if (code != 0)
+            REFUSE(code, "%.200s: %s", from, why);
+    }
+    return 0;
+}
+
+static int load_kinds(struct stead_registry *registry, const char *path, const struct stead_module *module,
+                      char *ret_why)
+{
+    if (module->abi != STEAD_ABI)
+        REFUSE(STEAD_EVERSION, "module %.200s was built for ABI %u, this stead has ABI %u: compile it again", path,
+               module->abi, STEAD_ABI);
+    if (!module->kinds)
+        REFUSE(STEAD_EARGUMENT, "module %.200s has no list of kinds", path);
+    return stead_modules_add(registry, path, module->kinds, ret_why);
+}
+
+static int load_orchestrators(struct stead_registry *registry, const char *path,
+                              const struct stead_orchestrators *orchestrators, char *ret_why)
+{
+    if (orchestrators->abi != STEAD_ORCHESTRATION_ABI)
+        REFUSE(STEAD_EVERSION, "module %.200s was built for orchestration ABI %u, this stead has %u: compile it again",
+               path, orchestrators->abi, STEAD_ORCHESTRATION_ABI);
+    if (!orchestrators->list)
+        REFUSE(STEAD_EARGUMENT, "module %.200s has no list of orchestrators", path);
+    return stead_modules_add_orchestrators(registry, path, orchestrators->list, ret_why);
+}
+
 int stead_modules_load(struct stead_registry *registry, const char *path, char *ret_why)
 {
     char full[PATH_SIZE];
@@ -51,21 +91,17 @@ int stead_modules_load(struct stead_registry *registry, const char *path, char *
     if (!object)
         REFUSE(STEAD_EARGUMENT, "module %.200s cannot be loaded: %.200s", path, dlerror());
     const struct stead_module *module = dlsym(object, STEAD_MODULE_SYMBOL);
-    int code = STEAD_EARGUMENT;
-    if (!module)
-        snprintf(ret_why, STEAD_MODULES_WHY_SIZE,
-                 "module %.200s has no symbol " STEAD_MODULE_SYMBOL ": end it with STEAD_MODULE(&your_kind)", path);
-    else if (module->abi != STEAD_ABI) {
-        code = STEAD_EVERSION;
-        snprintf(ret_why, STEAD_MODULES_WHY_SIZE,
-                 "module %.200s was built for ABI %u, this stead has ABI %u: compile it again", path, module->abi,
-                 STEAD_ABI);
-    } else if (!module->kinds)
-        snprintf(ret_why, STEAD_MODULES_WHY_SIZE, "module %.200s has no list of kinds", path);
-    else
-        code = stead_modules_add(registry, path, module->kinds, ret_why);
-    /* Kinds that were added before a failure are still in the registry, which the caller throws away: but not under its feet. */
-    if (code != 0 && !module)
+    const struct stead_orchestrators *orchestrators = dlsym(object, STEAD_ORCHESTRATORS_SYMBOL);
+    if (!module && !orchestrators) {
         dlclose(object);
+        REFUSE(STEAD_EARGUMENT,
+               "module %.200s has neither the symbol " STEAD_MODULE_SYMBOL " nor " STEAD_ORCHESTRATORS_SYMBOL
+               ": end it with STEAD_MODULE(&your_kind) or STEAD_ORCHESTRATORS(&your_orchestrator)",
+               path);
+    }
+    /* What was added before a failure is still in the registry, which the caller throws away: the object stays loaded under its feet. */
+    int code = module ? load_kinds(registry, path, module, ret_why) : 0;
+    if (code == 0 && orchestrators)
+        code = load_orchestrators(registry, path, orchestrators, ret_why);
     return code;
 }

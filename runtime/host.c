@@ -14,6 +14,7 @@
 
 #include "runtime/address.h"
 #include "runtime/shard.h"
+#include "stead/fiber.h"
 
 #define TURNS_PER_ROUND 1024u /* of one shard, before the next shard and the sockets are looked at */
 #define EXPIRE_PLACES 4096u   /* of each shard looked at in one tick */
@@ -83,6 +84,7 @@ void stead_host_destroy(struct stead_host **consumed)
         return;
     for (uint32_t i = 0; i < host->shard_count; i++)
         stead_shard_destroy(host->shards[i]);
+    stead_fibers_destroy(&host->fibers); /* behind the agents, whose hooks may own fibers */
     stead_placement_deinit(host);
     stead_effects_deinit(&host->effects);
     stead_writer_deinit(&host->scratch);

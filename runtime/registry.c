@@ -6,6 +6,7 @@
  * Kinds are kept in order of their names (for lists) and in an open-addressed table of at most half load (for messages). Most kinds
  * have a handful of ops, found fastest by comparing; a kind with more than OPS_LINEAR_MAX gets a hashed table of its own.
  * Both tables hold indices + 1, 0 being free, and are rebuilt when the number of kinds outgrows them.
+ * Orchestrators are looked up once an execution: an array in order of name and version is enough.
  */
 #include "runtime/registry.h"
 
@@ -21,6 +22,8 @@
 #define OPS_LINEAR_MAX 8u
 #define STATE_SIZE_MAX (16u << 20) /* bytes; the struct of one agent */
 #define LABEL_SIZE_MAX 63u
+#define ORCHESTRATORS_MAX 4096u
+#define FIBER_STACK_SIZE_MAX (64u << 20) /* bytes; of one orchestrator's stack */
 
 /* One kind and the hashed table of its ops. */
 struct entry {
@@ -30,10 +33,12 @@ struct entry {
 };
 
 struct stead_registry {
-    struct entry *entries; /* by name, ascending */
-    uint32_t count;        /* of entries */
-    uint32_t *table;       /* index + 1 into entries; 0: free */
-    uint32_t mask;         /* size of table - 1 */
+    struct entry *entries;                           /* by name, ascending */
+    uint32_t count;                                  /* of entries */
+    uint32_t *table;                                 /* index + 1 into entries; 0: free */
+    uint32_t mask;                                   /* size of table - 1 */
+    const struct stead_orchestrator **orchestrators; /* borrowed ones, by name and version, ascending */
+    uint32_t orchestrator_count;
 };
 
 /* ---- Checking a kind ------------------------------------------------------------------------ */
@@ -192,6 +197,7 @@ void stead_registry_destroy(struct stead_registry **registry)
     for (uint32_t i = 0; i < (*registry)->count; i++)
         free((*registry)->entries[i].op_table);
     free((*registry)->entries);
+    free((void *)(*registry)->orchestrators);
     free((*registry)->table);
     free(*registry);
     *registry = NULL;
@@ -285,4 +291,110 @@ const struct stead_kind *stead_registry_at(const struct stead_registry *registry
 {
     STEAD_ASSERT(at < registry->count);
     return registry->entries[at].kind;
+}
+
+/* ---- Orchestrators -------------------------------------------------------------------------- */
+
+static int check_orchestrator(const struct stead_orchestrator *it, char *ret_why)
+{
+    if (it->struct_size != sizeof *it)
+        return refuse(ret_why, "an orchestrator's struct_size is %u, not %zu", it->struct_size, sizeof *it);
+    if (it->name == NULL || !stead_name_check(stead_str(it->name), STEAD_KIND_NAME_MAX))
+        return refuse(ret_why, "%.64s is not a name of an orchestrator", it->name == NULL ? "(none)" : it->name);
+    if (it->version == 0)
+        return refuse(ret_why, "orchestrator %s: versions count from 1", it->name);
+    if (it->run == NULL)
+        return refuse(ret_why, "orchestrator %s has no function", it->name);
+    if (it->stack_bytes > FIBER_STACK_SIZE_MAX)
+        return refuse(ret_why, "orchestrator %s: a stack of %u bytes is over %u", it->name, it->stack_bytes,
+                      FIBER_STACK_SIZE_MAX);
+    if (it->keep_completed_ms < 0 || it->keep_failed_ms < 0)
+        return refuse(ret_why, "orchestrator %s: a time to keep is below 0", it->name);
+    return 0;
+}
+
+/* Text of a given size against a name that ends with a zero, as strcmp() orders. */
+static int name_compare(const char *name, size_t name_size, const char *text)
+{
+    size_t text_size = strlen(text);
+    int order = memcmp(name, text, name_size < text_size ? name_size : text_size);
+    return order != 0 ? order : (name_size > text_size) - (name_size < text_size);
+}
+
+/* How many orchestrators come before this version of the name. */
+static uint32_t orchestrators_before(const struct stead_registry *registry, const char *name, size_t name_size,
+                                     uint64_t version)
+{
+    uint32_t low = 0, high = registry->orchestrator_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct stead_orchestrator *it = registry->orchestrators[middle];
+        int order = name_compare(name, name_size, it->name);
+        if (order > 0 || (order == 0 && version > it->version))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int stead_registry_add_orchestrator(struct stead_registry *registry, const struct stead_orchestrator *orchestrator,
+                                    char *ret_why)
+{
+    uint32_t count = registry->orchestrator_count;
+
+    if (orchestrator->abi != STEAD_ORCHESTRATION_ABI) { /* before anything else is read */
+        refuse(ret_why, "built for orchestration ABI %u, this is %u", orchestrator->abi, STEAD_ORCHESTRATION_ABI);
+        return STEAD_EVERSION;
+    }
+    int code = check_orchestrator(orchestrator, ret_why);
+    if (code != 0)
+        return code;
+    size_t name_size = strlen(orchestrator->name);
+    if (stead_registry_orchestrator(registry, orchestrator->name, name_size, orchestrator->version) != NULL) {
+        refuse(ret_why, "version %u of an orchestrator named %s is loaded already", orchestrator->version,
+               orchestrator->name);
+        return STEAD_EINUSE;
+    }
+    if (count == ORCHESTRATORS_MAX)
+        return refuse(ret_why, "more than %u orchestrators", ORCHESTRATORS_MAX);
+
+    uint32_t at = orchestrators_before(registry, orchestrator->name, name_size, orchestrator->version);
+    registry->orchestrators =
+        stead_realloc((void *)registry->orchestrators, (count + 1) * sizeof(const struct stead_orchestrator *));
+    memmove((void *)&registry->orchestrators[at + 1], (const void *)&registry->orchestrators[at],
+            (count - at) * sizeof(const struct stead_orchestrator *));
+    registry->orchestrators[at] = orchestrator;
+    registry->orchestrator_count++;
+    return 0;
+}
+
+const struct stead_orchestrator *stead_registry_orchestrator(const struct stead_registry *registry, const char *name,
+                                                             size_t name_size, uint32_t version)
+{
+    uint32_t at = orchestrators_before(registry, name, name_size, version == 0 ? UINT64_MAX : version);
+
+    if (version == 0) { /* the last of this name */
+        if (at == 0)
+            return NULL;
+        at--;
+    }
+    if (at == registry->orchestrator_count)
+        return NULL;
+    const struct stead_orchestrator *it = registry->orchestrators[at];
+    if (name_compare(name, name_size, it->name) != 0 || (version != 0 && it->version != version))
+        return NULL;
+    return it;
+}
+
+uint32_t stead_registry_orchestrator_count(const struct stead_registry *registry)
+{
+    return registry->orchestrator_count;
+}
+
+const struct stead_orchestrator *stead_registry_orchestrator_at(const struct stead_registry *registry, uint32_t at)
+{
+    STEAD_ASSERT(at < registry->orchestrator_count);
+    return registry->orchestrators[at];
 }

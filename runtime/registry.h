@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry: the kinds loaded in this process, found by name.
+ * registry: the kinds and orchestrators loaded in this process, found by name.
  *
  * Filled before the first host is made, read-only afterwards, so hosts share it without locks.
  */
 #ifndef STEAD_RUNTIME_REGISTRY_H
 #define STEAD_RUNTIME_REGISTRY_H
 
-#include "stead/agent.h"
+#include "stead/orchestration.h"
 
 struct stead_registry;
 
@@ -28,5 +28,16 @@ const struct stead_op *stead_registry_op(const struct stead_registry *registry, 
 /* The kinds in order of their names. */
 uint32_t stead_registry_count(const struct stead_registry *registry);
 const struct stead_kind *stead_registry_at(const struct stead_registry *registry, uint32_t at);
+
+/* Checks the orchestrator (ABI, name, version, a function) and adds it; borrowed for the registry's life. Codes as above; STEAD_EINUSE: this version of that
+ * name is there. */
+int stead_registry_add_orchestrator(struct stead_registry *registry, const struct stead_orchestrator *orchestrator,
+                                    char *ret_why) STEAD_MUST_USE;
+/* This version of it, or the highest for 0. Borrowed; NULL when there is none. */
+const struct stead_orchestrator *stead_registry_orchestrator(const struct stead_registry *registry, const char *name,
+                                                             size_t name_size, uint32_t version);
+/* The orchestrators in order of their names, then versions. */
+uint32_t stead_registry_orchestrator_count(const struct stead_registry *registry);
+const struct stead_orchestrator *stead_registry_orchestrator_at(const struct stead_registry *registry, uint32_t at);
 
 #endif

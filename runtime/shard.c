@@ -37,10 +37,13 @@ void stead_shard_destroy(struct stead_shard *shard)
 {
     for (uint32_t i = 0; shard->agents.entries != NULL && i <= shard->agents.mask;) {
         struct stead_agent *agent = stead_map_at(&shard->agents, i);
-        if (agent != NULL)
-            stead_agent_free(agent); /* shifts others back: look at the same place again */
-        else
+        if (agent == NULL) {
             i++;
+            continue;
+        }
+        if (agent->phase == STEAD_AGENT_READY && agent->kind->on_unload != NULL && (agent->flags & STEAD_AGENT_INITED))
+            agent->kind->on_unload(agent->state);
+        stead_agent_free(agent); /* shifts others back: look at the same place again */
     }
     stead_map_deinit(&shard->agents);
     stead_channels_deinit(shard);

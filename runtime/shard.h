@@ -203,6 +203,7 @@ struct stead_host {
     struct stead_arena arena;
     struct stead_writer scratch;           /* short-lived encodings */
     struct stead_message_pool pool;        /* blocks of small messages */
+    struct stead_fibers *fibers;           /* stead_turn_fibers(): made when first asked for */
     struct stead_table *table;             /* newest known; may be NULL */
     struct stead_resolved_entry *resolved; /* cache of stead_host_resolve(); STEAD_RESOLVED_CACHE entries */
     bool registry_has_stateless;           /* some kind loaded here is stateless */
@@ -264,7 +265,7 @@ void stead_placement_deinit(struct stead_host *host);
 
 /* A shard in recovery: its rows in the image are complete up to entry `applied`. Returned. */
 struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied);
-/* Frees it with its agents, without hooks or effects. */
+/* Frees it with its agents, whose hooks give back what they hold; no effects. */
 void stead_shard_destroy(struct stead_shard *shard);
 /* Puts one logged entry back (borrowed; the next index). STEAD_ECORRUPT: not that entry, or damaged. */
 int stead_shard_replay(struct stead_shard *shard, uint64_t index, struct stead_slice entry) STEAD_MUST_USE;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turn_state: what a turn does to its own agent: events, keyed state, timers, its life and its lock.
+ * turn_state: what a turn does to its own agent: events, keyed state, timers, its life and its lock; and what it finds on its reactor.
  *
  * Keyed writes go into a small overlay of the turn, over the shard's overlay, over the image: so a turn reads its own writes, and a failed
  * turn drops them in one go. The rest is collected in lists and committed by turn.c.
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
+#include "stead/fiber.h"
+#include "stead/orchestration.h"
 
 /* ---- Events ------------------------------------------------------------------------------------------ */
 
@@ -392,4 +394,21 @@ int stead_defer(struct stead_turn *turn)
         return stead_turn_break(turn, STEAD_ESTATE);
     turn->deferred = true;
     return 0;
+}
+
+/* ---- What runs orchestrations ------------------------------------------------------------------------ */
+
+struct stead_fibers *stead_turn_fibers(struct stead_turn *turn)
+{
+    struct stead_host *host = turn->shard->host;
+
+    if (host->fibers == NULL)
+        host->fibers = stead_fibers_create(0);
+    return host->fibers;
+}
+
+const struct stead_orchestrator *stead_orchestrator_find(const struct stead_turn *turn, const char *name,
+                                                         uint32_t version)
+{
+    return stead_registry_orchestrator(turn->shard->host->registry, name, strlen(name), version);
 }

@@ -30,6 +30,7 @@ STEAD_PUBLIC struct stead_fibers *stead_fibers_create(uint32_t stacks_max);
 STEAD_PUBLIC void stead_fibers_destroy(struct stead_fibers **fibers);
 /* Stacks in use, and the most that were. */
 STEAD_PUBLIC uint32_t stead_fibers_count(const struct stead_fibers *fibers);
+STEAD_PUBLIC uint32_t stead_fibers_count_max(const struct stead_fibers *fibers);
 
 /* A fiber that has not begun; it begins at the first resume. `evicted` (with `context`) is called when its stack is taken away: the fiber is freed then, drop the
  * pointer. `stack_bytes` 0: 64 KiB; rounded up to pages. NULL: no memory to be had. */

@@ -147,6 +147,9 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
         for (uint32_t k = 0; stead_workloads[w]->kinds[k] != NULL; k++)
             if (stead_registry_add(sim->registry, stead_workloads[w]->kinds[k], why) != 0)
                 stead_world_fail(&sim->world, "a kind is refused: %s", why);
+    for (uint32_t i = 0; stead_workload_orchestrators[i] != NULL; i++)
+        if (stead_registry_add_orchestrator(sim->registry, stead_workload_orchestrators[i], why) != 0)
+            stead_world_fail(&sim->world, "an orchestrator is refused: %s", why);
     stead_shadow_init(sim);
     stead_sim_coordinator_create(sim);
     for (uint32_t n = 0; n < sim->plan.nodes; n++)

@@ -249,6 +249,8 @@ struct stead_workload {
     void (*verify)(struct stead_sim *sim);
 };
 extern const struct stead_workload *const stead_workloads[]; /* ended by NULL */
+/* What the workloads orchestrate with; ended by NULL. */
+extern const struct stead_orchestrator *const stead_workload_orchestrators[];
 #define STEAD_WORKLOADS_MAX 24u
 
 struct stead_sim_request {

@@ -13,6 +13,8 @@ const struct stead_workload *const stead_workloads[] = {
     &stead_work_volatile, &stead_work_blob,     &stead_work_letter,  &stead_work_poison, NULL,
 };
 
+const struct stead_orchestrator *const stead_workload_orchestrators[] = {NULL};
+
 uint32_t stead_sim_workload_bit(const struct stead_workload *workload)
 {
     uint32_t at = 0;

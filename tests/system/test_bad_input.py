@@ -212,7 +212,7 @@ class Modules(Test):
         self.check_refused([path], "text.so", "(?i)elf|too short")
 
     def test_shared_object_without_the_list_is_refused(self):
-        self.check_refused([self.compile("int nothing;")], "module.so", "no symbol stead_module")
+        self.check_refused([self.compile("int nothing;")], "module.so", "neither the symbol stead_module nor stead_orchestrators")
 
     def test_module_of_another_abi_is_refused_with_both_numbers(self):
         path = self.compile("""#include "stead/agent.h"
@@ -220,6 +220,17 @@ class Modules(Test):
             STEAD_PUBLIC extern const struct stead_module stead_module;
             const struct stead_module stead_module = {99, kinds};""")
         self.check_refused([path], "module.so", "99", r"\b1\b")
+
+    def test_module_with_orchestrators_alone_is_taken_and_a_bad_one_refused(self):
+        good = """#include "stead/orchestration.h"
+            static int run(struct stead_orchestration *o, struct stead_slice input) { (void)o; (void)input; return 0; }
+            static const struct stead_orchestrator it = {.abi = STEAD_ORCHESTRATION_ABI, .struct_size = sizeof it, .name = "echo",
+                .version = VERSION, .run = run};
+            STEAD_ORCHESTRATORS(&it);"""
+        path = self.compile(good.replace("VERSION", "0"))
+        self.check_refused([path], "module.so", "echo", "from 1")
+        path = self.compile(good.replace("VERSION", "2"))
+        self.check_refused([path, path], "module.so", "version 2 of an orchestrator named echo")
 
     def test_kind_that_is_there_twice_is_refused_by_name(self):
         self.check_refused([example("counter"), example("counter")], "counter")

@@ -68,6 +68,7 @@ static void test_module_without_the_symbol_is_told_how_to_get_it(void **state)
     assert_int_not_equal(dladdr((void *)(uintptr_t)&dlopen, &info), 0);
     assert_int_equal(stead_modules_load(registry, info.dli_fname, why), STEAD_EARGUMENT);
     assert_says(why, "STEAD_MODULE(");
+    assert_says(why, "STEAD_ORCHESTRATORS(");
     stead_registry_destroy(&registry);
 }
 
@@ -99,6 +100,24 @@ static void test_kind_added_twice_is_refused_by_name(void **state)
     stead_registry_destroy(&registry);
 }
 
+static void test_orchestrators_are_added_and_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct stead_orchestrator newer = {.abi = STEAD_ORCHESTRATION_ABI + 1};
+    static const struct stead_orchestrator nameless = {.abi = STEAD_ORCHESTRATION_ABI, .struct_size = sizeof nameless};
+    const struct stead_orchestrator *const first[] = {&newer, NULL}, *const second[] = {&nameless, NULL};
+    struct stead_registry *registry = stead_registry_create();
+    char why[STEAD_MODULES_WHY_SIZE] = "";
+
+    assert_int_equal(stead_modules_add_orchestrators(registry, "new.so", first, why), STEAD_EVERSION);
+    assert_says(why, "new.so");
+    assert_says(why, "orchestration ABI 2");
+    assert_int_equal(stead_modules_add_orchestrators(registry, "b.so", second, why), STEAD_EARGUMENT);
+    assert_says(why, "b.so");
+    assert_int_equal(stead_registry_orchestrator_count(registry), 0);
+    stead_registry_destroy(&registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +126,7 @@ int main(void)
         cmocka_unit_test(test_module_without_the_symbol_is_told_how_to_get_it),
         cmocka_unit_test(test_kind_of_another_abi_is_not_read_further),
         cmocka_unit_test(test_kind_added_twice_is_refused_by_name),
+        cmocka_unit_test(test_orchestrators_are_added_and_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

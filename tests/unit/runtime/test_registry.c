@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry: kinds found by name, long tables of ops, and every way in which a kind can be wrong. */
+/* registry: kinds found by name, long tables of ops, orchestrators by version, and every way in which one can be wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -175,6 +175,103 @@ static void test_registry_add_of_a_malformed_kind_says_why(void **state)
     assert_add(kind, 0, "");
 }
 
+/* ---- Orchestrators -------------------------------------------------------------------------- */
+
+static int orchestrate_nothing(struct stead_orchestration *o, struct stead_slice input)
+{
+    (void)o, (void)input;
+    return 0;
+}
+
+static struct stead_orchestrator orchestrator(const char *name, uint32_t version)
+{
+    return (struct stead_orchestrator){.abi = STEAD_ORCHESTRATION_ABI,
+                                       .struct_size = sizeof(struct stead_orchestrator),
+                                       .name = name,
+                                       .version = version,
+                                       .run = orchestrate_nothing};
+}
+
+static void test_registry_orchestrator_is_found_by_version_or_as_the_highest(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t version;
+    } given[] = {{"trip", 2}, {"hello", 1}, {"trip", 10}, {"trip", 1}, {"tri", 7}, {"trips", 9}, {"zebra", UINT32_MAX}};
+    struct stead_orchestrator all[7];
+    struct stead_registry *registry = stead_registry_create();
+    (void)state;
+
+    assert_null(stead_registry_orchestrator(registry, "trip", 4, 0));
+    for (uint32_t i = 0; i < 7; i++) {
+        all[i] = orchestrator(given[i].name, given[i].version);
+        assert_int_equal(stead_registry_add_orchestrator(registry, &all[i], NULL), 0);
+    }
+    assert_ptr_equal(stead_registry_orchestrator(registry, "trip", 4, 0), &all[2]);
+    for (uint32_t i = 0; i < 7; i++)
+        assert_ptr_equal(stead_registry_orchestrator(registry, given[i].name, strlen(given[i].name), given[i].version),
+                         &all[i]);
+    assert_ptr_equal(stead_registry_orchestrator(registry, "zebra", 5, 0), &all[6]);
+    assert_null(stead_registry_orchestrator(registry, "trip", 4, 3));
+    assert_null(stead_registry_orchestrator(registry, "trip", 4, 11));
+    assert_null(stead_registry_orchestrator(registry, "zz", 2, 0));
+    assert_null(stead_registry_orchestrator(registry, "a", 1, 0));
+    assert_null(stead_registry_orchestrator(registry, "trip\0", 5, 0));
+
+    static const uint32_t order[] = {1, 4, 3, 0, 2, 5, 6};
+    assert_int_equal(stead_registry_orchestrator_count(registry), 7);
+    for (uint32_t i = 0; i < 7; i++)
+        assert_ptr_equal(stead_registry_orchestrator_at(registry, i), &all[order[i]]);
+    stead_registry_destroy(&registry);
+}
+
+static void assert_orchestrator(struct stead_orchestrator it, int expected, const char *why_part)
+{
+    struct stead_registry *registry = stead_registry_create();
+    char why[256] = "";
+
+    assert_int_equal(stead_registry_add_orchestrator(registry, &it, why), expected);
+    if (strstr(why, why_part) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", why, why_part);
+    assert_int_equal(stead_registry_orchestrator_count(registry), expected == 0);
+    stead_registry_destroy(&registry);
+}
+
+static void test_registry_add_of_a_malformed_orchestrator_says_why(void **state)
+{
+    struct stead_orchestrator it;
+    (void)state;
+
+    assert_orchestrator(orchestrator("hello", 1), 0, "");
+    assert_orchestrator(orchestrator("Hello", 1), STEAD_EARGUMENT, "not a name");
+    assert_orchestrator(orchestrator(NULL, 1), STEAD_EARGUMENT, "not a name");
+    assert_orchestrator(orchestrator("hello", 0), STEAD_EARGUMENT, "from 1");
+#define WRONG(change, code, why_part)                                                                                  \
+    it = orchestrator("hello", 1);                                                                                     \
+    change;                                                                                                            \
+    assert_orchestrator(it, code, why_part)
+    WRONG(it.abi = 77, STEAD_EVERSION, "77");
+    WRONG(it.struct_size--, STEAD_EARGUMENT, "struct_size");
+    WRONG(it.run = NULL, STEAD_EARGUMENT, "no function");
+    WRONG(it.stack_bytes = 1u << 30, STEAD_EARGUMENT, "stack");
+    WRONG(it.keep_failed_ms = -1, STEAD_EARGUMENT, "below 0");
+#undef WRONG
+}
+
+static void test_registry_add_of_the_same_version_twice_is_refused(void **state)
+{
+    struct stead_orchestrator one = orchestrator("hello", 3), other = orchestrator("hello", 3);
+    struct stead_registry *registry = stead_registry_create();
+    char why[256] = "";
+    (void)state;
+
+    assert_int_equal(stead_registry_add_orchestrator(registry, &one, why), 0);
+    assert_int_equal(stead_registry_add_orchestrator(registry, &other, why), STEAD_EINUSE);
+    assert_non_null(strstr(why, "version 3 of an orchestrator named hello"));
+    assert_ptr_equal(stead_registry_orchestrator(registry, "hello", 5, 3), &one);
+    stead_registry_destroy(&registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +280,9 @@ int main(void)
         cmocka_unit_test(test_registry_add_of_a_taken_name_is_refused),
         cmocka_unit_test(test_registry_add_of_another_abi_is_a_version_error),
         cmocka_unit_test(test_registry_add_of_a_malformed_kind_says_why),
+        cmocka_unit_test(test_registry_orchestrator_is_found_by_version_or_as_the_highest),
+        cmocka_unit_test(test_registry_add_of_a_malformed_orchestrator_says_why),
+        cmocka_unit_test(test_registry_add_of_the_same_version_twice_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keyed state: an ordered map of the agent's own; a turn reads its own writes over what is in the overlay and in the image. Checked against a
- * plain array, over random turns that fail now and then, with the rows in every place.
+ * plain array, over random turns that fail now and then, with the rows in every place. And the fibers of a reactor, which outlive a turn.
  */
+#include "stead/fiber.h"
+#include "stead/orchestration.h"
 #include "unit/runtime/host_client.h"
 
 #define KEYS 24
@@ -241,6 +243,85 @@ static void test_agents_do_not_see_each_others_keys(void **state)
     fx_destroy(fx);
 }
 
+/* ---- What runs orchestrations ------------------------------------------------------------------------ */
+
+static struct stead_fibers *pool;
+static struct stead_fiber *fiber;
+static int64_t steps;
+
+static void step(void *context)
+{
+    (void)context;
+    for (;;) {
+        steps++;
+        stead_fiber_stop(fiber);
+    }
+}
+
+static int resume_one(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    if (pool == NULL) {
+        pool = stead_turn_fibers(turn);
+        fiber = stead_fiber_create(pool, 0, step, NULL, NULL);
+    }
+    assert_ptr_equal(stead_turn_fibers(turn), pool);
+    assert_true(stead_fiber_resume(fiber));
+    return stead_reply(turn, stead_packed(turn, "l", steps));
+}
+
+static void test_fiber_goes_on_in_a_turn_of_another_agent(void **state)
+{
+    struct fx *fx = fx_create(2);
+
+    (void)state;
+    pool = NULL, steps = 0;
+    client = fx_client(fx, 1);
+    fx_do[0] = resume_one;
+    assert_int_equal(fx_call_i64(fx, &client, "d/a", "do"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, "v/b", "do"), 2);
+    assert_int_equal(stead_fibers_count(pool), 1);
+    assert_int_equal(fx_unloaded, 0);
+    fx_destroy(fx); /* with the fiber stopped */
+    assert_int_equal(fx_unloaded, 2);
+}
+
+static int find_orchestrators(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    assert_int_equal(stead_orchestrator_find(turn, "trip", 0)->version, 2);
+    assert_int_equal(stead_orchestrator_find(turn, "trip", 1)->version, 1);
+    assert_null(stead_orchestrator_find(turn, "trip", 3));
+    assert_null(stead_orchestrator_find(turn, "", 0));
+    return stead_reply(turn, stead_packed(turn, "l", (int64_t)1));
+}
+
+static int orchestrate(struct stead_orchestration *o, struct stead_slice input)
+{
+    (void)o, (void)input;
+    return 0;
+}
+
+static void test_turn_finds_the_orchestrators_of_its_registry(void **state)
+{
+    static struct stead_orchestrator trips[2];
+    struct fx *fx = fx_create(1);
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        trips[i] = (struct stead_orchestrator){.abi = STEAD_ORCHESTRATION_ABI,
+                                               .struct_size = sizeof trips[i],
+                                               .name = "trip",
+                                               .version = i + 1,
+                                               .run = orchestrate};
+        assert_int_equal(stead_registry_add_orchestrator(fx->registry, &trips[i], NULL), 0);
+    }
+    client = fx_client(fx, 1);
+    fx_do[0] = find_orchestrators;
+    assert_int_equal(fx_call_i64(fx, &client, "d/a", "do"), 1);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +329,8 @@ int main(void)
         cmocka_unit_test(test_keys_and_values_are_limited_at_the_edge),
         cmocka_unit_test(test_volatile_kinds_have_no_keyed_state),
         cmocka_unit_test(test_agents_do_not_see_each_others_keys),
+        cmocka_unit_test(test_fiber_goes_on_in_a_turn_of_another_agent),
+        cmocka_unit_test(test_turn_finds_the_orchestrators_of_its_registry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
