@@ -219,7 +219,7 @@ class Modules(Test):
             static const struct stead_kind *const kinds[] = {NULL};
             STEAD_PUBLIC extern const struct stead_module stead_module;
             const struct stead_module stead_module = {99, kinds};""")
-        self.check_refused([path], "module.so", "99", r"\b1\b")
+        self.check_refused([path], "module.so", "ABI 99", r"this stead has ABI \d+\b")
 
     def test_module_with_orchestrators_alone_is_taken_and_a_bad_one_refused(self):
         good = """#include "stead/orchestration.h"
