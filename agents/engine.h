@@ -38,14 +38,22 @@ struct stead_engine *stead_engine_create(const struct stead_engine_options *opti
 void stead_engine_destroy(struct stead_engine **engine);
 
 /* The next stored event (its id and time are set; borrowed). STEAD_ECONFLICT: the code decides something else than what is recorded: stead_engine_difference() says
- * what. STEAD_ECORRUPT: no history. Then only destroy is allowed. */
+ * what. STEAD_ECORRUPT: no history. STEAD_EBUSY: the fiber was evicted meanwhile. Then only destroy is allowed. An episode may end in the middle of its inputs: then it is open,
+ * input() adds to it and run() closes it. Results nobody waits for are passed over. */
 int stead_engine_replay(struct stead_engine *engine, const struct stead_history_event *event) STEAD_MUST_USE;
+/* Before the replay, oldest first: a rewind whose EXECUTION_REWOUND has the id `at` made void what the code decided from event `from` on. Steps that had not succeeded there
+ * are requested again by the episode of the rewind; results of older requests that came meanwhile still count. */
+void stead_engine_expect_rewind(struct stead_engine *engine, uint64_t from, uint64_t at);
+/* After the status became Failed: where a rewind begins, the ORCHESTRATOR_STARTED of the episode in which the code first saw the failure that ended it; the last episode
+ * when it failed by itself. To be put into EXECUTION_REWOUND's `ref`. 0: it has not failed. */
+uint64_t stead_engine_rewind_point(const struct stead_engine *engine);
 /* Opens an episode at this time: ORCHESTRATOR_STARTED. Chance is drawn from a hash of instance, execution and event id: nothing of it is stored. */
 void stead_engine_begin(struct stead_engine *engine, int64_t now_ms);
 /* An input of the open episode; texts and values are copied. Its id is given here and returned. A result whose `ref` is not an open request is not taken: 0 (count and drop it). */
 uint64_t stead_engine_input(struct stead_engine *engine, const struct stead_history_event *event);
-/* Runs the code until it waits or ends (not at all while suspended), closes the episode, and hands every event of it, from ORCHESTRATOR_STARTED to
- * ORCHESTRATOR_COMPLETED with ids, to `sink` in order; borrowed until it returns. A fiber that was evicted is STEAD_EBUSY: nothing was handed out: destroy the engine, replay into a new one, repeat the
+/* Runs the code until it waits or ends (not at all while suspended), closes the episode, and hands every event of it that was not replayed, from ORCHESTRATOR_STARTED to
+ * ORCHESTRATOR_COMPLETED with ids, to `sink` in order; borrowed until it returns. When the execution ends, open timers are cancelled and locks released; when it was terminated or begins anew,
+ * so is all that is open (TASK_CANCELED); activities, calls and children of one that completed or failed go on, and nobody takes their results. A fiber that was evicted is STEAD_EBUSY when the code had to run: nothing was handed out: destroy the engine, replay into a new one, repeat the
  * episode. */
 typedef void stead_engine_sink_fn(void *context, const struct stead_history_event *event);
 int stead_engine_run(struct stead_engine *engine, stead_engine_sink_fn *sink, void *context) STEAD_MUST_USE;

@@ -37,7 +37,7 @@
     X(EVENT_SENT, 18, "EventSent")     /* to an instance: name, target, value; a signal to an agent: name is the op */ \
     X(EVENT_RAISED, 19, "EventRaised") /* name, value */                                                               \
     X(CONTINUE_AS_NEW, 20, "ContinueAsNew")  /* value: the next input */                                               \
-    X(TASK_CANCELED, 21, "TaskCanceled")     /* ref: what nobody waits for any more */                                 \
+    X(TASK_CANCELED, 21, "TaskCanceled")     /* ref: what nobody waits for any more; name, target: its */              \
     X(SIDE_EFFECT, 22, "SideEffectRecorded") /* value */                                                               \
     X(STATUS_SET, 23, "CustomStatusSet")     /* value */                                                               \
     X(LOCKS_RELEASED, 24, "LocksReleased")
@@ -69,6 +69,21 @@ void stead_history_write(struct stead_writer *writer, const struct stead_history
 int stead_history_read(struct stead_reader *reader, struct stead_history_event *ret_event) STEAD_MUST_USE;
 /* Appends it as the map that people and programs are shown (stead_instance_event). */
 void stead_history_write_map(struct stead_writer *writer, const struct stead_history_event *event);
+
+/* A row, read event by event: ids and times are filled in. */
+struct stead_history_row {
+    struct stead_reader reader; /* at the next event; borrowed bytes */
+    uint64_t next;              /* its id */
+    int64_t time_ms;            /* of the episode */
+    uint32_t left;              /* events still to come */
+};
+/* STEAD_ECORRUPT: no row; STEAD_EVERSION: of a newer stead. */
+int stead_history_row_begin(struct stead_slice row, struct stead_history_row *ret_row) STEAD_MUST_USE;
+/* STEAD_ENOTFOUND behind the last; else as stead_history_read(). */
+int stead_history_row_next(struct stead_history_row *row, struct stead_history_event *ret_event) STEAD_MUST_USE;
+/* Appends a row of `count` events that stead_history_write() wrote one behind the other to `events`. */
+void stead_history_row_write(struct stead_writer *writer, uint64_t first, int64_t time_ms, uint32_t count,
+                             struct stead_slice events);
 
 /* An input comes from outside; everything else but ORCHESTRATOR_STARTED and _COMPLETED is a decision of the code. */
 bool stead_history_is_input(uint8_t type);

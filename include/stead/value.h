@@ -158,6 +158,9 @@ STEAD_PUBLIC void stead_write_raw(struct stead_writer *writer, const void *data,
 STEAD_PUBLIC void stead_pack(struct stead_writer *writer, const char *format, ...);
 /* The same with the arguments as a list, which is used up. */
 STEAD_PUBLIC void stead_pack_v(struct stead_writer *writer, const char *format, va_list args);
+/* Like vsnprintf, always terminated, without locale and the same everywhere: %s %.*s %c %d %u %ld %lu %lld %llu %zu %x %.2f %% and widths with zero fill. Returns the
+ * bytes that the whole text needs without its zero. */
+STEAD_PUBLIC size_t stead_print_v(char *buffer, size_t size, const char *format, va_list args);
 
 #ifdef __cplusplus
 }

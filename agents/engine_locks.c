@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine_locks: critical sections.
+ *
+ * Agents are locked one after the other in the order of their addresses, the same for all instances: so no two wait for each other. Each is a call of the op `stead.hold`, whose answer
+ * is the fence; the calls inside carry it, and an agent that is no longer held refuses them. What was locked is released by one decision, LOCKS_RELEASED, which holds the addresses
+ * with their fences: at stead_unlock(), and at any end of the execution. A hold that was asked for and not awaited any more (the execution was terminated) is cancelled; whoever carries
+ * it out releases what it may still be given.
+ */
+#include "agents/engine_internal.h"
+
+static const struct stead_slice nothing = {NULL, 0};
+
+uint64_t stead_engine_fence(const struct stead_engine *engine, const char *address)
+{
+    for (uint32_t i = 0; i < engine->lock_count; i++)
+        if (strcmp(engine->locks[i].address, address) == 0)
+            return engine->locks[i].fence;
+    return 0;
+}
+
+void stead_engine_locks_deinit(struct stead_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->lock_count; i++)
+        free(engine->locks[i].address);
+    engine->lock_count = 0;
+}
+
+void stead_engine_unlock(struct stead_engine *engine)
+{
+    struct stead_writer value;
+
+    if (engine->lock_count == 0)
+        return;
+    stead_writer_init(&value);
+    stead_write_array(&value, engine->lock_count);
+    for (uint32_t i = 0; i < engine->lock_count; i++)
+        stead_pack(&value, "[s,u]", engine->locks[i].address, engine->locks[i].fence);
+    const struct stead_history_event event = {.type = STEAD_HISTORY_LOCKS_RELEASED, .value = stead_written(&value)};
+    (void)stead_engine_decide(engine, &event);
+    stead_writer_deinit(&value);
+    stead_engine_locks_deinit(engine);
+}
+
+/* Asks for one and waits until it is held. */
+static int hold(struct stead_engine *engine, const char *address, uint64_t *ret_fence)
+{
+    struct stead_engine_task *task = stead_engine_task_new(engine, STEAD_ENGINE_HOLD);
+    struct stead_slice value = nothing;
+
+    stead_engine_request(engine, task, stead_str(STEAD_OP_HOLD), stead_str(address), nothing, nothing);
+    stead_engine_wait_for(engine, task);
+    int code = stead_engine_read(engine, task, &value);
+    if (code == 0 && stead_get_u64(value, NULL, ret_fence) != 0)
+        code = STEAD_ECORRUPT;
+    return code;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Copies, in order, each once; the memory lasts as long as the execution. */
+static uint32_t sort_addresses(struct stead_orchestration *o, const char *const *addresses, uint32_t count,
+                               const char **ret_sorted)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        size_t size = strlen(addresses[i]) + 1;
+        char *copy = stead_keep_bytes(o, size);
+        memcpy(copy, addresses[i], size);
+        ret_sorted[i] = copy;
+    }
+    qsort(ret_sorted, count, sizeof(*ret_sorted), compare_texts);
+    for (uint32_t i = 0; i < count; i++)
+        if (kept == 0 || strcmp(ret_sorted[kept - 1], ret_sorted[i]) != 0)
+            ret_sorted[kept++] = ret_sorted[i];
+    return kept;
+}
+
+int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint32_t count)
+{
+    struct stead_engine *engine = stead_engine_of(o);
+    const char *sorted[STEAD_ENGINE_LOCKS_MAX];
+
+    if (engine->lock_count > 0)
+        return STEAD_ESTATE;
+    if (count == 0 || count > STEAD_ENGINE_LOCKS_MAX)
+        return STEAD_EARGUMENT;
+    for (uint32_t i = 0; i < count; i++)
+        if (!stead_engine_is_address(stead_str(addresses[i])))
+            return STEAD_EADDRESS;
+    count = sort_addresses(o, addresses, count, sorted);
+    engine->lock_episode = engine->episode;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t fence = 0;
+        int code = hold(engine, sorted[i], &fence);
+        if (code != 0) {
+            stead_engine_unlock(engine);
+            return code;
+        }
+        engine->locks[engine->lock_count].address = stead_engine_text(stead_str(sorted[i]));
+        engine->locks[engine->lock_count++].fence = fence;
+    }
+    return 0;
+}
+
+void stead_unlock(struct stead_orchestration *o)
+{
+    stead_engine_unlock(stead_engine_of(o));
+}
+
+uint64_t stead_lock_fence(const struct stead_orchestration *o, const char *address)
+{
+    return stead_engine_fence(stead_engine_of(o), address);
+}
