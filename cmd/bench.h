@@ -2,7 +2,8 @@
 /*
  * bench: the parts of `stead bench`, for cmd/bench*.c alone.
  *
- *   bench.c          the words of the command line, the list of benches, the output, the clean-up
+ *   bench.c          the words of the command line, the list of benches, the output
+ *   bench_worker.c   the processes: a worker that measures, and who cleans up behind it
  *   bench_node.c     nodes and coordinators as processes of their own, what they say about themselves
  *   bench_floor.c    what the same bytes cost without stead: ZeroMQ, queues of memory
  *   bench_disk.c     the same for RocksDB
@@ -69,6 +70,14 @@ uint64_t stead_bench_quantile(uint64_t *samples, size_t count, unsigned permille
 /* Sorts `values`; 0 when there is none. */
 double stead_bench_median(double *values, size_t count);
 
+/* ---- bench_worker.c ------------------------------------------------------------------------- */
+
+/* Measures, in a process of its own; the exit code. */
+typedef int stead_bench_work_fn(struct stead_bench *bench, void *context);
+/* Runs `work` with `bench->folder` and `bench->echo` set; when it returns, nothing of what was started is left. `parent` (NULL: $TMPDIR, else /tmp) is where the scratch folder is
+ * made. The exit code, after complaining. Before the first thread of this process. */
+int stead_bench_work(struct stead_bench *bench, const char *parent, stead_bench_work_fn *work, void *context);
+
 /* ---- bench_node.c --------------------------------------------------------------------------- */
 
 /* A process of this program: a node or a coordinator. */
@@ -85,6 +94,7 @@ struct stead_bench_node_options {
     const char *name;        /* NULL: n1 */
     const char *folder;      /* of an earlier node; NULL: a new one */
     const char *coordinator; /* endpoint; NULL: one of its own */
+    const char *label;       /* what it has; NULL: nothing */
     uint32_t reactors;       /* 0: bench->reactors */
     uint64_t memory_bytes;   /* budget; 0: 4 GiB */
     uint32_t sync_delay_us;  /* added to each sync by the faulty disk; 0: none */
@@ -114,6 +124,8 @@ struct stead_bench_stats {
     uint64_t turns, entry_bytes, entries;            /* reactors */
     uint64_t agents_resident, memory_bytes, unloads; /* reactors */
     uint64_t syncs, synced_entries, row_bytes;       /* log writer */
+    uint64_t sync_ns;                                /* log writer: all syncs together */
+    uint64_t messages;                               /* delivered to agents and jobs, from anywhere */
 };
 int stead_bench_stats(const struct stead_bench *bench, struct stead_client *client,
                       struct stead_bench_stats *ret_stats) STEAD_MUST_USE;

@@ -172,6 +172,7 @@ int stead_bench_node_launch(struct stead_bench *bench, const struct stead_bench_
                           "--idle",        "60m",
                           "--name",        options->name ? options->name : "n1",
                           "--coordinator", options->coordinator,
+                          "--label",       options->label,
                           "--reactors",    reactors};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i += 2) {
         bool wanted = more[i + 1] != NULL && !(more[i + 1] == reactors && reactor_count == 0);
@@ -265,6 +266,8 @@ static void add_reactor(struct stead_bench_stats *stats, const json_t *reactor)
     stats->entries += member(reactor, "counters", "entries");
     stats->entry_bytes += member(reactor, "counters", "entry_bytes");
     stats->unloads += member(reactor, "counters", "unloads");
+    stats->messages += member(reactor, "counters", "messages_in") + member(reactor, "counters", "messages_local") +
+                       member(reactor, "counters", "jobs");
     stats->agents_resident += member(reactor, "gauges", "agents_resident");
     stats->memory_bytes += member(reactor, "gauges", "memory_bytes");
 }
@@ -283,6 +286,9 @@ int stead_bench_stats(const struct stead_bench *bench, struct stead_client *clie
         ret_stats->syncs += member(writer, "counters", "syncs");
         ret_stats->synced_entries += member(writer, "counters", "entries");
         ret_stats->row_bytes += member(writer, "counters", "row_bytes");
+        const json_t *syncs = json_object_get(json_object_get(writer, "histograms"), "sync_ns");
+        ret_stats->sync_ns += (uint64_t)(json_number_value(json_object_get(syncs, "count")) *
+                                         json_number_value(json_object_get(syncs, "mean")));
         json_array_foreach(json_object_get(node, "reactors"), k, reactor) add_reactor(ret_stats, reactor);
     }
     json_decref(stats);
@@ -301,6 +307,8 @@ struct stead_bench_stats stead_bench_stats_since(const struct stead_bench_stats 
     since.syncs -= before->syncs;
     since.synced_entries -= before->synced_entries;
     since.row_bytes -= before->row_bytes;
+    since.sync_ns -= before->sync_ns;
+    since.messages -= before->messages;
     return since;
 }
 
