@@ -20,5 +20,7 @@ extern const struct stead_kind *const stead_builtin_kinds[];
 extern const struct stead_orchestrator *const stead_builtin_orchestrators[];
 /* What `stead bench` measures with; the nodes that it starts have them too. Ended by a NULL. */
 extern const struct stead_kind *const stead_bench_kinds[];
+/* And the orchestrations that it runs. Ended by a NULL. */
+extern const struct stead_orchestrator *const stead_bench_orchestrators[];
 
 #endif

@@ -15,6 +15,7 @@
  * every limit of a mailbox, so no tell is dropped and every count comes to its end.
  */
 #include "agents/agents.h"
+#include "agents/compare.h"
 
 #define BURST_MAX 4096
 #define TO_SIZE                                                                                                        \
@@ -233,4 +234,17 @@ static const struct stead_kind pair_kind = {.abi = STEAD_ABI,
                                             .state_size = sizeof(struct pair),
                                             .ops = pair_ops};
 
-const struct stead_kind *const stead_bench_kinds[] = {&echo_kind, &counter_kind, &pair_kind, NULL};
+const struct stead_kind *const stead_bench_kinds[] = {&echo_kind,
+                                                      &counter_kind,
+                                                      &pair_kind,
+                                                      &stead_compare_hello_kind,
+                                                      &stead_compare_quick_hello_kind,
+                                                      &stead_compare_noop_kind,
+                                                      &stead_compare_counter_kind,
+                                                      &stead_compare_account_kind,
+                                                      &stead_compare_store_kind,
+                                                      &stead_compare_model_kind,
+                                                      &stead_compare_trainer_kind,
+                                                      &stead_compare_predict_kind,
+                                                      &stead_compare_step_kind,
+                                                      NULL};

@@ -130,6 +130,8 @@ static int load_kinds(struct node *node, char *ret_why)
         code = stead_modules_add_orchestrators(node->shell.registry, "built in", stead_builtin_orchestrators, why);
     if (code == 0 && config->bench_kinds)
         code = stead_modules_add(node->shell.registry, "bench", stead_bench_kinds, why);
+    if (code == 0 && config->bench_kinds)
+        code = stead_modules_add_orchestrators(node->shell.registry, "bench", stead_bench_orchestrators, why);
     for (uint32_t i = 0; code == 0 && i < config->module_count; i++)
         code = stead_modules_load(node->shell.registry, config->modules[i], why);
     if (code != 0)
