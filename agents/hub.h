@@ -17,7 +17,7 @@
  *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken. An empty answer writes nothing. Several long messages may need several
  *                                    dequeues. Asked again after a crash, it may take further messages: what it took before comes back when its time is over.
  *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone.
- *   renew    {seq, receipt, hide}    hides it on; answers the new receipt; STEAD_ENOTFOUND when it was taken by another.
+ *   renew    {seq, receipt, hide}    hides it on, never shorter than it was; answers the new receipt; STEAD_ENOTFOUND when it was taken by another.
  *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates, dequeues, deletes, waiting}; oldest: ms since 1970
  *                                    of the first message, 0: none; hidden: those that cannot be seen now (counted to 10,000); enqueued, dequeued, deleted are messages, dequeues and deletes
  *                                    the operations that took or deleted some; empty counts from when the queue was last loaded

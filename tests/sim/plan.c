@@ -82,3 +82,12 @@ void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world)
     uint64_t skewed = PICK(world, 20000, 86400000), agreed = PICK(world, 2000, 20000, 86400000);
     plan->settings.session_age_ms_max = plan->jump_gap_ns != 0 ? skewed : agreed;
 }
+
+void stead_sim_plan_calm(struct stead_sim_plan *plan)
+{
+    plan->crash_gap_ns = plan->stop_gap_ns = plan->break_gap_ns = plan->partition_gap_ns = plan->jump_gap_ns = 0;
+    plan->disk_gap_ns = plan->vanish_gap_ns = plan->full_gap_ns = plan->restart_gap_ns = 0;
+    plan->bad_load_permille = plan->drop_permille = 0;
+    plan->ops = plan->ops < 40 ? plan->ops : 40;
+    plan->again = false;
+}

@@ -7,6 +7,7 @@
  *                                                (--all: goes on)
  *     run --seeds A..B --fault NAME --expect     a planted fault must be found among them: 0 when it was
  *     --workload W[,W...]                        only these, instead of what each seed draws
+ *     --every N                                  nothing goes wrong but the death of one node, at each event of the seed in turn (at N of them when there are more)
  *
  * Each seed runs twice and must leave the same trace hash: a run that is not a function of its seed proves nothing.
  * A seed runs in a process of its own, so that a failed assertion, a crash or a broken promise of one ends that one,
@@ -21,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agents/fault.h"
 #include "runtime/fault.h"
 #include "tests/sim/sim.h"
 
@@ -30,8 +32,10 @@
 struct arguments {
     uint64_t first, last;
     uint32_t jobs;
-    uint32_t faults;
+    uint32_t faults, agent_faults;
     uint32_t workloads;
+    uint64_t every;         /* a death at so many events of each seed, one a run; 0: as the plan says */
+    uint64_t death;         /* with --every: only the death at this event; 0: all */
     const char *fault_name; /* NULL: none, as the next */
     const char *workload_names;
     bool traced;
@@ -61,17 +65,24 @@ _Noreturn static void usage(void)
     fprintf(stderr, "\nfaults:");
 #define PRINT_FAULT(name, what) fprintf(stderr, " " #name);
     STEAD_FAULT_LIST(PRINT_FAULT)
+    STEAD_AGENT_FAULT_LIST(PRINT_FAULT)
     fprintf(stderr, "\n");
     exit(2);
 }
 
-static uint32_t parse_fault(const char *name)
+static void parse_fault(struct arguments *arguments, const char *name)
 {
 #define MATCH_FAULT(id, what)                                                                                          \
     if (strcmp(name, #id) == 0)                                                                                        \
-        return 1u << STEAD_FAULT_##id;
+        arguments->faults |= 1u << STEAD_FAULT_##id;
     STEAD_FAULT_LIST(MATCH_FAULT)
-    usage();
+#define MATCH_AGENT_FAULT(id, what)                                                                                    \
+    if (strcmp(name, #id) == 0)                                                                                        \
+        arguments->agent_faults |= 1u << STEAD_AGENT_FAULT_##id;
+    STEAD_AGENT_FAULT_LIST(MATCH_AGENT_FAULT)
+    if (arguments->faults == 0 && arguments->agent_faults == 0)
+        usage();
+    arguments->fault_name = name;
 }
 
 static uint32_t parse_workloads(const char *names)
@@ -128,7 +139,11 @@ static struct arguments parse(int argc, char **argv)
         else if (strcmp(argv[i], "--jobs") == 0)
             arguments.jobs = (uint32_t)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--fault") == 0)
-            arguments.faults = parse_fault(arguments.fault_name = value);
+            parse_fault(&arguments, value);
+        else if (strcmp(argv[i], "--every") == 0)
+            arguments.every = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--death") == 0)
+            arguments.death = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--workload") == 0)
             arguments.workloads = parse_workloads(arguments.workload_names = value);
         else
@@ -177,10 +192,10 @@ static void run_twice(const struct arguments *arguments, uint64_t seed)
 {
     struct stead_sim_options options = {.seed = seed,
                                         .faults = arguments->faults,
+                                        .agent_faults = arguments->agent_faults,
                                         .workloads = arguments->workloads,
                                         .traced = arguments->traced,
                                         .rerun = rerun};
-    running_seed = seed;
     make_rerun(arguments, seed);
     alarm(SEED_SECONDS_MAX);
     uint64_t first = stead_sim_run(&options);
@@ -194,6 +209,39 @@ static void run_twice(const struct arguments *arguments, uint64_t seed)
     _Exit(1);
 }
 
+/* Once without a death, which tells how many events there are; then once for each of them (or for `every` of them, evenly), with the death of a node there and nothing else
+ * wrong. */
+static void run_every(const struct arguments *arguments, uint64_t seed)
+{
+    uint64_t events = 0;
+    struct stead_sim_options options = {.seed = seed,
+                                        .faults = arguments->faults,
+                                        .agent_faults = arguments->agent_faults,
+                                        .workloads = arguments->workloads,
+                                        .traced = arguments->traced,
+                                        .rerun = rerun,
+                                        .peaceful = true,
+                                        .ret_events = &events};
+
+    make_rerun(arguments, seed);
+    alarm(SEED_SECONDS_MAX);
+    if (arguments->death == 0)
+        stead_sim_run(&options);
+    alarm(0);
+    options.ret_events = NULL;
+    uint64_t step = events <= arguments->every ? 1 : events / arguments->every;
+    for (uint64_t death = arguments->death != 0 ? arguments->death : 1 + seed % step;
+         death <= events || death == arguments->death; death += step) {
+        make_rerun(arguments, seed);
+        snprintf(rerun + strlen(rerun), sizeof rerun - strlen(rerun), " --every 1 --death %llu",
+                 (unsigned long long)death);
+        options.death_at = death;
+        alarm(SEED_SECONDS_MAX);
+        stead_sim_run(&options);
+        alarm(0);
+    }
+}
+
 /* Takes seeds until none is left or one has failed. */
 _Noreturn static void work(const struct arguments *arguments)
 {
@@ -202,7 +250,11 @@ _Noreturn static void work(const struct arguments *arguments)
         uint64_t seed = __atomic_fetch_add(&board->next, 1, __ATOMIC_ACQ_REL);
         if (seed > arguments->last)
             break;
-        run_twice(arguments, seed);
+        running_seed = seed;
+        if (arguments->every != 0)
+            run_every(arguments, seed);
+        else
+            run_twice(arguments, seed);
         __atomic_fetch_add(&board->done, 1, __ATOMIC_ACQ_REL);
     }
     exit(0); /* by the front door: a sanitizer looks for leaks there */

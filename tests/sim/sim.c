@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 
+#include "agents/agents.h"
 #include "tests/sim/work.h"
 
 #define OPS_SPARE 1024u           /* beyond the plan's: the auditor's, and those of relieve() */
@@ -137,6 +138,10 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
     stead_sim_set_current(sim);
     stead_sim_plan_draw(&sim->plan, &sim->world);
     sim->plan.settings.hooks = options->faults;
+    sim->agent_faults = options->agent_faults;
+    sim->death_at = options->death_at;
+    if (options->peaceful)
+        stead_sim_plan_calm(&sim->plan);
     if (options->workloads != 0)
         sim->plan.workloads = options->workloads;
     sim->op_capacity = sim->plan.ops + OPS_SPARE;
@@ -147,6 +152,9 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
         for (uint32_t k = 0; stead_workloads[w]->kinds[k] != NULL; k++)
             if (stead_registry_add(sim->registry, stead_workloads[w]->kinds[k], why) != 0)
                 stead_world_fail(&sim->world, "a kind is refused: %s", why);
+    for (uint32_t k = 0; stead_builtin_kinds[k] != NULL; k++)
+        if (stead_registry_add(sim->registry, stead_builtin_kinds[k], why) != 0)
+            stead_world_fail(&sim->world, "a kind of agents/ is refused: %s", why);
     for (uint32_t i = 0; stead_workload_orchestrators[i] != NULL; i++)
         if (stead_registry_add_orchestrator(sim->registry, stead_workload_orchestrators[i], why) != 0)
             stead_world_fail(&sim->world, "an orchestrator is refused: %s", why);
@@ -164,10 +172,22 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
     stead_sim_client_init(sim, AUDITOR);
 }
 
+/* The one death of a run that is peaceful otherwise: of every node in turn, by power or not. */
+static void die(struct stead_sim *sim)
+{
+    struct stead_sim_node *node = &sim->nodes[sim->death_at % sim->plan.nodes];
+
+    if (node->phase == STEAD_SIM_DOWN)
+        return;
+    stead_sim_node_crash(node, sim->death_at / sim->plan.nodes % 2 == 0);
+    stead_sim_plan_start(node);
+}
+
 static void step_until(struct stead_sim *sim, uint64_t until_ns)
 {
     while (stead_world_step(&sim->world, until_ns))
-        continue;
+        if (sim->world.ran == sim->death_at && !sim->calm)
+            die(sim);
     if (sim->world.now_ns < until_ns)
         sim->world.now_ns = until_ns;
 }
@@ -230,6 +250,13 @@ static const char *find_pending(struct stead_sim *sim)
     }
     if (sim->ops_open > 0)
         return "requests in flight";
+    for (uint32_t w = 0; stead_workloads[w] != NULL; w++) {
+        const char *who = stead_workloads[w]->pending == NULL ? NULL : stead_workloads[w]->pending(sim);
+        if (who != NULL) {
+            stead_format(text, sizeof text, "%s: %s has not ended", stead_workloads[w]->name, who);
+            return text;
+        }
+    }
     return stead_shadow_find_leftover(sim, text, sizeof text);
 }
 
@@ -303,6 +330,7 @@ static void end(struct stead_sim *sim)
     stead_world_deinit(&sim->world);
     stead_sim_set_current(NULL);
     free(sim->oracle);
+    free(sim->mail);
     free(sim->ops);
 }
 
@@ -312,6 +340,8 @@ uint64_t stead_sim_run(const struct stead_sim_options *options)
 
     begin(sim, options);
     run_wild(sim);
+    if (options->ret_events != NULL)
+        *options->ret_events = sim->world.ran;
     turn_calm(sim);
     drain(sim);
     verify(sim);

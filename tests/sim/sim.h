@@ -64,6 +64,8 @@ struct stead_sim_plan {
     bool again;                     /* restart everything at the end and look once more */
 };
 void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world);
+/* Takes everything out that goes wrong by itself, and most of the requests. */
+void stead_sim_plan_calm(struct stead_sim_plan *plan);
 
 /* ---- The net --------------------------------------------------------------------------------- */
 
@@ -247,6 +249,8 @@ struct stead_workload {
     void (*relieve)(struct stead_sim *sim);
     /* Everything has drained: asks the agents (stead_sim_ask) and compares with the requests. */
     void (*verify)(struct stead_sim *sim);
+    /* Faults are over: names what has not come to its end; NULL: nothing. May be NULL. */
+    const char *(*pending)(struct stead_sim *sim);
 };
 extern const struct stead_workload *const stead_workloads[]; /* ended by NULL */
 /* What the workloads orchestrate with; ended by NULL. */
@@ -269,6 +273,9 @@ void stead_sim_tell(struct stead_sim *sim, struct stead_sim_client *client, cons
                     struct stead_slice args);
 /* The auditor calls and the world goes on until it has its answer, which must be 0; the answer is valid until the next ask. */
 struct stead_slice stead_sim_ask(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args);
+/* As an ask, but a failure is an answer too: its code. */
+int stead_sim_try(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args,
+                  struct stead_slice *ret_value);
 /* As an ask, of a query (docs/OPERATIONS.md). */
 struct stead_slice stead_sim_query(struct stead_sim *sim, const char *address, const char *query,
                                    struct stead_slice args);
@@ -342,15 +349,22 @@ struct stead_sim {
     uint64_t deaths, stops; /* of nodes, so far */
     struct stead_sim_kill kills[STEAD_SIM_KILLS_MAX];
     uint32_t kill_count;
-    void *oracle; /* work_tell.c */
+    void *oracle;          /* work_life.c */
+    void *mail;            /* work_queue.c */
+    uint32_t agent_faults; /* of the options, as the next */
+    uint64_t death_at;
 };
 
 struct stead_sim_options {
     uint64_t seed;
-    uint32_t faults;    /* settings.hooks */
-    uint32_t workloads; /* bit set over stead_workloads; 0: drawn */
+    uint32_t faults;       /* settings.hooks */
+    uint32_t agent_faults; /* agents/fault.h */
+    uint32_t workloads;    /* bit set over stead_workloads; 0: drawn */
     bool traced;
-    const char *rerun; /* the line that runs this seed again; borrowed */
+    const char *rerun;    /* the line that runs this seed again; borrowed */
+    bool peaceful;        /* nothing goes wrong, and there is little to do ... */
+    uint64_t death_at;    /* ... but a node dies at this event of the world; 0: none */
+    uint64_t *ret_events; /* events until it turned calm; may be NULL */
 };
 /* Runs one seed to its end and returns its trace hash; a broken promise ends the process. */
 uint64_t stead_sim_run(const struct stead_sim_options *options);

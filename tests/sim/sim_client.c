@@ -250,8 +250,8 @@ void stead_sim_tell(struct stead_sim *sim, struct stead_sim_client *client, cons
     stead_sim_client_settle(client);
 }
 
-static struct stead_slice ask(struct stead_sim *sim, enum stead_message_type type, const char *address, const char *op,
-                              struct stead_slice args)
+static int try_ask(struct stead_sim *sim, enum stead_message_type type, const char *address, const char *op,
+                   struct stead_slice args)
 {
     const struct stead_sim_request request = {.type = type, .address = address, .op = op, .args = args};
     struct stead_sim_client *auditor = &sim->clients[AUDITOR];
@@ -263,7 +263,22 @@ static struct stead_slice ask(struct stead_sim *sim, enum stead_message_type typ
     while (!sim->asked_done)
         if (!stead_world_step(&sim->world, UINT64_MAX))
             stead_world_fail(&sim->world, "the auditor's %s of %s is never answered", op, address);
-    if (sim->asked_code != 0)
+    return sim->asked_code;
+}
+
+int stead_sim_try(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args,
+                  struct stead_slice *ret_value)
+{
+    int code = try_ask(sim, STEAD_CALL, address, op, args);
+
+    *ret_value = stead_written(&sim->asked);
+    return code;
+}
+
+static struct stead_slice ask(struct stead_sim *sim, enum stead_message_type type, const char *address, const char *op,
+                              struct stead_slice args)
+{
+    if (try_ask(sim, type, address, op, args) != 0)
         stead_world_fail(&sim->world, "the auditor's %s of %s fails with %s", op, address,
                          stead_error_name(sim->asked_code));
     return stead_written(&sim->asked);

@@ -211,7 +211,7 @@ static void register_node(void *self, uint64_t life, void *data)
     struct stead_sim *sim = node->sim;
     const char *endpoints[STEAD_SIM_REACTORS_MAX];
     char texts[STEAD_SIM_REACTORS_MAX][48];
-    struct stead_kind_registration kinds[64];
+    struct stead_kind_registration kinds[128];
     struct stead_node_registration registration = {.name = node->name, .endpoint_count = sim->plan.reactors};
     struct stead_coordinator_effects effects;
 

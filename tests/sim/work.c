@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agents/fault.h"
+
 const struct stead_workload *const stead_workloads[] = {
     &stead_work_counter,  &stead_work_register, &stead_work_account, &stead_work_queue,  &stead_work_ledger,
     &stead_work_stock,    &stead_work_bank,     &stead_work_signal,  &stead_work_timer,  &stead_work_call,
     &stead_work_job,      &stead_work_life,     &stead_work_tell,    &stead_work_keyed,  &stead_work_lock,
-    &stead_work_volatile, &stead_work_blob,     &stead_work_letter,  &stead_work_poison, NULL,
+    &stead_work_volatile, &stead_work_blob,     &stead_work_letter,  &stead_work_poison, &stead_work_queues, NULL,
 };
 
 const struct stead_orchestrator *const stead_workload_orchestrators[] = {NULL};
@@ -34,6 +36,11 @@ struct stead_sim *stead_sim_current(void)
 void stead_sim_set_current(struct stead_sim *sim)
 {
     current = sim;
+}
+
+uint32_t stead_agent_faults(void)
+{
+    return current->agent_faults;
 }
 
 void stead_sim_broken(const char *format, ...)

@@ -262,5 +262,5 @@ static void verify_job(struct stead_sim *sim)
 
 static const struct stead_kind *const call_kinds[] = {&asker_kind, &teller_kind, NULL};
 static const struct stead_kind *const job_kinds[] = {&worker_kind, NULL};
-const struct stead_workload stead_work_call = {"call", call_kinds, issue_call, read_call, NULL, verify_call};
-const struct stead_workload stead_work_job = {"job", job_kinds, issue_job, read_call, NULL, verify_job};
+const struct stead_workload stead_work_call = {"call", call_kinds, issue_call, read_call, NULL, verify_call, NULL};
+const struct stead_workload stead_work_job = {"job", job_kinds, issue_job, read_call, NULL, verify_job, NULL};

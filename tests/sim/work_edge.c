@@ -150,7 +150,7 @@ static void verify_blob(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const blob_kinds[] = {&blob_kind, NULL};
-const struct stead_workload stead_work_blob = {"blob", blob_kinds, issue_blob, read_answer, NULL, verify_blob};
+const struct stead_workload stead_work_blob = {"blob", blob_kinds, issue_blob, read_answer, NULL, verify_blob, NULL};
 
 /* ---- Letters ------------------------------------------------------------------------------------------------- */
 
@@ -286,4 +286,4 @@ static void verify_letter(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const letter_kinds[] = {&writer_kind, &letterbox_kind, NULL};
-const struct stead_workload stead_work_letter = {"letter", letter_kinds, issue_letter, NULL, NULL, verify_letter};
+const struct stead_workload stead_work_letter = {"letter", letter_kinds, issue_letter, NULL, NULL, verify_letter, NULL};

@@ -126,7 +126,7 @@ static void verify_life(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const life_kinds[] = {&phoenix_kind, NULL};
-const struct stead_workload stead_work_life = {"life", life_kinds, issue_life, read_number, NULL, verify_life};
+const struct stead_workload stead_work_life = {"life", life_kinds, issue_life, read_number, NULL, verify_life, NULL};
 
 /* ---- Markers and witnesses ------------------------------------------------------------------------------------- */
 
@@ -281,4 +281,4 @@ static void verify_tell(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const tell_kinds[] = {&marker_kind, &witness_kind, NULL};
-const struct stead_workload stead_work_tell = {"tell", tell_kinds, issue_tell, read_number, NULL, verify_tell};
+const struct stead_workload stead_work_tell = {"tell", tell_kinds, issue_tell, read_number, NULL, verify_tell, NULL};

@@ -244,4 +244,5 @@ static void verify_lock(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const lock_kinds[] = {&vault_kind, &porter_kind, NULL};
-const struct stead_workload stead_work_lock = {"lock", lock_kinds, issue_lock, read_lock, relieve_lock, verify_lock};
+const struct stead_workload stead_work_lock = {"lock",       lock_kinds,  issue_lock, read_lock,
+                                               relieve_lock, verify_lock, NULL};

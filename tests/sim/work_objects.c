@@ -122,8 +122,8 @@ static void verify_counter(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const counter_kinds[] = {&counter_kind, NULL};
-const struct stead_workload stead_work_counter = {"counter", counter_kinds, issue_counter,
-                                                  read_out,  NULL,          verify_counter};
+const struct stead_workload stead_work_counter = {"counter", counter_kinds,  issue_counter, read_out,
+                                                  NULL,      verify_counter, NULL};
 
 /* ---- Register ------------------------------------------------------------------------------------------ */
 
@@ -200,8 +200,8 @@ static void verify_register(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const register_kinds[] = {&register_kind, NULL};
-const struct stead_workload stead_work_register = {"register", register_kinds, issue_register,
-                                                   read_out,   NULL,           verify_register};
+const struct stead_workload stead_work_register = {
+    "register", register_kinds, issue_register, read_out, NULL, verify_register, NULL};
 
 /* ---- Account ------------------------------------------------------------------------------------------- */
 
@@ -265,8 +265,8 @@ static void verify_account(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const account_kinds[] = {&account_kind, NULL};
-const struct stead_workload stead_work_account = {"account", account_kinds, issue_account,
-                                                  read_out,  NULL,          verify_account};
+const struct stead_workload stead_work_account = {"account", account_kinds,  issue_account, read_out,
+                                                  NULL,      verify_account, NULL};
 
 /* ---- Queue ------------------------------------------------------------------------------------------------ */
 
@@ -378,5 +378,5 @@ static void verify_queue(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const queue_kinds[] = {&queue_kind, NULL};
-const struct stead_workload stead_work_queue = {"queue",  queue_kinds,   issue_queue,
-                                                read_out, relieve_queue, verify_queue};
+const struct stead_workload stead_work_queue = {"queue",       queue_kinds,  issue_queue, read_out,
+                                                relieve_queue, verify_queue, NULL};

@@ -103,4 +103,4 @@ static void verify_poison(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const poison_kinds[] = {&bomb_kind, &fuse_kind, NULL};
-const struct stead_workload stead_work_poison = {"poison", poison_kinds, issue_poison, NULL, NULL, verify_poison};
+const struct stead_workload stead_work_poison = {"poison", poison_kinds, issue_poison, NULL, NULL, verify_poison, NULL};

@@ -162,7 +162,7 @@ static void verify_signal(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const signal_kinds[] = {&source_kind, &sink_kind, NULL};
-const struct stead_workload stead_work_signal = {"signal", signal_kinds, issue_signal, NULL, NULL, verify_signal};
+const struct stead_workload stead_work_signal = {"signal", signal_kinds, issue_signal, NULL, NULL, verify_signal, NULL};
 
 /* ---- Bank ------------------------------------------------------------------------------------------------------ */
 
@@ -293,4 +293,4 @@ static void verify_bank(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const bank_kinds[] = {&bank_kind, NULL};
-const struct stead_workload stead_work_bank = {"bank", bank_kinds, issue_bank, NULL, NULL, verify_bank};
+const struct stead_workload stead_work_bank = {"bank", bank_kinds, issue_bank, NULL, NULL, verify_bank, NULL};

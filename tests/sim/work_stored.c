@@ -107,8 +107,8 @@ static void verify_ledger(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const ledger_kinds[] = {&ledger_kind, NULL};
-const struct stead_workload stead_work_ledger = {"ledger",    ledger_kinds, issue_ledger,
-                                                 read_number, NULL,         verify_ledger};
+const struct stead_workload stead_work_ledger = {"ledger", ledger_kinds,  issue_ledger, read_number,
+                                                 NULL,     verify_ledger, NULL};
 
 /* ---- Stock ---------------------------------------------------------------------------------------------- */
 
@@ -259,7 +259,8 @@ static void verify_stock(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const stock_kinds[] = {&stock_kind, NULL};
-const struct stead_workload stead_work_stock = {"stock", stock_kinds, issue_stock, read_number, NULL, verify_stock};
+const struct stead_workload stead_work_stock = {"stock", stock_kinds,  issue_stock, read_number,
+                                                NULL,    verify_stock, NULL};
 
 /* ---- Idempotency keys --------------------------------------------------------------------------------------- */
 
@@ -330,4 +331,5 @@ static void verify_keyed(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const keyed_kinds[] = {&keyed_kind, NULL};
-const struct stead_workload stead_work_keyed = {"keyed", keyed_kinds, issue_keyed, read_number, NULL, verify_keyed};
+const struct stead_workload stead_work_keyed = {"keyed", keyed_kinds,  issue_keyed, read_number,
+                                                NULL,    verify_keyed, NULL};

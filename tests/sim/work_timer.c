@@ -190,4 +190,5 @@ static void verify_timer(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const timer_kinds[] = {&alarm_kind, NULL};
-const struct stead_workload stead_work_timer = {"timer", timer_kinds, issue_timer, read_timer, NULL, verify_timer};
+const struct stead_workload stead_work_timer = {"timer", timer_kinds,  issue_timer, read_timer,
+                                                NULL,    verify_timer, NULL};

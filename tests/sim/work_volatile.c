@@ -336,5 +336,5 @@ static void verify_volatile(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const volatile_kinds[] = {&drone_kind, &hangar_kind, &dispatcher_kind, NULL};
-const struct stead_workload stead_work_volatile = {"volatile",    volatile_kinds, issue_volatile,
-                                                   read_volatile, NULL,           verify_volatile};
+const struct stead_workload stead_work_volatile = {
+    "volatile", volatile_kinds, issue_volatile, read_volatile, NULL, verify_volatile, NULL};

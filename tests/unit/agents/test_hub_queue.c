@@ -198,6 +198,25 @@ static void test_renewing_hides_it_on_and_gives_a_new_receipt(void **state)
     assert_int_equal(done(&again), 1);
 }
 
+static void test_renewing_never_makes_it_visible_sooner(void **state)
+{
+    struct taken taken, again, renewed;
+
+    (void)state;
+    put("", "x", 0);
+    assert_int_equal(get(&taken, 1, 500), 1);
+    send("renew", "{s:u,s:u,s:l}", "seq", taken.seq, "receipt", taken.receipt, "hide", (int64_t)100);
+    renewed = taken;
+    assert_int_equal(stead_get_u64(stead_message_payload(answer), NULL, &renewed.receipt), 0);
+    assert_true(renewed.receipt > taken.receipt); /* else a later taking could be given the first one again */
+    fx_step_ms(fx, 500);
+    assert_int_equal(get(&again, 1, 500), 0);
+    assert_int_equal(done(&taken), 0);
+    fx_step_ms(fx, 1);
+    assert_int_equal(get(&again, 1, 500), 1);
+    assert_int_equal(done(&again), 1);
+}
+
 static void test_a_delayed_message_is_seen_when_its_time_has_come(void **state)
 {
     struct taken list[4];
@@ -497,6 +516,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_message_taken_and_not_deleted_comes_again_with_another_receipt, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_renewing_hides_it_on_and_gives_a_new_receipt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_renewing_never_makes_it_visible_sooner, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_delayed_message_is_seen_when_its_time_has_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),
