@@ -27,7 +27,7 @@ static const struct stead_command commands[] = {
     {"unlock", "Look inside", "Break the hold on an agent", stead_cmd_unlock},
     {"stats", "Look inside", "Counters and latencies of every node", stead_cmd_stats},
     {"run", "Orchestrate", "Start an orchestration, and wait for its end", stead_cmd_run},
-    {"orchestrations", "Orchestrate", "List instances by status, name, id and time", stead_cmd_orchestrations},
+    {"orchestrations", "Orchestrate", "List instances, or verify new code against them", stead_cmd_orchestrations},
     {"status", "Orchestrate", "Show one instance: status, input, output or error", stead_cmd_status},
     {"history", "Orchestrate", "Show what an instance went through, or follow it", stead_cmd_history},
     {"raise", "Orchestrate", "Raise an external event at an instance", stead_cmd_raise},

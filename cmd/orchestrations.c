@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead orchestrations: who is there, page by page. A list is printed page by page with --json, so that
+ * stead orchestrations: who is there, and `stead orchestrations verify` (verify.c): who would break with new code. A list is printed page by page with --json, so that
  * millions never have to fit into memory.
  */
 #include <stdio.h>
@@ -14,26 +14,39 @@
 #include "cmd/near.h"
 #include "cmd/parse.h"
 #include "cmd/print.h"
+#include "cmd/verify.h"
 
 #define PAGE_INSTANCES 1000u /* asked for at once */
 
 struct list_options {
     struct stead_fabric fabric;
-    struct stead_instance_filter filter; /* --status, --name, --prefix, --from, --to, --after */
-    uint64_t limit;                      /* instances to print; UINT64_MAX: all */
+    struct stead_instance_filter filter;           /* --status, --name, --prefix, --from, --to, --after */
+    uint64_t limit;                                /* instances to print; UINT64_MAX: all */
+    const char *word;                              /* "verify" or NULL */
+    const char *modules[STEAD_VERIFY_MODULES_MAX]; /* verify: --module */
+    uint32_t module_count;
+    uint64_t sample; /* verify: --sample; 0: all */
 };
 
 static const char doc[] =
-    "Lists the instances of orchestrations in the order of their ids.\n"
-    "\v"
+    "Lists the instances of orchestrations in the order of their ids, or tells which would break with new code.\n"
+    "\n"
+    "`verify` loads the orchestrators of --module FILE.so here, not on any node, replays the history of every live "
+    "instance of their names against them "
+    "without effects, and names those that would break and at which event; exit code 1 when there is one. "
+    "An instance keeps its version for life: without its version in the module it would wait.\v"
     "Examples:\n"
     "  stead orchestrations\n"
     "  stead orchestrations --status Failed --name trip --from 2h\n"
     "  stead orchestrations --prefix order- --all --json\n"
+    "  stead orchestrations verify --module ./new.so\n"
+    "  stead orchestrations verify --module ./new.so --name trip --sample 500\n"
     "\n"
     "Times are 2026-11-23, '2026-11-23 04:33' (local), or so long ago: 30m, 2h, 7d.\n"
     "With --json, one line an instance: {\"id\", \"name\", \"version\", \"execution\", \"status\", "
-    "\"created_ms\", \"updated_ms\", \"events\", \"parent\"}.";
+    "\"created_ms\", \"updated_ms\", \"events\", \"parent\"}; for verify one line an instance that would break: "
+    "{\"id\", \"name\", \"version\", "
+    "\"event\", \"sentence\"}, and a last one {\"replayed\", \"broken\", \"events\"}.";
 
 static const struct argp_option options[] = {
     {"status", 's', "STATUS", 0,
@@ -45,6 +58,8 @@ static const struct argp_option options[] = {
     {"after", 'a', "ID", 0, "Only ids behind this one: the next page", 10},
     {"limit", 'l', "COUNT", 0, "At most so many. Default: 1000", 10},
     {"all", 'A', NULL, 0, "No limit", 10},
+    {"module", 'm', "FILE.so", 0, "verify: the new code; repeat for more files", 20},
+    {"sample", 'S', "COUNT", 0, "verify: at most so many instances of each name, spread over the ids", 20},
     {0}};
 
 /* ---- The command line ----------------------------------------------------------------------- */
@@ -74,6 +89,22 @@ static int64_t take_time(const char *option, const char *text, struct argp_state
         argp_error(state, "--%s %s: not a time; write 2026-11-23, '2026-11-23 04:33', or 2h for so long ago", option,
                    text);
     return ms;
+}
+
+static void take_word(struct list_options *o, const char *word, struct argp_state *state)
+{
+    static const char *const words[] = {"verify", "list", NULL};
+
+    if (state->arg_num > 0 || (strcmp(word, "verify") != 0 && strcmp(word, "list") != 0))
+        argp_error(state, "\"%s\": %s", word,
+                   stead_near_find(word, words) && state->arg_num == 0 ? "did you mean \"verify\"?"
+                                                                       : "write verify, or options only");
+    o->word = strcmp(word, "verify") == 0 ? word : NULL;
+}
+
+static bool is_live(const char *status)
+{
+    return strcmp(status, "Running") == 0 || strcmp(status, "Pending") == 0 || strcmp(status, "Suspended") == 0;
 }
 
 static error_t parse_filter(struct list_options *o, int key, char *arg, struct argp_state *state)
@@ -117,8 +148,25 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'A':
         o->limit = UINT64_MAX;
         return 0;
+    case 'm':
+        if (o->module_count == STEAD_VERIFY_MODULES_MAX)
+            argp_error(state, "at most %u modules", STEAD_VERIFY_MODULES_MAX);
+        o->modules[o->module_count++] = arg;
+        return 0;
+    case 'S':
+        if (!stead_parse_number(arg, 1, UINT32_MAX, &o->sample))
+            argp_error(state, "--sample %s: not a number above 0", arg);
+        return 0;
     case ARGP_KEY_ARG:
-        argp_error(state, "\"%s\": options only", arg);
+        take_word(o, arg, state);
+        return 0;
+    case ARGP_KEY_END:
+        if (o->word && o->module_count == 0)
+            argp_error(state, "verify which code? Write --module FILE.so");
+        if (o->word && o->filter.status && !is_live(o->filter.status))
+            argp_error(state, "--status %s: only what is Running, Pending or Suspended can break", o->filter.status);
+        if (!o->word && (o->module_count > 0 || o->sample > 0))
+            argp_error(state, "--module and --sample belong to `stead orchestrations verify`");
         return 0;
     default:
         return parse_filter(o, key, arg, state);
@@ -202,15 +250,23 @@ static int list(const struct list_options *o, struct stead_client *client)
 int stead_cmd_orchestrations(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&stead_fabric_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {options, parse, NULL, doc, children, NULL, NULL};
+    static const struct argp argp = {options, parse, "[verify --module FILE.so]", doc, children, NULL, NULL};
     struct list_options o = {.limit = 1000};
     struct stead_client *client = NULL;
 
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
         return STEAD_EXIT_USAGE;
     int status = stead_connect_open(&o.fabric.connect, &client);
-    if (status == STEAD_EXIT_DONE)
+    if (status == STEAD_EXIT_DONE && !o.word)
         status = list(&o, client);
+    if (status == STEAD_EXIT_DONE && o.word) {
+        const struct stead_verify verify = {.fabric = &o.fabric,
+                                            .filter = &o.filter,
+                                            .modules = o.modules,
+                                            .module_count = o.module_count,
+                                            .sample = o.sample};
+        status = stead_verify(&verify, client);
+    }
     stead_client_close(&client);
     return status;
 }

@@ -157,11 +157,11 @@ class CliError(AssertionError):
 
 def cli(command, *words, node=None, **more):
     """Runs `stead COMMAND --json WORDS` and takes what it prints: the value of a call, one document, or a list of them, one a line
-    (agents, journal, deadletters). Raises CliError unless the exit code is 0."""
+    (agents, journal, deadletters, orchestrations, history, locks). Raises CliError unless the exit code is 0."""
     code, out, err = run_stead(command, "--json", *words, node=node, **more)
     if code != 0:
         raise CliError((command, *words), code, out, err)
-    if command in ("agents", "journal", "deadletters", "check"):
+    if command in ("agents", "journal", "deadletters", "check", "orchestrations", "history", "locks"):
         return [json.loads(line) for line in out.splitlines()]
     document = json.loads(out) if out.strip() else None
     return document.get("value") if command == "call" else document

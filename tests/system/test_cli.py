@@ -50,6 +50,7 @@ class WithoutNode(unittest.TestCase):
         self.assertIn("is no command\n", stead("xyzzy")[2])
         self.assertIn('did you mean "status"?', stead("cluster", "stauts")[2])
         self.assertIn('did you mean "orchestrations"?', stead("orchestration")[2])
+        self.assertIn('did you mean "verify"?', stead("orchestrations", "verfy")[2])
         self.assertIn("did you mean Running?", stead("orchestrations", "--status", "runing")[2])
         self.assertIn("did you mean Completed?", stead("purge", "--status", "complete")[2])
         self.assertIn('did you mean "break"?', stead("locks", "braek")[2])
@@ -68,6 +69,8 @@ class WithoutNode(unittest.TestCase):
                      ["run", "a", "--id", "b/c"], ["run", "a", "--id", ""], ["run", "a", "--version", "0"],
                      ["run", "a", "--fabric", "air"], ["run", "a", "--fabric", "direct", "--hub", "x"], ["run", "a", "--delay", "-1"],
                      ["orchestrations", "--status", "Fine"], ["orchestrations", "--from", "soon"], ["orchestrations", "x"],
+                     ["orchestrations", "verify"], ["orchestrations", "--module", "a.so"], ["orchestrations", "verify", "verify"],
+                     ["orchestrations", "verify", "--module", "a.so", "--status", "Failed"],
                      ["status"], ["status", "a", "b"], ["status", "@a"], ["history"], ["history", "a?b"], ["raise", "a"],
                      ["raise", "a", ""], ["raise", "a", "b", "c"], ["terminate"], ["suspend", "a", "b", "c"], ["resume", "a#b"],
                      ["rewind"], ["restart"], ["purge"], ["purge", "a", "--older-than", "1d"], ["purge", "--status", "Running"],

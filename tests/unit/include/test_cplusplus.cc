@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 extern "C" {
 #include <cmocka.h>
@@ -15,6 +16,7 @@ extern "C" {
 #include "stead/agent.h"
 #include "stead/client.h"
 #include "stead/error.h"
+#include "stead/orchestration_client.h"
 #include "stead/stead.h"
 #include "stead/value.h"
 
@@ -151,9 +153,46 @@ void test_client_closed_with_a_request_under_way_completes_it_as_cancelled(void 
     assert_int_equal(code, STEAD_ECANCELLED);
 }
 
+void test_instance_started_by_a_client_that_is_closed_is_cancelled(void **)
+{
+    stead_client_options options = {};
+    stead_client *client = nullptr;
+    int code = 0;
+
+    options.endpoints = "tcp://127.0.0.1:1";
+    assert_int_equal(stead_client_open(&options, &client), 0);
+    assert_int_equal(stead_instance_run_async(client, "trip", stead_slice(), nullptr, done, &code), 0);
+    stead_client_close(&client);
+    assert_int_equal(code, STEAD_ECANCELLED);
+    assert_string_equal(stead_instance_status_name(STEAD_INSTANCE_PENDING), "Pending");
+}
+
+void test_random_ids_are_different_hexadecimal_digits(void **)
+{
+    stead_client *client = nullptr;
+    char one[STEAD_RANDOM_ID_SIZE], two[STEAD_RANDOM_ID_SIZE];
+
+    assert_int_equal(stead_client_open(nullptr, &client), 0);
+    assert_int_equal(stead_client_random_id(client, one), 0);
+    assert_int_equal(stead_client_random_id(client, two), 0);
+    stead_client_close(&client);
+    assert_int_equal(strspn(one, "0123456789abcdef"), 32);
+    assert_int_equal(one[32], 0);
+    assert_string_not_equal(one, two);
+}
+
+int trip(struct stead_orchestration *o, struct stead_slice input)
+{
+    return stead_complete(o, input);
+}
+
+const struct stead_orchestrator trip_orchestrator = {
+    STEAD_ORCHESTRATION_ABI, sizeof(stead_orchestrator), "trip", nullptr, 1, 0, trip, 0, 0};
+
 } // namespace
 
 STEAD_MODULE(&meter_kind, &scale_kind);
+STEAD_ORCHESTRATORS(&trip_orchestrator);
 
 static void test_module_symbol_lists_its_kinds(void **)
 {
@@ -161,6 +200,9 @@ static void test_module_symbol_lists_its_kinds(void **)
     assert_string_equal(stead_module.kinds[0]->name, "meter");
     assert_string_equal(stead_module.kinds[1]->name, "scale");
     assert_null(stead_module.kinds[2]);
+    assert_int_equal(stead_orchestrators.abi, STEAD_ORCHESTRATION_ABI);
+    assert_string_equal(stead_orchestrators.list[0]->name, "trip");
+    assert_null(stead_orchestrators.list[1]);
 }
 
 int main()
@@ -170,6 +212,8 @@ int main()
         cmocka_unit_test(test_value_packed_in_cplusplus_is_read_back),
         cmocka_unit_test(test_error_names_are_linked_as_c),
         cmocka_unit_test(test_client_closed_with_a_request_under_way_completes_it_as_cancelled),
+        cmocka_unit_test(test_instance_started_by_a_client_that_is_closed_is_cancelled),
+        cmocka_unit_test(test_random_ids_are_different_hexadecimal_digits),
         cmocka_unit_test(test_module_symbol_lists_its_kinds),
     };
     return cmocka_run_group_tests_name("cplusplus", tests, nullptr, nullptr);

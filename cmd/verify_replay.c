@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * verify_replay: the new code runs in children. Shared memory holds the outcomes, and how far the child has come: it is written before each event is handed to the code, so that of a child that was
+ * killed the case and the event are known. A child that dies costs one fork; a batch that goes well costs one in all.
+ *
+ * The children are forks of a process with threads of other libraries, so they call nothing but the engine, the code, and _exit().
+ */
+#include "cmd/verify_replay.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agents/engine.h"
+#include "cmd/print.h"
+#include "runtime/base.h"
+
+/* What parent and child share. */
+struct shared {
+    uint32_t done; /* cases with an outcome */
+    struct stead_verify_outcome outcomes[STEAD_VERIFY_CASES_MAX];
+};
+
+/* ---- Events --------------------------------------------------------------------------------- */
+
+/* A member that may be missing or nil. */
+static int take_str(struct stead_slice map, const char *field, struct stead_slice *ret_text)
+{
+    return stead_get_str(map, field, ret_text) == STEAD_EARGUMENT ? STEAD_ECORRUPT : 0;
+}
+
+static int take_type(struct stead_slice map, uint8_t *ret_type)
+{
+    struct stead_slice name;
+
+    if (stead_get_str(map, "type", &name) != 0)
+        return STEAD_ECORRUPT;
+    for (uint8_t type = 1; *stead_history_type_name(type) != '\0'; type++) {
+        if (stead_slice_equal(name, stead_str(stead_history_type_name(type)))) {
+            *ret_type = type;
+            return 0;
+        }
+    }
+    return STEAD_EVERSION;
+}
+
+static int take_code(struct stead_slice map, int32_t *ret_code)
+{
+    char name[64];
+    int found = stead_get_text(map, "code", name, sizeof(name));
+
+    if (found == STEAD_ENOTFOUND)
+        return 0;
+    if (found != 0)
+        return STEAD_ECORRUPT;
+    *ret_code = stead_error_of_name(name);
+    return *ret_code != 0 ? 0 : STEAD_EVERSION;
+}
+
+static void take_value(struct stead_slice map, const char *field, struct stead_slice *ret_value)
+{
+    if (stead_get_value(map, field, ret_value) != 0)
+        *ret_value = (struct stead_slice){0};
+}
+
+int stead_verify_event(struct stead_slice map, struct stead_history_event *ret_event)
+{
+    struct stead_history_event event = {.type = 0};
+    int code = take_type(map, &event.type);
+
+    if (code == 0)
+        code = take_code(map, &event.code);
+    if (code != 0)
+        return code;
+    if (stead_get_u64(map, "id", &event.id) != 0 || stead_get_i64(map, "time", &event.time_ms) != 0 ||
+        stead_get_u64(map, "ref", &event.ref) == STEAD_EARGUMENT || take_str(map, "name", &event.name) != 0 ||
+        take_str(map, "target", &event.target) != 0 || take_str(map, "error_name", &event.error_name) != 0 ||
+        take_str(map, "error_sentence", &event.error_sentence) != 0)
+        return STEAD_ECORRUPT;
+    take_value(map, "value", &event.value);
+    take_value(map, "extra", &event.extra);
+    *ret_event = event;
+    return 0;
+}
+
+/* ---- In the child --------------------------------------------------------------------------- */
+
+static void tell(struct stead_verify_outcome *outcome, int code, uint64_t event, const char *sentence)
+{
+    outcome->code = code;
+    outcome->event = event;
+    snprintf(outcome->sentence, sizeof(outcome->sentence), "%s", sentence);
+}
+
+/* Rewinds are to be known before the replay begins. STEAD_ECORRUPT, STEAD_EVERSION: the history cannot be read. */
+static int expect_rewinds(struct stead_engine *engine, struct stead_slice events)
+{
+    struct stead_reader reader = stead_reader(events);
+    struct stead_history_event event;
+    struct stead_slice map;
+    int code = 0;
+
+    while (code == 0 && reader.at < reader.end) {
+        code = stead_read_value(&reader, &map) == 0 ? stead_verify_event(map, &event) : STEAD_ECORRUPT;
+        if (code == 0 && event.type == STEAD_HISTORY_EXECUTION_REWOUND)
+            stead_engine_expect_rewind(engine, event.ref, event.id);
+    }
+    return code;
+}
+
+static void replay_events(struct stead_engine *engine, struct stead_slice events, struct stead_verify_outcome *outcome)
+{
+    struct stead_reader reader = stead_reader(events);
+    struct stead_history_event event;
+    struct stead_slice map;
+    int code = 0;
+
+    while (code == 0 && reader.at < reader.end) {
+        code = stead_read_value(&reader, &map) == 0 ? stead_verify_event(map, &event) : STEAD_ECORRUPT;
+        if (code != 0)
+            break;
+        outcome->event = event.id; /* in case it does not come back */
+        code = stead_engine_replay(engine, &event);
+        outcome->events += code == 0;
+    }
+    if (code == STEAD_ECONFLICT) {
+        uint64_t at = 0;
+        const char *sentence = stead_engine_difference(engine, &at);
+        tell(outcome, code, at, sentence);
+    } else if (code != 0) {
+        tell(outcome, code, outcome->event, stead_error_sentence(code));
+    }
+}
+
+static void replay_case(const struct stead_verify_case *it, struct stead_fibers *fibers,
+                        struct stead_verify_outcome *outcome)
+{
+    const struct stead_engine_options options = {
+        .orchestrator = it->orchestrator, .instance = it->instance, .execution = it->execution, .fibers = fibers};
+    struct stead_engine *engine = stead_engine_create(&options);
+
+    int code = expect_rewinds(engine, it->events);
+    if (code != 0)
+        tell(outcome, code, outcome->event, stead_error_sentence(code));
+    else
+        replay_events(engine, it->events, outcome);
+    stead_engine_destroy(&engine);
+}
+
+static void replay_cases(const struct stead_verify_case *cases, uint32_t count, uint32_t seconds, struct shared *shared)
+{
+    const struct rlimit none = {0, 0};
+    struct stead_fibers *fibers = stead_fibers_create(2);
+
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)dup2(STDERR_FILENO, STDOUT_FILENO); /* the code's own prints are no part of the report */
+    while (shared->done < count) {
+        alarm(seconds);
+        replay_case(&cases[shared->done], fibers, &shared->outcomes[shared->done]);
+        shared->done++;
+    }
+    _exit(0);
+}
+
+/* ---- In the parent -------------------------------------------------------------------------- */
+
+/* The child died in a case: that is its outcome. */
+static void tell_death(int status, uint32_t seconds, struct stead_verify_outcome *outcome)
+{
+    char sentence[STEAD_VERIFY_SENTENCE_SIZE];
+
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(sentence, sizeof(sentence), "the code did not come back within %u s", seconds);
+    else if (WIFSIGNALED(status))
+        snprintf(sentence, sizeof(sentence), "the code crashed: %s", strsignal(WTERMSIG(status)));
+    else
+        snprintf(sentence, sizeof(sentence), "the code ended its process with exit status %d", WEXITSTATUS(status));
+    tell(outcome, STEAD_EINTERNAL, outcome->event, sentence);
+}
+
+int stead_verify_replay(const struct stead_verify_case *cases, uint32_t count, uint32_t seconds,
+                        struct stead_verify_outcome *ret_outcomes)
+{
+    int code = 0, status = 0;
+
+    STEAD_ASSERT(count <= STEAD_VERIFY_CASES_MAX);
+    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return STEAD_EIO;
+    fflush(stdout);
+    fflush(stderr);
+    while (code == 0 && shared->done < count) {
+        pid_t pid = fork();
+        if (pid == 0)
+            replay_cases(cases, count, seconds, shared);
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+        if (pid < 0)
+            code = STEAD_EIO;
+        else if (shared->done < count)
+            tell_death(status, seconds, &shared->outcomes[shared->done++]);
+    }
+    if (code == 0)
+        memcpy(ret_outcomes, shared->outcomes, count * sizeof(*ret_outcomes));
+    munmap(shared, sizeof(*shared));
+    return code;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flows: orchestrations for test_orchestrations.py, whose activities leave traces in files, so that the test can count what really ran.
+ *
+ *   hello       [text...]: greets one after the other; the greetings
+ *   steps       {count, log}: `count` activities one after the other, each of which writes its number into the file; the sum of the squares
+ *   fan         {count, log}: the same all at once
+ *   approve     {timeout}: waits for the event `approved`; its value. Says what it waits for
+ *   gated       {gate, log}: an activity, then one that fails until the file `gate` is there, then one more
+ *   parent      any: runs `approve` as a child CHILD of its own id, and waits
+ *   locked      [address...]: holds the agents until the event `go`, and puts one into each; their answers
+ *   rounds      number: begins anew until it is 0; "done"
+ *   crash       any: one activity that kills its process the first two times
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stead/stead.h"
+
+#define STEPS_MAX 10000
+
+/* ---- Activities ----------------------------------------------------------------------------- */
+
+/* One line in one write: concurrent jobs do not mix. */
+static int write_line(struct stead_slice args, const char *line)
+{
+    char path[512];
+
+    if (stead_get_text(args, "log", path, sizeof path) != 0)
+        return STEAD_EARGUMENT;
+    int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0)
+        return STEAD_EIO;
+    int code = write(file, line, strlen(line)) == (ssize_t)strlen(line) ? 0 : STEAD_EIO;
+    close(file);
+    return code;
+}
+
+static int greet(struct stead_job *job, struct stead_slice args)
+{
+    char name[100], text[120];
+
+    if (stead_get_text(args, NULL, name, sizeof name) != 0)
+        return stead_job_fail(job, "bad_name", "greet takes a text");
+    snprintf(text, sizeof text, "hello, %s", name);
+    return stead_job_reply(job, stead_job_packed(job, "s", text));
+}
+
+/* {number, log}: its square. */
+static int step(struct stead_job *job, struct stead_slice args)
+{
+    int64_t number = 0;
+    char line[40];
+
+    if (stead_get_i64(args, "number", &number) != 0)
+        return stead_job_fail(job, "bad_number", "step takes a number");
+    snprintf(line, sizeof line, "%lld\n", (long long)number);
+    int code = write_line(args, line);
+    return code == 0 ? stead_job_reply(job, stead_job_packed(job, "l", number * number)) : code;
+}
+
+/* {gate, log} */
+static int pass_gate(struct stead_job *job, struct stead_slice args)
+{
+    char path[512];
+
+    if (stead_get_text(args, "gate", path, sizeof path) != 0)
+        return STEAD_EARGUMENT;
+    if (access(path, F_OK) != 0)
+        return stead_job_fail(job, "gate_closed", "nobody has opened the gate");
+    return write_line(args, "gate\n");
+}
+
+/* {log}: the third of them lives. */
+static int kill_process(struct stead_job *job, struct stead_slice args)
+{
+    char path[512], lines[16];
+    int code = write_line(args, "x\n");
+
+    if (code != 0 || stead_get_text(args, "log", path, sizeof path) != 0)
+        return STEAD_EARGUMENT;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? 0 : read(file, lines, sizeof lines);
+    if (file >= 0)
+        close(file);
+    if (size < 6)
+        (void)raise(SIGKILL);
+    return stead_job_reply(job, stead_job_packed(job, "l", (int64_t)(size / 2)));
+}
+
+STEAD_ACTIVITY(greet_activity, "flows.greet", greet, 0);
+STEAD_ACTIVITY(step_activity, "flows.step", step, 0);
+STEAD_ACTIVITY(gate_activity, "flows.gate", pass_gate, 0);
+STEAD_ACTIVITY(kill_activity, "flows.kill", kill_process, 0);
+
+/* ---- An agent ------------------------------------------------------------------------------- */
+
+struct box {
+    int64_t count;
+};
+static const struct stead_field box_fields[] = {STEAD_FIELD(I64, struct box, count), STEAD_FIELDS_END};
+
+static int put(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct box *box = state;
+
+    (void)args;
+    box->count++;
+    return stead_reply(turn, stead_packed(turn, "l", box->count));
+}
+
+static const struct stead_op box_ops[] = {{"put", put, NULL, 0, "one more; how many"}, {NULL, NULL, NULL, 0, NULL}};
+static const struct stead_kind box_kind = {.abi = STEAD_ABI,
+                                           .struct_size = sizeof(struct stead_kind),
+                                           .name = "box",
+                                           .state_size = sizeof(struct box),
+                                           .fields = box_fields,
+                                           .ops = box_ops};
+STEAD_MODULE(&greet_activity, &step_activity, &gate_activity, &kill_activity, &box_kind);
+
+/* ---- Orchestrators -------------------------------------------------------------------------- */
+
+static int hello(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice name, greeting, texts[16];
+    struct stead_reader reader = stead_reader(input);
+    uint32_t count = 0;
+    int code = stead_read_array(&reader, &count) == 0 && count <= 16 ? 0 : STEAD_EARGUMENT;
+
+    for (uint32_t i = 0; code == 0 && i < count; i++) {
+        code = stead_read_value(&reader, &name);
+        if (code == 0)
+            code = stead_await_activity(o, "flows.greet", name, &greeting);
+        texts[i] = code == 0 ? stead_keep(o, greeting) : name;
+    }
+    if (code != 0)
+        return code;
+    struct stead_writer list;
+    stead_writer_init(&list);
+    stead_write_array(&list, count);
+    for (uint32_t i = 0; i < count; i++)
+        stead_write_value(&list, texts[i]);
+    code = stead_complete(o, stead_written(&list));
+    stead_writer_deinit(&list);
+    return code;
+}
+
+/* {count, log} */
+static int read_steps(struct stead_slice input, int64_t *ret_count, struct stead_slice *ret_log)
+{
+    return stead_get_i64(input, "count", ret_count) == 0 && stead_get_value(input, "log", ret_log) == 0 &&
+                   *ret_count >= 0 && *ret_count <= STEPS_MAX
+               ? 0
+               : STEAD_EARGUMENT;
+}
+
+static struct stead_slice step_args(struct stead_orchestration *o, int64_t number, struct stead_slice log)
+{
+    return stead_packed_for(o, "{s:l,s:v}", "number", number, "log", log);
+}
+
+static int steps(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice log, square;
+    int64_t count = 0, sum = 0, value = 0;
+    int code = read_steps(input, &count, &log);
+
+    for (int64_t i = 1; code == 0 && i <= count; i++) {
+        code = stead_await_activity(o, "flows.step", step_args(o, i, log), &square);
+        if (code == 0)
+            code = stead_get_i64(square, NULL, &value);
+        sum += value;
+    }
+    return code != 0 ? code : stead_complete(o, stead_packed_for(o, "l", sum));
+}
+
+static int fan(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice log, square;
+    int64_t count = 0, sum = 0, value = 0;
+    int code = read_steps(input, &count, &log);
+    struct stead_task *tasks = stead_keep_bytes(o, ((size_t)count + 1) * sizeof *tasks);
+
+    for (int64_t i = 0; code == 0 && i < count; i++)
+        tasks[i] = stead_begin_activity(o, "flows.step", step_args(o, i + 1, log), NULL);
+    if (code == 0)
+        code = stead_await_all(o, tasks, (uint32_t)count);
+    for (int64_t i = 0; code == 0 && i < count; i++) {
+        code = stead_await(o, tasks[i], &square);
+        if (code == 0)
+            code = stead_get_i64(square, NULL, &value);
+        sum += value;
+    }
+    return code != 0 ? code : stead_complete(o, stead_packed_for(o, "l", sum));
+}
+
+static int approve(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice value;
+    int64_t timeout_ms = -1;
+
+    if (stead_get_i64(input, "timeout", &timeout_ms) == STEAD_EARGUMENT)
+        timeout_ms = -1;
+    int code = stead_set_status(o, stead_packed_for(o, "s", "waits for approval"));
+    if (code == 0)
+        code = stead_await_event(o, "approved", timeout_ms, &value);
+    if (code == STEAD_ETIMEOUT)
+        return stead_fail_with(o, "not_approved", "nobody said yes in %lld ms", (long long)timeout_ms);
+    return code != 0 ? code : stead_complete(o, value);
+}
+
+static int gated(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice log;
+    int code = stead_get_value(input, "log", &log);
+
+    if (code == 0)
+        code = stead_await_activity(o, "flows.step", step_args(o, 1, log), NULL);
+    if (code == 0)
+        code = stead_await_activity(o, "flows.gate", input, NULL);
+    if (code == 0)
+        code = stead_await_activity(o, "flows.step", step_args(o, 2, log), NULL);
+    return code != 0 ? code : stead_complete(o, stead_packed_for(o, "s", "through"));
+}
+
+static int parent(struct stead_orchestration *o, struct stead_slice input)
+{
+    const struct stead_task_options options = {.instance_id = stead_printed_for(o, "%s CHILD", stead_instance_id(o))};
+    struct stead_slice value;
+    int code = stead_await(o, stead_begin_child(o, "approve", input, &options), &value);
+
+    return code != 0 ? code : stead_complete(o, value);
+}
+
+static int locked(struct stead_orchestration *o, struct stead_slice input)
+{
+    char texts[4][100];
+    const char *addresses[4];
+    struct stead_reader reader = stead_reader(input);
+    struct stead_slice text, answer;
+    uint32_t count = 0;
+    int64_t sum = 0, value = 0;
+
+    if (stead_read_array(&reader, &count) != 0 || count > 4)
+        return STEAD_EARGUMENT;
+    for (uint32_t i = 0; i < count; i++) {
+        if (stead_read_value(&reader, &text) != 0 || stead_get_text(text, NULL, texts[i], sizeof texts[i]) != 0)
+            return STEAD_EARGUMENT;
+        addresses[i] = texts[i];
+    }
+    int code = stead_lock(o, addresses, count);
+    if (code == 0)
+        code = stead_set_status(o, stead_packed_for(o, "s", "holds"));
+    if (code == 0)
+        code = stead_await_event(o, "go", -1, NULL);
+    for (uint32_t i = 0; code == 0 && i < count; i++) {
+        code = stead_await_call(o, texts[i], "put", (struct stead_slice){NULL, 0}, &answer);
+        if (code == 0)
+            code = stead_get_i64(answer, NULL, &value);
+        sum += value;
+    }
+    return code != 0 ? code : stead_complete(o, stead_packed_for(o, "l", sum));
+}
+
+static int rounds(struct stead_orchestration *o, struct stead_slice input)
+{
+    int64_t left = 0;
+    int code = stead_get_i64(input, NULL, &left);
+
+    if (code == 0)
+        code = stead_await_timer(o, 1);
+    if (code != 0)
+        return code;
+    return left > 0 ? stead_continue_as_new(o, stead_packed_for(o, "l", left - 1))
+                    : stead_complete(o, stead_packed_for(o, "s", "done"));
+}
+
+static int crash(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice lives;
+    int code = stead_await_activity(o, "flows.kill", input, &lives);
+
+    return code != 0 ? code : stead_complete(o, lives);
+}
+
+#define ORCHESTRATOR(function)                                                                                         \
+    static const struct stead_orchestrator function##_orchestrator = {.abi = STEAD_ORCHESTRATION_ABI,                  \
+                                                                      .struct_size =                                   \
+                                                                          sizeof(struct stead_orchestrator),           \
+                                                                      .name = #function,                               \
+                                                                      .version = 1,                                    \
+                                                                      .run = function}
+ORCHESTRATOR(hello);
+ORCHESTRATOR(steps);
+ORCHESTRATOR(fan);
+ORCHESTRATOR(approve);
+ORCHESTRATOR(gated);
+ORCHESTRATOR(parent);
+ORCHESTRATOR(locked);
+ORCHESTRATOR(rounds);
+ORCHESTRATOR(crash);
+STEAD_ORCHESTRATORS(&hello_orchestrator, &steps_orchestrator, &fan_orchestrator, &approve_orchestrator,
+                    &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &rounds_orchestrator,
+                    &crash_orchestrator);
