@@ -342,7 +342,7 @@ static void become_ready(struct stead_agent *agent)
         bool here = host->shard_of[channel->source.v] == shard;
         stead_queue_prepend(here ? &shard->local : &shard->inbox, &channel->stalled);
     }
-    if (agent->wait->mailbox.count > 0 && !(agent->flags & STEAD_AGENT_HELD)) {
+    if (agent->wait->mailbox.count > 0) { /* also of a held one: its holder's may be among them */
         agent->flags |= STEAD_AGENT_UNPARKING;
         stead_agent_schedule(agent);
     }
@@ -362,7 +362,9 @@ static int take_head(struct stead_agent *agent, struct stead_slice value)
     agent->event_seq = row.event_seq;
     agent->snapshot_seq = row.snapshot_seq;
     agent->fence = row.fence;
-    if (row.flags & STEAD_AGENT_HELD) {
+    if (STEAD_FAULT(&agent->shard->host->settings, forget_hold))
+        agent->flags &= (uint8_t)~STEAD_AGENT_HELD;
+    if (agent->flags & STEAD_AGENT_HELD) {
         struct stead_agent_wait *wait = stead_agent_need_wait(agent);
         wait->holder = stead_alloc(row.holder.size + 1);
         memcpy(wait->holder, row.holder.data, row.holder.size);

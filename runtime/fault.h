@@ -22,7 +22,8 @@
     X(unload_with_work, "an agent is unloaded although its newest state is not stored")                                \
     X(snapshot_without_events, "a snapshot drops events it does not contain")                                          \
     X(keep_failed_turn, "a failed turn keeps its state change")                                                        \
-    X(lose_parked, "a parked message is forgotten at a restart")
+    X(lose_parked, "a parked message is forgotten at a restart")                                                       \
+    X(forget_hold, "an agent that is loaded again is held no more")
 
 enum stead_fault {
 #define STEAD_FAULT_ENUM(name, what) STEAD_FAULT_##name,

@@ -525,6 +525,15 @@ static void bury(struct stead_fiber *fiber)
 #endif
 }
 
+static void destroy_all(struct stead_fiber *first)
+{
+    for (struct stead_fiber *fiber = first, *next; fiber != NULL; fiber = next) {
+        next = fiber->after;
+        bury(fiber);
+        free(fiber);
+    }
+}
+
 void stead_fibers_destroy(struct stead_fibers **consumed)
 {
     struct stead_fibers *pool = *consumed;
@@ -533,10 +542,8 @@ void stead_fibers_destroy(struct stead_fibers **consumed)
     if (pool == NULL)
         return;
     STEAD_ASSERT(pool->running == NULL);
-    while (pool->stopped.first != NULL || pool->ended.first != NULL) {
-        struct stead_fiber *fiber = pool->stopped.first != NULL ? pool->stopped.first : pool->ended.first;
-        stead_fiber_destroy(&fiber);
-    }
+    destroy_all(pool->stopped.first);
+    destroy_all(pool->ended.first);
     while (unmap_free(pool))
         ;
     STEAD_ASSERT(pool->mapped == 0);

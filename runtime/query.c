@@ -427,6 +427,25 @@ static void journal(struct stead_shard *shard, struct stead_message *query)
 
 /* ---- unlock --------------------------------------------------------------------------------------------------- */
 
+static void unlock(struct stead_shard *shard, struct stead_message *query);
+
+/* An agent that is held and not in memory is brought in: its waiting messages run then. The query waits for that in its mailbox. */
+static void unlock_loaded(const struct subject *it, struct stead_message *query)
+{
+    struct stead_shard *shard = it->shard;
+    uint64_t hash = stead_hash(it->address.data, it->address.size);
+    struct stead_agent *agent = it->kind == NULL ? NULL : stead_agent_find(shard, it->address, hash);
+
+    if (agent == NULL && it->kind != NULL)
+        agent = stead_agent_activate(shard, it->kind, it->address, hash, it->slot);
+    if (agent == NULL)
+        fail(shard, query, it->kind == NULL ? STEAD_EKIND : STEAD_ECORRUPT);
+    else if (agent->phase == STEAD_AGENT_READY)
+        unlock(shard, query);
+    else
+        stead_shard_let_wait(agent, query, false);
+}
+
 static void unlock(struct stead_shard *shard, struct stead_message *query)
 {
     struct subject it;
@@ -434,11 +453,10 @@ static void unlock(struct stead_shard *shard, struct stead_message *query)
     int code = find_subject(shard, query, &it);
     bool held = code == 0 && (it.agent != NULL ? it.agent->flags & STEAD_AGENT_HELD : it.head.flags & STEAD_AGENT_HELD);
 
-    if (held && it.agent == NULL && it.kind != NULL) { /* bring it in: its waiting messages must run then */
-        stead_agent_activate(shard, it.kind, it.address, stead_hash(it.address.data, it.address.size), it.slot);
-        it.agent = stead_agent_find(shard, it.address, stead_hash(it.address.data, it.address.size));
-        held = it.agent != NULL && it.agent->phase == STEAD_AGENT_READY;
-        code = held ? 0 : STEAD_EBUSY;
+    if (held && it.agent == NULL) {
+        unlock_loaded(&it, query);
+        stead_writer_deinit(&it.row);
+        return;
     }
     if (!held) {
         stead_writer_deinit(&it.row);

@@ -22,6 +22,7 @@
 #define OPS_LINEAR_MAX 8u
 #define STATE_SIZE_MAX (16u << 20) /* bytes; the struct of one agent */
 #define LABEL_SIZE_MAX 63u
+#define OURS "stead." /* how the names of ops of every kind begin */
 #define ORCHESTRATORS_MAX 4096u
 #define FIBER_STACK_SIZE_MAX (64u << 20) /* bytes; of one orchestrator's stack */
 
@@ -71,6 +72,9 @@ static int check_op(const struct stead_kind *kind, uint32_t at, char *ret_why)
 
     if (!stead_op_name_check(stead_str(op->name)))
         return refuse(ret_why, "kind %s: %.64s is not a name of an op", kind->name, op->name);
+    if (strncmp(op->name, OURS, strlen(OURS)) == 0 && strcmp(op->name, STEAD_OP_HOLD) != 0 &&
+        strcmp(op->name, STEAD_OP_RELEASE) != 0)
+        return refuse(ret_why, "kind %s: the op %.64s: names that begin with " OURS " are taken", kind->name, op->name);
     if (op_is_named_twice(kind->ops, at))
         return refuse(ret_why, "kind %s: the op %s is there twice", kind->name, op->name);
     if (stateless && (op->job == NULL || op->run != NULL))
@@ -260,6 +264,16 @@ const struct stead_kind *stead_registry_find(const struct stead_registry *regist
     return entry == NULL ? NULL : entry->kind;
 }
 
+static const struct stead_op *op_of_every_kind(const struct stead_kind *kind, const char *name, size_t name_size)
+{
+    if (kind->durability == STEAD_STATELESS)
+        return NULL;
+    for (const struct stead_op *op = stead_lock_ops; op->name != NULL; op++)
+        if (name_equal(op->name, name, name_size))
+            return op;
+    return NULL;
+}
+
 const struct stead_op *stead_registry_op(const struct stead_registry *registry, const struct stead_kind *kind,
                                          const char *name, size_t name_size)
 {
@@ -267,19 +281,19 @@ const struct stead_op *stead_registry_op(const struct stead_registry *registry, 
 
     for (uint32_t i = 0; i < OPS_LINEAR_MAX; i++) {
         if (kind->ops[i].name == NULL)
-            return NULL;
+            return op_of_every_kind(kind, name, name_size);
         if (name_equal(kind->ops[i].name, name, name_size))
             return &kind->ops[i];
     }
     entry = find_entry(registry, kind->name, strlen(kind->name));
     STEAD_ASSERT(entry != NULL && entry->kind == kind);
     if (entry->op_table == NULL) /* exactly OPS_LINEAR_MAX ops, all compared */
-        return NULL;
+        return op_of_every_kind(kind, name, name_size);
     for (uint32_t at = (uint32_t)stead_hash(name, name_size) & entry->op_mask; entry->op_table[at] != 0;
          at = (at + 1) & entry->op_mask)
         if (name_equal(kind->ops[entry->op_table[at] - 1].name, name, name_size))
             return &kind->ops[entry->op_table[at] - 1];
-    return NULL;
+    return op_of_every_kind(kind, name, name_size);
 }
 
 uint32_t stead_registry_count(const struct stead_registry *registry)

@@ -198,15 +198,23 @@ static void wait_for_load(struct stead_agent *agent, struct stead_message *messa
 
 /* ---- Delivery --------------------------------------------------------------------------------------------------- */
 
+/* Does the hold let it through? What ends a hold, and who looks, always. */
+static bool is_let_in(const struct stead_agent *agent, const struct stead_message *message)
+{
+    if (message->source_size > 0 && strcmp(message->source, agent->wait->holder) == 0)
+        return true;
+    if (message->type == STEAD_ANSWER)
+        return false;
+    return message->type == STEAD_QUERY || ((message->groups & STEAD_GROUP_FENCE) && message->fence == agent->fence) ||
+           stead_registry_op(agent->shard->host->registry, agent->kind, message->op, message->op_size) ==
+               STEAD_LOCK_OP_RELEASE;
+}
+
 /* May this message run now, or do others go first? */
 static bool must_wait(const struct stead_agent *agent, const struct stead_message *message)
 {
-    if (agent->flags & STEAD_AGENT_HELD) {
-        bool holder = message->source_size > 0 && strcmp(message->source, agent->wait->holder) == 0;
-        bool fenced = (message->groups & STEAD_GROUP_FENCE) && message->fence == agent->fence;
-        return !holder && !fenced;
-    }
-    return (agent->flags & STEAD_AGENT_UNPARKING) != 0;
+    return (agent->flags & STEAD_AGENT_UNPARKING) != 0 ||
+           ((agent->flags & STEAD_AGENT_HELD) && !is_let_in(agent, message));
 }
 
 static void run_message(struct stead_agent *agent, struct stead_message *message, const struct stead_op *op, bool taken)
@@ -381,7 +389,7 @@ static bool is_known_by_key(struct stead_agent *agent, struct stead_message *mes
 static void deliver_to_agent(struct stead_agent *agent, struct stead_message *message, const struct stead_op *op,
                              bool taken)
 {
-    if (is_fenced_off(agent, message)) {
+    if (is_fenced_off(agent, message) && op != STEAD_LOCK_OP_RELEASE) {
         conclude(agent->shard, message, agent->kind->durability == STEAD_DURABLE, taken, STEAD_ELOCKED,
                  "the hold that this fencing number was given for is over");
         return;
@@ -684,21 +692,38 @@ static void run_mail(struct stead_agent *agent, uint32_t *budget)
         set_mail(agent, false);
 }
 
+static void run_waiting(struct stead_shard *shard, struct stead_message *message)
+{
+    unpin(message);
+    shard->host->message_bytes -= message->block_size;
+    if (message->type == STEAD_ANSWER)
+        stead_calls_answer(shard, message, false);
+    else if (message->type == STEAD_QUERY)
+        stead_query(shard, message);
+    else
+        stead_shard_deliver(shard, message, false);
+}
+
+/* An agent that is held has waiting messages which its hold lets in when they came while it was being loaded. The others keep their places. */
+static void run_let_in(struct stead_agent *agent)
+{
+    for (uint32_t left = stead_agent_waiting(agent); left > 0 && stead_agent_waiting(agent) > 0; left--) {
+        struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
+        if ((agent->flags & STEAD_AGENT_HELD) && is_let_in(agent, message))
+            run_waiting(agent->shard, message);
+        else
+            stead_queue_push(&agent->wait->mailbox, message);
+    }
+}
+
 static void run_mailbox(struct stead_agent *agent, uint32_t *budget)
 {
-    struct stead_shard *shard = agent->shard;
-    uint32_t count = agent->wait == NULL ? 0 : agent->wait->mailbox.count;
+    uint32_t count = stead_agent_waiting(agent);
 
     while (*budget > 0 && count > 0 && !(agent->flags & STEAD_AGENT_HELD) && agent->wait->mailbox.count > 0) {
-        struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
-        unpin(message);
-        shard->host->message_bytes -= message->block_size;
         count--;
         (*budget)--;
-        if (message->type == STEAD_ANSWER)
-            stead_calls_answer(shard, message, false);
-        else
-            stead_shard_deliver(shard, message, false);
+        run_waiting(agent->shard, stead_queue_pop(&agent->wait->mailbox));
     }
 }
 
@@ -740,6 +765,8 @@ bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agen
     agent->pins++;
     shard->waiting_agent = agent;
     shard->waiting_ran = false;
+    if (agent->flags & STEAD_AGENT_HELD)
+        run_let_in(agent);
     if (agent->flags & STEAD_AGENT_MAIL)
         run_mail(agent, &budget);
     run_mailbox(agent, &budget);

@@ -80,9 +80,9 @@ struct stead_orchestrators {
                                                        {NULL, NULL, NULL, 0, NULL}};                                   \
     static const struct stead_kind identifier = {.abi = STEAD_ABI,                                                     \
                                                  .struct_size = sizeof(struct stead_kind),                             \
-                                                 .name = activity_name,                                                \
+                                                 .name = (activity_name),                                              \
                                                  .durability = STEAD_STATELESS,                                        \
-                                                 .flags = kind_flags,                                                  \
+                                                 .flags = (kind_flags),                                                \
                                                  .ops = identifier##_ops}
 
 /* The orchestrator of this name that is loaded in this process: `version`, or the highest for 0. Borrowed for the process' life; NULL: none. For kinds that

@@ -107,6 +107,29 @@ static void test_registry_add_of_a_taken_name_is_refused(void **state)
     stead_registry_destroy(&registry);
 }
 
+static void test_registry_op_of_every_kind_is_found_behind_its_own(void **state)
+{
+    static const struct stead_op own[] = {
+        {.name = "add", .run = run_nothing}, {.name = "stead.hold", .run = run_nothing}, {0}};
+    struct stead_kind plain = kind_named("plain"), own_hold = kind_named("own"), worker = kind_named("worker");
+    struct stead_registry *registry = stead_registry_create();
+    (void)state;
+
+    own_hold.ops = own;
+    worker.durability = STEAD_STATELESS;
+    worker.ops = jobs;
+    assert_int_equal(stead_registry_add(registry, &plain, NULL), 0);
+    assert_int_equal(stead_registry_add(registry, &own_hold, NULL), 0);
+    assert_int_equal(stead_registry_add(registry, &worker, NULL), 0);
+    assert_ptr_equal(stead_registry_op(registry, &plain, "stead.hold", 10), &stead_lock_ops[0]);
+    assert_ptr_equal(stead_registry_op(registry, &plain, "stead.release", 13), STEAD_LOCK_OP_RELEASE);
+    assert_ptr_equal(stead_registry_op(registry, &own_hold, "stead.hold", 10), &own[1]);
+    assert_ptr_equal(stead_registry_op(registry, &own_hold, "stead.release", 13), STEAD_LOCK_OP_RELEASE);
+    assert_null(stead_registry_op(registry, &worker, "stead.hold", 10));
+    assert_null(stead_registry_op(registry, &plain, "stead.holds", 11));
+    stead_registry_destroy(&registry);
+}
+
 static void assert_add(struct stead_kind kind, int code, const char *why_part)
 {
     struct stead_registry *registry = stead_registry_create();
@@ -132,6 +155,8 @@ static void test_registry_add_of_a_malformed_kind_says_why(void **state)
     static const struct stead_op twice[] = {{.name = "a", .run = run_nothing}, {.name = "a", .run = run_nothing}, {0}};
     static const struct stead_op bad_name[] = {{.name = "Add", .run = run_nothing}, {0}};
     static const struct stead_op bad_flags[] = {{.name = "add", .run = run_nothing, .flags = 64}, {0}};
+    static const struct stead_op ours[] = {{.name = "stead.look", .run = run_nothing}, {0}};
+    static const struct stead_op own_hold[] = {{.name = "stead.hold", .run = run_nothing}, {0}};
     static const struct stead_op both[] = {{.name = "add", .run = run_nothing, .job = job_nothing}, {0}};
     static const struct stead_field fields[] = {{"a", NULL, STEAD_FIELD_I64, 0, 8, 0, 0, NULL}, STEAD_FIELDS_END};
     struct stead_kind kind;
@@ -154,6 +179,7 @@ static void test_registry_add_of_a_malformed_kind_says_why(void **state)
     WRONG(kind.ops = none, "no ops");
     WRONG(kind.ops = twice, "twice");
     WRONG(kind.ops = bad_name, "not a name of an op");
+    WRONG(kind.ops = ours, "are taken");
     WRONG(kind.ops = bad_flags, "unknown flags");
     WRONG(kind.ops = both, "no job");
     WRONG(kind.ops = jobs, "needs a run");
@@ -162,6 +188,9 @@ static void test_registry_add_of_a_malformed_kind_says_why(void **state)
     WRONG(kind.state_size = 1u << 30, "over");
     WRONG(kind.durability = STEAD_STATELESS; kind.ops = jobs; kind.on_load = hook_nothing, "no state");
 #undef WRONG
+    kind = kind_named("counter");
+    kind.ops = own_hold;
+    assert_add(kind, 0, "");
     kind = kind_named("worker");
     kind.durability = STEAD_STATELESS;
     kind.ops = jobs;
@@ -277,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registry_find_of_many_kinds_finds_each_in_order),
         cmocka_unit_test(test_registry_op_of_short_and_long_tables_finds_each),
+        cmocka_unit_test(test_registry_op_of_every_kind_is_found_behind_its_own),
         cmocka_unit_test(test_registry_add_of_a_taken_name_is_refused),
         cmocka_unit_test(test_registry_add_of_another_abi_is_a_version_error),
         cmocka_unit_test(test_registry_add_of_a_malformed_kind_says_why),
