@@ -43,7 +43,7 @@
     X(LOCKS_RELEASED, 24, "LocksReleased")
 
 enum stead_history_type {
-#define STEAD_HISTORY_ENUM(id, number, name) STEAD_HISTORY_##id = number,
+#define STEAD_HISTORY_ENUM(id, number, name) STEAD_HISTORY_##id = (number),
     STEAD_HISTORY_EVENTS(STEAD_HISTORY_ENUM)
 #undef STEAD_HISTORY_ENUM
         STEAD_HISTORY_TYPES

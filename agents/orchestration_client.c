@@ -46,7 +46,7 @@ struct address {
 
 static int address_of(const char *id, struct address *ret_address, struct stead_answer *ret_answer)
 {
-    struct stead_slice slice = id != NULL ? stead_str(id) : (struct stead_slice){0};
+    struct stead_slice slice = stead_str(id != NULL ? id : "");
 
     if (stead_instance_id_check(slice) != 0)
         return refuse(

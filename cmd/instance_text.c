@@ -118,27 +118,14 @@ static bool is_input(const char *type)
     return false;
 }
 
-/* A text that grows by words. */
-struct line {
-    char *text; /* owned */
-    size_t size;
-};
-
-static void line_add(struct line *line, const char *space, const char *text)
+static void line_add(struct stead_writer *line, const char *space, const char *text)
 {
-    size_t space_size = strlen(space), text_size = strlen(text);
-    char *grown = realloc(line->text, line->size + space_size + text_size + 1);
-
-    if (!grown)
-        abort();
-    memcpy(grown + line->size, space, space_size);
-    memcpy(grown + line->size + space_size, text, text_size + 1);
-    line->text = grown;
-    line->size += space_size + text_size;
+    stead_write_raw(line, space, strlen(space));
+    stead_write_raw(line, text, strlen(text));
 }
 
 /* A value in at most STEAD_HISTORY_VALUE_MAX bytes, cut between characters. */
-static void line_add_value(struct line *line, const json_t *value)
+static void line_add_value(struct stead_writer *line, const json_t *value)
 {
     if (!value || json_is_null(value))
         return;
@@ -154,7 +141,7 @@ static void line_add_value(struct line *line, const json_t *value)
 }
 
 /* Who or what it was about. */
-static void line_add_names(struct line *line, const json_t *event)
+static void line_add_names(struct stead_writer *line, const json_t *event)
 {
     const char *target = stead_json_member_text(event, "target"), *name = stead_json_member_text(event, "name");
     char text[64];
@@ -181,7 +168,7 @@ char *stead_history_line(const json_t *event)
     const char *sentence = stead_json_member_text(event, "error_sentence");
     bool begins = strcmp(type, "OrchestratorStarted") == 0;
     char head[160], time[STEAD_PRINT_SIZE];
-    struct line line = {NULL, 0};
+    struct stead_writer line;
 
     if (begins)
         snprintf(head, sizeof(head), "%6lld  %s  %.60s", (long long)stead_json_member_int(event, "id"),
@@ -189,6 +176,7 @@ char *stead_history_line(const json_t *event)
     else
         snprintf(head, sizeof(head), "%6lld  %s%-*.60s", (long long)stead_json_member_int(event, "id"),
                  is_input(type) ? "    " : "      ", TYPE_COLUMNS + (is_input(type) ? 2 : 0), type);
+    stead_writer_init(&line);
     line_add(&line, head, "");
     if (!begins)
         line_add_names(&line, event);
@@ -197,9 +185,9 @@ char *stead_history_line(const json_t *event)
         line_add(&line, " ", error);
         line_add(&line, *error && *sentence ? ": " : "", sentence);
     }
-    while (line.size > 0 && line.text[line.size - 1] == ' ')
-        line.text[--line.size] = '\0';
-    char *safe = stead_print_safe(stead_bytes(line.text, line.size));
-    free(line.text);
+    while (line.size > 0 && line.data[line.size - 1] == ' ')
+        line.size--;
+    char *safe = stead_print_safe(stead_written(&line));
+    stead_writer_deinit(&line);
     return safe;
 }

@@ -43,7 +43,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (!o->event)
             argp_error(state, o->id ? "which event? Write ID EVENT [JSON]" : "write ID EVENT [JSON]");
-        if (!*o->event || strlen(o->event) > 255)
+        else if (!*o->event || strlen(o->event) > 255)
             argp_error(state, "an event's name has 1 to 255 bytes");
         return 0;
     default:
