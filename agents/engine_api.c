@@ -6,6 +6,7 @@
  * carries the request out, and comes back as its failure.
  */
 #include "agents/engine_internal.h"
+#include "agents/fault.h"
 #include "agents/instance.h"
 
 static const struct stead_slice nothing = {NULL, 0};
@@ -337,6 +338,18 @@ void stead_uuid(struct stead_orchestration *o, char ret_text[STEAD_UUID_SIZE])
     ret_text[at] = '\0';
 }
 
+/* A planted fault: not what was recorded. */
+static struct stead_slice draw_again(struct stead_engine *engine, stead_side_effect_fn *effect, void *context)
+{
+    struct stead_writer writer;
+
+    stead_writer_init(&writer);
+    effect(context, &writer);
+    struct stead_slice value = stead_engine_arena_copy(&engine->transient, stead_written(&writer));
+    stead_writer_deinit(&writer);
+    return value;
+}
+
 int stead_side_effect(struct stead_orchestration *o, stead_side_effect_fn *effect, void *context,
                       struct stead_slice *ret_value)
 {
@@ -347,6 +360,8 @@ int stead_side_effect(struct stead_orchestration *o, stead_side_effect_fn *effec
         stead_engine_stop(engine, STEAD_ENGINE_WAITS_VALUE);
         if (engine->effect_code == 0)
             *ret_value = engine->effect;
+        if (STEAD_AGENT_FAULT(side_effect_again))
+            *ret_value = draw_again(engine, effect, context);
         return engine->effect_code;
     }
     stead_writer_init(&writer);

@@ -4,6 +4,7 @@
  * are served in their order. Names are found by a hash; a name for which nothing waits costs nothing.
  */
 #include "agents/engine_internal.h"
+#include "agents/fault.h"
 
 static uint64_t hash_of(struct stead_slice name)
 {
@@ -149,6 +150,8 @@ struct stead_task stead_begin_event(struct stead_orchestration *o, const char *n
         uint64_t id = 0;
         struct stead_slice value = take_raised(engine, name, &id);
         deliver(engine, task, id, value);
+        if (STEAD_AGENT_FAULT(event_taken_twice))
+            stead_engine_raise(engine, id, text, value);
         free((void *)(uintptr_t)value.data);
         drop_name(engine, name);
     } else {
@@ -165,7 +168,7 @@ void stead_engine_untaken(const struct stead_engine *engine, stead_engine_sink_f
     const struct stead_engine_raised *raised = engine->raised_first;
     const struct stead_engine_task *task = engine->finished.first;
 
-    for (;;) {
+    while (!STEAD_AGENT_FAULT(events_not_carried)) {
         while (task != NULL && (task->kind != STEAD_ENGINE_EVENT || task->code != 0))
             task = task->next;
         if (task == NULL && raised == NULL)

@@ -8,6 +8,7 @@
  * it out releases what it may still be given.
  */
 #include "agents/engine_internal.h"
+#include "agents/fault.h"
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -95,8 +96,8 @@ int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint
     count = sort_addresses(o, addresses, count, sorted);
     engine->lock_episode = engine->episode;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t fence = 0;
-        int code = hold(engine, sorted[i], &fence);
+        uint64_t fence = engine->episode;
+        int code = STEAD_AGENT_FAULT(lock_not_taken) && i > 0 ? 0 : hold(engine, sorted[i], &fence);
         if (code != 0) {
             stead_engine_unlock(engine);
             return code;

@@ -7,6 +7,7 @@
  * its time from a timer of the engine; what bounds activities and calls is carried out by whoever carries them out (`extra`).
  */
 #include "agents/engine_internal.h"
+#include "agents/fault.h"
 
 #define SPARE_MAX 64u /* tasks kept for the next ones */
 
@@ -128,7 +129,8 @@ static void decide_request(struct stead_engine *engine, struct stead_engine_task
         event.type = STEAD_HISTORY_TIMER_CREATED;
     task->phase = STEAD_ENGINE_REQUESTED;
     task->request = stead_engine_decide(engine, &event);
-    stead_engine_map_put(&engine->requests, task->request, task);
+    if (task->kind != STEAD_ENGINE_TIMER || !engine->replaying || !STEAD_AGENT_FAULT(timer_lost_at_replay))
+        stead_engine_map_put(&engine->requests, task->request, task);
 }
 
 /* A timer beside the task. */
@@ -290,7 +292,8 @@ void stead_engine_request_due(struct stead_engine *engine)
             decide_timer(engine, task, task->due_ms);
             continue;
         }
-        task->again->attempts++;
+        if (!engine->replaying || !STEAD_AGENT_FAULT(retry_counted_wrong))
+            task->again->attempts++;
         decide_request(engine, task, task->again->value, task->again->extra);
         start_child_timer(engine, task);
     }

@@ -8,21 +8,20 @@
 
 #include <stdint.h>
 
-/* X(name, what it breaks) */
+/* X(name, workload that finds it, what it breaks) */
 #define STEAD_AGENT_FAULT_LIST(X)                                                                                      \
-    X(history_without_last, "a history's row is written without its last event")                                       \
-    X(result_taken_twice, "a result is taken for a request that has one already")                                      \
-    X(timer_lost_at_replay, "a timer that is open when an instance is loaded is forgotten")                            \
-    X(events_not_carried, "events that nobody has taken are lost at continue-as-new")                                  \
-    X(terminate_skips_child, "a terminated instance leaves its last child running")                                    \
-    X(lock_without_fence, "locked agents are called without the fence, and a lock is not held")                        \
-    X(retry_counted_wrong, "attempts count from one again after a replay")                                             \
-    X(event_taken_twice, "an event that was taken stays in the buffer")                                                \
-    X(cancel_forgets_child, "a cancelled child is not terminated")                                                     \
-    X(side_effect_again, "a side effect is drawn anew at a replay")
+    X(timer_lost_at_replay, "flow", "a timer that is open when an instance is loaded is forgotten")                    \
+    X(retry_counted_wrong, "flow", "attempts before a replay are not counted")                                         \
+    X(event_taken_twice, "flow", "an event that was taken stays in the buffer")                                        \
+    X(events_not_carried, "flow", "events that nobody has taken are lost at continue-as-new")                          \
+    X(side_effect_again, "flow", "a side effect is drawn anew at a replay")                                            \
+    X(lock_not_taken, "flow", "of the agents of a critical section only the first is locked")                          \
+    X(receipt_given_twice, "queues", "a renewal may lead back to a receipt that was given before")                     \
+    X(message_id_ignored, "queues", "a message is put in again although its id was in the queue")                      \
+    X(message_not_hidden, "queues", "a message that was taken can be taken by the next one")
 
 enum stead_agent_fault {
-#define STEAD_AGENT_FAULT_ENUM(name, what) STEAD_AGENT_FAULT_##name,
+#define STEAD_AGENT_FAULT_ENUM(name, workload, what) STEAD_AGENT_FAULT_##name,
     STEAD_AGENT_FAULT_LIST(STEAD_AGENT_FAULT_ENUM)
 #undef STEAD_AGENT_FAULT_ENUM
         STEAD_AGENT_FAULTS_COUNT

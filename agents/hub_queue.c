@@ -21,6 +21,7 @@
 
 #include <string.h>
 
+#include "agents/fault.h"
 #include "agents/hub.h"
 
 #define BODY_INLINE 1024u
@@ -340,7 +341,7 @@ static int take_one(struct stead_turn *turn, struct queue *queue, struct message
 
     queue->head_ms = message->seen_ms;
     queue->head_seq = message->seq + 1;
-    message->seen_ms = queue->clock_ms + hide_ms;
+    message->seen_ms = queue->clock_ms + (STEAD_AGENT_FAULT(message_not_hidden) ? 1 : hide_ms);
     message->count++;
     if (code == 0)
         code = put_message(turn, message);
@@ -507,7 +508,8 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
     set_clock(turn, queue);
     if (queue->forget_ms == 0)
         queue->forget_ms = queue->clock_ms - ID_KEPT_MS;
-    int code = id.size == 0 ? STEAD_ENOTFOUND : find_id(turn, queue, id, &seq);
+    bool known = id.size > 0 && !STEAD_AGENT_FAULT(message_id_ignored);
+    int code = known ? find_id(turn, queue, id, &seq) : STEAD_ENOTFOUND;
     if (code == 0) {
         queue->duplicates++;
         return stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", seq, "new", 0));
@@ -638,7 +640,7 @@ static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
         return code;
     code = delete_row(turn, message_key((int64_t)receipt, seq));
     message.seen_ms = queue->clock_ms + hide_ms;
-    if (message.seen_ms <= (int64_t)receipt) /* Q2: an earlier moment could be a receipt again that was given before */
+    if (message.seen_ms <= (int64_t)receipt && !STEAD_AGENT_FAULT(receipt_given_twice)) /* Q2: an earlier moment could be a receipt again that was given before */
         message.seen_ms = (int64_t)receipt + 1;
     if (code == 0)
         code = put_message(turn, &message);

@@ -214,7 +214,7 @@ static bool walk_node(struct walk *walk, uint32_t node, uint64_t *total)
     case STEAD_PROGRAM_LOCK:
         return walk_lock(walk, node, total);
     case STEAD_PROGRAM_SELF:
-        *total = stead_program_mix(*total, stead_program_event_value(stead_program_id(walk->input, node)));
+        *total = stead_program_mix(*total, 2 * stead_program_event_value(stead_program_id(walk->input, node)) + 1);
         return false;
     case STEAD_PROGRAM_TALK:
         *total = stead_program_mix(*total, stead_program_event_value(stead_program_id(walk->input, node)));

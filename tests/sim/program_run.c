@@ -397,11 +397,30 @@ static void await_told(struct run *run, uint32_t node, char letter, uint64_t *to
     *total = stead_program_mix(*total, value);
 }
 
-static void tell(struct run *run, const char *instance, char letter, uint64_t id)
+static void tell(struct run *run, const char *instance, char letter, uint64_t id, uint64_t more)
 {
     if (stead_send_event(run->o, instance, event_of(run, letter, id),
-                         stead_packed_for(run->o, "u", stead_program_event_value(id))) != 0)
+                         stead_packed_for(run->o, "u", stead_program_event_value(id) + more)) != 0)
         broken(run, run->input.root, "cannot send an event", 0);
+}
+
+/* In whatever order they come, each is taken once. */
+static void run_self(struct run *run, uint32_t node, uint64_t *total)
+{
+    uint64_t id = stead_program_id(&run->input, node), value = 0, first = 0, sum = 0;
+    struct stead_slice answer = {0};
+
+    for (uint64_t i = 0; i < 2; i++)
+        tell(run, stead_instance_id(run->o), 's', id, i);
+    for (uint64_t i = 0; i < 2; i++) {
+        int code = stead_await_event(run->o, event_of(run, 's', id), -1, &answer);
+        if (code != 0 || stead_get_u64(answer, NULL, &value) != 0 || value - stead_program_event_value(id) > 1 ||
+            (i > 0 && value == first))
+            broken(run, node, "an event that was sent is lost, or comes twice", code);
+        first = value;
+        sum += value;
+    }
+    *total = stead_program_mix(*total, sum);
 }
 
 /* The child tells first, and what it then answers depends on what it told. */
@@ -503,8 +522,7 @@ static int run_node(struct run *run, uint32_t node, uint64_t *total)
     case STEAD_PROGRAM_LOCK:
         return run_lock(run, node, total);
     case STEAD_PROGRAM_SELF:
-        tell(run, stead_instance_id(run->o), 's', stead_program_id(&run->input, node));
-        await_told(run, node, 's', total);
+        run_self(run, node, total);
         return 0;
     case STEAD_PROGRAM_TALK:
         return run_talk(run, node, total);
@@ -540,7 +558,7 @@ static int run_program(struct stead_orchestration *o, struct stead_slice input)
     stead_program_generate(&run->program, run->input.seed);
     uint64_t total = run->input.total;
     if (run->input.talks != 0)
-        tell(run, stead_parent_id(o), 't', run->input.talks);
+        tell(run, stead_parent_id(o), 't', run->input.talks, 0);
     int code = run_node(run, run->input.root, &total);
     if (code != 0)
         return end_failed(run, code);

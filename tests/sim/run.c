@@ -65,7 +65,8 @@ _Noreturn static void usage(void)
     fprintf(stderr, "\nfaults:");
 #define PRINT_FAULT(name, what) fprintf(stderr, " " #name);
     STEAD_FAULT_LIST(PRINT_FAULT)
-    STEAD_AGENT_FAULT_LIST(PRINT_FAULT)
+#define PRINT_AGENT_FAULT(name, workload, what) fprintf(stderr, " " #name);
+    STEAD_AGENT_FAULT_LIST(PRINT_AGENT_FAULT)
     fprintf(stderr, "\n");
     exit(2);
 }
@@ -76,7 +77,7 @@ static void parse_fault(struct arguments *arguments, const char *name)
     if (strcmp(name, #id) == 0)                                                                                        \
         arguments->faults |= 1u << STEAD_FAULT_##id;
     STEAD_FAULT_LIST(MATCH_FAULT)
-#define MATCH_AGENT_FAULT(id, what)                                                                                    \
+#define MATCH_AGENT_FAULT(id, workload, what)                                                                          \
     if (strcmp(name, #id) == 0)                                                                                        \
         arguments->agent_faults |= 1u << STEAD_AGENT_FAULT_##id;
     STEAD_AGENT_FAULT_LIST(MATCH_AGENT_FAULT)

@@ -331,6 +331,7 @@ static void end(struct stead_sim *sim)
     stead_sim_set_current(NULL);
     free(sim->oracle);
     free(sim->mail);
+    free(sim->flow);
     free(sim->ops);
 }
 

@@ -351,6 +351,7 @@ struct stead_sim {
     uint32_t kill_count;
     void *oracle;          /* work_life.c */
     void *mail;            /* work_queue.c */
+    void *flow;            /* work_flow.h */
     uint32_t agent_faults; /* of the options, as the next */
     uint64_t death_at;
 };

@@ -8,6 +8,7 @@
 
 #include "agents/fault.h"
 #include "tests/sim/program.h"
+#include "tests/sim/work_flow.h"
 
 const struct stead_workload *const stead_workloads[] = {
     &stead_work_counter,  &stead_work_register, &stead_work_account,
@@ -19,7 +20,8 @@ const struct stead_workload *const stead_workloads[] = {
     &stead_work_poison,   &stead_work_queues,   NULL,
 };
 
-const struct stead_orchestrator *const stead_workload_orchestrators[] = {&stead_program_orchestrator, NULL};
+const struct stead_orchestrator *const stead_workload_orchestrators[] = {&stead_program_orchestrator,
+                                                                         &stead_locker_orchestrator, NULL};
 
 uint32_t stead_sim_workload_bit(const struct stead_workload *workload)
 {
