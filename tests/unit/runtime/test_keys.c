@@ -203,6 +203,182 @@ static void test_read_only_and_refused_requests_leave_no_key(void **state)
     fx_destroy(fx);
 }
 
+/* ---- Keys of agents' calls ------------------------------------------------------------------------------ */
+
+static const char *callee, *callee_op, *call_key;
+static int64_t call_value, last_value;
+static uint32_t replies;
+static int last_code;
+
+static int call_keyed(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {.reply_op = "reply", .idempotency_key = call_key};
+
+    (void)state, (void)args;
+    return stead_call(turn, callee, callee_op, stead_packed(turn, "l", call_value), &options);
+}
+
+static int note_reply(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    replies++;
+    last_code = stead_reply_code(turn);
+    last_value = -1;
+    (void)!stead_get_i64(args, NULL, &last_value);
+    return 0;
+}
+
+static int owe_it(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_token token;
+    int code = stead_reply_later(turn, &token);
+
+    (void)args;
+    ((struct puppet *)state)->value++;
+    memcpy(((struct puppet *)state)->token, token.text, sizeof(token.text));
+    return code;
+}
+
+static int pay_it(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_token token;
+
+    (void)args;
+    memcpy(token.text, ((struct puppet *)state)->token, sizeof(token.text));
+    return stead_answer(turn, &token, stead_packed(turn, "l", (int64_t)42));
+}
+
+/* `caller` calls with the key; what the reply op saw: its code, or the value. */
+static int64_t ask(struct fx *fx, struct fx_client *client, const char *caller, const char *key, int64_t value)
+{
+    uint32_t before = replies;
+
+    call_key = key, call_value = value;
+    assert_int_equal(fx_call(fx, client, caller, "do"), 0);
+    assert_int_equal(replies, before + 1);
+    return last_code != 0 ? last_code : last_value;
+}
+
+static struct fx *with_callers(struct fx_client *client, char *caller, const char *kind, char *b, uint32_t shard)
+{
+    struct fx *fx = fx_create(2);
+
+    *client = fx_client(fx, 1);
+    fx_address(caller, kind, 1, 0);
+    callee = fx_address(b, "d", shard, 1);
+    callee_op = "add";
+    replies = 0;
+    fx_do[0] = call_keyed, fx_do[1] = owe_it, fx_do[2] = pay_it, fx_reply = note_reply;
+    return fx;
+}
+
+static void test_key_of_an_agents_call_gets_the_first_answer(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) { /* durable and volatile callers, in one shard and across two */
+        struct fx_client client;
+        char a[64], b[64];
+        const char *kind = i % 2 == 0 ? "d" : "v";
+        struct fx *fx = with_callers(&client, a, kind, b, i < 2 ? 1 : 2);
+        assert_int_equal(ask(fx, &client, a, "k", 5), 5);
+        assert_int_equal(ask(fx, &client, a, "k", 5), 5);
+        assert_int_equal(ask(fx, &client, fx_address(a, kind, 2, 3), "k", 5), 5); /* whoever asks */
+        assert_int_equal(ask(fx, &client, a, "k", 6), STEAD_ECONFLICT);
+        assert_int_equal(ask(fx, &client, a, "other", 6), 11);
+        send_keyed(fx, 7, b, "add", 5, "k"); /* also a client */
+        assert_int_equal(fx_answer_i64(fx), 5);
+        fx_crash(fx, true);
+        assert_int_equal(ask(fx, &client, a, "k", 5), 5);
+        assert_int_equal(ask(fx, &client, a, NULL, 5), 16);
+        fx_step_ms(fx, fx->settings.idempotency_ms);
+        client = fx_client(fx, 2);
+        assert_int_equal(ask(fx, &client, a, "k", 5), 21);
+        fx_destroy(fx);
+    }
+}
+
+static void test_second_call_with_a_key_attaches_to_the_one_in_flight(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fx_client client;
+        char a[64], b[64];
+        struct fx *fx = with_callers(&client, a, i % 2 == 0 ? "d" : "v", b, i < 2 ? 1 : 2);
+        callee_op = "do2", call_key = "k", call_value = 5;
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        assert_int_equal(replies, 0);
+        assert_int_equal(fx_call_i64(fx, &client, b, "get"), 1); /* it ran once */
+        assert_int_equal(fx_call(fx, &client, b, "do3"), 0);
+        assert_int_equal(replies, 2);
+        assert_int_equal(last_value, 42);
+        assert_int_equal(ask(fx, &client, a, "k", 5), 42);
+        fx_destroy(fx);
+    }
+}
+
+static uint64_t fence;
+
+static int hold_it(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_hold(turn, "d/holder", &fence);
+}
+
+static void test_calls_with_one_key_that_wait_together_run_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fx_client client;
+        char a[64], b[64];
+        struct fx *fx = with_callers(&client, a, i % 2 == 0 ? "d" : "v", b, i < 2 ? 1 : 2);
+        fx_do[1] = hold_it;
+        assert_int_equal(fx_call(fx, &client, b, "do2"), 0);
+        call_key = "k", call_value = 5;
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        send_keyed(fx, 7, b, "add", 5, "k"); /* and a client */
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        assert_int_equal(replies, 0);
+        struct stead_message *answer = fx_query(fx, &client, b, "unlock", (struct stead_slice){0});
+        stead_message_destroy(&answer);
+        assert_int_equal(replies, 2);
+        assert_int_equal(last_value, 5);
+        assert_int_equal(fx_answer_i64(fx), 5);
+        assert_int_equal(fx_call_i64(fx, &client, b, "get"), 5);
+        fx_destroy(fx);
+    }
+}
+
+static void test_refused_call_leaves_its_key_free(void **state)
+{
+    struct fx_client client;
+    char a[64], b[64];
+    struct fx *fx = with_callers(&client, a, "d", b, 2);
+
+    (void)state;
+    callee_op = "nothing";
+    assert_int_equal(ask(fx, &client, a, "k", 5), STEAD_EOP);
+    callee_op = "add";
+    assert_int_equal(ask(fx, &client, a, "k", 5), 5);
+    fx_destroy(fx);
+}
+
+static void test_key_of_a_call_is_at_most_128_bytes(void **state)
+{
+    struct fx_client client;
+    char a[64], b[64], key[130];
+    struct fx *fx = with_callers(&client, a, "d", b, 1);
+
+    (void)state;
+    memset(key, 'k', sizeof(key));
+    key[129] = '\0';
+    call_key = key;
+    assert_int_equal(fx_call(fx, &client, a, "do"), STEAD_EARGUMENT);
+    key[128] = '\0';
+    assert_int_equal(ask(fx, &client, a, key, 5), 5);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +390,11 @@ int main(void)
         cmocka_unit_test(test_key_is_forgotten_at_its_age),
         cmocka_unit_test(test_aged_keys_leave_the_disk),
         cmocka_unit_test(test_read_only_and_refused_requests_leave_no_key),
+        cmocka_unit_test(test_key_of_an_agents_call_gets_the_first_answer),
+        cmocka_unit_test(test_second_call_with_a_key_attaches_to_the_one_in_flight),
+        cmocka_unit_test(test_calls_with_one_key_that_wait_together_run_once),
+        cmocka_unit_test(test_refused_call_leaves_its_key_free),
+        cmocka_unit_test(test_key_of_a_call_is_at_most_128_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
