@@ -42,12 +42,12 @@ enum core_at {
     AT_STATUS = 60
 };
 
-#define GROUP_COUNT 12u
+#define GROUP_COUNT 13u
 #define GROUPS_KNOWN ((1u << GROUP_COUNT) - 1u)
 #define FLAGS_KNOWN (STEAD_FLAG_GAP | STEAD_FLAG_UNSEQUENCED | STEAD_FLAG_RETRY | STEAD_FLAG_JOB)
 
 /* Bytes of each group, by its bit. The key's bytes are among the texts. */
-static const uint8_t group_sizes[GROUP_COUNT] = {48, 40, 8, 36, 16, 8, 8, 25, 5, 14, 8, 0};
+static const uint8_t group_sizes[GROUP_COUNT] = {48, 40, 8, 36, 16, 8, 8, 25, 5, 14, 8, 0, 12};
 
 /* Bits that any record may carry, and those that whatever is on its way to or from an agent may. */
 #define ANY_GROUPS (STEAD_GROUP_CLOCK | STEAD_GROUP_PRINCIPAL | STEAD_GROUP_TRACE | STEAD_GROUP_CODEC)
@@ -70,8 +70,8 @@ static const struct type_rule rules[STEAD_MESSAGE_TYPES] = {
     [STEAD_TELL] = {AGENT_GROUPS, 0, REQUIRED, OPTIONAL, REQUIRED, false, true},
     [STEAD_SIGNAL] = {AGENT_GROUPS | STEAD_GROUP_CHANNEL | STEAD_GROUP_SESSION | STEAD_GROUP_DELAY | STEAD_GROUP_KEY, 0,
                       REQUIRED, OPTIONAL, REQUIRED, false, true},
-    [STEAD_CALL] = {AGENT_GROUPS | STEAD_GROUP_CHANNEL | STEAD_GROUP_SESSION | STEAD_GROUP_KEY, 0, REQUIRED, OPTIONAL,
-                    REQUIRED, true, true},
+    [STEAD_CALL] = {AGENT_GROUPS | STEAD_GROUP_CHANNEL | STEAD_GROUP_SESSION | STEAD_GROUP_KEY | STEAD_GROUP_LIMITS, 0,
+                    REQUIRED, OPTIONAL, REQUIRED, true, true},
     [STEAD_ANSWER] = {AGENT_GROUPS | STEAD_GROUP_CHANNEL | STEAD_GROUP_SESSION, 0, OPTIONAL, OPTIONAL, OPTIONAL, true,
                       false},
     [STEAD_ACK] = {ANY_GROUPS | STEAD_GROUP_CHANNEL | STEAD_GROUP_INCARNATION, STEAD_GROUP_CHANNEL, NONE, NONE, NONE,
@@ -202,6 +202,8 @@ static uint8_t *put_groups(uint8_t *at, const struct stead_message *m)
         at = put64(put16(put32(at, m->route.node), m->route.reactor), m->route.connection);
     if (m->groups & STEAD_GROUP_DELAY)
         at = put64(at, m->delay_ms);
+    if (m->groups & STEAD_GROUP_LIMITS)
+        at = put32(put32(put32(at, m->limits.start_ms), m->limits.run_ms), m->limits.heartbeat_ms);
     return at;
 }
 
@@ -484,7 +486,12 @@ static void get_groups(const uint8_t *at, struct stead_message *m)
     if (m->groups & STEAD_GROUP_ROUTE)
         at = get_route(at, &m->route);
     if (m->groups & STEAD_GROUP_DELAY)
-        get64(at, &m->delay_ms);
+        at = get64(at, &m->delay_ms);
+    if (m->groups & STEAD_GROUP_LIMITS) {
+        m->limits.start_ms = stead_load32(at);
+        m->limits.run_ms = stead_load32(at + 4);
+        m->limits.heartbeat_ms = stead_load32(at + 8);
+    }
 }
 
 static struct stead_message *make_message(const struct layout *l)

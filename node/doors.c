@@ -124,7 +124,7 @@ static void run_job(void *self, const struct stead_kind *kind, const struct stea
 {
     struct stead_reactor *reactor = self;
 
-    stead_jobs_run(reactor->shell->jobs, &reactor->inbox, kind, op, request);
+    stead_jobs_run(reactor->shell->jobs, &reactor->inbox, kind, op, request, &reactor->jobs);
 }
 
 static void cancel_job(void *self, struct stead_id id)

@@ -12,9 +12,12 @@
 #define STEAD_NODE_JOBS_H
 
 #include "node/inbox.h"
+#include "node/pool.h"
+#include "node/turnmark.h"
 #include "runtime/message.h"
 
-#define STEAD_JOBS_QUEUED_MAX 65536u /* not yet finished; more come back with STEAD_EBUSY */
+#define STEAD_JOBS_HEARTBEAT_DETAILS_MAX (64u << 10) /* bytes of what a job says of itself */
+#define STEAD_JOBS_QUEUED_MAX 65536u                 /* not yet finished; more come back with STEAD_EBUSY */
 
 struct stead_jobs;
 
@@ -26,15 +29,19 @@ struct stead_job_result {
     struct stead_slice value;
 };
 
-/* `node_name` is borrowed for its life. */
-struct stead_jobs *stead_jobs_create(uint32_t threads_max, const char *node_name);
+/* `node_name` and `marks` (NULL: jobs that kill the process are not remembered) are borrowed for its life. */
+struct stead_jobs *stead_jobs_create(uint32_t threads_max, const char *node_name, struct stead_turnmarks *marks);
 /* Cancels everything, waits up to `wait_ms` for jobs that run. False: some still run, then nothing was freed. Inboxes are posted to until
  * it returns. Nulls `*jobs`. */
 bool stead_jobs_destroy(struct stead_jobs **jobs, uint32_t wait_ms) STEAD_MUST_USE;
 
-/* Consumes `*request`; answered through `inbox`, also when it is refused. Kind and op are borrowed for the process' life. */
+/* Consumes `*request`; answered through `inbox`, also when it is refused. Kind and op are borrowed for the process' life. The job is added to `batch`, which is to be
+ * flushed soon. Its limits (group LIMITS of the request) count from now on: past one it is told, and comes back at once with STEAD_ETIMEOUT, named
+ * `start_timeout`, `run_timeout` or `heartbeat_timeout`; what it returns later is dropped. */
 void stead_jobs_run(struct stead_jobs *jobs, struct stead_inbox *inbox, const struct stead_kind *kind,
-                    const struct stead_op *op, struct stead_message **request);
+                    const struct stead_op *op, struct stead_message **request, struct stead_work_list *batch);
+/* The jobs of `batch` may start; it is empty afterwards. */
+void stead_jobs_flush(struct stead_jobs *jobs, struct stead_work_list *batch);
 /* Tells the job of this request that nobody waits for it any more; not found is fine. */
 void stead_jobs_cancel_one(struct stead_jobs *jobs, struct stead_id id);
 /* Jobs not finished yet: the load that is told to peers. Any thread, no lock. */

@@ -201,7 +201,7 @@ static int start_threads(struct node *node, char *ret_why)
         snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "no thread for the log: %s", stead_error_sentence(code));
         return code;
     }
-    shell->jobs = stead_jobs_create(shell->config->job_threads, shell->config->name);
+    shell->jobs = stead_jobs_create(shell->config->job_threads, shell->config->name, shell->marks);
     shell->loader = stead_loader_create(shell->store, shell->config->load_threads);
     shell->tasks = stead_pool_create("stead-task", TASK_THREADS);
     return 0;

@@ -2,10 +2,12 @@
 /*
  * pool: one mutex, one queue, threads on demand.
  *
- * Work of a pool blocks for microseconds to hours; a mutex around a list is not what it waits for. A submit starts a
- * thread only when there is more work queued than threads asleep and the limit allows it; a thread that was started stays.
+ * Work of a pool blocks for microseconds to hours; a mutex around a list is not what it waits for. Threads come one by one: a submit wakes or starts one, and
+ * whoever takes work and leaves some behind does the same before it runs its own. So a reactor that submits a thousand works pays for one wake-up, and a
+ * thread is started only when none sleeps and the limit allows it; one that was started stays.
  *
- * Invariants, under the mutex: P1 sleeping <= threads <= threads_max. P2 when work is queued, a thread is awake or signalled, or the limit is reached.
+ * Invariants, under the mutex: P1 sleeping <= threads <= threads_max. P2 when work is queued, a thread is awake and
+ * looks for more before it runs anything, or is signalled or being started, or the limit is reached.
  */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "node/pool.h"
@@ -27,8 +29,8 @@ struct stead_pool {
     pthread_cond_t ended;      /* a thread has ended */
     struct stead_work *oldest; /* queue */
     struct stead_work *newest;
-    uint32_t queued;      /* works in the queue */
     uint32_t sleeping;    /* threads that wait for work */
+    uint32_t called;      /* of those, signalled and not awake yet */
     uint32_t threads;     /* threads that were started and have not ended */
     uint32_t threads_max; /* limit */
     uint32_t started;     /* entries of ids */
@@ -54,6 +56,39 @@ struct stead_pool *stead_pool_create(const char *name, uint32_t threads_max)
     return pool;
 }
 
+static void *run_thread(void *context);
+
+/* Starts one more thread; signals are the control thread's, so all are blocked in it. With the mutex held. */
+static void start_thread(struct stead_pool *pool)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(&pool->ids[pool->started], NULL, run_thread, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code == 0) {
+        pool->started++;
+        pool->threads++;
+        return;
+    }
+    stead_log_event(STEAD_TRACE_WARN, "thread_refused", pool->name, "threads=%u errno=%d", pool->threads, code);
+    STEAD_ASSERT(pool->threads > 0); /* without a single thread nothing queued would ever run */
+}
+
+/* One more thread for what is queued, if there is one to be had. With the mutex held. */
+static void call_one(struct stead_pool *pool)
+{
+    if (!pool->oldest)
+        return;
+    if (pool->sleeping > pool->called) {
+        pool->called++;
+        pthread_cond_signal(&pool->more);
+    } else if (pool->called == 0 && pool->threads < pool->threads_max) {
+        start_thread(pool);
+    }
+}
+
 /* The next work, or NULL when the pool stops and nothing is left. Called and returns with the mutex held. */
 static struct stead_work *take_work(struct stead_pool *pool)
 {
@@ -61,11 +96,13 @@ static struct stead_work *take_work(struct stead_pool *pool)
         pool->sleeping++;
         pthread_cond_wait(&pool->more, &pool->mutex);
         pool->sleeping--;
+        if (pool->called > 0)
+            pool->called--;
     }
     struct stead_work *work = pool->oldest;
     if (work) {
         pool->oldest = work->next;
-        pool->queued--;
+        call_one(pool);
     }
     return work;
 }
@@ -89,39 +126,28 @@ static void *run_thread(void *context)
     return NULL;
 }
 
-/* Starts one more thread; signals are the control thread's, so all are blocked in it. With the mutex held. */
-static void start_thread(struct stead_pool *pool)
+void stead_pool_submit_all(struct stead_pool *pool, struct stead_work_list *list)
 {
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&pool->ids[pool->started], NULL, run_thread, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (code == 0) {
-        pool->started++;
-        pool->threads++;
+    if (!list->oldest)
         return;
-    }
-    stead_log_event(STEAD_TRACE_WARN, "thread_refused", pool->name, "threads=%u errno=%d", pool->threads, code);
-    STEAD_ASSERT(pool->threads > 0); /* without a single thread nothing queued would ever run */
+    pthread_mutex_lock(&pool->mutex);
+    STEAD_ASSERT(!pool->stopping);
+    if (pool->oldest)
+        pool->newest->next = list->oldest;
+    else
+        pool->oldest = list->oldest;
+    pool->newest = list->newest;
+    call_one(pool);
+    pthread_mutex_unlock(&pool->mutex);
+    *list = (struct stead_work_list){0};
 }
 
 void stead_pool_submit(struct stead_pool *pool, struct stead_work *work)
 {
-    pthread_mutex_lock(&pool->mutex);
-    STEAD_ASSERT(!pool->stopping);
-    work->next = NULL;
-    if (pool->oldest)
-        pool->newest->next = work;
-    else
-        pool->oldest = work;
-    pool->newest = work;
-    pool->queued++;
-    if (pool->queued > pool->sleeping && pool->threads < pool->threads_max)
-        start_thread(pool);
-    pthread_cond_signal(&pool->more);
-    pthread_mutex_unlock(&pool->mutex);
+    struct stead_work_list list = {0};
+
+    stead_work_list_add(&list, work);
+    stead_pool_submit_all(pool, &list);
 }
 
 static bool wait_for_end(struct stead_pool *pool, uint32_t wait_ms)

@@ -208,7 +208,8 @@ static void discard_event(struct stead_event *event)
         stead_job_destroy(&job);
     else if (event->type == STEAD_EVENT_TABLE)
         stead_table_release(&table);
-    else if (event->type == STEAD_EVENT_QUERY || event->type == STEAD_EVENT_ANSWER)
+    else if (event->type == STEAD_EVENT_QUERY || event->type == STEAD_EVENT_ANSWER ||
+             event->type == STEAD_EVENT_HEARTBEAT)
         stead_message_destroy(&message);
     free(event);
 }
@@ -267,6 +268,20 @@ static void take_job(struct stead_reactor *reactor, struct stead_job *job)
     stead_job_destroy(&job);
 }
 
+/* Only kinds that listen are told; of a kind that is not loaded here nobody knows. */
+static void take_heartbeat(struct stead_reactor *reactor, struct stead_message **message)
+{
+    const struct stead_message *it = *message;
+    const struct stead_registry *registry = reactor->shell->registry;
+    const struct stead_kind *kind =
+        stead_registry_find(registry, it->address, (size_t)(strchr(it->address, '/') - it->address));
+
+    if (kind && !stead_registry_op(registry, kind, it->op, it->op_size))
+        stead_message_destroy(message);
+    else
+        stead_host_deliver(reactor->host, message);
+}
+
 static void begin_stop(struct stead_reactor *reactor, bool at_once)
 {
     if (at_once) {
@@ -310,6 +325,9 @@ static void take_event(struct stead_reactor *reactor, const struct stead_event *
         break;
     case STEAD_EVENT_ANSWER:
         stead_transport_answer(reactor->transport, &message);
+        break;
+    case STEAD_EVENT_HEARTBEAT:
+        take_heartbeat(reactor, &message);
         break;
     case STEAD_EVENT_PEER_LOAD:
         stead_host_peer_load(reactor->host, event->shard, (uint32_t)event->number);
@@ -547,6 +565,7 @@ static bool run_round(struct stead_reactor *reactor, bool throttled)
     take_loaded(reactor);
     tell_own_load(reactor);
     more = stead_host_run(reactor->host) || more;
+    stead_jobs_flush(reactor->shell->jobs, &reactor->jobs);
     tick(reactor);
     give_crossings(reactor);
     more = stead_transport_flush(reactor->transport) || more;

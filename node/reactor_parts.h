@@ -52,12 +52,13 @@ struct stead_reactor {
     uint32_t gather_count;            /* in the list */
     uint64_t armed_ns;                /* the host wants to run no later than this; UINT64_MAX: no wish */
     uint64_t timer_ns;                /* what the timer is set to; UINT64_MAX: not set */
-    uint64_t tick_ns;       /* when to look at connections and tell the peers; UINT64_MAX: nobody to look at */
-    uint64_t now_ns;        /* of this round */
-    uint64_t stop_ns;       /* a clean stop ends no later than this */
-    uint32_t jobs_told;     /* the load that the host knows of this node */
-    uint64_t trace_dropped; /* `dropped` of all crossings when last reported */
-    uint32_t shard_count;   /* shards served or in recovery */
+    uint64_t tick_ns;            /* when to look at connections and tell the peers; UINT64_MAX: nobody to look at */
+    uint64_t now_ns;             /* of this round */
+    uint64_t stop_ns;            /* a clean stop ends no later than this */
+    struct stead_work_list jobs; /* of this round, not with the job threads yet */
+    uint32_t jobs_told;          /* the load that the host knows of this node */
+    uint64_t trace_dropped;      /* `dropped` of all crossings when last reported */
+    uint32_t shard_count;        /* shards served or in recovery */
     uint32_t shards[STEAD_SHARDS_MAX]; /* their ids */
     struct stead_reactor_zone zones[STEAD_REACTOR_ZONES_MAX];
 };

@@ -12,6 +12,7 @@
  *   16      1536  64 suspects: id 16, kills u32, number of the start that counted it last u32
  *   4096    8192  64 marks of 128 bytes: number u64 (odd: a turn runs), id 16, text 104: address and op, each ended
  *                 by zeros up to a multiple of 8 bytes, at least one
+ *   12288   32768 1,024 jobs of 32 bytes: state u32 (0: none, 1: it runs, 2: its thread ends the process), 4 unused, id 16, 8 unused
  *
  * A mark is written text first, then id, then its number made odd; ended by making it even: a death in between leaves the turn before or this one, never a
  * mixture that is believed. Words are relaxed atomics because the control thread looks at them; the number is released.
@@ -39,14 +40,24 @@ struct mark {
 };
 _Static_assert(sizeof(struct mark) == 128, "two cache lines of a reactor's own");
 
+enum { JOB_NONE, JOB_RUNS, JOB_BLAMED };
+
+struct job {
+    _Atomic uint32_t state;
+    uint32_t unused;
+    _Atomic uint64_t id[2]; /* of its request */
+    uint64_t unused_too;
+};
+
 struct file {
     char magic[8];
     uint32_t starts; /* of the node with this file */
     uint32_t unused;
     struct stead_turnmark_suspect suspects[STEAD_TURNMARK_SUSPECTS_MAX];
     _Alignas(4096) struct mark marks[STEAD_REACTORS_MAX];
+    struct job jobs[STEAD_TURNMARK_JOBS_MAX];
 };
-_Static_assert(sizeof(struct file) == 4096 + 8192, "the layout above");
+_Static_assert(sizeof(struct file) == 4096 + 8192 + 32768, "the layout above");
 
 struct stead_turnmarks {
     struct file *file;                                                   /* mapped */
@@ -70,22 +81,37 @@ static struct stead_turnmark_suspect *suspect_entry(struct file *file, struct st
     return oldest;
 }
 
+static void count_kill(struct file *file, const _Atomic uint64_t id_words[2])
+{
+    uint64_t words[2] = {atomic_load(&id_words[0]), atomic_load(&id_words[1])};
+    struct stead_id id;
+
+    memcpy(id.v, words, sizeof id.v);
+    if (stead_id_is_zero(id))
+        return;
+    struct stead_turnmark_suspect *suspect = suspect_entry(file, id);
+    suspect->kills++;
+    suspect->start = file->starts;
+}
+
 /* Turns the marks that a dead process left into suspects. */
 static void count_kills(struct file *file)
 {
+    bool explained = false;
+
     file->starts++;
-    for (uint32_t i = 0; i < STEAD_REACTORS_MAX; i++) {
-        struct mark *mark = &file->marks[i];
-        uint64_t words[2] = {atomic_load(&mark->id[0]), atomic_load(&mark->id[1])};
-        struct stead_id id;
-        memcpy(id.v, words, sizeof id.v);
-        if ((atomic_load(&mark->number) & 1) == 0 || stead_id_is_zero(id))
+    for (uint32_t i = 0; i < STEAD_TURNMARK_JOBS_MAX; i++) {
+        if (atomic_load(&file->jobs[i].state) != JOB_BLAMED)
             continue;
-        struct stead_turnmark_suspect *suspect = suspect_entry(file, id);
-        suspect->kills++;
-        suspect->start = file->starts;
+        explained = true;
+        count_kill(file, file->jobs[i].id);
+    }
+    for (uint32_t i = 0; i < STEAD_REACTORS_MAX && !explained; i++) {
+        if (atomic_load(&file->marks[i].number) & 1)
+            count_kill(file, file->marks[i].id);
     }
     memset(file->marks, 0, sizeof file->marks);
+    memset(file->jobs, 0, sizeof file->jobs);
 }
 
 static int map_file(const char *folder, struct file **ret_file, char *ret_why)
@@ -192,6 +218,31 @@ void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const 
     atomic_store_explicit(&it->id[0], id[0], memory_order_relaxed);
     atomic_store_explicit(&it->id[1], id[1], memory_order_relaxed);
     atomic_store_explicit(&it->number, number | 1, memory_order_release);
+}
+
+void stead_turnmarks_job_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id)
+{
+    uint64_t words[2];
+
+    if (slot >= STEAD_TURNMARK_JOBS_MAX)
+        return;
+    struct job *job = &marks->file->jobs[slot];
+    memcpy(words, id.v, sizeof words);
+    atomic_store_explicit(&job->id[0], words[0], memory_order_relaxed);
+    atomic_store_explicit(&job->id[1], words[1], memory_order_relaxed);
+    atomic_store_explicit(&job->state, JOB_RUNS, memory_order_release);
+}
+
+void stead_turnmarks_job_end(struct stead_turnmarks *marks, uint32_t slot)
+{
+    if (slot < STEAD_TURNMARK_JOBS_MAX)
+        atomic_store_explicit(&marks->file->jobs[slot].state, JOB_NONE, memory_order_release);
+}
+
+void stead_turnmarks_job_blame(struct stead_turnmarks *marks, uint32_t slot)
+{
+    if (slot < STEAD_TURNMARK_JOBS_MAX)
+        atomic_store_explicit(&marks->file->jobs[slot].state, JOB_BLAMED, memory_order_release);
 }
 
 uint64_t stead_turnmarks_look(const struct stead_turnmarks *marks, uint32_t reactor, char *ret_text)

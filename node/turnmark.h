@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turnmark: a small mapped file that names the turn in progress of each reactor.
+ * turnmark: a small mapped file that names the turn in progress of each reactor, and the job in progress of each job thread.
  *
  * When the process dies, the file still says what it was doing; the next start counts that against the message. A message that was being run at so
  * many deaths is set aside as poison (stead_host_suspect()) instead of killing the node for ever. The same marks let the control thread name a turn
  * that runs too long, while it still runs.
+ *
+ * Of jobs many run at a time, and for long: only one whose own thread died is blamed (node/culprit.h), and then no turn is.
  *
  * Threads: begin and end on the marks' reactor; look from any thread; open and close: one.
  */
@@ -36,6 +38,13 @@ void stead_turnmarks_close(struct stead_turnmarks **marks);
 /* Suspects known at the start, the `at`-th; false when there is none. */
 bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
                              struct stead_turnmark_suspect *ret_suspect);
+
+/* A job is begun, or over, on a job thread; each has a slot of its own, from 0; those beyond STEAD_TURNMARK_JOBS_MAX are not marked. */
+#define STEAD_TURNMARK_JOBS_MAX 1024u
+void stead_turnmarks_job_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id);
+void stead_turnmarks_job_end(struct stead_turnmarks *marks, uint32_t slot);
+/* The job of this slot is about to end the process. For a signal handler. */
+void stead_turnmarks_job_blame(struct stead_turnmarks *marks, uint32_t slot);
 
 /* `mark` NULL: the turn is over. */
 void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const struct stead_turn_mark *mark);

@@ -47,7 +47,7 @@ enum stead_message_groups { /* wire bits: never renumbered */
                                 << 9, /* where the client's connection is; set by the reactor the request came in at */
                             STEAD_GROUP_DELAY = 1 << 10, /* a delayed signal */
                             STEAD_GROUP_KEY = 1 << 11,   /* idempotency key */
-                            STEAD_GROUP_DEPTH_UNUSED = 1 << 12
+                            STEAD_GROUP_LIMITS = 1 << 12 /* of a job: when it must have begun, and ended */
 };
 
 enum stead_message_flags {                          /* wire bits */
@@ -116,8 +116,13 @@ struct stead_message {
         uint8_t codec;
         uint32_t checksum;
     } codec;
-    struct stead_route route; /* ROUTE */
-    uint64_t delay_ms;        /* DELAY: from the commit of the send */
+    struct stead_route route;  /* ROUTE */
+    uint64_t delay_ms;         /* DELAY: from the commit of the send */
+    struct {                   /* LIMITS, ms; 0: none */
+        uint32_t start_ms;     /* from when the node that runs it has the request */
+        uint32_t run_ms;       /* from its beginning */
+        uint32_t heartbeat_ms; /* from its beginning, or its newest heartbeat */
+    } limits;
 };
 
 /* Texts and payload of a message to be made; the bytes are copied. */

@@ -108,10 +108,17 @@ static struct stead_placed *run_here(struct stead_host *host, const struct stead
 {
     const struct stead_op *op = stead_registry_op(host->registry, kind, request->op, request->op_size);
 
-    if (op == NULL || (request->deadline_ms != 0 && request->deadline_ms <= host->now_ms)) {
-        if (op != NULL)
-            host->stats.expired++;
-        refuse(host, request, op == NULL ? STEAD_EOP : STEAD_EEXPIRED);
+    int reason = 0;
+
+    if (op == NULL)
+        reason = STEAD_EOP;
+    else if (request->deadline_ms != 0 && request->deadline_ms <= host->now_ms)
+        reason = STEAD_EEXPIRED;
+    else if (host->suspect_count > 0 && stead_host_kills(host, request->id) >= host->settings.poison_kills_max)
+        reason = STEAD_EPOISON;
+    if (reason != 0) {
+        host->stats.expired += reason == STEAD_EEXPIRED;
+        refuse(host, request, reason);
         return NULL;
     }
     struct stead_placed *placed =

@@ -407,6 +407,12 @@ int stead_call(struct stead_turn *turn, const char *address, const char *op, str
     message->deadline_ms = call_deadline(host, options);
     message->groups |= STEAD_GROUP_INCARNATION;
     message->incarnation = turn->agent->incarnation;
+    if (options->start_timeout_ms != 0 || options->run_timeout_ms != 0 || options->heartbeat_timeout_ms != 0) {
+        message->groups |= STEAD_GROUP_LIMITS;
+        message->limits.start_ms = options->start_timeout_ms;
+        message->limits.run_ms = options->run_timeout_ms;
+        message->limits.heartbeat_ms = options->heartbeat_timeout_ms;
+    }
     set_cause(turn, message);
     if (options->ret_call != NULL)
         memcpy(options->ret_call->bytes, message->id.v, sizeof(message->id.v));

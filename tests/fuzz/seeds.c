@@ -96,6 +96,7 @@ static struct stead_message *message_of(enum stead_message_type type, uint32_t g
     m->incarnation = 1;
     m->route = (struct stead_route){1, 0, 1};
     m->delay_ms = 1000;
+    m->limits.start_ms = m->limits.heartbeat_ms = 1000;
     return m;
 }
 
@@ -129,6 +130,7 @@ static void seed_records(const struct corpus *corpus)
                                              STEAD_GROUP_PRINCIPAL | STEAD_GROUP_FENCE | STEAD_GROUP_INCARNATION |
                                              STEAD_GROUP_TRACE));
     seed_record(corpus, "call", message_of(STEAD_CALL, STEAD_GROUP_SESSION | STEAD_GROUP_ROUTE | STEAD_GROUP_CAUSE));
+    seed_record(corpus, "job", message_of(STEAD_CALL, STEAD_GROUP_SESSION | STEAD_GROUP_LIMITS));
     seed_record(corpus, "answer", stead_message_answer(request, 0, NULL, stead_bytes("\x07", 1)));
     seed_record(corpus, "error", stead_message_answer(request, STEAD_EBUSY, NULL, (struct stead_slice){0}));
     seed_record(corpus, "hello", stead_hello_make(&hello));

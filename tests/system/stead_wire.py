@@ -33,6 +33,7 @@ GROUPS = [
     ("route", struct.Struct("<IHQ"), ("node", "reactor", "connection")),
     ("delay", struct.Struct("<Q"), ("ms",)),
     ("key", struct.Struct("<"), ()),
+    ("limits", struct.Struct("<III"), ("start_ms", "run_ms", "heartbeat_ms")),
 ]
 
 ERRORS = {

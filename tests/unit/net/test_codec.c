@@ -63,6 +63,24 @@ static struct stead_message *channel_signal(void)
     return m;
 }
 
+/* A durable agent's CALL to a stateless kind, with limits. */
+static struct stead_message *job_call(void)
+{
+    struct stead_message_parts parts = {
+        .address = stead_str("word/a"), .source = stead_str("book/1"), .op = stead_str("count")};
+    struct stead_message *m = stead_message_create(STEAD_CALL, &parts);
+    m->flags = STEAD_FLAG_UNSEQUENCED | STEAD_FLAG_JOB;
+    m->groups = STEAD_GROUP_INCARNATION | STEAD_GROUP_LIMITS;
+    m->source_slot = stead_address_slot(parts.source, 0);
+    m->slot = stead_address_slot(parts.address, 0);
+    m->id = id_of(0x10);
+    m->incarnation = 3;
+    m->limits.start_ms = 2500;
+    m->limits.run_ms = 60000;
+    m->limits.heartbeat_ms = 1000;
+    return m;
+}
+
 /* A SIGNAL with every group it may have, but the channel. */
 static struct stead_message *full_signal(void)
 {
@@ -192,6 +210,7 @@ static void test_encode_channel_signal_gives_golden_bytes(void **state)
 {
     (void)state;
     assert_golden(channel_signal, GOLDEN_SIGNAL);
+    assert_golden(job_call, GOLDEN_JOB);
 }
 
 static void test_encode_every_group_gives_golden_bytes(void **state)
@@ -273,7 +292,7 @@ static void test_decode_failed_answer_keeps_its_status(void **state)
 
 /* ---- Damage --------------------------------------------------------------------------------- */
 
-static make_fn *const all[] = {client_call, channel_signal, full_signal, answer_of_call, ack_with_gap};
+static make_fn *const all[] = {client_call, channel_signal, job_call, full_signal, answer_of_call, ack_with_gap};
 
 static void test_decode_record_cut_at_any_byte_is_refused(void **state)
 {
@@ -464,7 +483,7 @@ static void test_decode_unknown_version_flag_or_group_is_another_version(void **
     assert_int_equal(decode_with(3, 1), STEAD_EVERSION);
     assert_int_equal(decode_with(5, 0x80), STEAD_EVERSION);
     assert_int_equal(decode_with(11, 0x80), STEAD_EVERSION);
-    assert_int_equal(decode_with(9, 0x10), STEAD_EVERSION);
+    assert_int_equal(decode_with(9, 0x20), STEAD_EVERSION);
 }
 
 static void test_decode_unknown_type_is_a_protocol_error(void **state)

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include <poll.h>
+#include <dirent.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "node/jobs.h"
@@ -63,10 +64,51 @@ static int job_babble(struct stead_job *job, struct stead_slice args)
     return stead_job_reply(job, stead_str("hello"));
 }
 
+static _Atomic bool deaf_may_go; /* what op `deaf` waits for: it does not look whether it is cancelled */
+static _Atomic int deaf_gone;
+
+static int job_deaf(struct stead_job *job, struct stead_slice args)
+{
+    (void)args;
+    atomic_fetch_add(&started, 1);
+    while (!atomic_load(&deaf_may_go))
+        nap();
+    int code = stead_job_cancelled(job) ? STEAD_ECANCELLED : 0;
+    atomic_fetch_add(&deaf_gone, 1);
+    return code;
+}
+
+/* Gives signs of life until it is released, and then none more. */
+static int job_beat(struct stead_job *job, struct stead_slice args)
+{
+    while (!atomic_load(&released)) {
+        if (stead_job_heartbeat(job, args) != 0)
+            return STEAD_ECANCELLED;
+        nap();
+    }
+    while (!stead_job_cancelled(job))
+        nap();
+    return stead_job_heartbeat(job, args);
+}
+
+/* Ends with the code of its heartbeat. */
+static int job_beat_badly(struct stead_job *job, struct stead_slice args)
+{
+    size_t size = STEAD_JOBS_HEARTBEAT_DETAILS_MAX + 1;
+    uint8_t *bytes = calloc(1, size);
+    int code = stead_job_heartbeat(job, args.size > 0 ? stead_str("hello") : stead_bytes(bytes, size));
+
+    free(bytes);
+    return code;
+}
+
 static const struct stead_op ops[] = {{.name = "double", .job = job_double},
                                       {.name = "wait", .job = job_wait},
                                       {.name = "flood", .job = job_flood},
                                       {.name = "babble", .job = job_babble},
+                                      {.name = "deaf", .job = job_deaf},
+                                      {.name = "beat", .job = job_beat},
+                                      {.name = "beat_badly", .job = job_beat_badly},
                                       {.name = NULL}};
 static const struct stead_kind kind = {.abi = STEAD_ABI,
                                        .struct_size = sizeof(struct stead_kind),
@@ -85,8 +127,10 @@ static int set_up(void **state)
 
     assert_non_null(bench);
     assert_int_equal(stead_inbox_init(&bench->inbox), 0);
-    bench->jobs = stead_jobs_create(2, "n1");
+    bench->jobs = stead_jobs_create(2, "n1", NULL);
     atomic_store(&released, false);
+    atomic_store(&deaf_may_go, false);
+    atomic_store(&deaf_gone, 0);
     atomic_store(&started, 0);
     *state = bench;
     return 0;
@@ -113,8 +157,12 @@ static struct stead_message *request(uint8_t id, struct stead_slice payload)
 
 static void submit(struct bench *bench, const struct stead_op *op, struct stead_message *message)
 {
-    stead_jobs_run(bench->jobs, &bench->inbox, &kind, op, &message);
+    struct stead_work_list batch = {0};
+
+    stead_jobs_run(bench->jobs, &bench->inbox, &kind, op, &message, &batch);
     assert_null(message);
+    stead_jobs_flush(bench->jobs, &batch);
+    assert_null(batch.oldest);
 }
 
 /* The next job that came back; destroy it. */
@@ -252,6 +300,198 @@ static void test_jobs_stopped_with_work_cancel_all_of_it(void **state)
         assert_int_equal(status_of_next(bench), STEAD_ECANCELLED);
 }
 
+/* ---- Limits ------------------------------------------------------------------------------ */
+
+static struct stead_message *limited(uint8_t id, uint32_t start_ms, uint32_t run_ms, uint32_t heartbeat_ms)
+{
+    struct stead_message *message = request(id, (struct stead_slice){0});
+
+    message->groups |= STEAD_GROUP_LIMITS;
+    message->limits.start_ms = start_ms;
+    message->limits.run_ms = run_ms;
+    message->limits.heartbeat_ms = heartbeat_ms;
+    return message;
+}
+
+/* The next job that comes back timed out, by this limit; who it was. */
+static uint8_t wait_for_timeout(struct bench *bench, const char *name)
+{
+    struct stead_job *job = wait_for_job(bench);
+    struct stead_job_result result = stead_job_result(job);
+    struct stead_message *back = stead_job_take_request(job);
+    uint8_t id = back->id.v[0];
+
+    assert_int_equal(result.status, STEAD_ETIMEOUT);
+    assert_string_equal(result.name, name);
+    assert_non_null(strstr(result.sentence, "double of word/a"));
+    stead_message_destroy(&back);
+    stead_job_destroy(&job);
+    return id;
+}
+
+static void test_job_that_does_not_begin_in_time_comes_back_and_never_runs(void **state)
+{
+    struct bench *bench = *state;
+
+    submit(bench, &ops[1], request(1, (struct stead_slice){0}));
+    submit(bench, &ops[1], request(2, (struct stead_slice){0}));
+    wait_for_start(2); /* both threads are taken */
+    submit(bench, &ops[1], limited(3, 600000, 0, 0));
+    submit(bench, &ops[1], limited(4, 20, 0, 0));
+    submit(bench, &ops[1], limited(5, 10, 0, 0));
+    assert_int_equal(wait_for_timeout(bench, "start_timeout"), 5);
+    assert_int_equal(wait_for_timeout(bench, "start_timeout"), 4);
+    atomic_store(&released, true);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(status_of_next(bench), 0);
+    assert_int_equal(atomic_load(&started), 3);
+    assert_int_equal(stead_jobs_count(bench->jobs), 0);
+}
+
+static void test_job_that_runs_too_long_comes_back_at_once_and_once(void **state)
+{
+    struct bench *bench = *state;
+
+    submit(bench, &ops[4], limited(1, 0, 10, 0));
+    assert_int_equal(wait_for_timeout(bench, "run_timeout"), 1);
+    assert_int_equal(atomic_load(&started), 1);
+    assert_int_equal(atomic_load(&deaf_gone), 0); /* its thread is inside */
+    assert_int_equal(stead_jobs_count(bench->jobs), 0);
+    atomic_store(&deaf_may_go, true);
+    while (atomic_load(&deaf_gone) < 1)
+        nap();
+    submit(bench, &ops[4], limited(2, 600000, 600000, 600000)); /* within its limits */
+    assert_int_equal(status_of_next(bench), 0);                 /* and nothing else came back */
+    assert_true(stead_inbox_empty(&bench->inbox));
+}
+
+static void test_job_past_its_limit_is_told(void **state)
+{
+    struct bench *bench = *state;
+
+    submit(bench, &ops[1], limited(1, 0, 10, 0)); /* returns when it is cancelled, or the test never ends */
+    assert_int_equal(wait_for_timeout(bench, "run_timeout"), 1);
+}
+
+static void test_heartbeats_put_the_timeout_off_and_silence_does_not(void **state)
+{
+    struct bench *bench = *state;
+    struct timespec pause = {.tv_nsec =
+                                 150000000}; /* three times the limit; a machine that is slower than that fails here */
+
+    submit(bench, &ops[5], limited(1, 0, 0, 50));
+    nanosleep(&pause, NULL);
+    assert_true(stead_inbox_empty(&bench->inbox));
+    atomic_store(&released, true);
+    assert_int_equal(wait_for_timeout(bench, "heartbeat_timeout"), 1);
+}
+
+static void test_heartbeat_is_told_to_the_agent_that_asked_now_and_then(void **state)
+{
+    struct bench *bench = *state;
+    struct stead_message_parts parts = {.address = stead_str("word/a"),
+                                        .source = stead_str("book/1"),
+                                        .op = stead_str("double"),
+                                        .payload = stead_bytes("\x07", 1)};
+    struct stead_message *message = stead_message_create(STEAD_CALL, &parts);
+    struct stead_event *event;
+    struct stead_slice call;
+    int64_t details;
+
+    message->id = (struct stead_id){{9, 8, 7}};
+    message->source_slot.v = 123;
+    submit(bench, &ops[5], message);
+    while ((event = stead_inbox_take(&bench->inbox)) == NULL)
+        nap();
+    assert_int_equal(event->type, STEAD_EVENT_HEARTBEAT);
+    assert_null(event->next); /* ten a second at most, however often it beats */
+    struct stead_message *tell = event->pointer;
+    assert_int_equal(tell->type, STEAD_TELL);
+    assert_string_equal(tell->address, "book/1");
+    assert_string_equal(tell->source, "word/a");
+    assert_string_equal(tell->op, "heartbeat");
+    assert_int_equal(tell->slot.v, 123);
+    assert_int_equal(stead_get_bin(stead_message_payload(tell), "call", &call), 0);
+    assert_int_equal(call.size, 16);
+    assert_int_equal(call.data[2], 7);
+    assert_int_equal(stead_get_i64(stead_message_payload(tell), "details", &details), 0);
+    assert_int_equal(details, 7);
+    stead_message_destroy(&tell);
+    free(event);
+    stead_jobs_cancel_one(bench->jobs, (struct stead_id){{9, 8, 7}});
+    do { /* a second heartbeat may have been told before it heard of it */
+        while ((event = stead_inbox_take(&bench->inbox)) == NULL)
+            nap();
+        bool done = event->type == STEAD_EVENT_JOB_DONE;
+        struct stead_event *next = event->next;
+        if (done) {
+            struct stead_job *job = event->pointer;
+            assert_int_equal(stead_job_result(job).status, STEAD_ECANCELLED);
+            stead_job_destroy(&job);
+        } else {
+            tell = event->pointer;
+            stead_message_destroy(&tell);
+        }
+        free(event);
+        event = next;
+        if (done)
+            break;
+    } while (true);
+}
+
+static void test_heartbeat_with_bad_details_is_refused(void **state)
+{
+    struct bench *bench = *state;
+
+    submit(bench, &ops[6], request(1, (struct stead_slice){0}));
+    assert_int_equal(status_of_next(bench), STEAD_ETOOLARGE);
+    submit(bench, &ops[6], request(1, stead_bytes("\x07", 1)));
+    assert_int_equal(status_of_next(bench), STEAD_EARGUMENT);
+}
+
+static bool a_watch_runs(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    bool found = false;
+
+    assert_non_null(tasks);
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+        FILE *file = fopen(path, "r");
+        if (file && fgets(name, sizeof name, file))
+            found = found || strcmp(name, "stead-job-watch\n") == 0;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return found;
+}
+
+static void test_jobs_without_limits_are_not_watched(void **state)
+{
+    struct bench *bench = *state;
+
+    submit(bench, &ops[0], request(1, (struct stead_slice){0}));
+    assert_int_equal(status_of_next(bench), STEAD_EFAILED);
+    assert_false(a_watch_runs());
+    submit(bench, &ops[1], limited(1, 0, 10, 0));
+    assert_int_equal(wait_for_timeout(bench, "run_timeout"), 1);
+    assert_true(a_watch_runs());
+}
+
+static void test_jobs_stopped_with_limits_in_force_cancel_them(void **state)
+{
+    struct bench *bench = *state;
+
+    for (uint8_t i = 1; i <= 6; i++)
+        submit(bench, &ops[1], limited(i, 600000, 600000, 600000));
+    wait_for_start(2);
+    assert_true(stead_jobs_destroy(&bench->jobs, 5000));
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(status_of_next(bench), STEAD_ECANCELLED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +502,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_job_cancelled_before_it_ran_is_not_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_whose_deadline_has_passed_is_not_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_jobs_stopped_with_work_cancel_all_of_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_job_that_does_not_begin_in_time_comes_back_and_never_runs, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_job_that_runs_too_long_comes_back_at_once_and_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_job_past_its_limit_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_heartbeats_put_the_timeout_off_and_silence_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_heartbeat_is_told_to_the_agent_that_asked_now_and_then, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_heartbeat_with_bad_details_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_jobs_without_limits_are_not_watched, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_jobs_stopped_with_limits_in_force_cancel_them, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

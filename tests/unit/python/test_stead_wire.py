@@ -30,7 +30,7 @@ def golden_table():
 
 class Records(unittest.TestCase):
     def test_golden_records_decode_and_encode_to_the_same_bytes(self):
-        for name in ("CALL", "SIGNAL", "ANSWER", "ACK"):
+        for name in ("CALL", "SIGNAL", "ANSWER", "ACK", "JOB"):
             with self.subTest(name):
                 self.assertEqual(wire.encode(wire.decode(golden(name))), golden(name))
 
@@ -40,6 +40,10 @@ class Records(unittest.TestCase):
         self.assertEqual(record.value(), {"by": 5})
         self.assertEqual(record.groups["session"][2:], (9, 8))
         self.assertEqual(record.slot, wire.slot_of(record.address))
+
+    def test_golden_job_has_its_limits(self):
+        record = wire.decode(golden("JOB"))
+        self.assertEqual((record.address, record.op, record.groups["limits"]), (b"word/a", b"count", (2500, 60000, 1000)))
 
     def test_record_with_an_optional_extension_skips_it(self):
         record = wire.decode(golden("FULL"))

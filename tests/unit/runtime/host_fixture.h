@@ -294,6 +294,7 @@ static inline void fx_door_head(const struct stead_message *message, struct stea
     FX_COPY(ROUTE, route.reactor);
     FX_COPY(ROUTE, route.connection);
     FX_COPY(DELAY, delay_ms);
+    FX_COPY(LIMITS, limits);
 #undef FX_COPY
 }
 

@@ -286,6 +286,59 @@ static void test_signal_to_a_stateless_kind_is_done_in_the_end(void **state)
     fx_destroy(fx);
 }
 
+static void test_job_that_killed_the_process_three_times_is_poison(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    struct stead_id id = fx->jobs.head->id;
+    for (uint32_t kills = 1; kills <= 3; kills++) {
+        fx_crash(fx, true);
+        fx_set_table(fx, NULL, 1, false);
+        stead_host_suspect(fx->host, id, kills);
+        fx_step_ms(fx, 40000 / 3);
+        assert_int_equal(fx->jobs.count, kills < 3);
+        assert_int_equal(replies, kills == 3);
+    }
+    assert_int_equal(last_code, STEAD_EPOISON);
+    fx_step_ms(fx, 60000);
+    assert_int_equal(replies, 1);
+    fx_destroy(fx);
+}
+
+static int call_limited(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {
+        .reply_op = "reply", .start_timeout_ms = 1, .run_timeout_ms = 2, .heartbeat_timeout_ms = 3};
+
+    (void)state;
+    return stead_call(turn, job_address, "work", args, &options);
+}
+
+static void test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_again(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    fx_do[0] = call_limited;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_true(fx->jobs.head->groups & STEAD_GROUP_LIMITS);
+        assert_int_equal(fx->jobs.head->limits.start_ms, 1);
+        assert_int_equal(fx->jobs.head->limits.run_ms, 2);
+        assert_int_equal(fx->jobs.head->limits.heartbeat_ms, 3);
+        fx_crash(fx, true);
+        fx_set_table(fx, NULL, 1, false);
+        fx_step_ms(fx, 2000);
+    }
+    fx_destroy(fx);
+}
+
 /* ---- Started before the commit ------------------------------------------------------------------------ */
 
 static uint32_t
@@ -407,6 +460,8 @@ int main(void)
         cmocka_unit_test(test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_once),
         cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
         cmocka_unit_test(test_signal_to_a_stateless_kind_is_done_in_the_end),
+        cmocka_unit_test(test_job_that_killed_the_process_three_times_is_poison),
+        cmocka_unit_test(test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_again),
         cmocka_unit_test(test_idempotent_jobs_run_before_the_commit_and_a_chain_of_them_costs_one_entry),
         cmocka_unit_test(test_entry_waits_for_early_jobs_only_a_moment),
         cmocka_unit_test(test_job_of_a_turn_that_a_crash_took_back_ran_for_nothing),

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * culprit: a handler that writes one word into a mapped file and lets the process die of what it would have died of.
+ *
+ * Signals of faults come to the thread that made them, abort() raises on the thread that calls it, and functions of atexit() run on the thread that calls exit():
+ * so what a thread knows of itself is enough. The job may have used up its stack: the handler has one of its own.
+ */
+#define _GNU_SOURCE /* MAP_ANONYMOUS, sigaltstack */
+#include "node/culprit.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define STACK_SIZE (64u << 10) /* bytes; a context with all vector registers takes some kilobytes */
+
+static const int fault_signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
+#define SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
+
+static struct sigaction before[SIGNALS]; /* what stood there when ours was installed; written once */
+static pthread_once_t installed = PTHREAD_ONCE_INIT;
+static pthread_key_t stack_key; /* frees a thread's stack at its end */
+
+static _Thread_local struct {
+    struct stead_turnmarks *marks; /* NULL: no job */
+    uint32_t slot;
+} mine;
+static _Thread_local bool has_stack;
+
+static void blame(void)
+{
+    if (mine.marks)
+        stead_turnmarks_job_blame(mine.marks, mine.slot);
+}
+
+static void on_fault(int number)
+{
+    blame();
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (fault_signals[i] == number)
+            sigaction(number, &before[i], NULL);
+    }
+    raise(number); /* blocked until this returns; then whoever was there before has it */
+}
+
+static void free_stack(void *stack)
+{
+    stack_t none = {.ss_flags = SS_DISABLE};
+
+    sigaltstack(&none, NULL);
+    munmap(stack, STACK_SIZE);
+}
+
+static void install(void)
+{
+    struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < SIGNALS; i++)
+        sigaction(fault_signals[i], &action, &before[i]);
+    atexit(blame);
+    pthread_key_create(&stack_key, free_stack);
+}
+
+/* A thread that has a stack for signals, of a sanitizer, keeps it. */
+static void need_stack(void)
+{
+    stack_t stack;
+
+    has_stack = true;
+    if (sigaltstack(NULL, &stack) != 0 || !(stack.ss_flags & SS_DISABLE))
+        return;
+    void *memory = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    stack = (stack_t){.ss_sp = memory, .ss_size = STACK_SIZE};
+    if (sigaltstack(&stack, NULL) != 0 || pthread_setspecific(stack_key, memory) != 0)
+        munmap(memory, STACK_SIZE);
+}
+
+void stead_culprit_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id)
+{
+    pthread_once(&installed, install);
+    if (!has_stack)
+        need_stack();
+    stead_turnmarks_job_begin(marks, slot, id);
+    mine.slot = slot;
+    mine.marks = marks;
+}
+
+void stead_culprit_end(void)
+{
+    stead_turnmarks_job_end(mine.marks, mine.slot);
+    mine.marks = NULL;
+}
