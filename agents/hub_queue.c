@@ -132,7 +132,8 @@ static struct row_key forget_key(int64_t deleted_ms, struct stead_slice id)
     struct row_key key = {.bytes = {'x'}, .size = 1};
 
     key_add_u64(&key, (uint64_t)deleted_ms);
-    memcpy(key.bytes + key.size, id.data, id.size);
+    if (id.size > 0)
+        memcpy(key.bytes + key.size, id.data, id.size);
     key.size += id.size;
     return key;
 }
