@@ -641,7 +641,9 @@ static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
         return code;
     code = delete_row(turn, message_key((int64_t)receipt, seq));
     message.seen_ms = queue->clock_ms + hide_ms;
-    if (message.seen_ms <= (int64_t)receipt && !STEAD_AGENT_FAULT(receipt_given_twice)) /* Q2: an earlier moment could be a receipt again that was given before */
+    if (message.seen_ms <= (int64_t)receipt &&
+        !STEAD_AGENT_FAULT(
+            receipt_given_twice)) /* Q2: an earlier moment could be a receipt again that was given before */
         message.seen_ms = (int64_t)receipt + 1;
     if (code == 0)
         code = put_message(turn, &message);
