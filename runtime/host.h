@@ -40,6 +40,7 @@ struct stead_settings {
     uint64_t memory_bytes_max;     /* budget of this host: activations, mailboxes, overlay: 512 MiB */
     uint32_t idle_ms_max;          /* an agent without a turn is unloaded after: 60 s */
     uint32_t poison_kills_max;     /* a message that killed the process so often is a dead letter: 3 */
+    uint32_t fiber_stacks_max;     /* stacks of this host's fibers; 0: 4,096 */
     uint32_t turn_ms_warn;         /* 100: a turn longer than this is reported */
     uint32_t hooks;                /* planted faults of test builds (runtime/fault.h); 0 */
 };

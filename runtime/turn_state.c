@@ -403,7 +403,7 @@ struct stead_fibers *stead_turn_fibers(struct stead_turn *turn)
     struct stead_host *host = turn->shard->host;
 
     if (host->fibers == NULL)
-        host->fibers = stead_fibers_create(0);
+        host->fibers = stead_fibers_create(host->settings.fiber_stacks_max);
     return host->fibers;
 }
 

@@ -27,6 +27,7 @@ static void draw_settings(struct stead_settings *settings, struct stead_world *w
     settings->batch_bytes_max = PICK(world, 512, 4096, 1u << 20);
     settings->checkpoint_bytes = PICK(world, 1024, 4096, 65536, 1u << 24);
     settings->memory_bytes_max = PICK(world, 4096, 65536, 1u << 20, 512u << 20);
+    settings->fiber_stacks_max = PICK(world, 1, 2, 8, 0);
     settings->idle_ms_max = PICK(world, 5, 50, 1000, 60000);
 }
 
