@@ -365,7 +365,6 @@ int stead_instance_steer(struct stead_client *client, const char *id, enum stead
 /* What a list asks the query for. */
 struct listing {
     const struct stead_instance_filter *filter;
-    enum stead_instance_status status;                   /* of the filter's name */
     char prefix[sizeof(PREFIX) + STEAD_INSTANCE_ID_MAX]; /* of the addresses */
     char after[STEAD_ADDRESS_MAX + 1]; /* address behind which the next page begins; "" from the first */
     uint32_t left;                     /* instances still to visit */
@@ -410,7 +409,7 @@ static void write_query(struct stead_writer *args, const struct listing *listing
     stead_write_map(args, (uint32_t)(filter->status != NULL) + (uint32_t)(filter->name != NULL) + (uint32_t)timed);
     if (filter->status != NULL) {
         stead_write_str(args, "status");
-        stead_write_u64(args, (uint64_t)listing->status);
+        stead_write_str(args, filter->status);
     }
     if (filter->name != NULL) {
         stead_write_str(args, "name");
@@ -491,8 +490,9 @@ static int check_filter(const struct stead_instance_filter *filter, struct listi
 {
     size_t prefix_size = filter->id_prefix != NULL ? strlen(filter->id_prefix) : 0;
     size_t after_size = filter->after != NULL ? strlen(filter->after) : 0;
+    enum stead_instance_status status;
 
-    if (filter->status != NULL && stead_instance_status_find(stead_str(filter->status), &listing->status) != 0)
+    if (filter->status != NULL && stead_instance_status_find(stead_str(filter->status), &status) != 0)
         return refuse(ret_answer, STEAD_EARGUMENT, "there is no status of this name");
     if (prefix_size > STEAD_INSTANCE_ID_MAX || after_size > STEAD_INSTANCE_ID_MAX || filter->limit > LIST_MAX)
         return refuse(ret_answer, STEAD_EARGUMENT, "a prefix has at most 256 bytes, a page at most 10,000 instances");
