@@ -185,11 +185,14 @@ static int start(struct run_options *o, struct stead_client *client, struct stea
     char *safe = stead_print_safe(stead_str(id));
     if (o->wait)
         fprintf(stderr, "started %s\n", safe);
-    else if (o->fabric.connect.json)
-        printf("{\"id\": \"%s\"}\n", safe);
-    else
+    else if (!o->fabric.connect.json)
         puts(safe);
     free(safe);
+    if (!o->wait && o->fabric.connect.json) {
+        json_t *json = json_pack("{s:s}", "id", id);
+        stead_json_print(json, 0);
+        json_decref(json);
+    }
     return o->wait ? wait_for_end(o, client, id) : STEAD_EXIT_DONE;
 }
 

@@ -88,6 +88,7 @@ _stead() {
     status | history | raise | terminate | suspend | resume | rewind | restart | purge)
         ((cword == 2)) && _stead_offer _stead_instances "$program" "$node" "$cur"
         ;;
+    orchestrations) ((cword == 2)) && COMPREPLY=($(compgen -W "verify" -- "$cur")) ;;
     locks)
         COMPREPLY=($(compgen -W "list break" -- "$cur"))
         [[ $prev == break ]] && _stead_offer _stead_agents "$program" "$node" "$cur"
