@@ -428,8 +428,7 @@ static int visit_agent(struct stead_slice agent, struct listing *listing)
     if (stead_get_str(agent, "address", &address) != 0 || address.size <= sizeof(PREFIX) - 1 ||
         address.size > sizeof(PREFIX) - 1 + STEAD_INSTANCE_ID_MAX)
         return STEAD_ECORRUPT;
-    if (stead_get_value(agent, "fields", &fields) != 0 || stead_instance_read_members(fields, &instance) != 0 ||
-        instance.name[0] == '\0')
+    if (stead_get_value(agent, "fields", &fields) != 0 || stead_instance_read_members(fields, &instance) != 0)
         return 0;
     address.data += sizeof(PREFIX) - 1;
     address.size -= sizeof(PREFIX) - 1;

@@ -268,7 +268,9 @@ static void test_wait_ends_with_what_the_node_says(void **state)
     (void)state;
     will_answer(STEAD_ENOTFOUND);
     will_answer_instance("i1", "Terminated");
+    memset(&instance, 7, sizeof(instance));
     assert_int_equal(stead_instance_wait(NULL, "i1", NULL, &instance, &answer), STEAD_ENOTFOUND);
+    assert_int_equal(instance.version, 0x07070707); /* untouched */
     assert_string_equal(answer.error_name, "of_the_node");
     assert_int_equal(stead_instance_wait(NULL, "i1", NULL, &instance, NULL), 0);
     assert_int_equal(instance.status, STEAD_INSTANCE_TERMINATED);
@@ -472,6 +474,17 @@ static void test_list_ends_when_the_visit_does(void **state)
     assert_true(more);
 }
 
+static void test_list_takes_no_more_than_it_asked_for(void **state)
+{
+    const struct stead_instance_filter filter = {.limit = 2};
+    struct listed listed = {.count = 0};
+
+    (void)state;
+    will_answer_list("abc", NULL);
+    assert_int_equal(stead_instance_list(NULL, &filter, NULL, see_instance, &listed, NULL, NULL), STEAD_ECORRUPT);
+    assert_int_equal(listed.count, 0);
+}
+
 static void test_list_passes_over_what_was_never_started(void **state)
 {
     struct listed listed = {.count = 0};
@@ -508,6 +521,7 @@ int main(void)
         CASE(test_list_asks_for_what_the_filter_says),
         CASE(test_list_goes_on_behind_a_short_page),
         CASE(test_list_ends_when_the_visit_does),
+        CASE(test_list_takes_no_more_than_it_asked_for),
         CASE(test_list_passes_over_what_was_never_started),
     };
 

@@ -161,23 +161,26 @@ static void test_verify_rewound_history_replays(void **state)
 
 static void test_verify_history_that_cannot_be_read_is_told(void **state)
 {
-    struct stead_verify_outcome outcomes[3];
-    struct stead_writer bad[3];
-    struct stead_verify_case cases[3];
+    struct stead_verify_outcome outcomes[4];
+    struct stead_writer bad[4];
+    struct stead_verify_case cases[4];
 
     (void)state;
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 4; i++)
         stead_writer_init(&bad[i]);
     stead_pack(&bad[0], "{s:s,s:u,s:l}", "type", "ThoughtAbout", "id", (uint64_t)1, "time", (int64_t)1);
     stead_pack(&bad[1], "[]");
     stead_pack(&bad[2], "{s:s,s:u}", "type", "OrchestratorStarted", "id", (uint64_t)1);
-    for (uint32_t i = 0; i < 3; i++)
+    stead_pack(&bad[3], "{s:s,s:u,s:l,s:s}", "type", "OrchestratorStarted", "id", (uint64_t)1, "time", (int64_t)1,
+               "code", "out_of_fashion");
+    for (uint32_t i = 0; i < 4; i++)
         cases[i] = case_of(&same, &bad[i]);
-    assert_int_equal(stead_verify_replay(cases, 3, 20, outcomes), 0);
+    assert_int_equal(stead_verify_replay(cases, 4, 20, outcomes), 0);
     assert_int_equal(outcomes[0].code, STEAD_EVERSION);
     assert_int_equal(outcomes[1].code, STEAD_ECORRUPT);
     assert_int_equal(outcomes[2].code, STEAD_ECORRUPT);
-    for (uint32_t i = 0; i < 3; i++)
+    assert_int_equal(outcomes[3].code, STEAD_EVERSION);
+    for (uint32_t i = 0; i < 4; i++)
         stead_writer_deinit(&bad[i]);
 }
 
