@@ -16,9 +16,8 @@
 
 #include "agents/agents.h"
 
-#define ENDPOINT_SIZE 256
 #define ADDRESS_SIZE 128
-#define HELLOS_MAX 1000
+#define HELLOS_MAX 100000
 #define FAN_MAX 100000
 
 /* ---- Activities and agents ------------------------------------------------------------------ */
@@ -49,7 +48,8 @@ static int do_nothing(struct stead_job *job, struct stead_slice args)
                                           .name = activity_name,                                                       \
                                           .durability = STEAD_STATELESS,                                               \
                                           .flags = kind_flags,                                                         \
-                                          .ops = identifier##_ops}
+                                          .ops = identifier##_ops,                                                     \
+                                          .needs = STEAD_COMPARE_LABEL}
 ACTIVITY(stead_compare_hello_kind, "compare.say_hello", say_hello, 0);
 ACTIVITY(stead_compare_quick_hello_kind, "compare.say_hello_quick", say_hello, STEAD_KIND_IDEMPOTENT);
 ACTIVITY(stead_compare_noop_kind, "compare.noop", do_nothing, 0);
@@ -78,7 +78,8 @@ const struct stead_kind stead_compare_counter_kind = {.abi = STEAD_ABI,
                                                       .help = "durable; counts",
                                                       .state_size = sizeof(struct balance),
                                                       .fields = balance_fields,
-                                                      .ops = counter_ops};
+                                                      .ops = counter_ops,
+                                                      .needs = STEAD_COMPARE_LABEL};
 
 static int look(struct stead_turn *turn, void *state, struct stead_slice args)
 {
@@ -108,7 +109,8 @@ const struct stead_kind stead_compare_account_kind = {.abi = STEAD_ABI,
                                                       .help = "durable; a balance",
                                                       .state_size = sizeof(struct balance),
                                                       .fields = balance_fields,
-                                                      .ops = account_ops};
+                                                      .ops = account_ops,
+                                                      .needs = STEAD_COMPARE_LABEL};
 
 /* ---- Orchestrations ------------------------------------------------------------------------- */
 

@@ -10,6 +10,10 @@
 
 #include "stead/orchestration.h"
 
+/* Labels of the nodes that run the workloads' code, and of those that hold their stored objects: so that a hub on a node of its own is no worker. */
+#define STEAD_COMPARE_LABEL "worker"
+#define STEAD_COMPARE_STORE_LABEL "storage"
+
 /* Training: least squares by gradient descent over rows of 63 features and a target. */
 #define STEAD_TRAIN_COLUMNS 64u                          /* floats of a row; the last is the target */
 #define STEAD_TRAIN_FEATURES (STEAD_TRAIN_COLUMNS - 1)   /* and so many weights */

@@ -99,7 +99,8 @@ const struct stead_kind stead_compare_store_kind = {.abi = STEAD_ABI,
                                                     .struct_size = sizeof(struct stead_kind),
                                                     .name = "compare.store",
                                                     .help = "durable; large values",
-                                                    .ops = store_ops};
+                                                    .ops = store_ops,
+                                                    .needs = STEAD_COMPARE_STORE_LABEL};
 
 /* ---- compare.model -------------------------------------------------------------------------- */
 
@@ -176,7 +177,8 @@ const struct stead_kind stead_compare_model_kind = {.abi = STEAD_ABI,
                                                     .state_size = sizeof(struct model),
                                                     .ops = model_ops,
                                                     .on_load = load_model,
-                                                    .on_unload = unload_model};
+                                                    .on_unload = unload_model,
+                                                    .needs = STEAD_COMPARE_LABEL};
 
 /* ---- compare.trainer ------------------------------------------------------------------------ */
 
@@ -263,7 +265,8 @@ const struct stead_kind stead_compare_trainer_kind = {.abi = STEAD_ABI,
                                                       .fields = trainer_fields,
                                                       .ops = trainer_ops,
                                                       .on_load = load_trainer,
-                                                      .on_unload = unload_trainer};
+                                                      .on_unload = unload_trainer,
+                                                      .needs = STEAD_COMPARE_LABEL};
 
 /* ---- The activities ------------------------------------------------------------------------- */
 
@@ -423,9 +426,11 @@ const struct stead_kind stead_compare_predict_kind = {.abi = STEAD_ABI,
                                                       .struct_size = sizeof(struct stead_kind),
                                                       .name = "compare.predict",
                                                       .durability = STEAD_STATELESS,
-                                                      .ops = predict_ops};
+                                                      .ops = predict_ops,
+                                                      .needs = STEAD_COMPARE_LABEL};
 const struct stead_kind stead_compare_step_kind = {.abi = STEAD_ABI,
                                                    .struct_size = sizeof(struct stead_kind),
                                                    .name = "compare.step",
                                                    .durability = STEAD_STATELESS,
-                                                   .ops = step_ops};
+                                                   .ops = step_ops,
+                                                   .needs = STEAD_COMPARE_LABEL};

@@ -9,6 +9,9 @@
  *   bench_disk.c     the same for RocksDB
  *   bench_client.c   a client and a node: volatile_call, durable_call, durable_signals_*
  *   bench_tell.c     agents and agents: tell_*, call_cross_node
+ *   bench_flow.c     workflows: hello3, hello5, hello5_sustained, fanout1000
+ *   bench_replay.c   replay: events of a history a second
+ *   bench_task.c     hub_task: queues, the hub's and Redis' (bench_redis.c)
  *   bench_election.c the bully election over three nodes, by its own driver
  *   bench_life.c     resident_agent, unload_reload, restart_1m, idle
  *
@@ -94,9 +97,10 @@ struct stead_bench_node_options {
     const char *name;        /* NULL: n1 */
     const char *folder;      /* of an earlier node; NULL: a new one */
     const char *coordinator; /* endpoint; NULL: one of its own */
-    const char *label;       /* what it has; NULL: nothing */
+    const char *label;       /* what it has; NULL: all that the bench's kinds need */
     uint32_t reactors;       /* 0: bench->reactors */
     uint64_t memory_bytes;   /* budget; 0: 4 GiB */
+    uint32_t cores;          /* it may use so many of this process' and no more; 0: all */
     uint32_t sync_delay_us;  /* added to each sync by the faulty disk; 0: none */
 };
 
@@ -195,6 +199,12 @@ int stead_bench_tell_same_reactor(struct stead_bench *bench);
 int stead_bench_tell_cross_reactor(struct stead_bench *bench);
 int stead_bench_call_cross_node(struct stead_bench *bench);
 int stead_bench_tell_cross_node(struct stead_bench *bench);
+int stead_bench_hello3(struct stead_bench *bench);
+int stead_bench_hello5(struct stead_bench *bench);
+int stead_bench_hello5_sustained(struct stead_bench *bench);
+int stead_bench_fanout1000(struct stead_bench *bench);
+int stead_bench_replay(struct stead_bench *bench);
+int stead_bench_hub_task(struct stead_bench *bench);
 int stead_bench_election(struct stead_bench *bench);
 int stead_bench_resident_agent(struct stead_bench *bench);
 int stead_bench_unload_reload(struct stead_bench *bench);

@@ -5,6 +5,7 @@
  * A child asks the kernel for a SIGTERM when the bench dies, so it ends cleanly whatever happens here. Its ready line comes through a
  * pipe; its log goes to a file beside its folder, whose end is told when it does not come up.
  */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "cmd/bench.h"
 
 #include <dirent.h>
@@ -14,6 +15,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agents/compare.h"
 #include "cmd/json.h"
 #include "node/process.h"
 
@@ -32,7 +35,26 @@
 
 /* ---- Processes ------------------------------------------------------------------------------ */
 
-static _Noreturn void become(const char *const *argv, const char *log_path, int out, const char *preload)
+/* Keeps this process to the first `count` cores that it may use. */
+static void keep_to_cores(uint32_t count)
+{
+    cpu_set_t may, keep;
+    uint32_t kept = 0;
+
+    CPU_ZERO(&keep);
+    if (sched_getaffinity(0, sizeof may, &may) != 0)
+        return;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && kept < count; cpu++) {
+        if (CPU_ISSET(cpu, &may)) {
+            CPU_SET(cpu, &keep);
+            kept++;
+        }
+    }
+    sched_setaffinity(0, sizeof keep, &keep);
+}
+
+static _Noreturn void become(const char *const *argv, const char *log_path, int out, const char *preload,
+                             uint32_t cores)
 {
     int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
@@ -43,6 +65,8 @@ static _Noreturn void become(const char *const *argv, const char *log_path, int 
         dup2(log, STDERR_FILENO);
     if (preload)
         setenv("LD_PRELOAD", preload, 1);
+    if (cores > 0)
+        keep_to_cores(cores);
     execv(PROGRAM, (char *const *)(uintptr_t)argv);
     _exit(127);
 }
@@ -64,7 +88,7 @@ static bool read_line(int fd, char *line, size_t size)
 }
 
 /* Starts `argv`; its first line of output is waited for by await_line(). */
-static int launch(const struct stead_bench *bench, const char *const *argv, const char *preload,
+static int launch(const struct stead_bench *bench, const char *const *argv, const char *preload, uint32_t cores,
                   struct stead_bench_node *node)
 {
     char log_path[STEAD_BENCH_PATH_SIZE + 8];
@@ -78,7 +102,7 @@ static int launch(const struct stead_bench *bench, const char *const *argv, cons
     node->out = ends[0];
     node->pid = fork();
     if (node->pid == 0)
-        become(argv, log_path, ends[1], preload);
+        become(argv, log_path, ends[1], preload, cores);
     close(ends[1]);
     return node->pid > 0 ? 0 : stead_bench_fail(bench, "no process: %s", strerror(errno));
 }
@@ -172,7 +196,8 @@ int stead_bench_node_launch(struct stead_bench *bench, const struct stead_bench_
                           "--idle",        "60m",
                           "--name",        options->name ? options->name : "n1",
                           "--coordinator", options->coordinator,
-                          "--label",       options->label,
+                          "--label",       options->label ? options->label : STEAD_COMPARE_LABEL,
+                          "--label",       options->label ? NULL : STEAD_COMPARE_STORE_LABEL,
                           "--reactors",    reactors};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i += 2) {
         bool wanted = more[i + 1] != NULL && !(more[i + 1] == reactors && reactor_count == 0);
@@ -182,7 +207,7 @@ int stead_bench_node_launch(struct stead_bench *bench, const struct stead_bench_
         }
     }
     const char *preload = delay_syncs(ret_node, options->sync_delay_us, disk, sizeof disk);
-    return launch(bench, argv, preload, ret_node);
+    return launch(bench, argv, preload, options->cores, ret_node);
 }
 
 int stead_bench_node_await(const struct stead_bench *bench, struct stead_bench_node *node)
@@ -216,7 +241,7 @@ int stead_bench_coordinator_start(struct stead_bench *bench, uint32_t nodes, str
     *ret_node = (struct stead_bench_node){.pid = 0};
     new_folder(bench, "coordinator", ret_node->folder);
     snprintf(number, sizeof number, "%u", nodes);
-    int code = launch(bench, argv, NULL, ret_node);
+    int code = launch(bench, argv, NULL, 0, ret_node);
     if (code == 0)
         code = await_line(bench, ret_node, line, sizeof line);
     if (code != 0)
