@@ -460,13 +460,19 @@ void stead_calls_destroy_agent(struct stead_agent *agent)
             destroy_durable(agent);
         return;
     }
-    for (uint32_t i = 0; agent->pins > 0 && shard->vcalls.entries != NULL && i <= shard->vcalls.mask;) {
-        struct stead_vcall *call = stead_map_at(&shard->vcalls, i);
+    struct stead_writer ids;
+    stead_writer_init(&ids);
+    for (uint32_t i = 0; agent->pins > 0 && shard->vcalls.entries != NULL && i <= shard->vcalls.mask; i++) {
+        const struct stead_vcall *call = stead_map_at(&shard->vcalls, i);
         if (call != NULL && call->agent == agent)
-            cancel_volatile(agent, call); /* shifts others back: look at the same place again */
-        else
-            i++;
+            stead_write_raw(&ids, call->id.v, sizeof(call->id.v));
     }
+    for (size_t at = 0; at < ids.size; at += sizeof(struct stead_id)) {
+        struct stead_id id;
+        memcpy(id.v, ids.data + at, sizeof(id.v));
+        stead_calls_cancel(agent, id);
+    }
+    stead_writer_deinit(&ids);
 }
 
 /* ---- Deadlines, and asking again ----------------------------------------------------------------------------- */
