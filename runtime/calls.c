@@ -407,7 +407,8 @@ void stead_calls_cancel(struct stead_agent *agent, struct stead_id id)
     }
     stead_writer_init(&value);
     if (call_row_get(agent, id, &value, &row) == 0) {
-        call_row_delete(agent, id, &row);
+        if (!STEAD_FAULT(&agent->shard->host->settings, keep_cancelled_call))
+            call_row_delete(agent, id, &row);
         tell_callee_of_row(agent, id, &row);
     }
     stead_writer_deinit(&value);
@@ -544,7 +545,8 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
     } else {
         stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
                                 stead_bytes(id.v, sizeof(id.v)));
-        ask_again(agent, id, &row);
+        if (!STEAD_FAULT(&shard->host->settings, never_ask_again))
+            ask_again(agent, id, &row);
     }
     stead_writer_deinit(&value);
 }

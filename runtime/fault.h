@@ -23,7 +23,10 @@
     X(snapshot_without_events, "a snapshot drops events it does not contain")                                          \
     X(keep_failed_turn, "a failed turn keeps its state change")                                                        \
     X(lose_parked, "a parked message is forgotten at a restart")                                                       \
-    X(forget_hold, "an agent that is loaded again is held no more")
+    X(forget_hold, "an agent that is loaded again is held no more")                                                    \
+    X(keep_cancelled_call, "a cancelled call takes its answer all the same")                                           \
+    X(never_ask_again, "a request without a channel is not asked for again")                                           \
+    X(forget_call_key, "the key of an agent's call is not looked at")
 
 enum stead_fault {
 #define STEAD_FAULT_ENUM(name, what) STEAD_FAULT_##name,

@@ -378,6 +378,8 @@ static bool is_known_by_key(struct stead_agent *agent, struct stead_message *mes
     struct stead_shard *shard = agent->shard;
     bool judged = (message->groups & STEAD_GROUP_SESSION) && shard->waiting_agent == NULL && !taken;
 
+    if (STEAD_FAULT(&shard->host->settings, forget_call_key) && !(message->groups & STEAD_GROUP_SESSION))
+        return false;
     if (message->key_size == 0 || judged || !stead_key_known(shard, message))
         return false;
     if (!taken)

@@ -7,6 +7,7 @@
  *   sim_disk.c     a node's log writer over persist/store_memory.h: rounds of write and sync, crash in between
  *   sim_node.c     a node's life: register, claim, recover, serve, stop, die
  *   sim_doors.c    the doors (runtime/doors.h) of each of its hosts
+ *   sim_jobs.c     jobs of stateless kinds in virtual time
  *   sim_client.c   clients: runtime/client_core.h over the net
  *   shadow.c       what the rows must be, from the log alone
  *   nemesis.c      crashes, partitions, jumps of clocks, failing disks
@@ -110,6 +111,7 @@ struct stead_sim_host {
     uint64_t noted;                           /* the world's hash after the last round that did something */
     uint32_t idle_rounds;                     /* rounds since then that asked for another */
     uint32_t loads, jobs;                     /* out there */
+    struct stead_job *live_jobs;              /* those that are not answered, newest first */
     uint64_t ring_ns[STEAD_SIM_REACTORS_MAX]; /* arrival of the newest message to each reactor of this node */
     struct stead_sim_link links[STEAD_SIM_NODES_MAX][STEAD_SIM_REACTORS_MAX];
     char marked[STEAD_ADDRESS_MAX + 1]; /* the turn in progress, as the mapped file would say: its agent */
@@ -171,6 +173,11 @@ void stead_sim_host_enter(struct stead_sim_host *host);
 /* Something was handed to the host: a round is due. */
 void stead_sim_host_poke(struct stead_sim_host *host);
 uint64_t stead_sim_host_wall_ms(const struct stead_sim_host *host);
+
+/* sim_jobs.c: two of the doors. */
+void stead_sim_jobs_run(void *self, const struct stead_kind *kind, const struct stead_op *op,
+                        struct stead_message **request);
+void stead_sim_jobs_cancel(void *self, struct stead_id id);
 
 /* sim_disk.c. Consumed: `bytes`. */
 void stead_sim_disk_append(struct stead_sim_host *host, uint32_t shard, uint64_t index, struct stead_writer *bytes);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The simulated doors of one host, and what drives it: rounds, clocks, loads and jobs.
+ * The simulated doors of one host, and what drives it: rounds, clocks and loads.
  *
  * A host is run a little after something was handed to it, so that events gather as they do on a busy reactor. A background load
  * reads the image either when it is asked for or when it is answered, as a loader thread may: the core must be right both ways.
- * Jobs run on the spot, after a delay, through a stead_job of our own.
+ * Jobs have a file of their own (sim_jobs.c).
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -188,107 +188,6 @@ static void door_answer(void *self, struct stead_message **message)
     stead_sim_net_answer(self, message);
 }
 
-/* ---- Jobs ------------------------------------------------------------------------------------------ */
-
-struct stead_job {
-    const struct stead_sim_host *host;
-    const struct stead_op *op;
-    struct stead_message *request; /* owned */
-    struct stead_writer value;     /* the reply */
-    struct stead_writer packed;    /* the newest stead_job_packed() */
-    char name[STEAD_OP_NAME_MAX + 1];
-    char sentence[256];
-};
-
-int stead_job_reply(struct stead_job *job, struct stead_slice value)
-{
-    stead_writer_reset(&job->value);
-    stead_write_raw(&job->value, value.data, value.size);
-    return 0;
-}
-
-int stead_job_fail(struct stead_job *job, const char *name, const char *format, ...)
-{
-    va_list args;
-
-    stead_format(job->name, sizeof job->name, "%s", name);
-    va_start(args, format);
-    stead_format_v(job->sentence, sizeof job->sentence, format, args);
-    va_end(args);
-    return STEAD_EFAILED;
-}
-
-bool stead_job_cancelled(const struct stead_job *job)
-{
-    (void)job;
-    return false;
-}
-
-const char *stead_job_self(const struct stead_job *job)
-{
-    return job->request->address;
-}
-
-const char *stead_job_node_name(const struct stead_job *job)
-{
-    return job->host->node->name;
-}
-
-struct stead_slice stead_job_packed(struct stead_job *job, const char *format, ...)
-{
-    va_list args;
-
-    stead_writer_reset(&job->packed);
-    va_start(args, format);
-    stead_pack_v(&job->packed, format, args);
-    va_end(args);
-    return stead_written(&job->packed);
-}
-
-static void finish_job(void *self, uint64_t life, void *data)
-{
-    struct stead_sim_host *host = self;
-    struct stead_job *job = data;
-
-    if (life == host->node->life && host->host != NULL) {
-        int status = job->op->job(job, stead_message_payload(job->request));
-        host->jobs--;
-        stead_world_note(&host->node->sim->world, "job", host->node->index, host->index, (uint64_t)-status);
-        stead_sim_host_enter(host);
-        stead_host_job_done(host->host, &job->request, status, job->name, job->sentence, stead_written(&job->value));
-        stead_sim_host_poke(host);
-    }
-    stead_message_destroy(&job->request);
-    stead_writer_deinit(&job->value);
-    stead_writer_deinit(&job->packed);
-    free(job);
-}
-
-static void door_run_job(void *self, const struct stead_kind *kind, const struct stead_op *op,
-                         struct stead_message **request)
-{
-    struct stead_sim_host *host = self;
-    struct stead_world *world = &host->node->sim->world;
-    struct stead_job *job = stead_alloc_zero(sizeof *job);
-
-    (void)kind;
-    job->host = host;
-    job->op = op;
-    job->request = *request;
-    *request = NULL;
-    stead_writer_init(&job->value);
-    stead_writer_init(&job->packed);
-    host->jobs++;
-    stead_world_after(world, stead_world_delay(world, STEAD_MS), finish_job, host, host->node->life, job);
-}
-
-/* A job that nobody waits for may run to its end all the same. */
-static void door_cancel_job(void *self, struct stead_id id)
-{
-    (void)self;
-    (void)id;
-}
-
 /* ---- Records --------------------------------------------------------------------------------------- */
 
 static void door_encode(const struct stead_message *message, struct stead_writer *writer)
@@ -375,8 +274,8 @@ void stead_sim_host_doors(struct stead_sim_host *host, struct stead_doors *ret_d
         .read_entry = door_read_entry,
         .send = door_send,
         .answer = door_answer,
-        .run_job = door_run_job,
-        .cancel_job = door_cancel_job,
+        .run_job = stead_sim_jobs_run,
+        .cancel_job = stead_sim_jobs_cancel,
         .encode = door_encode,
         .decode = door_decode,
         .clock = door_clock,

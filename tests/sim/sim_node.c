@@ -125,6 +125,7 @@ static void create_hosts(struct stead_sim_node *node)
         host->doomed = false;
         host->marked[0] = '\0';
         host->loads = host->jobs = 0;
+        host->live_jobs = NULL; /* their events free them */
         memset(host->ring_ns, 0, sizeof host->ring_ns);
         stead_sim_host_doors(host, &doors);
         const struct stead_host_options options = {
