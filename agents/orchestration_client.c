@@ -238,8 +238,9 @@ int stead_instance_status_of(struct stead_client *client, const char *id, const 
 struct visiting {
     stead_instance_event_fn *visit;
     void *context;
-    uint64_t last; /* the last id seen */
-    bool ended;    /* by the visit */
+    uint64_t last;      /* the last id seen */
+    uint64_t execution; /* of the first page; 0: not known yet */
+    bool ended;         /* by the visit */
 };
 
 /* Visits the events of one page. STEAD_ECORRUPT: it is none, or its ids do not rise (asking for the next page would never end). */
@@ -275,7 +276,7 @@ static int ask_page(struct stead_client *client, const struct address *address,
 {
     struct stead_writer args;
     struct stead_answer answer;
-    uint64_t before = visiting->last;
+    uint64_t before = visiting->last, execution = 0;
 
     stead_writer_init(&args);
     stead_pack(&args, "{s:u}", "after", visiting->last);
@@ -284,6 +285,10 @@ static int ask_page(struct stead_client *client, const struct address *address,
         *ret_answer = answer;
     if (code != 0)
         return code;
+    if (stead_get_u64(answer.value, "execution", &execution) == 0 && visiting->execution != 0 &&
+        execution != visiting->execution)
+        return 0; /* ids begin at 1 again: what it was is over */
+    visiting->execution = execution;
     if (stead_get_bool(answer.value, "more", ret_more) == STEAD_EARGUMENT || visit_page(answer.value, visiting) != 0)
         return refuse(ret_answer, STEAD_ECORRUPT, "the node's answer is not a page of a history");
     *ret_more = *ret_more && !visiting->ended && visiting->last > before;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agents/instance.h"
 #include "cmd/instance_pages.h"
 #include "cmd/near.h"
 #include "cmd/print.h"
@@ -121,6 +122,7 @@ static int replay_batch(struct run *run)
             .orchestrator = run->members[i].orchestrator,
             .instance = run->members[i].id,
             .execution = run->members[i].execution,
+            .rows = !run->verify->fabric->hub,
             .events = stead_bytes(run->events.data + run->members[i].at, run->members[i].size)};
     if (stead_verify_replay(cases, run->count, CASE_SECONDS, outcomes) != 0) {
         stead_complain("no process to replay in: %m");
@@ -150,6 +152,69 @@ static int keep_event(void *context, const struct stead_instance_event *event)
     return 0;
 }
 
+/* Takes the pieces of rows of one page; the next page begins at `ret_next`, 0 for none. */
+static int take_rows(struct stead_slice page, struct stead_writer *events, uint64_t ret_next[2])
+{
+    struct stead_slice rows, next, piece;
+    struct stead_reader reader;
+    uint32_t count = 0, fields = 0;
+
+    ret_next[0] = ret_next[1] = 0;
+    if (stead_get_value(page, "rows", &rows) != 0)
+        return STEAD_ECORRUPT;
+    reader = stead_reader(rows);
+    if (stead_read_array(&reader, &count) != 0)
+        return STEAD_ECORRUPT;
+    for (uint32_t i = 0; i < count; i++) {
+        if (stead_read_array(&reader, &fields) != 0 || fields != 3 || stead_read_skip(&reader) != 0 ||
+            stead_read_skip(&reader) != 0 || stead_read_bin(&reader, &piece) != 0)
+            return STEAD_ECORRUPT;
+        stead_write_raw(events, piece.data, piece.size); /* parts of a row follow each other */
+    }
+    if (stead_get_value(page, "next", &next) != 0 || next.size <= 1)
+        return 0;
+    reader = stead_reader(next);
+    return stead_read_array(&reader, &fields) == 0 && fields == 2 && stead_read_u64(&reader, &ret_next[0]) == 0 &&
+                   stead_read_u64(&reader, &ret_next[1]) == 0
+               ? 0
+               : STEAD_ECORRUPT;
+}
+
+/* The history of the direct fabric as it is stored: nothing is left out of it, as large values are for people. STEAD_ENOTFOUND also when it has begun anew meanwhile. */
+static int fetch_rows(struct run *run, const struct member *member, struct stead_answer *answer)
+{
+    char address[sizeof(STEAD_ORCHESTRATION_KIND) + 1 + STEAD_INSTANCE_ID_MAX];
+    uint64_t next[2] = {0, 0}, last[2], execution = 0;
+    struct stead_writer args;
+    int code;
+
+    snprintf(address, sizeof(address), STEAD_ORCHESTRATION_KIND "/%s", member->id);
+    stead_writer_init(&args);
+    do {
+        memcpy(last, next, sizeof(last));
+        stead_writer_reset(&args);
+        stead_pack(&args, "{s:u,s:u}", "first", next[0], "part", next[1]);
+        code = stead_client_call(run->client, address, "raw_history", stead_written(&args), NULL, answer);
+        if (code == 0 && (stead_get_u64(answer->value, "execution", &execution) != 0 || execution != member->execution))
+            code = STEAD_ENOTFOUND;
+        if (code == 0)
+            code = take_rows(answer->value, &run->events, next);
+        if (code == 0 && next[0] != 0 && (next[0] < last[0] || (next[0] == last[0] && next[1] <= last[1])))
+            code = STEAD_ECORRUPT; /* it would never end */
+    } while (code == 0 && next[0] != 0);
+    stead_writer_deinit(&args);
+    return code;
+}
+
+static int fetch(struct run *run, const struct member *member, struct stead_answer *answer)
+{
+    const struct stead_instance_options where = {.hub = run->verify->fabric->hub};
+
+    if (!where.hub)
+        return fetch_rows(run, member, answer);
+    return stead_instance_history(run->client, member->id, 0, &where, keep_event, &run->events, NULL, answer);
+}
+
 /* Fetches an instance's history into the batch, which is replayed when it is full. */
 static int add_instance(struct run *run, const char *id, const char *name, uint32_t version)
 {
@@ -173,8 +238,8 @@ static int add_instance(struct run *run, const char *id, const char *name, uint3
     if (code == 0 && stead_instance_is_over(instance.status))
         return STEAD_EXIT_DONE;
     if (code == 0)
-        code = stead_instance_history(run->client, id, 0, &where, keep_event, &run->events, NULL, &answer);
-    if (code == STEAD_ENOTFOUND) { /* purged meanwhile */
+        code = fetch(run, member, &answer);
+    if (code == STEAD_ENOTFOUND) { /* purged or begun anew meanwhile */
         run->events.size = member->at;
         return STEAD_EXIT_DONE;
     }

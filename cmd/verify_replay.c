@@ -97,33 +97,62 @@ static void tell(struct stead_verify_outcome *outcome, int code, uint64_t event,
     snprintf(outcome->sentence, sizeof(outcome->sentence), "%s", sentence);
 }
 
-/* Rewinds are to be known before the replay begins. STEAD_ECORRUPT, STEAD_EVERSION: the history cannot be read. */
-static int expect_rewinds(struct stead_engine *engine, struct stead_slice events)
-{
-    struct stead_reader reader = stead_reader(events);
-    struct stead_history_event event;
-    struct stead_slice map;
-    int code = 0;
+/* Goes through the events of a case. */
+struct cursor {
+    struct stead_reader reader; /* at the next row or map */
+    bool rows, in_row;
+    struct stead_history_row row; /* when `in_row` */
+};
 
-    while (code == 0 && reader.at < reader.end) {
-        code = stead_read_value(&reader, &map) == 0 ? stead_verify_event(map, &event) : STEAD_ECORRUPT;
-        if (code == 0 && event.type == STEAD_HISTORY_EXECUTION_REWOUND)
-            stead_engine_expect_rewind(engine, event.ref, event.id);
-    }
-    return code;
+static struct cursor cursor_of(const struct stead_verify_case *it)
+{
+    return (struct cursor){.reader = stead_reader(it->events), .rows = it->rows};
 }
 
-static void replay_events(struct stead_engine *engine, struct stead_slice events, struct stead_verify_outcome *outcome)
+/* STEAD_ENOTFOUND behind the last. */
+static int next_event(struct cursor *cursor, struct stead_history_event *ret_event)
 {
-    struct stead_reader reader = stead_reader(events);
+    struct stead_slice value;
+
+    for (;;) {
+        int code = cursor->in_row ? stead_history_row_next(&cursor->row, ret_event) : STEAD_ENOTFOUND;
+        if (code != STEAD_ENOTFOUND)
+            return code;
+        if (cursor->reader.at == cursor->reader.end)
+            return STEAD_ENOTFOUND;
+        if (stead_read_value(&cursor->reader, &value) != 0)
+            return STEAD_ECORRUPT;
+        if (!cursor->rows)
+            return stead_verify_event(value, ret_event);
+        code = stead_history_row_begin(value, &cursor->row);
+        if (code != 0)
+            return code;
+        cursor->in_row = true;
+    }
+}
+
+/* Rewinds are to be known before the replay begins. STEAD_ECORRUPT, STEAD_EVERSION: the history cannot be read. */
+static int expect_rewinds(struct stead_engine *engine, const struct stead_verify_case *it)
+{
+    struct cursor cursor = cursor_of(it);
     struct stead_history_event event;
-    struct stead_slice map;
+    int code;
+
+    while ((code = next_event(&cursor, &event)) == 0) {
+        if (event.type == STEAD_HISTORY_EXECUTION_REWOUND)
+            stead_engine_expect_rewind(engine, event.ref, event.id);
+    }
+    return code == STEAD_ENOTFOUND ? 0 : code;
+}
+
+static void replay_events(struct stead_engine *engine, const struct stead_verify_case *it,
+                          struct stead_verify_outcome *outcome)
+{
+    struct cursor cursor = cursor_of(it);
+    struct stead_history_event event;
     int code = 0;
 
-    while (code == 0 && reader.at < reader.end) {
-        code = stead_read_value(&reader, &map) == 0 ? stead_verify_event(map, &event) : STEAD_ECORRUPT;
-        if (code != 0)
-            break;
+    while (code == 0 && (code = next_event(&cursor, &event)) == 0) {
         outcome->event = event.id; /* in case it does not come back */
         code = stead_engine_replay(engine, &event);
         outcome->events += code == 0;
@@ -132,7 +161,7 @@ static void replay_events(struct stead_engine *engine, struct stead_slice events
         uint64_t at = 0;
         const char *sentence = stead_engine_difference(engine, &at);
         tell(outcome, code, at, sentence);
-    } else if (code != 0) {
+    } else if (code != STEAD_ENOTFOUND) {
         tell(outcome, code, outcome->event, stead_error_sentence(code));
     }
 }
@@ -144,11 +173,11 @@ static void replay_case(const struct stead_verify_case *it, struct stead_fibers 
         .orchestrator = it->orchestrator, .instance = it->instance, .execution = it->execution, .fibers = fibers};
     struct stead_engine *engine = stead_engine_create(&options);
 
-    int code = expect_rewinds(engine, it->events);
+    int code = expect_rewinds(engine, it);
     if (code != 0)
         tell(outcome, code, outcome->event, stead_error_sentence(code));
     else
-        replay_events(engine, it->events, outcome);
+        replay_events(engine, it, outcome);
     stead_engine_destroy(&engine);
 }
 

@@ -18,7 +18,9 @@ struct stead_verify_case {
     const struct stead_orchestrator *orchestrator; /* borrowed */
     const char *instance;                          /* id; borrowed */
     uint32_t execution;
-    struct stead_slice events; /* maps, as stead_instance_history() shows them, one behind the other; borrowed */
+    bool
+        rows; /* what `events` are: rows as they are stored (agents/history.h), or maps as stead_instance_history() shows them */
+    struct stead_slice events; /* one behind the other; borrowed */
 };
 
 /* What came of it. */

@@ -110,7 +110,7 @@ struct stead_instance_event {
 };
 typedef int stead_instance_event_fn(void *context, const struct stead_instance_event *event);
 /* Visits the present execution's history from event `after` + 1 on, page by page, until `visit` returns non-zero (then 0 is returned). `ret_last` (may be NULL): the
- * last id seen. */
+ * last id seen. It ends too when the instance begins anew meanwhile. */
 STEAD_PUBLIC int stead_instance_history(struct stead_client *client, const char *id, uint64_t after,
                                         const struct stead_instance_options *options, stead_instance_event_fn *visit,
                                         void *context, uint64_t *ret_last,

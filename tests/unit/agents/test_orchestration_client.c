@@ -26,6 +26,7 @@ static struct {
     struct stead_writer answers[ANSWERS_MAX];    /* values of the coming answers */
     int codes[ANSWERS_MAX];                      /* their codes */
     uint32_t answer_count;                       /* how many were scripted */
+    uint64_t execution;                          /* of the coming pages */
 } cluster;
 
 static int setup(void **state)
@@ -322,7 +323,9 @@ static void will_answer_page(uint64_t first, uint64_t last, bool more)
 {
     struct stead_writer *page = will_answer(0);
 
-    stead_write_map(page, 2);
+    stead_write_map(page, 3);
+    stead_write_str(page, "execution");
+    stead_write_u64(page, cluster.execution);
     stead_write_str(page, "more");
     stead_write_bool(page, more);
     stead_write_str(page, "events");
@@ -359,6 +362,22 @@ static void test_history_ends_when_the_visit_does(void **state)
     assert_int_equal(seen.count, 2);
     assert_int_equal(last, 2);
     assert_int_equal(cluster.requests, 1);
+}
+
+static void test_history_ends_when_the_execution_does(void **state)
+{
+    struct seen seen = {.count = 0};
+    uint64_t last = 0;
+
+    (void)state;
+    cluster.execution = 1;
+    will_answer_page(1, 3, true);
+    cluster.execution = 2;
+    will_answer_page(4, 5, true);
+    assert_int_equal(stead_instance_history(NULL, "i1", 0, NULL, see_event, &seen, &last, NULL), 0);
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(last, 3);
+    assert_int_equal(cluster.requests, 2);
 }
 
 static void test_history_that_cannot_end_is_refused(void **state)
@@ -517,6 +536,7 @@ int main(void)
         CASE(test_raise_and_steer_say_what_they_mean),
         CASE(test_history_goes_from_page_to_page),
         CASE(test_history_ends_when_the_visit_does),
+        CASE(test_history_ends_when_the_execution_does),
         CASE(test_history_that_cannot_end_is_refused),
         CASE(test_list_asks_for_what_the_filter_says),
         CASE(test_list_goes_on_behind_a_short_page),

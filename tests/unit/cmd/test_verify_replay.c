@@ -63,6 +63,24 @@ static struct stead_writer maps_of(const struct en *en)
     return maps;
 }
 
+/* The same as stored rows: two events each, whatever their episode. */
+static struct stead_writer rows_of(const struct en *en)
+{
+    struct stead_writer rows, events;
+
+    stead_writer_init(&rows);
+    stead_writer_init(&events);
+    for (uint64_t id = 1; id <= en->count; id += 2) {
+        uint32_t count = id < en->count ? 2 : 1;
+        stead_writer_reset(&events);
+        for (uint32_t i = 0; i < count; i++)
+            stead_write_raw(&events, en->stored[id - 1 + i].bytes, en->stored[id - 1 + i].size);
+        stead_history_row_write(&rows, id, en->stored[id - 1].time_ms, count, stead_written(&events));
+    }
+    stead_writer_deinit(&events);
+    return rows;
+}
+
 /* Waits for its second step. */
 static struct stead_writer half_way(uint32_t *ret_count, uint64_t *ret_second)
 {
@@ -159,6 +177,32 @@ static void test_verify_rewound_history_replays(void **state)
     en_deinit(&en);
 }
 
+static void test_verify_rows_replay_as_maps_do(void **state)
+{
+    struct stead_verify_outcome outcomes[3];
+    uint8_t one[1], two[1];
+    struct en en;
+
+    (void)state;
+    en_init(&en, &same);
+    en_start(&en, en_number(one, 1));
+    assert_true(en_complete(&en, 3, en_number(two, 2)));
+    struct stead_writer rows = rows_of(&en), cut = rows_of(&en);
+    cut.size--;
+    struct stead_verify_case cases[] = {case_of(&same, &rows), case_of(&other, &rows), case_of(&same, &cut)};
+    for (uint32_t i = 0; i < 3; i++)
+        cases[i].rows = true;
+    assert_int_equal(stead_verify_replay(cases, 3, 20, outcomes), 0);
+    assert_int_equal(outcomes[0].code, 0);
+    assert_int_equal(outcomes[0].events, en.count);
+    assert_int_equal(outcomes[1].code, STEAD_ECONFLICT);
+    assert_int_equal(outcomes[1].event, en_newest(&en, STEAD_HISTORY_TASK_SCHEDULED, "b"));
+    assert_int_equal(outcomes[2].code, STEAD_ECORRUPT);
+    stead_writer_deinit(&rows);
+    stead_writer_deinit(&cut);
+    en_deinit(&en);
+}
+
 static void test_verify_history_that_cannot_be_read_is_told(void **state)
 {
     struct stead_verify_outcome outcomes[4];
@@ -223,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_verify_each_case_has_its_own_outcome),
         cmocka_unit_test(test_verify_loop_without_end_is_ended),
         cmocka_unit_test(test_verify_rewound_history_replays),
+        cmocka_unit_test(test_verify_rows_replay_as_maps_do),
         cmocka_unit_test(test_verify_history_that_cannot_be_read_is_told),
         cmocka_unit_test(test_verify_event_is_what_the_map_was_made_of),
     };
