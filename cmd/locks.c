@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/connect.h"
+#include "cmd/lock_cycles.h"
 #include "cmd/near.h"
 #include "cmd/parse.h"
 #include "cmd/print.h"
@@ -31,8 +32,8 @@ static const char doc[] =
     "  stead locks list --prefix account/\n"
     "  stead locks break account/bob\n"
     "\n"
-    "With --json, one line an agent: {\"address\", \"lock\": {\"holder\", \"fence\", \"waiting\"}}, and one "
-    "{\"cycle\": [...]} for each circle of waits.";
+    "With --json, one line an agent: {\"address\", \"lock\": {\"holder\", \"fence\", \"waiting\", "
+    "\"waits\"}}, and one {\"cycle\": [{\"waits\", \"for\", \"held_by\"}]} for each circle of waits.";
 
 static const struct argp_option options[] = {
     {"prefix", 'p', "TEXT", 0, "Only addresses that begin so", 10},
@@ -110,102 +111,111 @@ static int break_lock(const struct locks_options *o, struct stead_client *client
 
 /* ---- The list ------------------------------------------------------------------------------- */
 
-/* Adds or prints one page; how many locks it had. */
-static size_t take_page(const struct locks_options *o, const json_t *page, struct stead_columns *columns)
-{
-    size_t index;
-    json_t *agent;
-    const json_t *agents = json_object_get(page, "agents");
+/* A list on its way. */
+struct listing {
+    const struct locks_options *options;
+    struct stead_columns *columns;    /* owned; not used with --json */
+    struct stead_lock_cycles *cycles; /* who waits for whom; owned */
+    char *next;                       /* address behind which there are more; owned, NULL: nowhere */
+};
 
-    json_array_foreach(agents, index, agent)
+static void print_lock(struct listing *listing, const json_t *agent)
+{
+    const json_t *lock = json_object_get(agent, "lock");
+    const char *address = stead_json_member_text(agent, "address"), *holder = stead_json_member_text(lock, "holder");
+    size_t i;
+    json_t *waiter;
+
+    json_array_foreach(json_object_get(lock, "waits"), i, waiter)
     {
-        const json_t *lock = json_object_get(agent, "lock");
-        if (o->connect.json) {
-            stead_json_print(agent, 0);
-            continue;
-        }
-        stead_columns_add(columns, "%s", stead_json_member_text(agent, "address"));
-        stead_columns_add(columns, "%s", stead_json_member_text(lock, "holder"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(lock, "fence"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(lock, "waiting"));
+        if (json_is_string(waiter))
+            stead_lock_cycles_add(listing->cycles, json_string_value(waiter), address, holder);
     }
-    return json_array_size(agents);
+    if (listing->options->connect.json) {
+        stead_json_print(agent, 0);
+        return;
+    }
+    stead_columns_add(listing->columns, "%s", address);
+    stead_columns_add(listing->columns, "%s", holder);
+    stead_columns_add(listing->columns, "%lld", (long long)stead_json_member_int(lock, "fence"));
+    stead_columns_add(listing->columns, "%lld", (long long)stead_json_member_int(lock, "waiting"));
 }
 
-/* Names the circles of a page: the first waits for the second, and so on, and the last for the first. */
-static void print_cycles(const struct locks_options *o, const json_t *page)
+/* The pages up to the limit; one may be short or empty with more behind it. */
+static int list_pages(struct listing *listing, struct stead_client *client)
 {
-    size_t c, i;
-    json_t *cycle, *name;
-
-    json_array_foreach(json_object_get(page, "cycles"), c, cycle)
-    {
-        if (o->connect.json) {
-            json_t *document = json_pack("{s:O}", "cycle", cycle);
-            stead_json_print(document, 0);
-            json_decref(document);
-            continue;
-        }
-        fputs("a circle of waits: ", stdout);
-        json_array_foreach(cycle, i, name)
-        {
-            char *safe = stead_print_safe(stead_str(json_is_string(name) ? json_string_value(name) : "?"));
-            printf("%s waits for ", safe);
-            free(safe);
-        }
-        const char *first = json_string_value(json_array_get(cycle, 0));
-        char *safe = stead_print_safe(stead_str(first ? first : "?"));
-        puts(safe);
-        free(safe);
-    }
-}
-
-static int list_locks(const struct locks_options *o, struct stead_client *client, struct stead_columns *columns,
-                      json_t **ret_last)
-{
+    const struct locks_options *o = listing->options;
     uint64_t left = o->limit;
-    const char *after = o->after;
-    json_t *page = NULL;
+    int status = STEAD_EXIT_DONE;
 
-    for (;;) {
-        json_t *newer = NULL;
-        uint64_t count = left < PAGE_AGENTS ? left : PAGE_AGENTS;
-        int status = stead_connect_query(&o->connect, client, "agents", &newer, "{s:b,s:s,s:u,s:s}", "held", 1,
-                                         "prefix", o->prefix, "limit", count, "after", after);
-        json_decref(page); /* `after` pointed into it */
-        page = newer;
-        if (status != STEAD_EXIT_DONE)
-            return status;
-        size_t taken = take_page(o, page, columns);
-        left -= taken < left ? taken : left;
-        after = json_string_value(json_object_get(page, "next"));
-        if (left == 0 || !after)
-            break;
+    listing->next = o->after ? strdup(o->after) : NULL;
+    do {
+        json_t *page = NULL, *agent;
+        size_t index;
+        status = stead_connect_query(&o->connect, client, "agents", &page, "{s:b,s:s,s:u,s:s}", "held", 1, "prefix",
+                                     o->prefix, "limit", left < PAGE_AGENTS ? left : (uint64_t)PAGE_AGENTS, "after",
+                                     listing->next);
+        json_array_foreach(json_object_get(page, "agents"), index, agent)
+        {
+            print_lock(listing, agent);
+            left -= left > 0;
+        }
+        const char *next = json_string_value(json_object_get(page, "next"));
+        free(listing->next);
+        listing->next = next ? strdup(next) : NULL;
+        json_decref(page);
+    } while (status == STEAD_EXIT_DONE && left > 0 && listing->next);
+    return status;
+}
+
+/* A circle as a document, or as a sentence. */
+static void print_cycle(void *context, const struct stead_lock_wait *waits, uint32_t count)
+{
+    const struct listing *listing = context;
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < count; i++) {
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "waits", waits[i].waiter, "for", waits[i].address,
+                                              "held_by", waits[i].holder));
+        if (listing->options->connect.json)
+            continue;
+        char *waiter = stead_print_safe(stead_str(waits[i].waiter)),
+             *held = stead_print_safe(stead_str(waits[i].address));
+        printf("%s%s waits for %s", i == 0 ? "a circle of waits: " : ", held by ", waiter, held);
+        if (i + 1 == count) {
+            char *first = stead_print_safe(stead_str(waits[0].waiter));
+            printf(", held by %s\n", first);
+            free(first);
+        }
+        free(waiter);
+        free(held);
     }
-    *ret_last = page;
-    return STEAD_EXIT_DONE;
+    json_t *document = json_pack("{s:o}", "cycle", list);
+    if (listing->options->connect.json)
+        stead_json_print(document, 0);
+    json_decref(document);
 }
 
 static int list(const struct locks_options *o, struct stead_client *client)
 {
     static const char *const titles[] = {"AGENT", "HELD BY", ">FENCE", ">WAITING", NULL};
-    struct stead_columns *columns = stead_columns_create(titles);
-    json_t *last = NULL;
+    struct listing listing = {
+        .options = o, .columns = stead_columns_create(titles), .cycles = stead_lock_cycles_create()};
 
-    int status = list_locks(o, client, columns, &last);
-    if (stead_columns_rows(columns) > 0)
-        stead_columns_print(columns, stdout, stead_print_is_fancy(stdout));
+    int status = list_pages(&listing, client);
+    if (stead_columns_rows(listing.columns) > 0)
+        stead_columns_print(listing.columns, stdout, stead_print_is_fancy(stdout));
     else if (status == STEAD_EXIT_DONE && !o->connect.json)
         fprintf(stderr, "nothing is held\n");
-    if (last)
-        print_cycles(o, last);
-    if (last && *stead_json_member_text(last, "next") && !o->connect.json) {
-        char *safe = stead_print_safe(stead_str(stead_json_member_text(last, "next")));
+    (void)stead_lock_cycles_find(listing.cycles, print_cycle, &listing);
+    if (status == STEAD_EXIT_DONE && listing.next && !o->connect.json) {
+        char *safe = stead_print_safe(stead_str(listing.next));
         fprintf(stderr, "there are more: --after '%s', or --all\n", safe);
         free(safe);
     }
-    json_decref(last);
-    stead_columns_destroy(&columns);
+    free(listing.next);
+    stead_lock_cycles_destroy(&listing.cycles);
+    stead_columns_destroy(&listing.columns);
     return status;
 }
 
