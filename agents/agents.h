@@ -10,6 +10,9 @@
 
 /* A member of a group that elects a leader by the bully algorithm (election.c). */
 extern const struct stead_kind stead_election_member_kind;
+/* The two halves of a rank of a group that agrees on a log by multi-Paxos (consensus.h). */
+extern const struct stead_kind stead_consensus_member_kind;
+extern const struct stead_kind stead_consensus_proposer_kind;
 
 /* A queue of a task hub (hub_queue.c). */
 extern const struct stead_kind stead_hub_queue_kind;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fault: planted faults of orchestrations and of the task hub, as runtime/fault.h has those of the runtime. Only the simulator compiles agents/ with STEAD_AGENT_FAULTS, and says
+ * fault: planted faults of orchestrations, the task hub and consensus, as runtime/fault.h has those of the runtime. Only the simulator compiles agents/ with STEAD_AGENT_FAULTS, and says
  * which are on by the one function below; everywhere else every test of a fault is the constant 0. Nothing is kept in agents/ for it.
  */
 #ifndef STEAD_AGENTS_FAULT_H
@@ -18,7 +18,9 @@
     X(lock_not_taken, "flow", "of the agents of a critical section only the first is locked")                          \
     X(receipt_given_twice, "queues", "a renewal may lead back to a receipt that was given before")                     \
     X(message_id_ignored, "queues", "a message is put in again although its id was in the queue")                      \
-    X(message_not_hidden, "queues", "a message that was taken can be taken by the next one")
+    X(message_not_hidden, "queues", "a message that was taken can be taken by the next one")                           \
+    X(forget_promise, "consensus", "a member forgets its promise when it is loaded")                                   \
+    X(accept_below_promise, "consensus", "a member accepts what is below its promise")
 
 enum stead_agent_fault {
 #define STEAD_AGENT_FAULT_ENUM(name, workload, what) STEAD_AGENT_FAULT_##name,

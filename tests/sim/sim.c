@@ -19,8 +19,9 @@
 #define RUN_NS_MAX (10 * STEAD_S) /* then it turns calm, whatever is left to ask */
 #define DRAIN_NS_MAX (180 * STEAD_S)
 #define DRAIN_LOOK_NS (50 * STEAD_MS)
-#define QUIET_NS (500 * STEAD_MS) /* drained when so long nothing was left to do */
-#define RELIEF_NS (2 * STEAD_S)   /* between two asks of the workloads for what holds work back */
+#define QUIET_NS (500 * STEAD_MS)  /* drained when so long nothing was left to do */
+#define RELIEF_NS (2 * STEAD_S)    /* between two asks of the workloads for what holds work back */
+#define CONSENSUS_BYTES_MIN 65536u /* with less the same tells of a round to all members are dropped each time */
 #define AUDITOR (STEAD_SIM_CLIENTS_MAX - 1u)
 
 uint32_t stead_sim_nodes_up(const struct stead_sim *sim)
@@ -144,6 +145,9 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
         stead_sim_plan_calm(&sim->plan);
     if (options->workloads != 0)
         sim->plan.workloads = options->workloads;
+    if ((sim->plan.workloads & stead_sim_workload_bit(&stead_work_consensus)) != 0 &&
+        sim->plan.settings.memory_bytes_max < CONSENSUS_BYTES_MIN)
+        sim->plan.settings.memory_bytes_max = CONSENSUS_BYTES_MIN;
     sim->op_capacity = sim->plan.ops + OPS_SPARE;
     sim->ops = stead_alloc_zero(sim->op_capacity * sizeof *sim->ops);
     stead_writer_init(&sim->asked);
@@ -153,7 +157,9 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
             if (stead_registry_add(sim->registry, stead_workloads[w]->kinds[k], why) != 0)
                 stead_world_fail(&sim->world, "a kind is refused: %s", why);
     for (uint32_t k = 0; stead_builtin_kinds[k] != NULL; k++)
-        if (stead_registry_add(sim->registry, stead_builtin_kinds[k], why) != 0)
+        if (stead_registry_find(sim->registry, stead_builtin_kinds[k]->name, strlen(stead_builtin_kinds[k]->name)) ==
+                NULL &&
+            stead_registry_add(sim->registry, stead_builtin_kinds[k], why) != 0)
             stead_world_fail(&sim->world, "a kind of agents/ is refused: %s", why);
     for (uint32_t i = 0; stead_workload_orchestrators[i] != NULL; i++)
         if (stead_registry_add_orchestrator(sim->registry, stead_workload_orchestrators[i], why) != 0)
@@ -332,6 +338,7 @@ static void end(struct stead_sim *sim)
     free(sim->oracle);
     free(sim->mail);
     free(sim->flow);
+    free(sim->consensus);
     free(sim->ops);
 }
 

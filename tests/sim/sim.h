@@ -361,6 +361,7 @@ struct stead_sim {
     void *flow;            /* work_flow.h */
     uint32_t agent_faults; /* of the options, as the next */
     uint64_t death_at;
+    void *consensus; /* work_consensus.c */
 };
 
 struct stead_sim_options {
