@@ -17,6 +17,7 @@
 #include <sys/random.h>
 #include <zmq.h>
 
+#include "runtime/address.h"
 #include "runtime/base.h"
 
 #define ENDPOINT_DEFAULT "tcp://127.0.0.1:7400"
@@ -331,6 +332,47 @@ int stead_client_tell(struct stead_client *client, const char *address, const ch
         code = await_tells(client);
     stead_client_flush(client);
     return code;
+}
+
+/* ---- Where an agent lives ------------------------------------------------------------------- */
+
+/* Waits for the first table. */
+static int await_table(struct stead_client *client)
+{
+    uint64_t until_ns = stead_client_now_ns() + (uint64_t)client->timeout_ms * 1000000u;
+    int code = stead_client_core_table(client->core) != NULL ? 0 : await_node(client);
+
+    while (code == 0 && stead_client_core_table(client->core) == NULL) {
+        stead_client_turn(client, until_ns);
+        if (stead_client_now_ns() >= until_ns)
+            code = STEAD_EUNAVAILABLE;
+    }
+    return code;
+}
+
+int stead_client_locate(struct stead_client *client, const char *address, struct stead_location *ret_location)
+{
+    size_t kind_size;
+    int code = stead_address_check(stead_str(address), &kind_size);
+
+    if (code == 0)
+        code = stead_client_begin(client);
+    if (code == 0)
+        code = await_table(client);
+    if (code != 0)
+        return code;
+    const struct stead_table *table = stead_client_core_table(client->core);
+    const struct stead_table_kind *kind = stead_table_kind_find(table, address, kind_size);
+    if (kind != NULL && kind->durability == STEAD_STATELESS)
+        return STEAD_EUNAVAILABLE; /* nobody owns its jobs */
+    stead_slot slot = stead_address_slot(stead_str(address), kind == NULL ? STEAD_GROUP_DEFAULT : kind->group);
+    const struct stead_table_shard *shard = stead_table_shard_of(table, slot);
+    const struct stead_table_node *node = shard == NULL ? NULL : stead_table_node_find(table, shard->node);
+    if (node == NULL || shard->reactor >= node->reactor_count)
+        return STEAD_EUNAVAILABLE;
+    *ret_location =
+        (struct stead_location){slot.v, shard->id, shard->reactor, node->name, node->endpoints[shard->reactor]};
+    return 0;
 }
 
 /* ---- Asynchronous requests ------------------------------------------------------------------ */

@@ -306,6 +306,48 @@ static void test_requests_go_straight_to_the_owner(void **state)
     stead_table_release(&table);
 }
 
+static void test_locate_names_the_reactor_that_gets_the_call(void **state)
+{
+    struct fake_reactor *fakes[3];
+    const char *endpoints[3];
+    struct stead_client *client;
+    struct stead_location location;
+    char address[32];
+    unsigned seen[3] = {0};
+
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        fakes[i] = fake_create(ANY_PORT, i + 1, 0);
+        endpoints[i] = fakes[i]->endpoint;
+    }
+    struct stead_table *table = fake_table(endpoints, 3, 1);
+    for (int i = 0; i < 3; i++)
+        fake_start(fakes[i], table);
+    client = open_client(endpoints[1]);
+    for (unsigned i = 0; i < 60; i++) { /* the first asks for the table */
+        (void)stead_format(address, sizeof(address), "counter/%u", i);
+        assert_int_equal(stead_client_locate(client, address, &location), 0);
+        uint32_t at = 0;
+        while (strcmp(location.endpoint, endpoints[at]) != 0)
+            assert_true(++at < 3);
+        assert_int_equal(location.node[1] - '1', at);
+        assert_int_equal(location.reactor, 0);
+        unsigned before = atomic_load(&fakes[at]->requests);
+        assert_int_equal(stead_client_call(client, address, "echo", seven, NULL, NULL), 0);
+        assert_true(atomic_load(&fakes[at]->requests) > before);
+        seen[at]++;
+    }
+    assert_true(seen[0] > 0 && seen[1] > 0 && seen[2] > 0);
+    assert_int_equal(stead_client_locate(client, "no address", &location), STEAD_EADDRESS);
+    stead_client_close(&client);
+    for (int i = 0; i < 3; i++)
+        fake_stop(&fakes[i]);
+    stead_table_release(&table);
+    client = open_client("tcp://127.0.0.1:1");
+    assert_int_equal(stead_client_locate(client, "counter/1", &location), STEAD_EUNAVAILABLE);
+    stead_client_close(&client);
+}
+
 static void test_query_without_address_asks_all_nodes_and_names_the_missing(void **state)
 {
     struct fake_reactor *fakes[2] = {fake_create(ANY_PORT, 1, 0), fake_create(ANY_PORT, 2, 0)};
@@ -367,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_tell_before_close_arrives),
         cmocka_unit_test(test_close_with_requests_in_flight_cancels_them),
         cmocka_unit_test(test_requests_go_straight_to_the_owner),
+        cmocka_unit_test(test_locate_names_the_reactor_that_gets_the_call),
         cmocka_unit_test(test_query_without_address_asks_all_nodes_and_names_the_missing),
         cmocka_unit_test(test_client_given_bad_arguments_refuses_them),
     };
