@@ -4,6 +4,7 @@
  * never has to fit into one answer or into memory (with --json each page is printed as it comes).
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,11 +13,16 @@
 #include "cmd/print.h"
 
 #define PAGE_AGENTS 10000u /* asked for at once */
+#define WHERE_MAX 16u      /* as docs/OPERATIONS.md has it */
 
 struct agents_options {
     struct stead_connect connect;
     const char *kind, *prefix, *after; /* filters; "" none */
     uint64_t limit;                    /* agents to print; UINT64_MAX: all */
+    const char *where[WHERE_MAX];      /* FIELD=VALUE, FIELD=FROM..BELOW */
+    uint32_t where_count;
+    const char *fields; /* comma-separated; NULL: none */
+    bool held;
 };
 
 static const char doc[] =
@@ -26,8 +32,15 @@ static const char doc[] =
     "  stead agents\n"
     "  stead agents --kind counter --limit 20\n"
     "  stead agents --prefix account/north. --all --json\n"
+    "  stead agents --kind account --where balance=..0 --fields balance,owner\n"
+    "  stead agents --held\n"
     "\n"
-    "With --json, one line an agent: {\"address\", \"incarnation\", \"resident\", \"durability\"}.";
+    "--where compares fields of the state, and may be given several times. VALUE is JSON, or else a text; FROM..BELOW "
+    "(either may be left out) is a range: from <= field < below. There is no index: "
+    "every agent of the kind or prefix is read.\n"
+    "\n"
+    "With --json, one line an agent: {\"address\", \"incarnation\", \"resident\", \"durability\"}, with --fields "
+    "{\"fields\"}, with --held {\"lock\"}.";
 
 static const struct argp_option options[] = {
     {"kind", 'k', "KIND", 0, "Only agents of this kind", 10},
@@ -35,6 +48,9 @@ static const struct argp_option options[] = {
     {"after", 'a', "ADDRESS", 0, "Only addresses behind this one: the next page", 10},
     {"limit", 'l', "COUNT", 0, "At most so many. Default: 1000", 10},
     {"all", 'A', NULL, 0, "No limit", 10},
+    {"where", 'w', "FIELD=VALUE", 0, "Only agents whose field has this value, or is in FROM..BELOW", 10},
+    {"fields", 'f', "NAME,...", 0, "Show these fields too", 10},
+    {"held", 'H', NULL, 0, "Only agents that are held, with their holders", 10},
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -61,10 +77,90 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'A':
         o->limit = UINT64_MAX;
         return 0;
+    case 'w':
+        if (!strchr(arg, '=') || arg[0] == '=')
+            argp_error(state, "--where %s: write FIELD=VALUE", arg);
+        if (o->where_count == WHERE_MAX)
+            argp_error(state, "--where: more than %u conditions", WHERE_MAX);
+        else
+            o->where[o->where_count++] = arg;
+        return 0;
+    case 'f':
+        o->fields = arg;
+        return 0;
+    case 'H':
+        o->held = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+/* ---- Conditions ----------------------------------------------------------------------------- */
+
+/* A value as JSON has it; what is not JSON is a text. */
+static void write_scalar(struct stead_writer *writer, const char *text, size_t size)
+{
+    json_t *json = json_loadb(text, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+
+    if (json_is_integer(json))
+        stead_write_i64(writer, json_integer_value(json));
+    else if (json_is_real(json))
+        stead_write_f64(writer, json_real_value(json));
+    else if (json_is_boolean(json))
+        stead_write_bool(writer, json_is_true(json));
+    else if (json_is_null(json))
+        stead_write_nil(writer);
+    else if (json_is_string(json))
+        stead_write_str(writer, json_string_value(json));
+    else
+        stead_write_str_slice(writer, stead_bytes(text, size));
+    json_decref(json);
+}
+
+/* One FIELD=VALUE as a member of the query's `where`. */
+static void write_condition(struct stead_writer *writer, const char *text)
+{
+    const char *value = strchr(text, '=') + 1, *dots = value[0] == '"' ? NULL : strstr(value, "..");
+
+    stead_write_str_slice(writer, stead_bytes(text, (size_t)(value - 1 - text)));
+    if (!dots || strcmp(value, "..") == 0) {
+        write_scalar(writer, value, strlen(value));
+        return;
+    }
+    stead_write_map(writer, (uint32_t)(dots > value) + (uint32_t)(dots[2] != 0));
+    if (dots > value) {
+        stead_write_str(writer, "from");
+        write_scalar(writer, value, (size_t)(dots - value));
+    }
+    if (dots[2]) {
+        stead_write_str(writer, "below");
+        write_scalar(writer, dots + 2, strlen(dots + 2));
+    }
+}
+
+static void write_where(const struct agents_options *o, struct stead_writer *writer)
+{
+    stead_write_map(writer, o->where_count);
+    for (uint32_t i = 0; i < o->where_count; i++)
+        write_condition(writer, o->where[i]);
+}
+
+static void write_fields(const struct agents_options *o, struct stead_writer *writer)
+{
+    uint32_t count = o->fields ? 1 : 0;
+
+    for (const char *at = o->fields; at && *at; at++)
+        count += *at == ',';
+    stead_write_array(writer, count);
+    for (const char *at = o->fields; count > 0; count--) {
+        size_t size = strcspn(at, ",");
+        stead_write_str_slice(writer, stead_bytes(at, size));
+        at += size + 1;
+    }
+}
+
+/* ---- Pages ---------------------------------------------------------------------------------- */
 
 /* Adds or prints one page; how many agents it had. */
 static size_t take_page(const struct agents_options *o, const json_t *page, struct stead_columns *columns)
@@ -83,6 +179,17 @@ static size_t take_page(const struct agents_options *o, const json_t *page, stru
         stead_columns_add(columns, "%lld", (long long)stead_json_member_int(agent, "incarnation"));
         stead_columns_add(columns, "%s", stead_json_member_bool(agent, "resident") ? "in memory" : "on disk");
         stead_columns_add(columns, "%s", stead_json_member_text(agent, "durability"));
+        if (o->held) {
+            const json_t *lock = json_object_get(agent, "lock");
+            stead_columns_add(columns, "%s", stead_json_member_text(lock, "holder"));
+            stead_columns_add(columns, "%lld", (long long)stead_json_member_int(lock, "fence"));
+            stead_columns_add(columns, "%lld", (long long)stead_json_member_int(lock, "waiting"));
+        }
+        if (o->fields) {
+            char *text = json_dumps(json_object_get(agent, "fields"), JSON_COMPACT | JSON_ENSURE_ASCII);
+            stead_columns_add(columns, "%s", text ? text : "");
+            free(text);
+        }
     }
     return json_array_size(agents);
 }
@@ -93,31 +200,44 @@ static int list_agents(const struct agents_options *o, struct stead_client *clie
     const char *after = o->after;
     uint64_t left = o->limit;
     json_t *page = NULL;
+    struct stead_writer where, fields;
+    int code = STEAD_EXIT_DONE;
 
+    stead_writer_init(&where);
+    stead_writer_init(&fields);
+    write_where(o, &where);
+    write_fields(o, &fields);
     for (;;) {
         json_t *newer = NULL;
         uint32_t count = left < PAGE_AGENTS ? (uint32_t)left : PAGE_AGENTS;
-        int status = stead_connect_query(&o->connect, client, "agents", &newer, "{s:s,s:s,s:u,s:s}", "kind", o->kind,
-                                         "prefix", o->prefix, "limit", (uint64_t)count, "after", after);
+        int status =
+            stead_connect_query(&o->connect, client, "agents", &newer, "{s:s,s:s,s:u,s:s,s:v,s:v,s:b}", "kind", o->kind,
+                                "prefix", o->prefix, "limit", (uint64_t)count, "after", after, "where",
+                                stead_written(&where), "fields", stead_written(&fields), "held", (int)o->held);
         json_decref(page); /* `after` pointed into it */
         page = newer;
-        if (status != STEAD_EXIT_DONE)
-            return status;
+        if (status != STEAD_EXIT_DONE) {
+            code = status;
+            break;
+        }
         size_t taken = take_page(o, page, columns);
         left -= taken < left ? taken : left;
         after = json_string_value(json_object_get(page, "next"));
         if (left == 0 || !after)
             break;
     }
+    stead_writer_deinit(&where);
+    stead_writer_deinit(&fields);
     *ret_last = page;
-    return STEAD_EXIT_DONE;
+    return code;
 }
 
 int stead_cmd_agents(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&stead_connect_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {options, parse, NULL, doc, children, NULL, NULL};
-    static const char *const titles[] = {"ADDRESS", ">INCARNATION", "WHERE", "KIND IS", NULL};
+    const char *titles[9] = {"ADDRESS", ">INCARNATION", "WHERE", "KIND IS"};
+    size_t title_count = 4;
     struct agents_options o = {.limit = 1000};
     struct stead_client *client = NULL;
     json_t *last = NULL;
@@ -127,6 +247,14 @@ int stead_cmd_agents(int argc, char **argv)
     int status = stead_connect_open(&o.connect, &client);
     if (status != STEAD_EXIT_DONE)
         return status;
+    if (o.held) {
+        titles[title_count++] = "HELD BY";
+        titles[title_count++] = ">FENCE";
+        titles[title_count++] = ">WAITING";
+    }
+    if (o.fields)
+        titles[title_count++] = "FIELDS";
+    titles[title_count] = NULL;
     struct stead_columns *columns = stead_columns_create(titles);
     status = list_agents(&o, client, columns, &last);
     if (stead_columns_rows(columns) > 0)

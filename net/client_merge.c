@@ -182,7 +182,7 @@ void stead_client_merge_pages(const struct stead_slice *answers, uint32_t answer
         qsort(rows.at, rows.count, sizeof(*rows.at), compare_rows);
     while (kept < rows.count && kept < limit && (!more || stead_slice_compare(rows.at[kept].address, next) <= 0))
         kept++;
-    if (kept < rows.count && kept > 0) {
+    if (kept == limit && kept < rows.count) {
         next = rows.at[kept - 1].address;
         more = true;
     }

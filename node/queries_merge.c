@@ -187,8 +187,10 @@ void stead_queries_merge_agents(struct stead_message *const *parts, uint32_t par
     stead_write_str(value, "agents");
     write_list(&list, kept, value);
     stead_write_str(value, "next");
-    if (kept > 0 && (bounded || kept < list.count))
+    if (kept == limit && kept < list.count)
         stead_write_str_slice(value, list.items[kept - 1].address);
+    else if (bounded) /* a part that found nothing has a `next` too: it has not looked further */
+        stead_write_str_slice(value, bound);
     else
         stead_write_nil(value);
     free(list.items);

@@ -219,6 +219,21 @@ class WithNode(unittest.TestCase):
         _, out, _ = self.stead("agents", "--prefix", "counter/list-", "--after", "counter/list-b")
         self.assertIn("counter/list-c", out)
 
+    def test_agents_are_listed_by_their_state(self):
+        for name, by in (("a", 5), ("b", 12), ("c", 20)):
+            self.assertEqual(self.stead("call", f"counter/where-{name}", "add", json.dumps({"by": by}))[0], 0)
+        for where, names in (("value=12", "b"), ("value=12..", "bc"), ("value=..12", "a"), ("value=5..20", "ab"), ("value=x", ""),
+                             ("value=null", ""), ("nothing=null", "abc")):
+            code, out, _ = self.stead("agents", "--prefix", "counter/where-", "--where", where, "--fields", "value,nothing", "--json")
+            self.assertEqual(code, 0)
+            lines = [json.loads(line) for line in out.splitlines()]
+            self.assertEqual("".join(line["address"][-1] for line in lines), names, where)
+            self.assertTrue(all(list(line["fields"]) == ["value"] for line in lines), lines)
+        _, out, _ = self.stead("agents", "--prefix", "counter/where-", "--fields", "value")
+        self.assertIn('{"value":12}', out)
+        self.assertEqual(self.stead("agents", "--held", "--json")[:2], (0, ""))
+        self.assertNotEqual(self.stead("agents", "--where", "value")[0], 0)
+
     def test_refused_signal_is_a_dead_letter_until_it_is_dropped(self):
         self.stead("signal", "counter/dead", "add", '"x"')
         code, out, _ = self.stead("deadletters", "--json", "counter/dead")

@@ -87,6 +87,16 @@ static void test_agents_behind_the_smallest_next_wait_for_the_next_page(void **s
     assert_string_equal(merged(parts, 2, 10), "a/1 a/2 b/1 | b/1");
 }
 
+static void test_agents_of_a_part_that_found_nothing_yet_wait_for_it(void **state)
+{
+    (void)state;
+    struct stead_message *nothing[] = {page("", "c/1"), page("", "b/1")};
+    struct stead_message *parts[] = {page("", "b/5"), page("b/1 b/9", NULL)};
+
+    assert_string_equal(merged(nothing, 2, 10), "| b/1");
+    assert_string_equal(merged(parts, 2, 10), "b/1 | b/5");
+}
+
 static void test_agents_over_the_limit_are_cut_with_a_next(void **state)
 {
     (void)state;
@@ -129,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agents_whole_pages_are_sorted_into_one),
         cmocka_unit_test(test_agents_behind_the_smallest_next_wait_for_the_next_page),
+        cmocka_unit_test(test_agents_of_a_part_that_found_nothing_yet_wait_for_it),
         cmocka_unit_test(test_agents_over_the_limit_are_cut_with_a_next),
         cmocka_unit_test(test_agents_exactly_at_the_limit_has_no_next),
         cmocka_unit_test(test_stats_of_a_fresh_host_are_a_well_formed_map),
