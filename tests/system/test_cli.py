@@ -221,7 +221,7 @@ class WithNode(unittest.TestCase):
 
     def test_agents_are_listed_by_their_state(self):
         for name, by in (("a", 5), ("b", 12), ("c", 20)):
-            self.assertEqual(self.stead("call", f"counter/where-{name}", "add", json.dumps({"by": by}))[0], 0)
+            self.assertEqual(self.stead("call", f"counter/where-{name}", "add", str(by))[0], 0)
         for where, names in (("value=12", "b"), ("value=12..", "bc"), ("value=..12", "a"), ("value=5..20", "ab"), ("value=x", ""),
                              ("value=null", ""), ("nothing=null", "abc")):
             code, out, _ = self.stead("agents", "--prefix", "counter/where-", "--where", where, "--fields", "value,nothing", "--json")
