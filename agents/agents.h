@@ -14,6 +14,9 @@ extern const struct stead_kind stead_election_member_kind;
 extern const struct stead_kind stead_consensus_member_kind;
 extern const struct stead_kind stead_consensus_proposer_kind;
 
+/* One instance of an orchestration on the direct fabric (orchestrator.c). */
+extern const struct stead_kind stead_orchestration_kind;
+
 /* A queue of a task hub (hub_queue.c). */
 extern const struct stead_kind stead_hub_queue_kind;
 

@@ -383,6 +383,25 @@ uint64_t stead_engine_input(struct stead_engine *engine, const struct stead_hist
     return given.id;
 }
 
+bool stead_engine_takes(const struct stead_engine *engine, const struct stead_history_event *event)
+{
+    switch (event->type) {
+    case STEAD_HISTORY_TASK_COMPLETED:
+    case STEAD_HISTORY_TASK_FAILED:
+    case STEAD_HISTORY_CHILD_COMPLETED:
+    case STEAD_HISTORY_CHILD_FAILED:
+    case STEAD_HISTORY_TIMER_FIRED:
+        return !is_over(engine) && stead_engine_map_get(&engine->requests, event->ref) != NULL;
+    default:
+        return !is_over(engine);
+    }
+}
+
+bool stead_engine_is_open(const struct stead_engine *engine)
+{
+    return engine->open;
+}
+
 int stead_engine_run(struct stead_engine *engine, stead_engine_sink_fn *sink, void *context)
 {
     const struct stead_history_event completed = {.type = STEAD_HISTORY_ORCHESTRATOR_COMPLETED};

@@ -51,6 +51,10 @@ uint64_t stead_engine_rewind_point(const struct stead_engine *engine);
 void stead_engine_begin(struct stead_engine *engine, int64_t now_ms);
 /* An input of the open episode; texts and values are copied. Its id is given here and returned. A result whose `ref` is not an open request is not taken: 0 (count and drop it). */
 uint64_t stead_engine_input(struct stead_engine *engine, const struct stead_history_event *event);
+/* Would input() take it now, or is it a result that nobody waits for? */
+bool stead_engine_takes(const struct stead_engine *engine, const struct stead_history_event *event);
+/* An episode is open: after begin(), or after a replay that ended in its inputs. */
+bool stead_engine_is_open(const struct stead_engine *engine);
 /* Runs the code until it waits or ends (not at all while suspended), closes the episode, and hands every event of it that was not replayed, from ORCHESTRATOR_STARTED to
  * ORCHESTRATOR_COMPLETED with ids, to `sink` in order; borrowed until it returns. When the execution ends, open timers are cancelled and locks released; when it was terminated or begins anew,
  * so is all that is open (TASK_CANCELED); activities, calls and children of one that completed or failed go on, and nobody takes their results. A fiber that was evicted is STEAD_EBUSY when the code had to run: nothing was handed out: destroy the engine, replay into a new one, repeat the

@@ -615,6 +615,8 @@ int stead_agent_rebuild(struct stead_agent *agent)
     struct stead_writer row;
     struct stead_agent_row head;
 
+    if (agent->kind->on_unload != NULL) /* what the state holds beside its fields is the hook's to free */
+        agent->kind->on_unload(agent->state);
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
     memset(agent->state, 0, agent->kind->state_size);

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * orchestrator_life: how executions begin and end.
+ *
+ *     start ---> Pending (its orchestrator is not loaded here, or it is too early) <---> Running <---> Suspended
+ *                    \--- terminate ---> Canceled                                          |
+ *                                        Completed, Failed, Terminated <-------------------+---> the next execution (continue-as-new)
+ *
+ * An id lives through many executions, numbered from 1: by continue-as-new, by a restart, by a start of a finished id. Their histories have the number in their keys, and everything that comes
+ * back (answers, timers, children) says it: so nothing of an earlier execution reaches a later one. The rows of earlier ones are swept a page a turn.
+ *
+ * The end answers everybody who waits, tells the parent, and sets the timer of the retention. A child is started and terminated by signals of one channel, so a termination never overtakes its
+ * start; and it names parent, execution and request, so that it meets that child only.
+ */
+#include "agents/orchestrator.h"
+
+#define LOOK_MS_MIN 250
+#define LOOK_MS_MAX 30000
+#define WAITERS_MAX 4096u
+#define TOKEN_BYTES (STEAD_TOKEN_SIZE - 1u)
+
+static const struct stead_slice nothing = {NULL, 0};
+
+/* ---- Status --------------------------------------------------------------------------------- */
+
+enum stead_instance_status stead_orchestration_status(const struct stead_orchestration_state *it)
+{
+    enum stead_instance_status status = STEAD_INSTANCE_PENDING;
+    return stead_instance_status_find(stead_str(it->status), &status) == 0 ? status : STEAD_INSTANCE_PENDING;
+}
+
+void stead_orchestration_set_status(struct stead_turn *turn, struct stead_orchestration_state *it,
+                                    enum stead_instance_status status)
+{
+    const char *name = stead_instance_status_name(status);
+
+    memset(it->status, 0, sizeof(it->status));
+    memcpy(it->status, name, strlen(name));
+    it->updated = stead_now_ms(turn);
+}
+
+bool stead_orchestration_is_active(const struct stead_orchestration_state *it)
+{
+    return it->name[0] != '\0' && !stead_instance_is_over(stead_orchestration_status(it));
+}
+
+const struct stead_orchestrator *stead_orchestration_find(const struct stead_turn *turn,
+                                                          const struct stead_orchestration_state *it)
+{
+    return stead_orchestrator_find(turn, it->name, it->version);
+}
+
+int stead_orchestration_pend(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    int64_t now = stead_now_ms(turn), delay = LOOK_MS_MIN;
+
+    if (now < it->not_before) {
+        delay = it->not_before - now;
+    } else {
+        for (uint32_t i = 0; i < it->looks && delay < LOOK_MS_MAX; i++)
+            delay *= 2;
+        delay = delay < LOOK_MS_MAX ? delay : LOOK_MS_MAX;
+        if (it->looks++ == 0)
+            stead_log(turn, "%s waits for an orchestrator that is not loaded here: %s version %u", stead_self(turn),
+                      it->name, it->version);
+    }
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_PENDING);
+    return stead_timer_after(turn, "look", delay, "look", nothing);
+}
+
+/* ---- Ends ----------------------------------------------------------------------------------- */
+
+static int tell_parent(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    struct stead_slice args;
+    uint64_t ref = it->parent_ref;
+
+    if (ref == 0)
+        return 0;
+    it->parent_ref = 0;
+    if (stead_orchestration_status(it) == STEAD_INSTANCE_COMPLETED)
+        args = stead_packed(turn, "{s:u,s:u,s:v}", "execution", (uint64_t)it->parent_execution, "ref", ref, "value",
+                            stead_orchestration_output(turn, it));
+    else
+        args = stead_packed(turn, "{s:u,s:u,s:l,s:s,s:s}", "execution", (uint64_t)it->parent_execution, "ref", ref,
+                            "code", (int64_t)(it->error_code != 0 ? it->error_code : STEAD_EFAILED), "error_name",
+                            it->error_name, "error_sentence", it->error_sentence);
+    return stead_signal(turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%s", it->parent), "child_done", args);
+}
+
+static int answer_waiters(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    struct stead_slice waiters = stead_buffer_get(&it->waiters);
+    int code = 0;
+
+    if (waiters.size == 0)
+        return 0;
+    struct stead_slice map = stead_orchestration_tell(turn, it);
+    for (size_t at = 0; code == 0 && at + TOKEN_BYTES <= waiters.size; at += TOKEN_BYTES) {
+        struct stead_token token = {.text = ""};
+        memcpy(token.text, waiters.data + at, TOKEN_BYTES);
+        code = stead_answer(turn, &token, map);
+        code = code == STEAD_ENOTFOUND ? 0 : code;
+    }
+    stead_buffer_set(&it->waiters, nothing);
+    return code;
+}
+
+int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    const struct stead_orchestrator *orchestrator = stead_orchestration_find(turn, it);
+    bool completed = stead_orchestration_status(it) == STEAD_INSTANCE_COMPLETED;
+    int64_t keep_ms = 0;
+
+    (void)stead_timer_cancel(turn, "look");
+    int code = answer_waiters(turn, it);
+    if (code == 0)
+        code = tell_parent(turn, it);
+    if (orchestrator != NULL)
+        keep_ms = completed ? orchestrator->keep_completed_ms : orchestrator->keep_failed_ms;
+    if (code == 0 && keep_ms > 0)
+        code = stead_timer_after(turn, "purge", keep_ms, "expire", nothing);
+    return code;
+}
+
+/* ---- Begins --------------------------------------------------------------------------------- */
+
+/* The number of the next execution, with nothing in it. */
+static void next_execution(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    bool done = stead_decisions_done(it);
+
+    stead_orchestration_unload(it);
+    (void)stead_timer_cancel(turn, "purge");
+    it->execution++;
+    it->events = it->end_row = it->rewind_from = 0;
+    it->open_ms = 0;
+    it->differs = it->begun = false;
+    it->error_code = 0;
+    it->error_name[0] = it->error_sentence[0] = '\0';
+    it->looks = 0;
+    stead_buffer_set(&it->rewinds, nothing);
+    if (done) {
+        it->sweep = it->execution > 1;
+        it->send_execution = it->execution;
+        it->sent = 0;
+        it->send_row = 1;
+    }
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_RUNNING);
+}
+
+/* EXECUTION_STARTED of this execution. */
+static struct stead_history_event started(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                                          struct stead_slice input)
+{
+    return (struct stead_history_event){.type = STEAD_HISTORY_EXECUTION_STARTED,
+                                        .name = stead_str(it->name),
+                                        .target = stead_str(it->parent),
+                                        .value = input,
+                                        .extra = stead_packed(turn, "{s:u,s:u}", "version", (uint64_t)it->version,
+                                                              "execution", (uint64_t)it->execution)};
+}
+
+struct keeping {
+    struct stead_turn *turn;
+    struct stead_orchestration_state *it;
+    int code;
+};
+
+static void keep_untaken(void *context, const struct stead_history_event *event)
+{
+    struct keeping *keeping = context;
+
+    if (keeping->code == 0)
+        keeping->code = stead_orchestration_keep(keeping->turn, keeping->it, event);
+}
+
+int stead_orchestration_again(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice input,
+                              const struct stead_engine *taken_from)
+{
+    struct keeping keeping = {.turn = turn, .it = it};
+    struct stead_resident *resident = it->resident;
+
+    it->resident = NULL; /* `taken_from` may be its engine */
+    next_execution(turn, it);
+    it->resident = resident;
+    struct stead_history_event event = started(turn, it, input);
+    keeping.code = stead_orchestration_keep(turn, it, &event);
+    if (taken_from != NULL)
+        stead_engine_untaken(taken_from, keep_untaken, &keeping);
+    return keeping.code;
+}
+
+struct beginning {
+    struct stead_slice name, input;
+    uint64_t version;
+    int64_t delay_ms;
+    struct stead_slice parent; /* its id; empty: none */
+    uint64_t parent_execution, parent_ref;
+};
+
+static int begin(struct stead_turn *turn, struct stead_orchestration_state *it, const struct beginning *from)
+{
+    next_execution(turn, it);
+    memset(it->name, 0, sizeof(it->name));
+    memcpy(it->name, from->name.data, from->name.size);
+    memset(it->parent, 0, sizeof(it->parent));
+    if (from->parent.size > 0)
+        memcpy(it->parent, from->parent.data, from->parent.size);
+    it->parent_execution = (uint32_t)from->parent_execution;
+    it->parent_ref = from->parent_ref;
+    it->version = (uint32_t)from->version;
+    const struct stead_orchestrator *orchestrator = stead_orchestration_find(turn, it);
+    if (orchestrator != NULL)
+        it->version = orchestrator->version;
+    it->created = stead_now_ms(turn);
+    it->not_before = from->delay_ms > 0 ? it->created + from->delay_ms : 0;
+    stead_buffer_set(&it->custom, nothing);
+    struct stead_history_event event = started(turn, it, from->input);
+    int code = stead_orchestration_give(turn, it, &event);
+    if (code == 0 && it->sweep)
+        code = stead_orchestration_go_on(turn, it);
+    return code;
+}
+
+static int read_beginning(struct stead_slice args, struct beginning *ret_from)
+{
+    struct beginning from = {.delay_ms = 0};
+    struct stead_slice parent;
+
+    if (stead_get_str(args, "name", &from.name) != 0 || from.name.size == 0 || from.name.size > STEAD_KIND_NAME_MAX ||
+        memchr(from.name.data, 0, from.name.size) != NULL)
+        return STEAD_EARGUMENT;
+    if (stead_get_u64(args, "version", &from.version) == STEAD_EARGUMENT || from.version > UINT32_MAX ||
+        stead_get_i64(args, "delay", &from.delay_ms) == STEAD_EARGUMENT || from.delay_ms < 0 ||
+        from.delay_ms > INT64_MAX / 2)
+        return STEAD_EARGUMENT;
+    if (stead_get_value(args, "input", &from.input) != 0)
+        from.input = nothing;
+    if (stead_get_value(args, "parent", &parent) == 0 &&
+        (stead_get_str(parent, "id", &from.parent) != 0 || stead_instance_id_check(from.parent) != 0 ||
+         stead_get_u64(parent, "execution", &from.parent_execution) != 0 ||
+         stead_get_u64(parent, "ref", &from.parent_ref) != 0))
+        return STEAD_EARGUMENT;
+    *ret_from = from;
+    return 0;
+}
+
+static int give_terminated(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
+{
+    const struct stead_history_event event = {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .error_sentence = reason};
+
+    if (it->begun)
+        return stead_orchestration_give(turn, it, &event);
+    /* It has not run, and never will. */
+    static const char canceled[] = "canceled";
+    memcpy(it->error_name, canceled, sizeof(canceled));
+    it->error_code = STEAD_ECANCELLED;
+    size_t size = reason.size < sizeof(it->error_sentence) ? reason.size : sizeof(it->error_sentence) - 1;
+    if (size > 0)
+        memcpy(it->error_sentence, reason.data, size);
+    it->error_sentence[size] = '\0';
+    stead_orchestration_unload(it);
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_CANCELED);
+    return stead_orchestration_end(turn, it);
+}
+
+/* Ends the active execution if it can be ended in this turn; STEAD_EBUSY: it will be. */
+static int make_room(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    if (!stead_orchestration_is_active(it))
+        return 0;
+    int code = give_terminated(turn, it, stead_str("replaced"));
+    if (code == 0 && stead_orchestration_is_active(it))
+        code = STEAD_EBUSY;
+    return code;
+}
+
+static int check_id(struct stead_turn *turn)
+{
+    return stead_instance_id_check(stead_str(stead_self_key(turn)));
+}
+
+int stead_orchestration_start(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+    struct beginning from;
+    bool replace = false;
+
+    int code = check_id(turn);
+    if (code == 0)
+        code = read_beginning(args, &from);
+    if (code != 0 || stead_get_bool(args, "replace", &replace) == STEAD_EARGUMENT)
+        return STEAD_EARGUMENT;
+    if (stead_orchestration_is_active(it) && !replace)
+        return STEAD_ECONFLICT;
+    code = make_room(turn, it);
+    if (code == STEAD_EBUSY) /* it is being terminated, which takes further turns: this one is started behind that */
+        code = stead_signal_after(turn, stead_self(turn), "start_child", args, LOOK_MS_MIN);
+    else if (code == 0)
+        code = begin(turn, it, &from);
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:s}", "id", stead_self_key(turn)));
+}
+
+/* Takes the duty to answer at the end. */
+static int wait_for_end(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    struct stead_slice waiters = stead_buffer_get(&it->waiters);
+    struct stead_token token;
+
+    if (waiters.size >= WAITERS_MAX * TOKEN_BYTES)
+        return STEAD_EBUSY;
+    int code = stead_reply_later(turn, &token);
+    if (code != 0)
+        return code;
+    uint8_t *all = stead_turn_alloc(turn, waiters.size + TOKEN_BYTES);
+    if (waiters.size > 0)
+        memcpy(all, waiters.data, waiters.size);
+    memcpy(all + waiters.size, token.text, TOKEN_BYTES);
+    stead_buffer_set(&it->waiters, stead_bytes(all, waiters.size + TOKEN_BYTES));
+    return 0;
+}
+
+int stead_orchestration_run(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+    struct beginning from;
+    bool replace = false;
+
+    int code = check_id(turn);
+    if (code == 0)
+        code = read_beginning(args, &from);
+    if (code != 0 || stead_get_bool(args, "replace", &replace) == STEAD_EARGUMENT)
+        return STEAD_EARGUMENT;
+    if (stead_orchestration_is_active(it) && !replace)
+        return STEAD_ECONFLICT;
+    code = make_room(turn, it);
+    if (code == 0)
+        code = begin(turn, it, &from);
+    if (code != 0)
+        return code;
+    if (!stead_orchestration_is_active(it)) /* over in its first episode */
+        return stead_reply(turn, stead_orchestration_tell(turn, it));
+    return wait_for_end(turn, it);
+}
+
+int stead_orchestration_op_wait(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+
+    (void)args;
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    if (!stead_orchestration_is_active(it))
+        return stead_reply(turn, stead_orchestration_tell(turn, it));
+    return wait_for_end(turn, it);
+}
+
+/* ---- Children ------------------------------------------------------------------------------- */
+
+static bool is_child_of(const struct stead_orchestration_state *it, struct stead_slice parent)
+{
+    return it->parent[0] != '\0' && stead_slice_equal(stead_str(it->parent), parent);
+}
+
+int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+    struct beginning from;
+
+    int code = read_beginning(args, &from);
+    if (code != 0)
+        return code;
+    if (stead_orchestration_is_active(it) && from.parent.size > 0 && !is_child_of(it, from.parent))
+        return stead_signal(
+            turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%.*s", (int)from.parent.size, from.parent.data),
+            "child_done",
+            stead_packed(turn, "{s:u,s:u,s:l,s:s,s:s}", "execution", from.parent_execution, "ref", from.parent_ref,
+                         "code", (int64_t)STEAD_ECONFLICT, "error_name", stead_error_name(STEAD_ECONFLICT),
+                         "error_sentence", "an instance of the child's id is active"));
+    code = make_room(turn, it); /* an earlier attempt of the same parent */
+    if (code == STEAD_EBUSY)
+        return stead_signal_after(turn, stead_self(turn), "start_child", args, LOOK_MS_MIN);
+    return code != 0 ? code : begin(turn, it, &from);
+}
+
+int stead_orchestration_terminate_child(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+    struct stead_slice parent;
+    uint64_t execution = 0, ref = 0;
+
+    if (stead_get_str(args, "id", &parent) != 0 || stead_get_u64(args, "execution", &execution) != 0 ||
+        stead_get_u64(args, "ref", &ref) != 0)
+        return STEAD_EARGUMENT;
+    if (!stead_orchestration_is_active(it) || !is_child_of(it, parent) || it->parent_execution != execution ||
+        it->parent_ref != ref)
+        return 0;
+    return give_terminated(turn, it, stead_str("the parent does not want it any more"));
+}
+
+/* ---- Steering ------------------------------------------------------------------------------- */
+
+int stead_orchestration_terminate(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+    struct stead_slice reason = nothing;
+
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    if (!stead_orchestration_is_active(it))
+        return STEAD_ESTATE;
+    if (stead_get_str(args, "reason", &reason) != 0)
+        reason = nothing;
+    return give_terminated(turn, it, reason);
+}
+
+int stead_orchestration_rewind(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+    struct stead_slice rewinds = stead_buffer_get(&it->rewinds);
+    uint64_t pair[2] = {it->rewind_from, it->events + 2};
+
+    (void)args;
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    if (stead_orchestration_status(it) != STEAD_INSTANCE_FAILED)
+        return STEAD_ESTATE;
+    (void)stead_timer_cancel(turn, "purge");
+    stead_orchestration_unload(it);
+    it->error_code = 0;
+    it->error_name[0] = it->error_sentence[0] = '\0';
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_RUNNING);
+    if (it->differs) { /* the history is as it was; the code, one hopes, is not */
+        it->differs = false;
+        return stead_orchestration_work(turn, it);
+    }
+    uint8_t *all = stead_turn_alloc(turn, rewinds.size + sizeof(pair));
+    if (rewinds.size > 0)
+        memcpy(all, rewinds.data, rewinds.size);
+    memcpy(all + rewinds.size, pair, sizeof(pair));
+    stead_buffer_set(&it->rewinds, stead_bytes(all, rewinds.size + sizeof(pair)));
+    const struct stead_history_event event = {.type = STEAD_HISTORY_EXECUTION_REWOUND, .ref = pair[0]};
+    return stead_orchestration_give(turn, it, &event);
+}
+
+int stead_orchestration_restart(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+
+    (void)args;
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    if (stead_orchestration_is_active(it))
+        return STEAD_ESTATE;
+    struct stead_slice input = stead_orchestration_input(turn, it);
+    it->created = stead_now_ms(turn);
+    it->not_before = 0;
+    stead_buffer_set(&it->custom, nothing);
+    int code = stead_orchestration_again(turn, it, input, NULL);
+    return code != 0 ? code : stead_orchestration_work(turn, it);
+}
+
+int stead_orchestration_purge(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_orchestration_state *it = state;
+
+    (void)args;
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    if (stead_orchestration_is_active(it))
+        return STEAD_ESTATE;
+    if (!stead_decisions_done(it) || it->holds > 0)
+        return STEAD_EBUSY; /* what it decided has still to be carried out, or a lock to be given back */
+    stead_orchestration_unload(it);
+    return stead_destroy(turn);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * orchestrator_look: what an instance tells of itself: the status map, pages of its history for people, and its rows as they are stored for a dry run.
+ *
+ * A page is bounded by events and bytes, and ends with a whole row where it can: then the next one begins with a row, and is found by its key. An event that is too large for an answer is shown
+ * without its value.
+ */
+#include "agents/orchestrator.h"
+
+#define PAGE_EVENTS 256u
+#define PAGE_EVENTS_MAX 10000u
+#define PAGE_BYTES (384u << 10)
+#define SHOWN_MAX (256u << 10) /* bytes of a value in a page */
+#define TOLD_MAX (900u << 10)  /* bytes of input and output in a status */
+
+static const struct stead_slice nothing = {NULL, 0};
+
+/* ---- Status --------------------------------------------------------------------------------- */
+
+struct finding {
+    struct stead_turn *turn;
+    uint8_t type;
+    struct stead_slice value;
+};
+
+static int find_event(void *context, uint64_t first, struct stead_slice row)
+{
+    struct finding *finding = context;
+    struct stead_history_row reader;
+    struct stead_history_event event;
+
+    (void)first;
+    int code = stead_history_row_begin(row, &reader);
+    while (code == 0) {
+        code = stead_history_row_next(&reader, &event);
+        if (code == 0 && event.type == finding->type) {
+            finding->value = stead_packed(finding->turn, "v", event.value);
+            return 1;
+        }
+    }
+    return 1;
+}
+
+/* The input may be in the second row, when it is large. */
+static int find_input(void *context, uint64_t first, struct stead_slice row)
+{
+    struct finding *finding = context;
+
+    (void)find_event(context, first, row);
+    return finding->value.size > 0 || first > 2;
+}
+
+struct stead_slice stead_orchestration_input(struct stead_turn *turn, const struct stead_orchestration_state *it)
+{
+    struct finding finding = {.turn = turn, .type = STEAD_HISTORY_EXECUTION_STARTED};
+
+    if (it->execution > 0)
+        (void)!stead_rows_visit(turn, it->execution, 1, find_input, &finding);
+    return finding.value;
+}
+
+struct stead_slice stead_orchestration_output(struct stead_turn *turn, const struct stead_orchestration_state *it)
+{
+    struct finding finding = {.turn = turn, .type = STEAD_HISTORY_EXECUTION_COMPLETED};
+
+    if (it->end_row > 0 && stead_orchestration_status(it) == STEAD_INSTANCE_COMPLETED)
+        (void)!stead_rows_visit(turn, it->execution, it->end_row, find_event, &finding);
+    return finding.value;
+}
+
+struct stead_slice stead_orchestration_tell(struct stead_turn *turn, const struct stead_orchestration_state *it)
+{
+    struct stead_slice output = stead_orchestration_output(turn, it);
+    struct stead_slice input = stead_orchestration_input(turn, it);
+
+    if (input.size + output.size > TOLD_MAX)
+        input = output.size > 0 ? nothing : input;
+    return stead_packed(turn, "{s:s,s:s,s:u,s:u,s:s,s:l,s:l,s:u,s:s,s:v,s:v,s:v,s:s,s:s,s:u}", "id",
+                        stead_self_key(turn), "name", it->name, "version", (uint64_t)it->version, "execution",
+                        (uint64_t)it->execution, "status", it->status, "created", it->created, "updated", it->updated,
+                        "events", it->events, "parent", it->parent, "input", input, "output", output, "custom",
+                        stead_buffer_get(&it->custom), "error_name", it->error_name, "error_sentence",
+                        it->looks > 0 && stead_orchestration_status(it) == STEAD_INSTANCE_PENDING
+                            ? "its orchestrator is not loaded on this node"
+                            : it->error_sentence,
+                        "dropped", it->dropped);
+}
+
+int stead_orchestration_op_status(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct stead_orchestration_state *it = state;
+
+    (void)args;
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    return stead_reply(turn, stead_orchestration_tell(turn, it));
+}
+
+/* ---- History -------------------------------------------------------------------------------- */
+
+struct page {
+    struct stead_turn *turn;
+    uint64_t after, limit;
+    uint32_t count;
+    struct stead_writer maps;
+    bool more, missed; /* `missed`: the first row does not begin behind `after` */
+    int code;
+};
+
+static void show(struct page *page, struct stead_history_event *event)
+{
+    if (event->value.size > SHOWN_MAX) {
+        event->extra = stead_packed(page->turn, "{s:u}", "omitted", (uint64_t)event->value.size);
+        event->value = nothing;
+    }
+    stead_history_write_map(&page->maps, event);
+    page->count++;
+}
+
+static int visit_page(void *context, uint64_t first, struct stead_slice row)
+{
+    struct page *page = context;
+    struct stead_history_row reader;
+    struct stead_history_event event;
+
+    if (page->count > 0 && (page->count >= page->limit || page->maps.size >= PAGE_BYTES)) {
+        page->more = true;
+        return 1;
+    }
+    page->missed |= page->count == 0 && first > page->after + 1;
+    if (page->missed)
+        return 1;
+    page->code = stead_history_row_begin(row, &reader);
+    while (page->code == 0) {
+        page->code = stead_history_row_next(&reader, &event);
+        if (page->code != 0 || event.id <= page->after)
+            continue;
+        if (page->count >= page->limit || (page->count > 0 && page->maps.size >= PAGE_BYTES)) {
+            page->more = true;
+            return 1;
+        }
+        show(page, &event);
+    }
+    page->code = page->code == STEAD_ENOTFOUND ? 0 : page->code;
+    return page->code != 0;
+}
+
+int stead_orchestration_op_history(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct stead_orchestration_state *it = state;
+    struct page page = {.turn = turn, .limit = PAGE_EVENTS};
+
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    if (stead_get_u64(args, "after", &page.after) == STEAD_EARGUMENT || page.after > INT64_MAX ||
+        stead_get_u64(args, "limit", &page.limit) == STEAD_EARGUMENT || page.limit == 0 || page.limit > PAGE_EVENTS_MAX)
+        return STEAD_EARGUMENT;
+    stead_writer_init(&page.maps);
+    int code = 0;
+    if (page.after < it->events) {
+        code = stead_rows_visit(turn, it->execution, page.after + 1, visit_page, &page);
+        if (code == 0 && (page.missed || page.count == 0)) { /* it lies inside a row */
+            page.missed = false;
+            code = stead_rows_visit(turn, it->execution, 1, visit_page, &page);
+        }
+    }
+    code = code != 0 ? code : page.code;
+    if (code == 0) {
+        struct stead_writer answer;
+        stead_writer_init(&answer);
+        stead_write_map(&answer, 4);
+        stead_write_str(&answer, "execution");
+        stead_write_u64(&answer, it->execution);
+        stead_write_str(&answer, "status");
+        stead_write_str(&answer, it->status);
+        stead_write_str(&answer, "more");
+        stead_write_bool(&answer, page.more);
+        stead_write_str(&answer, "events");
+        stead_write_array(&answer, page.count);
+        stead_write_raw(&answer, page.maps.data, page.maps.size);
+        code = stead_reply(turn, stead_written(&answer));
+        stead_writer_deinit(&answer);
+    }
+    stead_writer_deinit(&page.maps);
+    return code;
+}
+
+/* ---- Rows ----------------------------------------------------------------------------------- */
+
+struct raw {
+    struct stead_writer rows;
+    uint32_t count;
+    uint64_t next_first; /* where the next page begins; 0: there is none */
+    uint32_t next_part;
+};
+
+static int visit_raw(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct raw *raw = context;
+    uint32_t execution = 0, part = 0;
+    uint64_t first = 0;
+
+    if (!stead_row_key_read(key, &execution, &first, &part))
+        return 0;
+    if (raw->count > 0 && raw->rows.size + value.size > PAGE_BYTES) {
+        raw->next_first = first;
+        raw->next_part = part;
+        return 1;
+    }
+    stead_pack(&raw->rows, "[u,u,B]", first, (uint64_t)part, value);
+    raw->count++;
+    return 0;
+}
+
+int stead_orchestration_op_raw_history(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct stead_orchestration_state *it = state;
+    uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
+    uint64_t first = 0, part = 0;
+    struct raw raw = {.count = 0};
+    struct stead_writer answer;
+
+    if (it->name[0] == '\0')
+        return STEAD_ENOTFOUND;
+    if (stead_get_u64(args, "first", &first) == STEAD_EARGUMENT ||
+        stead_get_u64(args, "part", &part) == STEAD_EARGUMENT || part > UINT16_MAX)
+        return STEAD_EARGUMENT;
+    stead_writer_init(&raw.rows);
+    struct stead_slice from = stead_row_key_of(low, 'h', it->execution, first);
+    if (part > 0) {
+        low[from.size] = (uint8_t)(part >> 8);
+        low[from.size + 1] = (uint8_t)part;
+        from.size += 2;
+    }
+    int code =
+        stead_kv_scan(turn, from, stead_row_key_of(high, 'h', it->execution + 1, 0), UINT32_MAX, visit_raw, &raw);
+    if (code == 0) {
+        stead_writer_init(&answer);
+        stead_write_map(&answer, 8);
+        stead_write_str(&answer, "name");
+        stead_write_str(&answer, it->name);
+        stead_write_str(&answer, "version");
+        stead_write_u64(&answer, it->version);
+        stead_write_str(&answer, "execution");
+        stead_write_u64(&answer, it->execution);
+        stead_write_str(&answer, "status");
+        stead_write_str(&answer, it->status);
+        stead_write_str(&answer, "events");
+        stead_write_u64(&answer, it->events);
+        stead_write_str(&answer, "rewinds");
+        stead_write_bin(&answer, stead_buffer_get(&it->rewinds));
+        stead_write_str(&answer, "next");
+        if (raw.next_first > 0)
+            stead_pack(&answer, "[u,u]", raw.next_first, (uint64_t)raw.next_part);
+        else
+            stead_write_nil(&answer);
+        stead_write_str(&answer, "rows");
+        stead_write_array(&answer, raw.count);
+        stead_write_raw(&answer, raw.rows.data, raw.rows.size);
+        code = stead_reply(turn, stead_written(&answer));
+        stead_writer_deinit(&answer);
+    }
+    stead_writer_deinit(&raw.rows);
+    return code;
+}

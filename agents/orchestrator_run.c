@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * orchestrator_run: the engine in memory, and its episodes.
+ *
+ * An input comes as a turn. When the engine is resident and stands where the stored history ends, the turn is one episode: begin, input, run, rows, decisions carried out. Nothing is read.
+ * Otherwise the history is replayed first, at most REPLAY_EVENTS a turn. What comes before that is done is stored as it comes, in an episode that stays open (`open_ms`); when the replay
+ * has come to its end, it has those inputs too, and the code runs with them. So inputs are never lost and never wait in a mailbox.
+ *
+ * A turn that fails throws the state away, the engine with it (on_unload). Should the engine ever stand elsewhere than the stored history ends, it is not trusted, and replayed.
+ *
+ * O5 what is in the stored history has been decided by the code, and is all that has been. O6 the engine is used only where the stored history ends. O7 whatever waits for a further turn has a
+ * `go_on` on its way, which is durable.
+ */
+#include "agents/orchestrator.h"
+
+#define REPLAY_EVENTS 50000u          /* a turn */
+#define LOST_MAX 3u                   /* times that the fiber may be taken away in one turn */
+#define EPISODE_BYTES_MAX (20u << 20) /* of an episode's rows: its decisions have to fit into a turn */
+#define LATER 1                       /* the code cannot run in this turn */
+
+static const struct stead_slice nothing = {NULL, 0};
+
+/* ---- Resident ------------------------------------------------------------------------------- */
+
+void stead_orchestration_unload(struct stead_orchestration_state *it)
+{
+    struct stead_resident *resident = it->resident;
+
+    it->resident = NULL;
+    if (resident == NULL)
+        return;
+    stead_engine_destroy(&resident->engine);
+    for (uint32_t i = 0; i < resident->calls.capacity; i++)
+        if (resident->calls.keys[i] != 0)
+            free(resident->calls.values[i]);
+    stead_engine_map_deinit(&resident->calls);
+    free(resident);
+}
+
+static void say(void *context, const char *line)
+{
+    struct stead_resident *resident = context;
+    stead_log(resident->turn, "%s: %s", stead_self(resident->turn), line);
+}
+
+static void create_resident(struct stead_turn *turn, struct stead_orchestration_state *it,
+                            const struct stead_orchestrator *orchestrator)
+{
+    struct stead_resident *resident = stead_engine_alloc(sizeof(*resident));
+    const struct stead_engine_options options = {.orchestrator = orchestrator,
+                                                 .instance = stead_self_key(turn),
+                                                 .execution = it->execution,
+                                                 .fibers = stead_turn_fibers(turn),
+                                                 .say = say,
+                                                 .context = resident};
+    struct stead_slice rewinds = stead_buffer_get(&it->rewinds);
+
+    resident->engine = stead_engine_create(&options);
+    it->resident = resident;
+    for (size_t at = 0; at + 16 <= rewinds.size; at += 16) {
+        uint64_t pair[2];
+        memcpy(pair, rewinds.data + at, sizeof(pair));
+        stead_engine_expect_rewind(resident->engine, pair[0], pair[1]);
+    }
+}
+
+int stead_orchestration_go_on(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    if (it->going)
+        return 0;
+    it->going = true;
+    return stead_signal(turn, stead_self(turn), "go_on", nothing);
+}
+
+/* ---- Replay --------------------------------------------------------------------------------- */
+
+struct replaying {
+    struct stead_resident *resident;
+    uint32_t left; /* events of this turn */
+    int code;
+};
+
+/* The ids of calls are in the requests. */
+static void follow_calls(struct stead_resident *resident, const struct stead_history_event *event)
+{
+    struct stead_slice id;
+    struct stead_call_id call;
+
+    switch (event->type) {
+    case STEAD_HISTORY_TASK_SCHEDULED:
+        if (event->extra.size == 0 || stead_get_bin(event->extra, "call", &id) != 0 || id.size != sizeof(call))
+            return;
+        memcpy(&call, id.data, sizeof(call));
+        stead_resident_keep_call(resident, event->id, &call);
+        return;
+    case STEAD_HISTORY_TASK_COMPLETED:
+    case STEAD_HISTORY_TASK_FAILED:
+    case STEAD_HISTORY_TASK_CANCELED:
+        stead_resident_drop_call(resident, event->ref);
+        return;
+    default:
+        return;
+    }
+}
+
+static int replay_row(void *context, uint64_t first, struct stead_slice row)
+{
+    struct replaying *replaying = context;
+    struct stead_history_row reader;
+    struct stead_history_event event;
+
+    (void)first;
+    replaying->code = stead_history_row_begin(row, &reader);
+    while (replaying->code == 0) {
+        int code = stead_history_row_next(&reader, &event);
+        if (code == STEAD_ENOTFOUND)
+            break;
+        follow_calls(replaying->resident, &event);
+        replaying->code = code != 0 ? code : stead_engine_replay(replaying->resident->engine, &event);
+        replaying->left -= replaying->left > 0;
+    }
+    return replaying->code != 0 || replaying->left == 0;
+}
+
+static void copy_text(char *to, size_t size, struct stead_slice text)
+{
+    size_t used = text.size < size ? text.size : size - 1;
+
+    if (used > 0)
+        memcpy(to, text.data, used);
+    to[used] = '\0';
+}
+
+/* The code does not match its history: Failed, and nothing of it is stored but that. */
+static int stop_differing(struct stead_turn *turn, struct stead_orchestration_state *it, int code)
+{
+    uint64_t event = 0;
+    const char *why = stead_engine_difference(it->resident->engine, &event);
+
+    it->differs = true;
+    it->error_code = STEAD_EFAILED;
+    copy_text(it->error_name, sizeof(it->error_name),
+              stead_str(code == STEAD_ECONFLICT ? "nondeterminism" : stead_error_name(code)));
+    copy_text(it->error_sentence, sizeof(it->error_sentence),
+              stead_str(code == STEAD_ECONFLICT ? why : "the stored history cannot be read"));
+    stead_log(turn, "%s failed: %s", stead_self(turn), it->error_sentence);
+    stead_orchestration_unload(it);
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_FAILED);
+    return stead_orchestration_end(turn, it);
+}
+
+/* It may have waited for its module. */
+static int become_ready(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    if (stead_orchestration_status(it) == STEAD_INSTANCE_PENDING) {
+        (void)stead_timer_cancel(turn, "look");
+        it->looks = 0;
+        stead_orchestration_set_status(turn, it, stead_engine_status(it->resident->engine));
+    }
+    return 0;
+}
+
+/* 0: the engine is ready; LATER; or the failure of the turn. */
+static int make_ready(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    const struct stead_orchestrator *orchestrator = stead_orchestration_find(turn, it);
+    struct replaying replaying = {.left = REPLAY_EVENTS};
+
+    if (it->differs)
+        return LATER;
+    if (orchestrator == NULL || stead_now_ms(turn) < it->not_before) {
+        int code = stead_orchestration_pend(turn, it);
+        return code != 0 ? code : LATER;
+    }
+    for (uint32_t lost = 0; lost < LOST_MAX; lost++) {
+        struct stead_resident *resident = it->resident;
+        if (resident != NULL && (stead_engine_is_lost(resident->engine) || /* O6 */
+                                 stead_engine_last(resident->engine) > it->events ||
+                                 (resident->ready && stead_engine_last(resident->engine) != it->events)))
+            stead_orchestration_unload(it);
+        if (it->resident == NULL)
+            create_resident(turn, it, orchestrator);
+        replaying.resident = resident = it->resident;
+        resident->turn = turn;
+        resident->ready = stead_engine_last(resident->engine) == it->events;
+        if (resident->ready)
+            return become_ready(turn, it);
+        int code =
+            stead_rows_visit(turn, it->execution, stead_engine_last(resident->engine) + 1, replay_row, &replaying);
+        if (code != 0)
+            return code;
+        if (replaying.code == STEAD_EBUSY)
+            continue;
+        if (replaying.code == 0 && replaying.left > 0 && stead_engine_last(resident->engine) != it->events)
+            replaying.code = STEAD_ECORRUPT;
+        if (replaying.code != 0)
+            return stop_differing(turn, it, replaying.code) == 0 ? LATER : STEAD_EINTERNAL;
+        resident->ready = stead_engine_last(resident->engine) == it->events;
+        if (resident->ready)
+            return become_ready(turn, it);
+        break;
+    }
+    int code = stead_orchestration_go_on(turn, it);
+    return code != 0 ? code : LATER;
+}
+
+/* ---- Inputs that have to wait --------------------------------------------------------------- */
+
+/* Stores it at the end of the open episode, which is opened when there is none. */
+int stead_orchestration_keep(struct stead_turn *turn, struct stead_orchestration_state *it,
+                             const struct stead_history_event *event)
+{
+    const struct stead_history_event started = {.type = STEAD_HISTORY_ORCHESTRATOR_STARTED};
+    struct stead_history_event given = *event;
+    struct stead_row_writer rows = {.turn = turn, .execution = it->execution};
+    bool done = stead_decisions_done(it);
+
+    stead_writer_init(&rows.events);
+    if (it->open_ms == 0) {
+        struct stead_history_event first = started;
+        it->open_ms = stead_now_ms(turn);
+        first.id = ++it->events;
+        first.time_ms = it->open_ms;
+        stead_row_writer_add(&rows, &first);
+    }
+    given.id = ++it->events;
+    given.time_ms = it->open_ms;
+    stead_row_writer_add(&rows, &given);
+    if (done) { /* no decision is among them */
+        it->sent = it->events;
+        it->send_row = it->events + 1;
+    }
+    return stead_row_writer_end(&rows);
+}
+
+/* ---- Episodes ------------------------------------------------------------------------------- */
+
+struct episode {
+    struct stead_turn *turn;
+    struct stead_orchestration_state *it;
+    struct stead_row_writer rows;
+    bool sending;   /* decisions are carried out right away */
+    uint32_t sends; /* of them */
+    size_t bytes;
+    uint64_t last;            /* the newest event */
+    uint64_t output_row;      /* first id of the row with the output */
+    struct stead_slice again; /* CONTINUE_AS_NEW's input; in the turn's memory */
+    int code;
+};
+
+/* The event with its call's id in `extra`. */
+static struct stead_slice add_call_id(struct stead_turn *turn, struct stead_slice extra,
+                                      const struct stead_call_id *call)
+{
+    struct stead_reader reader = stead_reader(extra);
+    struct stead_slice id = stead_bytes(call, sizeof(*call));
+    uint32_t members = 0;
+    uint8_t memory[256];
+    struct stead_writer writer;
+
+    if (extra.size == 0 || stead_read_map(&reader, &members) != 0)
+        return stead_packed(turn, "{s:B}", "call", id);
+    stead_writer_init_fixed(&writer, memory, sizeof(memory));
+    stead_write_map(&writer, members + 1);
+    stead_write_raw(&writer, reader.at, (size_t)(reader.end - reader.at));
+    stead_write_str(&writer, "call");
+    stead_write_bin(&writer, id);
+    struct stead_slice copy = stead_packed(turn, "v", stead_written(&writer));
+    stead_writer_deinit(&writer);
+    return copy;
+}
+
+/* What of an event is in the state too. */
+static void note_event(struct episode *episode, const struct stead_history_event *event)
+{
+    struct stead_orchestration_state *it = episode->it;
+
+    switch (event->type) {
+    case STEAD_HISTORY_STATUS_SET:
+        stead_buffer_set(&it->custom, event->value);
+        return;
+    case STEAD_HISTORY_CONTINUE_AS_NEW:
+        episode->again = stead_packed(episode->turn, "v", event->value);
+        return;
+    case STEAD_HISTORY_EXECUTION_FAILED:
+    case STEAD_HISTORY_EXECUTION_TERMINATED:
+        it->error_code = event->type == STEAD_HISTORY_EXECUTION_FAILED ? event->code : STEAD_ECANCELLED;
+        copy_text(it->error_name, sizeof(it->error_name),
+                  event->error_name.size > 0 ? event->error_name : stead_str("terminated"));
+        copy_text(it->error_sentence, sizeof(it->error_sentence), event->error_sentence);
+        return;
+    default:
+        return;
+    }
+}
+
+static void send_now(struct episode *episode, struct stead_history_event *event)
+{
+    struct stead_call_id call;
+    bool called = false;
+
+    if (episode->sends >= STEAD_SEND_MAX || episode->bytes >= STEAD_SEND_BYTES_MAX) {
+        episode->sending = false;
+        return;
+    }
+    episode->code = stead_decision_send(episode->turn, episode->it, episode->it->execution, event, &call, &called);
+    episode->sends++;
+    episode->bytes += event->value.size;
+    episode->it->sent = event->id;
+    if (episode->code != 0 || !called)
+        return;
+    event->extra = add_call_id(episode->turn, event->extra, &call);
+    stead_resident_keep_call(episode->it->resident, event->id, &call);
+}
+
+static void take_event(void *context, const struct stead_history_event *event)
+{
+    struct episode *episode = context;
+    struct stead_history_event stored = *event;
+
+    if (episode->code != 0)
+        return;
+    note_event(episode, event);
+    if (event->type == STEAD_HISTORY_TASK_COMPLETED || event->type == STEAD_HISTORY_TASK_FAILED)
+        stead_resident_drop_call(episode->it->resident, event->ref);
+    if (episode->sending && !stead_history_is_input(event->type))
+        send_now(episode, &stored);
+    stead_row_writer_add(&episode->rows, &stored);
+    if (event->type == STEAD_HISTORY_EXECUTION_COMPLETED)
+        episode->output_row = episode->rows.count > 0 ? episode->rows.first : episode->rows.last_row;
+    episode->last = event->id;
+    if (episode->rows.bytes > EPISODE_BYTES_MAX)
+        episode->code = STEAD_ELIMIT;
+}
+
+/* What the engine's status means for the instance. */
+static int follow_status(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice again)
+{
+    const struct stead_engine *engine = it->resident->engine;
+    enum stead_instance_status status = stead_engine_status(engine);
+
+    if (status == STEAD_INSTANCE_CONTINUED_AS_NEW) {
+        int code = stead_orchestration_again(turn, it, again, engine);
+        stead_orchestration_unload(it);
+        return code != 0 ? code : stead_orchestration_go_on(turn, it);
+    }
+    if (status == STEAD_INSTANCE_FAILED)
+        it->rewind_from = stead_engine_rewind_point(engine);
+    stead_orchestration_set_status(turn, it, status);
+    if (!stead_instance_is_over(status))
+        return 0;
+    stead_orchestration_unload(it);
+    return stead_orchestration_end(turn, it);
+}
+
+/* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. */
+static int run_episode(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    struct episode episode = {.turn = turn, .it = it, .rows = {.turn = turn, .execution = it->execution}};
+    uint64_t first = it->events + 1;
+
+    /* Nothing is carried out ahead of what was left over. */
+    episode.sending = stead_decisions_done(it);
+    it->begun = true;
+    stead_writer_init(&episode.rows.events);
+    int code = stead_engine_run(it->resident->engine, take_event, &episode);
+    if (code != 0) {
+        (void)!stead_row_writer_end(&episode.rows);
+        stead_orchestration_unload(it);
+        return LATER;
+    }
+    if (episode.code == 0)
+        episode.code = stead_row_writer_end(&episode.rows);
+    else
+        (void)!stead_row_writer_end(&episode.rows);
+    if (episode.code != 0)
+        return episode.code;
+    it->end_row = episode.output_row;
+    it->events = episode.last;
+    it->open_ms = 0;
+    if (episode.sending) {
+        it->sent = it->events;
+        it->send_row = it->events + 1;
+    } else if (it->send_row > first) {
+        it->send_row = first;
+    }
+    code = follow_status(turn, it, episode.again);
+    if (code == 0 && !stead_decisions_done(it))
+        code = stead_orchestration_go_on(turn, it);
+    return code;
+}
+
+/* ---- What turns do -------------------------------------------------------------------------- */
+
+int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration_state *it,
+                             const struct stead_history_event *event)
+{
+    it->updated = stead_now_ms(turn);
+    if (!stead_orchestration_is_active(it) && !it->differs) {
+        it->dropped++;
+        return 0;
+    }
+    int code = make_ready(turn, it);
+    if (code < 0)
+        return code;
+    if (code == LATER)
+        return stead_orchestration_keep(turn, it, event);
+    struct stead_engine *engine = it->resident->engine;
+    if (!stead_engine_takes(engine, event)) {
+        it->dropped++;
+        return 0;
+    }
+    if (!stead_engine_is_open(engine))
+        stead_engine_begin(engine, stead_now_ms(turn));
+    (void)stead_engine_input(engine, event);
+    code = run_episode(turn, it);
+    if (code != LATER)
+        return code;
+    code = stead_orchestration_keep(turn, it, event);
+    return code != 0 ? code : stead_orchestration_go_on(turn, it);
+}
+
+/* The code, as far as it can run in this turn. */
+static int work_code(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    if (!stead_orchestration_is_active(it))
+        return 0;
+    int code = make_ready(turn, it);
+    if (code == 0 && stead_engine_is_open(it->resident->engine))
+        code = run_episode(turn, it) == LATER ? stead_orchestration_go_on(turn, it) : 0;
+    return code == LATER ? 0 : code;
+}
+
+int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    bool more = false, rows = false;
+    int code = work_code(turn, it);
+
+    if (code == 0)
+        code = stead_decisions_send(turn, it, &more);
+    if (code == 0 && it->sweep) {
+        code = stead_rows_sweep(turn, it->send_execution, &rows);
+        it->sweep = rows;
+    }
+    if (code == 0 && (more || rows))
+        code = stead_orchestration_go_on(turn, it);
+    return code;
+}
