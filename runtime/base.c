@@ -332,11 +332,6 @@ size_t stead_format_v(char *buffer, size_t size, const char *format, va_list lis
     return out.used;
 }
 
-size_t stead_print_v(char *buffer, size_t size, const char *format, va_list args)
-{
-    return stead_format_v(buffer, size, format, args);
-}
-
 size_t stead_format(char *buffer, size_t size, const char *format, ...)
 {
     va_list args;

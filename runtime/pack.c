@@ -381,3 +381,8 @@ void stead_pack(struct stead_writer *writer, const char *format, ...)
     stead_pack_v(writer, format, args);
     va_end(args);
 }
+
+size_t stead_print_v(char *buffer, size_t size, const char *format, va_list args)
+{
+    return stead_format_v(buffer, size, format, args);
+}
