@@ -173,6 +173,9 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
 
     memcpy(op, reply_op.data, reply_op.size);
     op[reply_op.size] = '\0';
+    if (reply_op.size == 0 && answer->status == STEAD_EPOISON)
+        stead_shard_dead_letter(shard, answer, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
+                                stead_error_sentence(STEAD_EPOISON));
     if (reply_op.size == 0)
         return; /* the sender of a signal to a stateless kind only wanted it done */
     if (stead_registry_op(shard->host->registry, agent->kind, op, reply_op.size) == NULL) {

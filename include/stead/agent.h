@@ -308,7 +308,7 @@ struct stead_call_options {
     struct stead_call_id *ret_call; /* its id; NULL: not wanted */
     const char *idempotency_key;    /* as a client's: up to 128 bytes, scope: the address, kept 24 h; NULL: none */
     uint32_t
-        start_timeout_ms; /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after the commit; 0: none */
+        start_timeout_ms; /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after its node has the request; 0: none */
     uint32_t
         run_timeout_ms; /* stateless kinds: STEAD_ETIMEOUT when it runs so long; the job is told (stead_job_cancelled); 0: none */
     uint32_t
@@ -430,7 +430,7 @@ STEAD_PUBLIC int stead_job_fail(struct stead_job *job, const char *name, const c
  * loop. */
 STEAD_PUBLIC bool stead_job_cancelled(const struct stead_job *job);
 /* Says that the job is alive: puts its heartbeat timeout off. Where the caller is an agent whose kind has an op `heartbeat`, that op is told {call: id, details},
- * at most ten times a second: best effort. `details` is one value or empty. Cheap. STEAD_ECANCELLED: return soon (as stead_job_cancelled()); STEAD_EARGUMENT, STEAD_ETOOLARGE. */
+ * at most ten times a second: best effort. `details` is one value or empty. Cheap. STEAD_ECANCELLED: return soon (as stead_job_cancelled()); STEAD_EARGUMENT, STEAD_ETOOLARGE (over 64 KiB). */
 STEAD_PUBLIC int stead_job_heartbeat(struct stead_job *job, struct stead_slice details);
 /* The address that was called, `kind/key`: the key means what the kind wants it to mean. */
 STEAD_PUBLIC const char *stead_job_self(const struct stead_job *job);

@@ -309,6 +309,27 @@ static void test_job_that_killed_the_process_three_times_is_poison(void **state)
     fx_destroy(fx);
 }
 
+static void test_signal_whose_job_is_poison_is_a_dead_letter_of_its_sender(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+    struct stead_id id = fx->jobs.head->id;
+    fx_crash(fx, true);
+    fx_set_table(fx, NULL, 1, false);
+    stead_host_suspect(fx->host, id, 3);
+    fx_step_ms(fx, 2000);
+    assert_int_equal(fx->jobs.count, 0);
+    client = fx_client(fx, 2);
+    assert_int_equal(fx_query_i64(fx, &client, a, "show", "dead_letters"), 1);
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+    fx_destroy(fx);
+}
+
 static int call_limited(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_call_options options = {
@@ -461,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
         cmocka_unit_test(test_signal_to_a_stateless_kind_is_done_in_the_end),
         cmocka_unit_test(test_job_that_killed_the_process_three_times_is_poison),
+        cmocka_unit_test(test_signal_whose_job_is_poison_is_a_dead_letter_of_its_sender),
         cmocka_unit_test(test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_again),
         cmocka_unit_test(test_idempotent_jobs_run_before_the_commit_and_a_chain_of_them_costs_one_entry),
         cmocka_unit_test(test_entry_waits_for_early_jobs_only_a_moment),
