@@ -19,6 +19,7 @@
 
 #define WAIT_MS_MAX (12u * 3600 * 1000) /* without --timeout: half of what a session lasts; then it asks anew */
 #define HINT_WORDS_MAX 512u
+#define HINT_MS 1000u /* for a look that only helps */
 
 struct run_options {
     struct stead_fabric fabric;
@@ -94,7 +95,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_child children[] = {{&stead_fabric_argp, 0, NULL, 0}, {0}};
 static const struct argp argp = {options, parse, "NAME [JSON]", doc, children, NULL, NULL};
 
-/* No orchestrator of this name: hints at the nearest that a node has. */
+static bool is_loaded(const char *const *names, const char *name)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* Nobody runs it yet: says so when no node has an orchestrator of this name, with the nearest that one has. */
 static void hint_at_near(struct stead_client *client, const char *name)
 {
     const char *names[HINT_WORDS_MAX + 1];
@@ -114,12 +122,26 @@ static void hint_at_near(struct stead_client *client, const char *name)
         }
     }
     names[count] = NULL;
-    const char *near = stead_near_find(name, names);
-    if (near && strcmp(near, name) != 0)
-        fprintf(stderr, "    did you mean \"%s\"?\n", near);
-    else if (count == 0)
-        fprintf(stderr, "    no orchestrators are loaded: start the nodes with --module FILE.so\n");
+    if (!is_loaded(names, name)) {
+        const char *near = stead_near_find(name, names);
+        stead_complain("no node has an orchestrator \"%s\": it waits for one", name);
+        if (near)
+            fprintf(stderr, "    did you mean \"%s\"?\n", near);
+        else if (count == 0)
+            fprintf(stderr, "    no orchestrators are loaded: start the nodes with --module FILE.so\n");
+    }
     json_decref(status);
+}
+
+/* An instance that nobody can run waits for code: whoever mistyped a name should hear of it. */
+static void look_for_code(const struct run_options *o, struct stead_client *client, const char *id)
+{
+    const struct stead_instance_options where = {.hub = o->fabric.hub, .timeout_ms = HINT_MS};
+    struct stead_instance instance;
+
+    if (o->start.delay_ms == 0 && stead_instance_status_of(client, id, &where, &instance, NULL) == 0 &&
+        instance.status == STEAD_INSTANCE_PENDING)
+        hint_at_near(client, o->name);
 }
 
 /* The end of an instance: its output, or why there is none. */
@@ -176,9 +198,7 @@ static int start(struct run_options *o, struct stead_client *client, struct stea
     int code = stead_instance_start(client, o->name, input, &o->start, id, &answer);
     if (code != 0) {
         int status = stead_connect_failed(&o->fabric.connect, code, &answer);
-        if (code == STEAD_ENOTFOUND || code == STEAD_EKIND)
-            hint_at_near(client, o->name);
-        else if (code == STEAD_ECONFLICT)
+        if (code == STEAD_ECONFLICT)
             fprintf(stderr, "    --replace terminates it first; `stead status %s` shows it\n", o->start.id);
         return status;
     }
@@ -193,6 +213,7 @@ static int start(struct run_options *o, struct stead_client *client, struct stea
         stead_json_print(json, 0);
         json_decref(json);
     }
+    look_for_code(o, client, id);
     return o->wait ? wait_for_end(o, client, id) : STEAD_EXIT_DONE;
 }
 

@@ -181,6 +181,18 @@ static void write_kinds(const struct stead_registry *registry, struct stead_writ
     }
 }
 
+static void write_orchestrators(const struct stead_registry *registry, struct stead_writer *value)
+{
+    uint32_t count = stead_registry_orchestrator_count(registry);
+
+    stead_write_str(value, "orchestrators");
+    stead_write_array(value, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct stead_orchestrator *it = stead_registry_orchestrator_at(registry, i);
+        stead_pack(value, "{s:s,s:u,s:s}", "name", it->name, "version", (uint64_t)it->version, "help", it->help);
+    }
+}
+
 static void write_status(const struct stead_reactor *reactor, const struct stead_gather *gather,
                          struct stead_writer *value)
 {
@@ -190,7 +202,7 @@ static void write_status(const struct stead_reactor *reactor, const struct stead
 
     for (uint32_t i = 0; i < shell->reactor_count; i++)
         endpoints[i] = stead_reactor_endpoint(shell->reactors[i]);
-    write_node_head(reactor, value, 11);
+    write_node_head(reactor, value, 12);
     stead_write_str(value, "id");
     stead_write_u64(value, shell->node);
     stead_write_str(value, "incarnation");
@@ -203,6 +215,7 @@ static void write_status(const struct stead_reactor *reactor, const struct stead
     write_texts(value, "endpoints", endpoints, shell->reactor_count);
     write_texts(value, "modules", config->modules, config->module_count);
     write_kinds(shell->registry, value);
+    write_orchestrators(shell->registry, value);
     stead_write_str(value, "shards");
     stead_queries_join_arrays(gather->parts, gather->part_count, value);
     stead_write_str(value, "coordinator");

@@ -1,0 +1,444 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Orchestrations by the shell, on real nodes: started, watched, steered, killed in the middle, verified against new code.
+Usage: test_orchestrations.py PROGRAM [unittest arguments]"""
+import collections
+import json
+import pathlib
+import re
+import subprocess
+import threading
+
+from harness import CliError, Test, built, main, run_stead, scaled, wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLOWS = ROOT / "tests/system/flows.c"
+LIVE = ("Running", "Pending", "Suspended")
+
+
+class Orchestrations(Test):
+    def serve(self, **more):
+        self.n1 = self.node(modules=[built("flows.so")], **more)
+        return self.n1
+
+    def start(self, name, value=None, *words, id=None):
+        """Starts one; its id."""
+        words = [*(["--id", id] if id else []), *words]
+        return self.n1.cli("run", name, *([json.dumps(value)] if value is not None else []), *words)["id"]
+
+    def status(self, id):
+        return self.n1.cli("status", id)
+
+    def history(self, id, *words):
+        return self.n1.cli("history", id, *words)
+
+    def await_status(self, id, *wanted):
+        """Waits until it is in one of these; the whole of what is known about it."""
+        def look():
+            it = self.status(id)
+            return it if it["status"] in wanted else None
+        return wait_until(f"{id} is {' or '.join(wanted)}", look)
+
+    def await_custom(self, id, wanted):
+        return wait_until(f"{id} says {wanted}", lambda: self.status(id)["custom"] == wanted)
+
+    def refused(self, *words):
+        """The error that a command ends with."""
+        with self.assertRaises(CliError) as refused:
+            self.n1.cli(*words)
+        return refused.exception
+
+    def types(self, id):
+        return [event["type"] for event in self.history(id)]
+
+    def compiled(self, name, *changes):
+        """A module of flows.c with some texts replaced."""
+        text = FLOWS.read_text()
+        for old, new in changes:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        source, output = self.folder / f"{name}.c", self.folder / f"{name}.so"
+        source.write_text(text)
+        subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}/include", "-o", str(output), str(source)], check=True)
+        return output
+
+
+class Running(Orchestrations):
+    def test_run_and_wait_prints_the_output_and_nothing_else(self):
+        node = self.serve()
+        code, out, err = run_stead("run", "hello", '["Ada", "Bob"]', "--wait", node=node.endpoint)
+        self.assertEqual((code, out), (0, '["hello, Ada", "hello, Bob"]\n'), err)
+        self.assertRegex(err, r"^started [0-9a-f]{32}\n$")
+        it = node.cli("run", "hello", '["Ada"]', "--wait", "--id", "greeting 1")
+        self.assertEqual((it["id"], it["name"], it["version"], it["execution"], it["status"], it["output"], it["error"]),
+                         ("greeting 1", "hello", 1, 1, "Completed", ["hello, Ada"], None))
+        self.assertEqual(it["input"], ["Ada"])
+        self.assertEqual(self.status("greeting 1"), it)
+
+    def test_failure_is_exit_code_1_with_its_sentence(self):
+        node = self.serve()
+        code, out, err = run_stead("run", "approve", '{"timeout": 20}', "--wait", "--id", "a1", node=node.endpoint)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("a1: Failed: not_approved: nobody said yes in 20 ms", err)
+        self.assertEqual(self.status("a1")["error"], {"name": "not_approved", "sentence": "nobody said yes in 20 ms"})
+        failed = self.refused("run", "hello", "[5]", "--wait")
+        self.assertEqual(failed.code, 1)
+
+    def test_wait_that_is_too_short_leaves_the_instance_alone(self):
+        node = self.serve()
+        code, out, err = run_stead("run", "approve", "--wait", "--id", "a1", "--timeout", "200ms", node=node.endpoint)
+        self.assertEqual((code, out), (4, ""))
+        self.assertIn("a1 is not over yet", err)
+        self.assertIn(self.status("a1")["status"], LIVE)
+
+    def test_history_tells_what_happened_in_order(self):
+        node = self.serve()
+        node.cli("run", "hello", '["Ada"]', "--id", "h1", "--wait")
+        history = self.history("h1")
+        self.assertEqual([event["id"] for event in history], list(range(1, len(history) + 1)))
+        types = [event["type"] for event in history]
+        for first, then in (("OrchestratorStarted", "ExecutionStarted"), ("ExecutionStarted", "TaskScheduled"),
+                            ("TaskScheduled", "TaskCompleted"), ("TaskCompleted", "ExecutionCompleted")):
+            self.assertLess(types.index(first), types.index(then))
+        scheduled = history[types.index("TaskScheduled")]
+        completed = history[types.index("TaskCompleted")]
+        self.assertEqual((scheduled["name"], scheduled["value"]), ("flows.greet", "Ada"))
+        self.assertEqual((completed["ref"], completed["value"]), (scheduled["id"], "hello, Ada"))
+        self.assertEqual(self.history("h1", "--after", scheduled["id"]), history[scheduled["id"]:])
+        code, out, _ = run_stead("history", "h1", node=node.endpoint)
+        self.assertEqual((code, len(out.splitlines())), (0, len(history)))
+        self.assertRegex(out, rf'(?m)^ +{completed["id"]}      TaskCompleted +<- {scheduled["id"]} "hello, Ada"$')
+
+    def test_active_id_is_refused_unless_replaced_and_a_finished_one_is_free(self):
+        node = self.serve()
+        self.start("approve", id="a1")
+        error = self.refused("run", "approve", "--id", "a1")
+        self.assertEqual((error.code, error.error["code"]), (1, "conflict"))
+        self.assertIn("--replace", error.err)
+        self.start("hello", ["Ada"], "--replace", id="a1")
+        self.assertEqual(self.await_status("a1", "Completed")["output"], ["hello, Ada"])
+        self.start("hello", ["Bob"], id="a1")
+        wait_until("the second one has ended", lambda: self.status("a1")["output"] == ["hello, Bob"])
+
+    def test_delayed_start_is_pending(self):
+        self.serve()
+        self.start("hello", ["Ada"], "--delay", "1h", id="later")
+        self.assertEqual(self.status("later")["status"], "Pending")
+        self.start("hello", ["Ada"], "--delay", "50ms", id="soon")
+        self.await_status("soon", "Completed")
+
+    def test_unknown_names_are_answered_with_the_nearest(self):
+        node = self.serve()
+        code, out, err = run_stead("run", "helo", "--id", "h1", node=node.endpoint)
+        self.assertEqual((code, out), (0, "h1\n"))
+        self.assertIn('no node has an orchestrator "helo": it waits for one\n    did you mean "hello"?', err)
+        self.assertEqual(self.status("h1")["status"], "Pending")
+        names = [it["name"] for it in node.cli("cluster", "status")["nodes"][0]["orchestrators"]]
+        self.assertIn("hello", names)
+        self.start("approve", id="order-17")
+        error = self.refused("status", "ordre-17")
+        self.assertEqual((error.code, error.error["code"]), (1, "not_found"))
+        self.assertIn('did you mean "order-17"?', error.err)
+        self.assertEqual(self.refused("history", "nothing").error["code"], "not_found")
+        self.assertEqual(self.refused("raise", "nothing", "approved").error["code"], "not_found")
+
+
+class Steering(Orchestrations):
+    def test_raised_event_is_taken_also_when_it_came_early(self):
+        node = self.serve()
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        node.cli("raise", "a1", "ignored", "1")
+        node.cli("raise", "a1", "approved", '{"by": "Ada"}')
+        self.assertEqual(self.await_status("a1", "Completed")["output"], {"by": "Ada"})
+        self.start("approve", None, "--delay", "1s", id="a2")
+        node.cli("raise", "a2", "approved", "-2")
+        self.assertEqual(self.await_status("a2", "Completed")["output"], -2)
+
+    def test_suspended_instance_keeps_what_comes_until_it_is_resumed(self):
+        node = self.serve()
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        node.cli("suspend", "a1", "lunch")
+        self.await_status("a1", "Suspended")
+        node.cli("raise", "a1", "approved", "1")
+        wait_until("the event is in the history", lambda: "EventRaised" in self.types("a1"))
+        self.assertEqual(self.status("a1")["status"], "Suspended")
+        node.restart()
+        self.assertEqual(self.status("a1")["status"], "Suspended")
+        node.cli("resume", "a1")
+        self.assertEqual(self.await_status("a1", "Completed")["output"], 1)
+        self.assertEqual(self.refused("resume", "a1").error["code"], "wrong_state")
+
+    def test_terminate_ends_the_tree(self):
+        node = self.serve()
+        self.start("parent", id="p1")
+        self.await_custom("p1 CHILD", "waits for approval")
+        self.assertEqual(self.status("p1 CHILD")["parent"], "p1")
+        code, out, err = run_stead("terminate", "p1", "enough is enough", node=node.endpoint)
+        self.assertEqual((code, out), (0, "terminated: p1\n"), err)
+        it = self.await_status("p1", "Terminated")
+        self.assertEqual(it["error"]["sentence"], "enough is enough")
+        self.await_status("p1 CHILD", "Terminated")
+
+    def test_child_hands_its_output_to_its_parent(self):
+        node = self.serve()
+        self.start("parent", id="p1")
+        self.await_custom("p1 CHILD", "waits for approval")
+        node.cli("raise", "p1 CHILD", "approved", "7")
+        self.assertEqual(self.await_status("p1", "Completed")["output"], 7)
+
+    def test_rewind_tries_the_failed_step_again_and_keeps_the_rest(self):
+        node = self.serve()
+        gate, log = self.folder / "gate", self.folder / "log"
+        self.start("gated", {"gate": str(gate), "log": str(log)}, id="g1")
+        self.assertEqual(self.await_status("g1", "Failed")["error"]["name"], "gate_closed")
+        self.assertEqual(log.read_text(), "1\n")
+        gate.touch()
+        node.cli("rewind", "g1", "the gate is open")
+        self.assertEqual(self.await_status("g1", "Completed")["output"], "through")
+        self.assertEqual(log.read_text(), "1\ngate\n2\n")
+        node.restart()
+        self.assertEqual(self.status("g1")["output"], "through")
+        self.assertEqual(self.refused("rewind", "g1").error["code"], "wrong_state")
+
+    def test_restart_begins_anew_and_purge_forgets(self):
+        node = self.serve()
+        self.start("hello", ["Ada"], id="h1")
+        self.await_status("h1", "Completed")
+        node.cli("restart", "h1")
+        wait_until("it has run again", lambda: self.status("h1")["execution"] == 2 and self.status("h1")["status"] == "Completed")
+        self.assertEqual(self.status("h1")["output"], ["hello, Ada"])
+        self.start("approve", id="a1")
+        self.assertEqual(self.refused("purge", "a1").error["code"], "wrong_state")
+        self.assertEqual(node.cli("purge", "h1"), {"purged": 1})
+        self.assertEqual(self.refused("status", "h1").error["code"], "not_found")
+        self.assertEqual(self.refused("purge", "h1").error["code"], "not_found")
+
+    def test_purge_by_filter_leaves_what_lives_and_what_is_younger(self):
+        node = self.serve()
+        for number in range(5):
+            self.start("hello", ["Ada"], id=f"h{number}")
+            self.await_status(f"h{number}", "Completed")
+        self.start("approve", {"timeout": 1}, id="f1")
+        self.await_status("f1", "Failed")
+        self.start("approve", id="a1")
+        self.assertEqual(node.cli("purge", "--older-than", "1h"), {"purged": 0})
+        self.assertEqual(node.cli("purge", "--status", "Completed", "--prefix", "h1"), {"purged": 1})
+        self.assertEqual(node.cli("purge", "--name", "hello"), {"purged": 4})
+        self.assertEqual(run_stead("purge", "--older-than", "0", node=node.endpoint)[1], "purged: 1\n")
+        self.assertEqual([it["id"] for it in node.cli("orchestrations")], ["a1"])
+
+    def test_continue_as_new_is_followed_through_its_executions(self):
+        node = self.serve()
+        self.start("rounds", 4, "--delay", "200ms", id="r1")
+        code, out, err = run_stead("history", "r1", "--follow", node=node.endpoint)
+        self.assertEqual(code, 0, err)
+        it = self.status("r1")
+        self.assertEqual((it["status"], it["output"], it["execution"]), ("Completed", "done", 5))
+        self.assertIn("ExecutionCompleted", out.splitlines()[-2] + out.splitlines()[-1])
+
+
+class Looking(Orchestrations):
+    def test_list_is_filtered_and_turned_page_by_page(self):
+        node = self.serve()
+        for number in range(12):
+            self.start("hello" if number % 2 else "approve", ["Ada"] if number % 2 else None, id=f"i{number:02}")
+        for number in range(1, 12, 2):
+            self.await_status(f"i{number:02}", "Completed")
+        self.start("approve", {"timeout": 1}, id="other")
+        self.await_status("other", "Failed")
+
+        def ids(*words):
+            return [it["id"] for it in node.cli("orchestrations", *words)]
+        everybody = [f"i{number:02}" for number in range(12)] + ["other"]
+        self.assertEqual(ids(), everybody)
+        self.assertEqual(ids("--name", "hello"), everybody[1:12:2])
+        self.assertEqual(ids("--status", "failed"), ["other"])
+        self.assertEqual(ids("--status", "Running", "--prefix", "i0"), ["i00", "i02", "i04", "i06", "i08"])
+        self.assertEqual(ids("--prefix", "i", "--after", "i03", "--limit", "3"), ["i04", "i05", "i06"])
+        self.assertEqual(ids("--from", "1h"), everybody)
+        self.assertEqual(ids("--to", "1h"), [])
+        it = node.cli("orchestrations", "--prefix", "other")[0]
+        self.assertEqual((it["name"], it["version"], it["status"], it["parent"]), ("approve", 1, "Failed", None))
+        self.assertEqual({key: self.status("other")[key] for key in it}, it)
+        code, out, err = run_stead("orchestrations", "--limit", "2", node=node.endpoint)
+        self.assertEqual((code, len(out.splitlines())), (0, 3))
+        self.assertIn("--after 'i01'", err)
+
+    def test_locks_are_listed_with_who_waits_and_broken(self):
+        node = self.serve()
+        boxes = ["box/b", "box/a"]
+        self.start("locked", boxes, id="l1")
+        self.await_custom("l1", "holds")
+        self.start("locked", ["box/a"], id="l2")
+
+        def locks():
+            return {it["address"]: it["lock"] for it in node.cli("locks") if "address" in it}
+        held = wait_until("the second one waits", lambda: (it := locks()) and it["box/a"]["waiting"] > 0 and it)
+        self.assertEqual({address: lock["holder"] for address, lock in held.items()},
+                         {"box/a": "orchestration/l1", "box/b": "orchestration/l1"})
+        node.restart()
+        self.assertEqual({address: lock["fence"] for address, lock in locks().items()},
+                         {address: lock["fence"] for address, lock in held.items()})
+        broken, = node.cli("locks", "break", "box/a")
+        self.assertEqual((broken["holder"], broken["fence"]), ("orchestration/l1", held["box/a"]["fence"]))
+        self.await_custom("l2", "holds")
+        self.assertGreater(locks()["box/a"]["fence"], held["box/a"]["fence"])
+        node.cli("raise", "l1", "go")
+        self.assertEqual(self.await_status("l1", "Failed")["error"]["name"], "wrong_state")
+        node.cli("raise", "l2", "go")
+        self.assertEqual(self.await_status("l2", "Completed")["output"], 1)
+        wait_until("nothing is held", lambda: locks() == {})
+
+
+class Dying(Orchestrations):
+    def check_steps(self, id, count, log):
+        """Every step ran, each result was taken once, and the history adds up."""
+        it = self.await_status(id, "Completed", "Failed")
+        self.assertEqual((it["status"], it["output"]), ("Completed", sum(n * n for n in range(1, count + 1))), it["error"])
+        runs = collections.Counter(map(int, log.read_text().split()))
+        self.assertEqual(set(runs), set(range(1, count + 1)))
+        history = self.history(id)
+        scheduled = [event["id"] for event in history if event["type"] == "TaskScheduled"]
+        taken = [event["ref"] for event in history if event["type"] == "TaskCompleted"]
+        self.assertEqual((len(scheduled), sorted(taken)), (count, scheduled))
+        return sum(runs.values()) - count
+
+    def kill_in_the_middle(self, name, count):
+        node = self.serve()
+        log = self.folder / "log"
+        value = json.dumps({"count": count, "log": str(log)})
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(
+            run_stead("run", name, value, "--id", "s1", "--wait", node=node.endpoint, timeout=120)))
+        waiting.start()
+        for part in (1, 2):
+            wait_until(f"{part} of 3 parts have run", lambda: log.exists() and len(log.read_text().split()) >= part * count // 3)
+            node.restart()
+        again = self.check_steps("s1", count, log)
+        waiting.join(60)
+        self.assertEqual([(code, out) for code, out, _ in answers], [(0, f"{sum(n * n for n in range(1, count + 1))}\n")], answers)
+        print(f"{name}: {again} activities ran again", flush=True)
+        node.stop()
+        self.assert_sound(node.folder)
+
+    def test_steps_complete_after_kills_with_every_result_taken_once(self):
+        self.kill_in_the_middle("steps", scaled(300, least=30))
+
+    def test_fan_completes_after_kills_with_every_result_taken_once(self):
+        self.kill_in_the_middle("fan", scaled(1000, least=30))
+
+    def test_many_instances_survive_a_kill(self):
+        node = self.serve()
+        count = scaled(100, least=20)
+        for number in range(count):
+            self.start("hello" if number % 3 else "approve", ["Ada", "Bob"] if number % 3 else None, id=f"m{number:03}")
+        node.restart()
+        for number in range(0, count, 3):
+            node.cli("raise", f"m{number:03}", "approved", str(number))
+        for number in range(count):
+            expected = ["hello, Ada", "hello, Bob"] if number % 3 else number
+            self.assertEqual(self.await_status(f"m{number:03}", "Completed")["output"], expected)
+
+    def test_activity_that_kills_its_node_is_tried_again(self):
+        node = self.serve()
+        log = self.folder / "log"
+        self.start("crash", {"log": str(log)}, id="c1")
+        node.wait()
+        self.assertEqual(log.read_text(), "x\n")
+        node.launch().wait()  # it may be killed before it says that it serves
+        self.assertEqual(log.read_text(), "x\nx\n")
+        node.start()
+        self.assertEqual(self.await_status("c1", "Completed")["output"], 3)
+
+
+class Verifying(Orchestrations):
+    WAIT = 'int code = stead_set_status(o, stead_packed_for(o, "s", "waits for approval"));'
+
+    def live_ones(self):
+        """Three instances that wait, and one that is over."""
+        node = self.serve()
+        for id in ("a1", "a2"):
+            self.start("approve", id=id)
+            self.await_custom(id, "waits for approval")
+        self.start("parent", id="p1")
+        self.await_custom("p1 CHILD", "waits for approval")
+        self.start("approve", {"timeout": 1}, id="over")
+        self.await_status("over", "Failed")
+        return node
+
+    def verify(self, module, *words):
+        """(exit code, lines, err)"""
+        code, out, err = run_stead("orchestrations", "verify", "--json", "--module", module, *words, node=self.n1.endpoint)
+        return code, [json.loads(line) for line in out.splitlines()], err
+
+    def test_same_code_breaks_nobody(self):
+        node = self.live_ones()
+        code, lines, err = self.verify(built("flows.so"))
+        self.assertEqual((code, len(lines), lines[0]["replayed"], lines[0]["broken"]), (0, 1, 4, 0), err)
+        self.assertGreater(lines[0]["events"], 8)
+        before = [self.status(id) for id in ("a1", "a2", "p1")]
+        code, out, _ = run_stead("orchestrations", "verify", "--module", built("flows.so"), node=node.endpoint)
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"^4 instances with \d+ events replayed: none would break\n$")
+        self.assertEqual([self.status(id) for id in ("a1", "a2", "p1")], before)  # without effects
+        node.cli("raise", "a1", "approved", "1")
+        self.assertEqual(self.await_status("a1", "Completed")["output"], 1)
+
+    def test_who_would_break_is_named_with_event_and_sentence(self):
+        self.live_ones()
+        new = self.compiled("new", (self.WAIT, 'int code = stead_await_activity(o, "check", input, NULL);'))
+        code, lines, err = self.verify(new)
+        self.assertEqual((code, lines[-1]["replayed"], lines[-1]["broken"]), (1, 4, 3), err)
+        self.assertEqual(sorted(line["id"] for line in lines[:-1]), ["a1", "a2", "p1 CHILD"])
+        changed = next(event["id"] for event in self.history("a1") if event["type"] == "CustomStatusSet")
+        self.assertEqual(({line["event"] for line in lines[:-1] if line["id"] == "a1"}), {changed})
+        self.assertIn("check", lines[0]["sentence"])
+        self.assertEqual(self.verify(new, "--name", "parent")[0], 0)
+        code, lines, _ = self.verify(new, "--name", "approve", "--sample", "1")
+        self.assertEqual((code, lines[-1]["replayed"], lines[-1]["broken"]), (1, 1, 1))
+        code, out, _ = run_stead("orchestrations", "verify", "--module", new, node=self.n1.endpoint)
+        self.assertIn("WOULD BREAK BECAUSE", out.splitlines()[0])
+        self.assertIn("3 would break", out.splitlines()[-1])
+
+    def test_code_that_crashes_does_not_take_the_report_with_it(self):
+        self.live_ones()
+        new = self.compiled("crashes", (self.WAIT, self.WAIT + " if (stead_instance_id(o)[1] == '2') abort();"))
+        code, lines, err = self.verify(new)
+        self.assertEqual((code, lines[-1]["replayed"], lines[-1]["broken"]), (1, 4, 1), err)
+        self.assertEqual(lines[0]["id"], "a2")
+        self.assertIn("crashed: Aborted", lines[0]["sentence"])
+
+    def test_version_that_is_missing_is_told(self):
+        self.live_ones()
+        new = self.compiled("newer", (".version = 1", ".version = 2"))
+        code, lines, _ = self.verify(new, "--name", "parent")
+        self.assertEqual((code, lines[0]["id"], lines[0]["sentence"]), (1, "p1", "the modules have no version 1 of it"))
+
+    def test_wrong_lines_are_usage_errors(self):
+        self.serve()
+        for words in ([], ["--module", "/nowhere.so"], ["--module", built("kinds.so")], ["--module", built("flows.so"), "--name", "helo"],
+                      ["--module", built("flows.so"), "--status", "Failed"]):
+            code, out, err = run_stead("orchestrations", "verify", *words, node=self.n1.endpoint)
+            self.assertEqual((code, out), (2, ""), (words, err))
+        self.assertIn('did you mean "hello"?', run_stead("orchestrations", "verify", "--module", built("flows.so"), "--name", "helo",
+                                                         node=self.n1.endpoint)[2])
+
+
+class Guide(Orchestrations):
+    def test_first_example_of_the_guide_does_what_is_said(self):
+        text = (ROOT / "docs/ORCHESTRATIONS.md").read_text()
+        source, output = self.folder / "trip.c", self.folder / "trip.so"
+        source.write_text(re.search(r"^```c\n(.*?)^```", text, re.M | re.S).group(1))
+        subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}/include", "-o", str(output), str(source)], check=True)
+        self.n1 = self.node(modules=[output])
+        it = self.n1.cli("run", "trip", '{"city": "Lisbon"}', "--wait")
+        self.assertEqual(it["output"], {"hotel": {"hotel": "Astoria", "city": "Lisbon"}, "flight": "LH 1172"})
+        self.assertEqual(self.refused("run", "trip", '{"city": "Xanadu"}', "--id", "order-17", "--wait").code, 1)
+        self.assertEqual(self.status("order-17")["error"]["name"], "no_trip")
+        names = [event["name"] for event in self.history("order-17") if event["type"] == "TaskScheduled"]
+        self.assertEqual(names, ["book_hotel", "book_flight", "cancel_hotel"])
+
+
+main()
