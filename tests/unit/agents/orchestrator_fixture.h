@@ -21,6 +21,8 @@
 
 static const struct stead_orchestrator *or_orchestrators[16]; /* the test's, ended by a NULL */
 
+static const struct stead_kind *or_kinds[4]; /* besides */
+
 static struct fx *fx;
 static struct fx_client client;
 static struct stead_message *answer; /* of the last request; NULL: none yet */
@@ -46,6 +48,8 @@ static inline int or_setup(void **state)
     assert_int_equal(stead_registry_add(fx->registry, &stead_orchestration_kind, NULL), 0);
     assert_int_equal(stead_registry_add(fx->registry, &inc, NULL), 0);
     assert_int_equal(stead_registry_add(fx->registry, &bad, NULL), 0);
+    for (uint32_t i = 0; or_kinds[i] != NULL; i++)
+        assert_int_equal(stead_registry_add(fx->registry, or_kinds[i], NULL), 0);
     for (uint32_t i = 0; or_orchestrators[i] != NULL; i++)
         assert_int_equal(stead_registry_add_orchestrator(fx->registry, or_orchestrators[i], NULL), 0);
     fx_set_table(fx, NULL, 1, false);
@@ -81,6 +85,14 @@ static inline void or_take_answer(void)
     answer = stead_queue_pop(&fx->answers);
 }
 
+/* The answer to the newest request; those to others are dropped. */
+static inline void or_take_newest(void)
+{
+    do
+        or_take_answer();
+    while (answer != NULL && answer->session.number != client.number);
+}
+
 /* Calls an op of `orchestration/ID`; the answer, if there is one yet, is in `answer`. */
 static inline void or_ask(const char *id, const char *op, const char *format, ...)
 {
@@ -97,7 +109,7 @@ static inline void or_ask(const char *id, const char *op, const char *format, ..
     stead_writer_deinit(&args);
     stead_host_deliver(fx->host, &message);
     fx_run(fx);
-    or_take_answer();
+    or_take_newest();
     if (answer != NULL && getenv("FX_TRACE") != NULL)
         fprintf(stderr, "%s %s: %d %.*s\n", id, op, answer->status, (int)answer->payload_size,
                 (const char *)answer->payload);
