@@ -300,6 +300,28 @@ static void test_jobs_stopped_with_work_cancel_all_of_it(void **state)
         assert_int_equal(status_of_next(bench), STEAD_ECANCELLED);
 }
 
+static void test_jobs_of_one_batch_run_side_by_side(void **state)
+{
+    struct bench *bench = *state;
+    struct stead_work_list batch = {0};
+
+    for (int round = 0; round < 2; round++) { /* threads that are started, and threads that sleep */
+        atomic_store(&started, 0);
+        atomic_store(&released, false);
+        for (uint8_t i = 1; i <= 5; i++) {
+            struct stead_message *message = request(i, (struct stead_slice){0});
+            stead_jobs_run(bench->jobs, &bench->inbox, &kind, &ops[1], &message, &batch);
+        }
+        assert_int_equal(batch.count, 5);
+        assert_true(stead_inbox_empty(&bench->inbox));
+        stead_jobs_flush(bench->jobs, &batch);
+        wait_for_start(2); /* both threads, while neither job ends */
+        atomic_store(&released, true);
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(status_of_next(bench), 0);
+    }
+}
+
 /* ---- Limits ------------------------------------------------------------------------------ */
 
 static struct stead_message *limited(uint8_t id, uint32_t start_ms, uint32_t run_ms, uint32_t heartbeat_ms)
@@ -363,6 +385,10 @@ static void test_job_that_runs_too_long_comes_back_at_once_and_once(void **state
     submit(bench, &ops[4], limited(2, 600000, 600000, 600000)); /* within its limits */
     assert_int_equal(status_of_next(bench), 0);                 /* and nothing else came back */
     assert_true(stead_inbox_empty(&bench->inbox));
+    atomic_store(&deaf_may_go, false);
+    submit(bench, &ops[4], limited(3, 600000, 10, 0)); /* the watch sleeps: nobody else is due */
+    assert_int_equal(wait_for_timeout(bench, "run_timeout"), 3);
+    atomic_store(&deaf_may_go, true);
 }
 
 static void test_job_past_its_limit_is_told(void **state)
@@ -502,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_job_cancelled_before_it_ran_is_not_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_whose_deadline_has_passed_is_not_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_jobs_stopped_with_work_cancel_all_of_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_jobs_of_one_batch_run_side_by_side, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_that_does_not_begin_in_time_comes_back_and_never_runs, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_job_that_runs_too_long_comes_back_at_once_and_once, set_up, tear_down),
