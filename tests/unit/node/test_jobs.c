@@ -445,24 +445,24 @@ static void test_heartbeat_is_told_to_the_agent_that_asked_now_and_then(void **s
     stead_message_destroy(&tell);
     free(event);
     stead_jobs_cancel_one(bench->jobs, (struct stead_id){{9, 8, 7}});
-    do { /* a second heartbeat may have been told before it heard of it */
+    for (bool done = false; !done;) { /* a second heartbeat may have been told before it heard of it */
         while ((event = stead_inbox_take(&bench->inbox)) == NULL)
             nap();
-        bool done = event->type == STEAD_EVENT_JOB_DONE;
-        struct stead_event *next = event->next;
-        if (done) {
-            struct stead_job *job = event->pointer;
-            assert_int_equal(stead_job_result(job).status, STEAD_ECANCELLED);
-            stead_job_destroy(&job);
-        } else {
-            tell = event->pointer;
-            stead_message_destroy(&tell);
+        while (event) {
+            struct stead_event *next = event->next;
+            if (event->type == STEAD_EVENT_JOB_DONE) {
+                struct stead_job *job = event->pointer;
+                assert_int_equal(stead_job_result(job).status, STEAD_ECANCELLED);
+                stead_job_destroy(&job);
+                done = true;
+            } else {
+                tell = event->pointer;
+                stead_message_destroy(&tell);
+            }
+            free(event);
+            event = next;
         }
-        free(event);
-        event = next;
-        if (done)
-            break;
-    } while (true);
+    }
 }
 
 static void test_heartbeat_with_bad_details_is_refused(void **state)
