@@ -19,6 +19,11 @@ extern const struct stead_kind stead_orchestration_kind;
 
 /* A queue of a task hub (hub_queue.c). */
 extern const struct stead_kind stead_hub_queue_kind;
+/* History and instances of a partition of a task hub (hub_table.c). */
+extern const struct stead_kind stead_hub_table_kind;
+/* Settings and leases of a task hub (hub.c), and one of its workers (hub_worker.c). */
+extern const struct stead_kind stead_hub_kind;
+extern const struct stead_kind stead_hub_worker_kind;
 
 /* Ended by a NULL. */
 extern const struct stead_kind *const stead_builtin_kinds[];

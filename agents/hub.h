@@ -4,10 +4,13 @@
  * poll them. It stands for a storage service, so it gives what such a service gives and no more: every operation is a turn of its own, answered after its
  * sync; who depends on an operation makes the next one after that answer. Operations of different callers share a sync, as everywhere.
  *
- *     hub/NAME                    the hub's settings and its workers' keeper       (durable)
- *     hub.queue/NAME/QUEUE        one queue: control-0 .. control-N, work, poison, ...  (durable)
- *     hub.table/NAME/PARTITION    history and instances tables of one partition     (durable)
- *     hub.worker/NAME/W           polls, runs code, writes, deletes                 (volatile)
+ *     hub/NAME                          the hub's settings and leases, its workers' keeper  (durable,  hub.c)
+ *     hub.queue/{TAG}NAME/QUEUE         one queue: control-0 .. control-N, work, poison, ...  (durable,  hub_queue.c)
+ *     hub.table/{TAG}NAME/PARTITION     history and instances tables of one partition       (durable,  hub_table.c)
+ *     hub.worker/{TAG}NAME/W            polls, runs code, writes, deletes                   (volatile, hub_worker.c)
+ *
+ * Tags choose shards: the hub's settings hold those of its partitions, of the queues `work` and `poison`, and of its workers; whoever creates the hub chooses them so that
+ * queues and tables lie on shards that run no workers. A queue alone is fine too, under any key.
  *
  * Ops of `hub.queue`, all calls:
  *   enqueue  {id, body, delay}       id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
@@ -17,20 +20,41 @@
  *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken. An empty answer writes nothing. Several long messages may need several
  *                                    dequeues. Asked again after a crash, it may take further messages: what it took before comes back when its time is over.
  *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone.
- *   renew    {seq, receipt, hide}    hides it on, never shorter than it was; answers the new receipt; STEAD_ENOTFOUND when it was taken by another.
+ *   renew    {seq, receipt, hide}    hides it on, never shorter than it was; answers the new receipt; STEAD_ENOTFOUND when it was taken by another, deleted or cancelled.
+ *   cancel   [id...]                 messages of these ids go when they are next taken or renewed; answers how many there are.
  *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates, dequeues, deletes, waiting}; oldest: ms since 1970
  *                                    of the first message, 0: none; hidden: those that cannot be seen now (counted to 10,000); enqueued, dequeued, deleted are messages, dequeues and deletes
  *                                    the operations that took or deleted some; empty counts from when the queue was last loaded
  *   peek     {max, from_ms, from_seq}  read-only: [[seq, seen from, count, came, id, body]...], hidden ones too, long bodies as nil
  *   drop     {}                      forgets the queue and all that is in it
+ *
+ * Ops of `hub.table`, all calls. An instance's row is what `status` answers, in two pieces (what is small, what is not); its etag grows with each write:
+ *   create   {id, name, version, input, start}   a Pending row; start: the id of the message that starts it. Answers {new}: false for one of the same `start` that is there.
+ *                                    STEAD_ECONFLICT: the id is active.
+ *   read     {id, from}              read-only: {etag, row, rows: [bytes...], next}: the rows of its history from the number `from` on; next: the number to go on with, 0: that is all.
+ *   write    {id, etag, row, input, output, custom, clear, rows, wake}  the new row, and history rows behind those there (instead of them: clear). Values that are nil stay as they are.
+ *                                    STEAD_ECONFLICT: another etag. Answers the new one.
+ *   status   {id}                    read-only: the map of stead_instance_read(); STEAD_ENOTFOUND
+ *   wait     {id, wait, delay}       the same: when it is over or after `wait` ms; or, with a delay, after so many ms whatever it is then (a poll)
+ *   history  {id, after}             read-only: {events: [map...], more, execution}
+ *   list     {status, name, prefix, from, to, limit, after}  read-only: {instances: [map...], next}
+ *   purge    {id}                    STEAD_ESTATE unless it is over
+ *   counts   {}                      read-only: {creates, reads, writes, polls, purges, instances}
+ *   drop     {}
  */
 #ifndef STEAD_AGENTS_HUB_H
 #define STEAD_AGENTS_HUB_H
 
 #include "stead/orchestration_client.h"
 
+#define STEAD_HUB_KIND "hub"
 #define STEAD_HUB_QUEUE_KIND "hub.queue"
-#define STEAD_HUB_BATCH_MAX 32u      /* messages of one dequeue */
+#define STEAD_HUB_TABLE_KIND "hub.table"
+#define STEAD_HUB_WORKER_KIND "hub.worker"
+#define STEAD_HUB_BATCH_MAX 32u  /* messages of one dequeue */
 #define STEAD_HUB_HIDE_MS 300000 /* visibility timeout */
+#define STEAD_HUB_PARTITIONS_MAX 16u
+#define STEAD_HUB_WORKERS_MAX 64u
+#define STEAD_HUB_TRIES_MAX 10u /* a message that was taken more often goes to the queue `poison` */
 
 #endif

@@ -4,7 +4,7 @@
  *
  *     v (ms since 1970: seen from) (number)   a message: when it can be seen, then in order of arrival
  *     b (number)                              its body, when that is over BODY_INLINE bytes: taking a message writes its row again
- *     i (id)                                  an id that is in the queue, or was deleted from it less than ID_KEPT_MS ago
+ *     i (id)                                  an id that is in the queue (perhaps cancelled), or was deleted from it less than ID_KEPT_MS ago
  *     x (ms: deleted) (id)                    the same by time, to forget it
  *
  * Taking a message moves its row to the moment when it will be seen again; that moment is its receipt. It is later at each taking, because one that is taken could be seen: so no
@@ -23,6 +23,7 @@
 
 #include "agents/fault.h"
 #include "agents/hub.h"
+#include "agents/hub_message.h"
 
 #define BODY_INLINE 1024u
 #define BODY_MAX ((1u << 20) - 2048u) /* so that an answer holds it */
@@ -58,6 +59,7 @@ struct queue {
     uint64_t deletes;  /* operations */
     uint64_t deleted;  /* messages */
     uint64_t renewed;
+    int64_t cancelled; /* messages in it that were cancelled */
     /* Not stored. */
     uint64_t empty;   /* dequeues that took nothing, since it is in memory */
     int64_t timer_ms; /* when the timer is due, 0: none stands */
@@ -65,150 +67,87 @@ struct queue {
     struct waiter waiters[WAITERS_MAX];
 };
 
-static const struct stead_field fields[] = {
-    STEAD_FIELD(U64, struct queue, seq),       STEAD_FIELD(I64, struct queue, clock_ms),
-    STEAD_FIELD(I64, struct queue, head_ms),   STEAD_FIELD(U64, struct queue, head_seq),
-    STEAD_FIELD(I64, struct queue, forget_ms), STEAD_FIELD(I64, struct queue, depth),
-    STEAD_FIELD(U64, struct queue, enqueued),  STEAD_FIELD(U64, struct queue, duplicates),
-    STEAD_FIELD(U64, struct queue, dequeues),  STEAD_FIELD(U64, struct queue, dequeued),
-    STEAD_FIELD(U64, struct queue, deletes),   STEAD_FIELD(U64, struct queue, deleted),
-    STEAD_FIELD(U64, struct queue, renewed),   STEAD_FIELDS_END};
+static const struct stead_field fields[] = {STEAD_FIELD(U64, struct queue, seq),
+                                            STEAD_FIELD(I64, struct queue, clock_ms),
+                                            STEAD_FIELD(I64, struct queue, head_ms),
+                                            STEAD_FIELD(U64, struct queue, head_seq),
+                                            STEAD_FIELD(I64, struct queue, forget_ms),
+                                            STEAD_FIELD(I64, struct queue, depth),
+                                            STEAD_FIELD(U64, struct queue, enqueued),
+                                            STEAD_FIELD(U64, struct queue, duplicates),
+                                            STEAD_FIELD(U64, struct queue, dequeues),
+                                            STEAD_FIELD(U64, struct queue, dequeued),
+                                            STEAD_FIELD(U64, struct queue, deletes),
+                                            STEAD_FIELD(U64, struct queue, deleted),
+                                            STEAD_FIELD(U64, struct queue, renewed),
+                                            STEAD_FIELD(I64, struct queue, cancelled),
+                                            STEAD_FIELDS_END};
 
 /* ---- Rows ----------------------------------------------------------------------------------- */
 
-struct row_key {
-    uint8_t bytes[STEAD_KEY_MAX];
-    size_t size;
-};
-
-static void key_add_u64(struct row_key *key, uint64_t it)
+static struct stead_hub_key id_key(struct stead_slice id)
 {
-    for (int shift = 56; shift >= 0; shift -= 8)
-        key->bytes[key->size++] = (uint8_t)(it >> shift);
-}
-
-static uint64_t load_u64(const uint8_t *bytes)
-{
-    uint64_t it = 0;
-
-    for (int at = 0; at < 8; at++)
-        it = it << 8 | bytes[at];
-    return it;
-}
-
-static struct stead_slice key_slice(const struct row_key *key)
-{
-    return stead_bytes(key->bytes, key->size);
-}
-
-static struct row_key message_key(int64_t seen_ms, uint64_t seq)
-{
-    struct row_key key = {.bytes = {'v'}, .size = 1};
-
-    key_add_u64(&key, (uint64_t)seen_ms);
-    key_add_u64(&key, seq);
-    return key;
-}
-
-static struct row_key body_key(uint64_t seq)
-{
-    struct row_key key = {.bytes = {'b'}, .size = 1};
-
-    key_add_u64(&key, seq);
-    return key;
-}
-
-static struct row_key id_key(struct stead_slice id)
-{
-    struct row_key key = {.bytes = {'i'}, .size = 1};
+    struct stead_hub_key key = {.bytes = {'i'}, .size = 1};
 
     memcpy(key.bytes + key.size, id.data, id.size);
     key.size += id.size;
     return key;
 }
 
-static struct row_key forget_key(int64_t deleted_ms, struct stead_slice id)
+static struct stead_hub_key forget_key(int64_t deleted_ms, struct stead_slice id)
 {
-    struct row_key key = {.bytes = {'x'}, .size = 1};
+    struct stead_hub_key key = {.bytes = {'x'}, .size = 1};
 
-    key_add_u64(&key, (uint64_t)deleted_ms);
+    stead_hub_key_u64(&key, (uint64_t)deleted_ms);
     if (id.size > 0)
         memcpy(key.bytes + key.size, id.data, id.size);
     key.size += id.size;
     return key;
 }
 
-/* A message as it is stored: [count, ms since 1970: came in, id, body, whether the body has a row of its own]. */
-struct message {
-    int64_t seen_ms;
-    uint64_t seq;
-    uint64_t count;
-    int64_t came_ms;
-    struct stead_slice id, body;
-    bool apart;
-};
-
-static int read_message(struct stead_slice key, struct stead_slice value, struct message *ret_message)
+static int delete_row(struct stead_turn *turn, struct stead_hub_key key)
 {
-    struct stead_reader reader = stead_reader(value);
-    struct message it = {0};
-    uint32_t count;
-
-    if (key.size != 17)
-        return STEAD_ECORRUPT;
-    it.seen_ms = (int64_t)load_u64(key.data + 1);
-    it.seq = load_u64(key.data + 9);
-    if (stead_read_array(&reader, &count) != 0 || count != 5 || stead_read_u64(&reader, &it.count) != 0 ||
-        stead_read_i64(&reader, &it.came_ms) != 0 || stead_read_str(&reader, &it.id) != 0 ||
-        stead_read_value(&reader, &it.body) != 0 || stead_read_bool(&reader, &it.apart) != 0)
-        return STEAD_ECORRUPT;
-    *ret_message = it;
-    return 0;
-}
-
-static int put_message(struct stead_turn *turn, const struct message *message)
-{
-    struct row_key key = message_key(message->seen_ms, message->seq);
-    struct stead_slice nothing = {0};
-
-    return stead_kv_put(turn, key_slice(&key),
-                        stead_packed(turn, "[u,l,S,v,b]", message->count, message->came_ms, message->id,
-                                     message->apart ? nothing : message->body, (int)message->apart));
-}
-
-static int delete_row(struct stead_turn *turn, struct row_key key)
-{
-    return stead_kv_delete(turn, key_slice(&key));
+    return stead_kv_delete(turn, stead_hub_key(&key));
 }
 
 /* ---- Ids ------------------------------------------------------------------------------------ */
 
-/* An id's row: (ms: deleted, 0: in the queue) (number). */
+/* An id's row: (ms: deleted, 0: in the queue) (number), and eight bytes more when it was cancelled. */
 static int put_id(struct stead_turn *turn, struct stead_slice id, int64_t deleted_ms, uint64_t seq)
 {
-    struct row_key key = id_key(id), value = {.size = 0};
+    struct stead_hub_key key = id_key(id), value = {.size = 0};
 
-    key_add_u64(&value, (uint64_t)deleted_ms);
-    key_add_u64(&value, seq);
-    return stead_kv_put(turn, key_slice(&key), key_slice(&value));
+    stead_hub_key_u64(&value, (uint64_t)deleted_ms);
+    stead_hub_key_u64(&value, seq);
+    return stead_kv_put(turn, stead_hub_key(&key), stead_hub_key(&value));
 }
 
 /* Is a message of this id in the queue, or was lately? */
 static int find_id(struct stead_turn *turn, const struct queue *queue, struct stead_slice id, uint64_t *ret_seq)
 {
-    struct row_key key = id_key(id);
+    struct stead_hub_key key = id_key(id);
     struct stead_slice value;
-    int code = stead_kv_get(turn, key_slice(&key), &value);
+    int code = stead_kv_get(turn, stead_hub_key(&key), &value);
 
     if (code != 0)
         return code;
-    if (value.size != 16)
+    if (value.size != 16 && value.size != 24)
         return STEAD_ECORRUPT;
-    int64_t deleted_ms = (int64_t)load_u64(value.data);
+    int64_t deleted_ms = (int64_t)stead_hub_load_u64(value.data);
     if (deleted_ms != 0 && deleted_ms + ID_KEPT_MS <= queue->clock_ms)
         return STEAD_ENOTFOUND;
-    *ret_seq = load_u64(value.data + 8);
+    *ret_seq = stead_hub_load_u64(value.data + 8);
     return 0;
+}
+
+/* Was the message of this id cancelled? */
+static bool is_cancelled(struct stead_turn *turn, const struct queue *queue, struct stead_slice id)
+{
+    struct stead_hub_key key = id_key(id);
+    struct stead_slice value;
+
+    return queue->cancelled > 0 && id.size > 0 && stead_kv_get(turn, stead_hub_key(&key), &value) == 0 &&
+           value.size == 24;
 }
 
 struct old_ids {
@@ -231,12 +170,12 @@ static int see_old_id(void *context, struct stead_slice key, struct stead_slice 
 /* The row of an id that was deleted, put in again and is in the queue now stays: its other row says so. */
 static int forget_id(struct stead_turn *turn, struct stead_slice old)
 {
-    struct row_key key = id_key(stead_bytes(old.data + 9, old.size - 9));
+    struct stead_hub_key key = id_key(stead_bytes(old.data + 9, old.size - 9));
     struct stead_slice value;
-    int code = stead_kv_get(turn, key_slice(&key), &value);
+    int code = stead_kv_get(turn, stead_hub_key(&key), &value);
 
-    if (code == 0 && value.size == 16 && load_u64(value.data) == load_u64(old.data + 1))
-        code = stead_kv_delete(turn, key_slice(&key));
+    if (code == 0 && value.size == 16 && stead_hub_load_u64(value.data) == stead_hub_load_u64(old.data + 1))
+        code = stead_kv_delete(turn, stead_hub_key(&key));
     return code == 0 || code == STEAD_ENOTFOUND ? stead_kv_delete(turn, old) : code;
 }
 
@@ -249,11 +188,12 @@ static int forget_ids(struct stead_turn *turn, struct queue *queue)
 
     if (queue->forget_ms >= until_ms)
         return 0;
-    struct row_key from = forget_key(queue->forget_ms, nothing), to = forget_key(until_ms, nothing);
-    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), FORGET_PER_OP, see_old_id, &old);
+    struct stead_hub_key from = forget_key(queue->forget_ms, nothing), to = forget_key(until_ms, nothing);
+    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), FORGET_PER_OP, see_old_id, &old);
     for (uint32_t at = 0; at < old.count && code == 0; at++)
         code = forget_id(turn, old.keys[at]);
-    queue->forget_ms = old.count < FORGET_PER_OP ? until_ms : (int64_t)load_u64(old.keys[old.count - 1].data + 1);
+    queue->forget_ms =
+        old.count < FORGET_PER_OP ? until_ms : (int64_t)stead_hub_load_u64(old.keys[old.count - 1].data + 1);
     return code;
 }
 
@@ -281,7 +221,7 @@ struct taking {
     uint32_t max, count;
     size_t bytes;
     int code;
-    struct message messages[STEAD_HUB_BATCH_MAX];
+    struct stead_hub_stored messages[STEAD_HUB_BATCH_MAX];
 };
 
 static struct stead_slice copy_in_turn(struct stead_turn *turn, struct stead_slice bytes)
@@ -296,18 +236,18 @@ static struct stead_slice copy_in_turn(struct stead_turn *turn, struct stead_sli
 static int see_message(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct taking *taking = context;
-    struct message *message = &taking->messages[taking->count];
+    struct stead_hub_stored *message = &taking->messages[taking->count];
 
     taking->code = key.size == 17 ? 0 : STEAD_ECORRUPT;
     if (taking->code != 0)
         return 1;
-    if ((int64_t)load_u64(key.data + 1) > taking->now_ms) {
-        taking->next_ms = (int64_t)load_u64(key.data + 1);
+    if ((int64_t)stead_hub_load_u64(key.data + 1) > taking->now_ms) {
+        taking->next_ms = (int64_t)stead_hub_load_u64(key.data + 1);
         return 1;
     }
     if (taking->count == taking->max || taking->bytes > ANSWER_BYTES)
         return 1;
-    taking->code = read_message(key, copy_in_turn(taking->turn, value), message);
+    taking->code = stead_hub_message_read(key, copy_in_turn(taking->turn, value), message);
     if (taking->code != 0)
         return 1;
     /* A body apart has at most BODY_MAX bytes: it may pass the limit, but one message is always taken. */
@@ -319,7 +259,8 @@ static int see_message(void *context, struct stead_slice key, struct stead_slice
 /* Finds what can be seen, from the head on. */
 static int look_for(struct stead_turn *turn, struct queue *queue, uint32_t max, struct taking *ret_taking)
 {
-    struct row_key from = message_key(queue->head_ms, queue->head_seq), to = {.bytes = {'w'}, .size = 1};
+    struct stead_hub_key from = stead_hub_message_key(queue->head_ms, queue->head_seq),
+                         to = {.bytes = {'w'}, .size = 1};
     struct taking *taking = ret_taking;
 
     taking->turn = turn;
@@ -329,28 +270,69 @@ static int look_for(struct stead_turn *turn, struct queue *queue, uint32_t max, 
     taking->bytes = 0;
     taking->next_ms = 0;
     taking->code = 0;
-    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), max + 1, see_message, taking);
+    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), max + 1, see_message, taking);
     return code != 0 ? code : taking->code;
 }
 
 /* Hides one for `hide_ms` and writes it into the answer. */
-static int take_one(struct stead_turn *turn, struct queue *queue, struct message *message, int64_t hide_ms,
+static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_hub_stored *message, int64_t hide_ms,
                     struct stead_writer *answer)
 {
-    struct row_key apart = body_key(message->seq);
-    int code = delete_row(turn, message_key(message->seen_ms, message->seq));
+    struct stead_hub_key apart = stead_hub_body_key(message->seq);
+    int code = delete_row(turn, stead_hub_message_key(message->seen_ms, message->seq));
 
     queue->head_ms = message->seen_ms;
     queue->head_seq = message->seq + 1;
     message->seen_ms = queue->clock_ms + (STEAD_AGENT_FAULT(message_not_hidden) ? 1 : hide_ms);
     message->count++;
     if (code == 0)
-        code = put_message(turn, message);
+        code = stead_hub_message_put(turn, message);
     if (code == 0 && message->apart)
-        code = stead_kv_get(turn, key_slice(&apart), &message->body);
+        code = stead_kv_get(turn, stead_hub_key(&apart), &message->body);
     if (code == 0)
         stead_pack(answer, "[u,u,u,S,v]", message->seq, (uint64_t)message->seen_ms, message->count, message->id,
                    message->body);
+    return code;
+}
+
+/* Its rows go, but its id, which is known for a while. */
+static int remove_message(struct stead_turn *turn, struct queue *queue, const struct stead_hub_stored *message)
+{
+    int code = delete_row(turn, stead_hub_message_key(message->seen_ms, message->seq));
+
+    if (code == 0 && message->apart)
+        code = delete_row(turn, stead_hub_body_key(message->seq));
+    if (code == 0 && message->id.size > 0) {
+        struct stead_hub_key forget = forget_key(queue->clock_ms, message->id);
+        queue->cancelled -= is_cancelled(turn, queue, message->id);
+        code = put_id(turn, message->id, queue->clock_ms, message->seq);
+        if (code == 0)
+            code = stead_kv_put(turn, stead_hub_key(&forget), stead_str("1"));
+    }
+    queue->depth--;
+    queue->deleted++;
+    return code;
+}
+
+/* The same, and what was cancelled goes. */
+static int collect(struct stead_turn *turn, struct queue *queue, uint32_t max, struct taking *taking)
+{
+    int code;
+    uint32_t kept, removed;
+
+    do {
+        code = look_for(turn, queue, max, taking);
+        kept = removed = 0;
+        for (uint32_t at = 0; at < taking->count && code == 0 && queue->cancelled > 0; at++) {
+            if (is_cancelled(turn, queue, taking->messages[at].id)) {
+                code = remove_message(turn, queue, &taking->messages[at]);
+                removed++;
+            } else {
+                taking->messages[kept++] = taking->messages[at];
+            }
+        }
+        taking->count -= removed;
+    } while (code == 0 && taking->count == 0 && removed > 0);
     return code;
 }
 
@@ -418,7 +400,7 @@ static int serve(struct stead_turn *turn, struct queue *queue)
         const struct waiter waiter = queue->waiters[at];
         taking.count = 0;
         if (at == 0)
-            code = look_for(turn, queue, waiter.max, &taking);
+            code = collect(turn, queue, waiter.max, &taking);
         if (code == 0 && taking.count > 0) {
             code = take(turn, queue, &taking, waiter.hide_ms, &answer);
             if (code == 0)
@@ -473,17 +455,17 @@ static bool take_number(struct stead_slice args, const char *field, int64_t leas
 static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_slice id, struct stead_slice body,
                   int64_t delay_ms)
 {
-    struct message message = {.seen_ms = queue->clock_ms + delay_ms,
-                              .seq = ++queue->seq,
-                              .came_ms = queue->clock_ms,
-                              .id = id,
-                              .body = body,
-                              .apart = body.size > BODY_INLINE};
-    struct row_key apart = body_key(message.seq);
-    int code = put_message(turn, &message);
+    struct stead_hub_stored message = {.seen_ms = queue->clock_ms + delay_ms,
+                                       .seq = ++queue->seq,
+                                       .came_ms = queue->clock_ms,
+                                       .id = id,
+                                       .body = body,
+                                       .apart = body.size > BODY_INLINE};
+    struct stead_hub_key apart = stead_hub_body_key(message.seq);
+    int code = stead_hub_message_put(turn, &message);
 
     if (code == 0 && message.apart)
-        code = stead_kv_put(turn, key_slice(&apart), body);
+        code = stead_kv_put(turn, stead_hub_key(&apart), body);
     if (code == 0 && id.size > 0)
         code = put_id(turn, id, 0, message.seq);
     if (code == 0 && queue->waiting > 0)
@@ -550,7 +532,7 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
     set_clock(turn, queue);
     int code = queue->waiting > 0 ? serve(turn, queue) : 0;
     if (code == 0)
-        code = look_for(turn, queue, (uint32_t)max, &taking);
+        code = collect(turn, queue, (uint32_t)max, &taking);
     if (code != 0)
         return code;
     if (taking.count > 0) {
@@ -569,37 +551,25 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
 }
 
 /* The message of this number that was taken with this receipt. */
-static int find_taken(struct stead_turn *turn, uint64_t seq, uint64_t receipt, struct message *ret_message)
+static int find_taken(struct stead_turn *turn, uint64_t seq, uint64_t receipt, struct stead_hub_stored *ret_message)
 {
-    struct row_key key = message_key((int64_t)receipt, seq);
+    struct stead_hub_key key = stead_hub_message_key((int64_t)receipt, seq);
     struct stead_slice value;
-    int code = stead_kv_get(turn, key_slice(&key), &value);
+    int code = stead_kv_get(turn, stead_hub_key(&key), &value);
 
     if (code == 0)
-        code = read_message(key_slice(&key), value, ret_message);
+        code = stead_hub_message_read(stead_hub_key(&key), value, ret_message);
     return code == 0 && ret_message->count == 0 ? STEAD_ENOTFOUND : code;
 }
 
 static int delete_one(struct stead_turn *turn, struct queue *queue, uint64_t seq, uint64_t receipt)
 {
-    struct message message;
+    struct stead_hub_stored message;
     int code = find_taken(turn, seq, receipt, &message);
 
-    if (code == STEAD_ENOTFOUND)
-        return 0;
     if (code == 0)
-        code = delete_row(turn, message_key((int64_t)receipt, seq));
-    if (code == 0 && message.apart)
-        code = delete_row(turn, body_key(seq));
-    if (code == 0 && message.id.size > 0) {
-        struct row_key forget = forget_key(queue->clock_ms, message.id);
-        code = put_id(turn, message.id, queue->clock_ms, seq);
-        if (code == 0)
-            code = stead_kv_put(turn, key_slice(&forget), stead_str("1"));
-    }
-    queue->depth--;
-    queue->deleted++;
-    return code;
+        code = remove_message(turn, queue, &message);
+    return code == STEAD_ENOTFOUND ? 0 : code;
 }
 
 static int delete_them(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -628,7 +598,7 @@ static int delete_them(struct stead_turn *turn, void *state, struct stead_slice 
 static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct queue *queue = state;
-    struct message message;
+    struct stead_hub_stored message;
     uint64_t seq = 0, receipt = 0;
     int64_t hide_ms = STEAD_HUB_HIDE_MS;
 
@@ -637,18 +607,48 @@ static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
         return bad(turn, "renew takes seq, receipt and hide, 1 to 3600000 ms");
     set_clock(turn, queue);
     int code = find_taken(turn, seq, receipt, &message);
-    if (code != 0)
-        return code;
-    code = delete_row(turn, message_key((int64_t)receipt, seq));
+    if (code != 0 || is_cancelled(turn, queue, message.id))
+        return code != 0 ? code : STEAD_ENOTFOUND;
+    code = delete_row(turn, stead_hub_message_key((int64_t)receipt, seq));
     message.seen_ms = queue->clock_ms + hide_ms;
     if (message.seen_ms <= (int64_t)receipt &&
         !STEAD_AGENT_FAULT(
             receipt_given_twice)) /* Q2: an earlier moment could be a receipt again that was given before */
         message.seen_ms = (int64_t)receipt + 1;
     if (code == 0)
-        code = put_message(turn, &message);
+        code = stead_hub_message_put(turn, &message);
     queue->renewed++;
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", (uint64_t)message.seen_ms));
+}
+
+static int cancel(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct queue *queue = state;
+    struct stead_reader reader = stead_reader(args);
+    struct stead_slice id, value;
+    uint64_t found = 0;
+    uint32_t count;
+    int code = 0;
+
+    if (stead_read_array(&reader, &count) != 0 || count > DELETE_MAX)
+        return bad(turn, "cancel takes up to 1000 ids");
+    for (; count > 0 && code == 0; count--) {
+        struct stead_hub_key mark = {.size = 0};
+        if (stead_read_str(&reader, &id) != 0 || id.size == 0 || id.size > ID_SIZE_MAX)
+            return bad(turn, "cancel takes up to 1000 ids");
+        struct stead_hub_key key = id_key(id);
+        code = stead_kv_get(turn, stead_hub_key(&key), &value);
+        if (code == 0 && value.size == 16 && stead_hub_load_u64(value.data) == 0) {
+            stead_hub_key_u64(&mark, 0);
+            stead_hub_key_u64(&mark, stead_hub_load_u64(value.data + 8));
+            stead_hub_key_u64(&mark, 1);
+            code = stead_kv_put(turn, stead_hub_key(&key), stead_hub_key(&mark));
+            queue->cancelled++;
+            found++;
+        }
+        code = code == STEAD_ENOTFOUND ? 0 : code;
+    }
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", found));
 }
 
 /* ---- Looking inside ----------------------------------------------------------------------------- */
@@ -661,9 +661,9 @@ struct counting {
 static int count_message(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct counting *counting = context;
-    struct message message;
+    struct stead_hub_stored message;
 
-    if (counting->count++ == 0 && read_message(key, value, &message) == 0)
+    if (counting->count++ == 0 && stead_hub_message_read(key, value, &message) == 0)
         counting->first_ms = message.came_ms;
     return 0;
 }
@@ -672,14 +672,15 @@ static int status(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     const struct queue *queue = state;
     struct counting first = {0}, hidden = {0};
-    struct row_key from = message_key(queue->head_ms, queue->head_seq), to = {.bytes = {'w'}, .size = 1};
+    struct stead_hub_key from = stead_hub_message_key(queue->head_ms, queue->head_seq),
+                         to = {.bytes = {'w'}, .size = 1};
     int64_t now_ms = stead_now_ms(turn) > queue->clock_ms ? stead_now_ms(turn) : queue->clock_ms;
-    struct row_key later = message_key(now_ms + 1, 0);
+    struct stead_hub_key later = stead_hub_message_key(now_ms + 1, 0);
 
     (void)args;
-    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), 1, count_message, &first);
+    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), 1, count_message, &first);
     if (code == 0)
-        code = stead_kv_scan(turn, key_slice(&later), key_slice(&to), HIDDEN_COUNTED, count_message, &hidden);
+        code = stead_kv_scan(turn, stead_hub_key(&later), stead_hub_key(&to), HIDDEN_COUNTED, count_message, &hidden);
     if (code != 0)
         return code;
     return stead_reply(turn, stead_packed(turn, "{s:l,s:u,s:l,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u}", "depth",
@@ -698,9 +699,9 @@ struct peeking {
 static int peek_message(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct peeking *peeking = context;
-    struct message message;
+    struct stead_hub_stored message;
 
-    if (read_message(key, value, &message) != 0)
+    if (stead_hub_message_read(key, value, &message) != 0)
         return 1;
     stead_pack(&peeking->list, "[u,u,u,l,S,v]", message.seq, (uint64_t)message.seen_ms, message.count, message.came_ms,
                message.id, message.body);
@@ -719,10 +720,10 @@ static int peek(struct stead_turn *turn, void *state, struct stead_slice args)
     if (!take_number(args, "max", 1, 1000, &max) || !take_number(args, "from_ms", 0, INT64_MAX, &from_ms) ||
         !take_number(args, "from_seq", 0, INT64_MAX, &from_seq))
         return bad(turn, "peek takes max, 1 to 1000, from_ms and from_seq");
-    struct row_key from = message_key(from_ms, (uint64_t)from_seq), to = {.bytes = {'w'}, .size = 1};
+    struct stead_hub_key from = stead_hub_message_key(from_ms, (uint64_t)from_seq), to = {.bytes = {'w'}, .size = 1};
     stead_writer_init(&peeking.list);
     stead_writer_init(&answer);
-    int code = stead_kv_scan(turn, key_slice(&from), key_slice(&to), (uint32_t)max, peek_message, &peeking);
+    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), (uint32_t)max, peek_message, &peeking);
     stead_write_array(&answer, peeking.count);
     stead_write_raw(&answer, peeking.list.data, peeking.list.size);
     if (code == 0)
@@ -743,6 +744,7 @@ static const struct stead_op ops[] = {
     {"dequeue", dequeue, NULL, STEAD_OP_QUIET, "{max, hide, wait}: takes messages, hidden for a while"},
     {"delete", delete_them, NULL, 0, "[[number, receipt]...]: what was taken is done"},
     {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},
+    {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go when they are next taken or renewed"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "depth, and what was done so far"},
     {"peek", peek, NULL, STEAD_OP_READ_ONLY, "{max, from_ms, from_seq}: what is in it, taking nothing"},
     {"drop", drop_queue, NULL, 0, "forgets the queue with all that is in it"},

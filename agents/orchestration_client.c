@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "agents/hub_client.h"
 #include "agents/instance.h"
 
 #define PREFIX STEAD_ORCHESTRATION_KIND "/"
@@ -31,12 +32,6 @@ static int refuse(struct stead_answer *ret_answer, int code, const char *sentenc
                                             .error_agent = "",
                                             .error_op = ""};
     return code;
-}
-
-/* Every function with a hub in its options, as long as none is there to hand over to. */
-static int refuse_hub(struct stead_answer *ret_answer)
-{
-    return refuse(ret_answer, STEAD_EUNAVAILABLE, "this stead has no task hubs");
 }
 
 /* The address of an instance. */
@@ -142,7 +137,7 @@ int stead_instance_start(struct stead_client *client, const char *name, struct s
         return code;
     if (options->hub != NULL) {
         stead_writer_deinit(&args);
-        code = refuse_hub(ret_answer);
+        code = stead_hub_instance_start(client, id, name, input, options, ret_answer);
     } else {
         code = call(client, &address, "start", &args, options, ret_answer);
     }
@@ -189,7 +184,7 @@ int stead_instance_run_async(struct stead_client *client, const char *name, stru
     if (code != 0)
         return code;
     if (options->hub != NULL)
-        code = refuse_hub(NULL);
+        code = stead_hub_instance_run_async(client, id, name, input, options, completion, context);
     else
         code =
             stead_client_call_async(client, address.text, "run", stead_written(&args), &request, completion, context);
@@ -216,12 +211,30 @@ static int ask_instance(struct stead_client *client, const char *id, const char 
     return take_instance(call(client, &address, op, &args, options, &answer), &answer, ret_instance, ret_answer);
 }
 
+typedef int hub_ask_fn(struct stead_client *client, const char *id, const struct stead_instance_options *options,
+                       struct stead_answer *ret_answer);
+
+/* The same of an instance on a hub. */
+static int ask_hub(struct stead_client *client, const char *id, hub_ask_fn *ask,
+                   const struct stead_instance_options *options, struct stead_instance *ret_instance,
+                   struct stead_answer *ret_answer)
+{
+    struct address address;
+    struct stead_answer answer;
+    int code = address_of(id, &address, ret_answer);
+
+    if (code != 0)
+        return code;
+    (void)refuse(&answer, STEAD_EARGUMENT, NULL);
+    return take_instance(ask(client, id, options, &answer), &answer, ret_instance, ret_answer);
+}
+
 int stead_instance_wait(struct stead_client *client, const char *id, const struct stead_instance_options *options,
                         struct stead_instance *ret_instance, struct stead_answer *ret_answer)
 {
     options = options != NULL ? options : &no_options;
     if (options->hub != NULL)
-        return refuse_hub(ret_answer);
+        return ask_hub(client, id, stead_hub_instance_wait, options, ret_instance, ret_answer);
     return ask_instance(client, id, "wait", options, ret_instance, ret_answer);
 }
 
@@ -230,7 +243,7 @@ int stead_instance_status_of(struct stead_client *client, const char *id, const 
 {
     options = options != NULL ? options : &no_options;
     if (options->hub != NULL)
-        return refuse_hub(ret_answer);
+        return ask_hub(client, id, stead_hub_instance_status, options, ret_instance, ret_answer);
     return ask_instance(client, id, "status", options, ret_instance, ret_answer);
 }
 
@@ -278,9 +291,14 @@ static int ask_page(struct stead_client *client, const struct address *address,
     struct stead_answer answer;
     uint64_t before = visiting->last, execution = 0;
 
-    stead_writer_init(&args);
-    stead_pack(&args, "{s:u}", "after", visiting->last);
-    int code = call(client, address, "history", &args, options, &answer);
+    int code;
+    if (options->hub != NULL) {
+        code = stead_hub_instance_history(client, address->text + sizeof(PREFIX) - 1, visiting->last, options, &answer);
+    } else {
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:u}", "after", visiting->last);
+        code = call(client, address, "history", &args, options, &answer);
+    }
     if (ret_answer != NULL)
         *ret_answer = answer;
     if (code != 0)
@@ -305,8 +323,6 @@ int stead_instance_history(struct stead_client *client, const char *id, uint64_t
 
     options = options != NULL ? options : &no_options;
     int code = address_of(id, &address, ret_answer);
-    if (code == 0 && options->hub != NULL)
-        return refuse_hub(ret_answer);
     while (code == 0 && more) {
         more = false;
         code = ask_page(client, &address, options, &visiting, &more, ret_answer);
@@ -334,7 +350,7 @@ int stead_instance_raise(struct stead_client *client, const char *id, const char
     if (stead_value_check(value) != 0)
         return refuse(ret_answer, STEAD_EARGUMENT, "the event's value is not one value");
     if (options->hub != NULL)
-        return refuse_hub(ret_answer);
+        return stead_hub_instance_raise(client, id, event, value, options, ret_answer);
     stead_writer_init(&args);
     stead_pack(&args, "{s:s,s:v}", "name", event, "value", value);
     return call(client, &address, "raise", &args, options, ret_answer);
@@ -359,7 +375,7 @@ int stead_instance_steer(struct stead_client *client, const char *id, enum stead
     if ((size_t)action >= sizeof(ops) / sizeof(*ops))
         return refuse(ret_answer, STEAD_EARGUMENT, "there is no such action");
     if (options->hub != NULL)
-        return refuse_hub(ret_answer);
+        return stead_hub_instance_steer(client, id, action, reason, options, ret_answer);
     stead_writer_init(&args);
     stead_pack(&args, "{s:s}", "reason", reason);
     return call(client, &address, ops[action], &args, options, ret_answer);
@@ -523,7 +539,7 @@ int stead_instance_list(struct stead_client *client, const struct stead_instance
     listing.left = filter->limit != 0 ? filter->limit : LIST_DEFAULT;
     int code = check_filter(filter, &listing, ret_answer);
     if (code == 0 && options->hub != NULL)
-        return refuse_hub(ret_answer);
+        return stead_hub_instance_list(client, filter, options, visit, context, ret_more, ret_answer);
     /* A page may be shorter than asked for: the query looks at so many agents and no further. */
     bool more = true;
     while (code == 0 && more && listing.left > 0 && !listing.ended) {

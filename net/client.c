@@ -145,7 +145,20 @@ void stead_client_close(struct stead_client **client)
         if (link->state == STEAD_LINK_UP)
             stead_link_linger(link, CLOSE_LINGER_MS);
     }
+    if (it->destroy_extra != NULL)
+        it->destroy_extra(it->extra);
     free_client(it);
+}
+
+void *stead_client_extra(const struct stead_client *client)
+{
+    return client->extra;
+}
+
+void stead_client_set_extra(struct stead_client *client, void *extra, void (*destroy)(void *extra))
+{
+    client->extra = extra;
+    client->destroy_extra = destroy;
 }
 
 /* ---- Answers -------------------------------------------------------------------------------- */

@@ -49,6 +49,8 @@ struct stead_client_search {
 };
 
 struct stead_client {
+    void *extra;                                 /* what a library over the client keeps with it */
+    void (*destroy_extra)(void *extra);          /* NULL: nothing to free */
     void *context;                               /* ZeroMQ's */
     struct stead_client_core *core;              /* requests, sessions, routes */
     char *endpoints[STEAD_CLIENT_ENDPOINTS_MAX]; /* owned: where to begin */

@@ -11,13 +11,17 @@
 static int hold(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     const struct stead_agent *agent = turn->agent;
+    const char *holder = stead_sender(turn);
+    struct stead_slice named;
     uint64_t fence = agent->fence;
 
-    (void)state, (void)args;
-    if (stead_sender(turn)[0] == '\0')
+    (void)state;
+    if (stead_get_str(args, "holder", &named) == 0)
+        holder = stead_printed(turn, "%.*s", (int)named.size, (const char *)named.data);
+    if (holder[0] == '\0')
         return stead_fail(turn, "no_holder", "only an agent can hold %s: a client has no address", stead_self(turn));
-    bool mine = (agent->flags & STEAD_AGENT_HELD) && strcmp(agent->wait->holder, stead_sender(turn)) == 0;
-    int code = mine ? 0 : stead_hold(turn, stead_sender(turn), &fence);
+    bool mine = (agent->flags & STEAD_AGENT_HELD) && strcmp(agent->wait->holder, holder) == 0;
+    int code = mine ? 0 : stead_hold(turn, holder, &fence);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", fence));
 }
 

@@ -141,7 +141,7 @@ enum stead_op_flags {
 };
 
 /* Ops that every durable and volatile kind has, unless its own table names them:
- *   stead.hold     {}: holds the agent for the sender as stead_hold() does, and answers the fencing number (u64). A call that finds it held waits its turn.
+ *   stead.hold     {holder}: holds the agent for that address (without one: the sender) as stead_hold() does, and answers the fencing number (u64). A call that finds it held waits its turn.
  *   stead.release  {fence}: stead_release(); a fence that is not the current one is fine: nothing happens.
  * A kind's own op may not begin with `stead.` otherwise. */
 #define STEAD_OP_HOLD "stead.hold"

@@ -120,6 +120,10 @@ STEAD_PUBLIC int stead_client_locate(struct stead_client *client, const char *ad
 STEAD_PUBLIC int stead_client_random_id(struct stead_client *client,
                                         char ret_text[STEAD_RANDOM_ID_SIZE]) STEAD_MUST_USE;
 
+/* What a library over the client keeps with it: freed with `destroy` when the client is closed (not when another one takes its place). NULL: nothing. */
+STEAD_PUBLIC void *stead_client_extra(const struct stead_client *client);
+STEAD_PUBLIC void stead_client_set_extra(struct stead_client *client, void *extra, void (*destroy)(void *extra));
+
 /* ---- Looking inside ------------------------------------------------------------------------- */
 
 /* Asks the cluster about itself: `query` is one of

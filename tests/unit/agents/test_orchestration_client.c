@@ -104,6 +104,30 @@ int stead_client_random_id(struct stead_client *client, char ret_text[STEAD_RAND
     return 0;
 }
 
+/* What the client's other half (hubs) needs besides; no test of this file comes so far. */
+void *stead_client_extra(const struct stead_client *client)
+{
+    (void)client;
+    return NULL;
+}
+
+void stead_client_set_extra(struct stead_client *client, void *extra, void (*destroy)(void *extra))
+{
+    (void)client, (void)extra, (void)destroy;
+}
+
+int stead_client_locate(struct stead_client *client, const char *address, struct stead_location *ret_location)
+{
+    (void)client, (void)address, (void)ret_location;
+    return STEAD_EUNAVAILABLE;
+}
+
+int stead_client_poll(struct stead_client *client, int timeout_ms)
+{
+    (void)client, (void)timeout_ms;
+    return 0;
+}
+
 /* ---- What was asked ------------------------------------------------------------------------- */
 
 /* The argument's bytes must be those of this format. */

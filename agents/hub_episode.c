@@ -1,0 +1,774 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_episode: one episode of an instance on a task hub: its messages and what was read of its history go in, the write of what it decided and the operations that follow come out.
+ *
+ * A worker may have died between any two steps, and the messages come back. What they are then is in the history: each of its rows names the messages that its episode took (a
+ * list of their numbers beside the events). One that is found there is not taken again; what its episode decided is sent again, under the same ids. A history that was thrown away by
+ * continue-as-new leaves the same in the instance's row (`taken`, `out`).
+ *
+ * Code that does not match its history fails the instance and leaves the history as it is. Messages are taken from the queue all the same; a rewind with mended code asks again for
+ * everything that is open, under new ids.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agents/hub_worker.h"
+#include "agents/instance.h"
+
+#define CHUNK_BYTES (256u << 10)     /* of a history row */
+#define WRITE_BYTES_MAX (960u << 10) /* of a write */
+#define EXECUTIONS_MAX 16u           /* of one episode that continues as new again and again */
+
+static const struct stead_slice nothing = {NULL, 0};
+
+/* ---- The engine ------------------------------------------------------------------------------------- */
+
+struct episode {
+    struct stead_turn *turn;
+    struct stead_hub_session *session;
+    struct stead_writer list; /* history rows, as the args of the write */
+    uint32_t row_count;
+    struct stead_writer events; /* of the row under way */
+    uint32_t event_count;
+    uint64_t first;            /* its first event's id */
+    uint64_t last;             /* the last event's id */
+    struct stead_writer taken; /* numbers of messages, as a list without its header */
+    uint32_t taken_count;
+    struct stead_writer output, custom; /* empty: not set in this episode */
+    struct stead_writer again;          /* continue-as-new: its input */
+    struct stead_writer raised;         /* ... and what nobody has taken: [name, value]* */
+    uint32_t raised_count;
+    char error_name[STEAD_INSTANCE_ERROR_NAME_MAX + 1];
+    char error_sentence[STEAD_INSTANCE_ERROR_SENTENCE_MAX + 1];
+    uint32_t inputs;      /* taken by the engine */
+    bool clear;           /* the history before is thrown away */
+    bool resent;          /* something was found in the history */
+    bool fresh;           /* an execution begins here */
+    bool mended;          /* code that did not match its history does now */
+    uint64_t rewind_from; /* 0: no rewind */
+    const struct stead_hub_message *start;
+    const struct stead_orchestrator *orchestrator;
+};
+
+static void init_episode(struct episode *episode, struct stead_turn *turn, struct stead_hub_session *session)
+{
+    memset(episode, 0, sizeof(*episode));
+    episode->turn = turn;
+    episode->session = session;
+    stead_writer_init(&episode->list);
+    stead_writer_init(&episode->events);
+    stead_writer_init(&episode->taken);
+    stead_writer_init(&episode->output);
+    stead_writer_init(&episode->custom);
+    stead_writer_init(&episode->again);
+    stead_writer_init(&episode->raised);
+}
+
+static void deinit_episode(struct episode *episode)
+{
+    stead_writer_deinit(&episode->list);
+    stead_writer_deinit(&episode->events);
+    stead_writer_deinit(&episode->taken);
+    stead_writer_deinit(&episode->output);
+    stead_writer_deinit(&episode->custom);
+    stead_writer_deinit(&episode->again);
+    stead_writer_deinit(&episode->raised);
+}
+
+static void cut_row(struct episode *episode)
+{
+    struct stead_writer row, stored;
+
+    if (episode->event_count == 0)
+        return;
+    stead_writer_init(&row);
+    stead_writer_init(&stored);
+    stead_history_row_write(&row, episode->first, episode->session->now_ms, episode->event_count,
+                            stead_written(&episode->events));
+    stead_write_array(&stored, 2);
+    stead_write_array(&stored, episode->taken_count);
+    stead_write_raw(&stored, episode->taken.data, episode->taken.size);
+    stead_write_bin(&stored, stead_written(&row));
+    stead_write_bin(&episode->list, stead_written(&stored));
+    episode->row_count++;
+    episode->event_count = 0;
+    stead_writer_reset(&episode->events);
+    stead_writer_deinit(&row);
+    stead_writer_deinit(&stored);
+}
+
+static void copy_text(char *to, size_t size, struct stead_slice text)
+{
+    size_t kept = text.size < size ? text.size : size - 1;
+
+    if (kept > 0)
+        memcpy(to, text.data, kept);
+    to[kept] = '\0';
+}
+
+static void set_value(struct stead_writer *writer, struct stead_slice value)
+{
+    stead_writer_reset(writer);
+    stead_write_value(writer, value);
+}
+
+/* What an event says of the instance as a whole. */
+static void note_event(struct episode *episode, const struct stead_history_event *event)
+{
+    switch (event->type) {
+    case STEAD_HISTORY_EXECUTION_COMPLETED:
+        set_value(&episode->output, event->value);
+        stead_hub_send_end(episode->session, event);
+        break;
+    case STEAD_HISTORY_EXECUTION_FAILED:
+    case STEAD_HISTORY_EXECUTION_TERMINATED:
+        copy_text(episode->error_name, sizeof(episode->error_name),
+                  event->type == STEAD_HISTORY_EXECUTION_TERMINATED ? stead_str("terminated") : event->error_name);
+        copy_text(episode->error_sentence, sizeof(episode->error_sentence), event->error_sentence);
+        stead_hub_send_end(episode->session, event);
+        break;
+    case STEAD_HISTORY_STATUS_SET:
+        set_value(&episode->custom, event->value);
+        break;
+    case STEAD_HISTORY_CONTINUE_AS_NEW:
+        set_value(&episode->again, event->value);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The engine's sink. */
+static void take_event(void *context, const struct stead_history_event *event)
+{
+    struct episode *episode = context;
+
+    if (episode->event_count == 0)
+        episode->first = event->id;
+    stead_history_write(&episode->events, event);
+    episode->event_count++;
+    episode->last = event->id;
+    if (episode->events.size >= CHUNK_BYTES)
+        cut_row(episode);
+    note_event(episode, event);
+    stead_hub_send_event(episode->session, event);
+}
+
+static void say(void *context, const char *line)
+{
+    struct stead_hub_session *session = context;
+
+    if (session->turn != NULL)
+        stead_log(session->turn, "%s: %s", session->id, line);
+}
+
+/* False: its orchestrator is not loaded here. */
+static bool create_engine(struct episode *episode, struct stead_slice name, int64_t version)
+{
+    struct stead_hub_session *session = episode->session;
+    const char *text = stead_printed(episode->turn, "%.*s", (int)name.size, (const char *)name.data);
+
+    episode->orchestrator = stead_orchestrator_find(episode->turn, text, (uint32_t)version);
+    if (episode->orchestrator == NULL)
+        return false;
+    const struct stead_engine_options options = {.orchestrator = episode->orchestrator,
+                                                 .instance = session->id,
+                                                 .execution = session->execution,
+                                                 .fibers = stead_turn_fibers(episode->turn),
+                                                 .say = say,
+                                                 .context = session};
+    session->engine = stead_engine_create(&options);
+    return true;
+}
+
+/* ---- Messages ------------------------------------------------------------------------------------------ */
+
+static struct stead_slice text_of(struct stead_slice body, const char *field)
+{
+    struct stead_slice it = {0};
+
+    return stead_get_str(body, field, &it) == 0 ? it : nothing;
+}
+
+static struct stead_slice value_of(struct stead_slice body, const char *field)
+{
+    struct stead_slice it = {0};
+
+    return stead_get_value(body, field, &it) == 0 ? it : nothing;
+}
+
+static int64_t number_of(struct stead_slice body, const char *field)
+{
+    int64_t it = 0;
+
+    return stead_get_i64(body, field, &it) == 0 ? it : 0;
+}
+
+static bool is(const struct stead_hub_message *message, const char *what)
+{
+    return stead_slice_equal(text_of(message->body, "t"), stead_str(what));
+}
+
+/* Sends again what the episode of this row decided. */
+static void send_again(struct stead_hub_session *session, struct stead_slice events)
+{
+    struct stead_history_row row;
+    struct stead_history_event event;
+
+    if (stead_history_row_begin(events, &row) != 0)
+        return;
+    while (stead_history_row_next(&row, &event) == 0) {
+        if (event.type == STEAD_HISTORY_EXECUTION_COMPLETED || event.type == STEAD_HISTORY_EXECUTION_FAILED ||
+            event.type == STEAD_HISTORY_EXECUTION_TERMINATED)
+            stead_hub_send_end(session, &event);
+        session->now_ms = event.time_ms; /* a timer's delay is counted from its episode: it is not late because of us */
+        stead_hub_send_event(session, &event);
+    }
+}
+
+static void send_again_list(struct stead_hub_session *session, struct stead_slice out)
+{
+    static const char *const ops[] = {"enqueue", "cancel"};
+    struct stead_reader reader = stead_reader(out);
+    struct stead_slice address, args;
+    uint64_t op;
+    uint32_t count, three;
+
+    if (out.size == 0 || stead_read_array(&reader, &count) != 0)
+        return;
+    for (; count > 0; count--) {
+        if (stead_read_array(&reader, &three) != 0 || three != 3 || stead_read_str(&reader, &address) != 0 ||
+            stead_read_u64(&reader, &op) != 0 || op > 1 || stead_read_value(&reader, &args) != 0)
+            return;
+        stead_hub_send_again(session, address, ops[op], args);
+    }
+}
+
+/* Was this message taken by an episode that is stored? Then what that decided is sent again, once. */
+static bool was_taken(struct episode *episode, const struct stead_hub_message *message)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice row = stead_written(&session->row);
+    struct stead_hub_walk walk = {.at = 0};
+    bool found = false;
+
+    if (message->count <= 1)
+        return false;
+    int64_t now_ms = session->now_ms;
+    while (stead_hub_next_row(session, &walk)) {
+        if (!stead_hub_is_listed(walk.taken, message->seq))
+            continue;
+        if (!episode->resent)
+            send_again(session, walk.events);
+        found = true;
+    }
+    session->now_ms = now_ms;
+    if (!found && stead_hub_is_listed(value_of(row, "taken"), message->seq)) {
+        if (!episode->resent)
+            send_again_list(session, value_of(row, "out"));
+        found = true;
+    }
+    episode->resent = episode->resent || found;
+    return found;
+}
+
+static void give_start(struct episode *episode, struct stead_slice body, struct stead_history_event *event)
+{
+    struct stead_writer extra;
+
+    stead_writer_init(&extra);
+    stead_pack(&extra, "{s:u}", "version", (uint64_t)episode->orchestrator->version);
+    *event = (struct stead_history_event){.type = STEAD_HISTORY_EXECUTION_STARTED,
+                                          .name = text_of(body, "n"),
+                                          .value = value_of(body, "v"),
+                                          .target = text_of(body, "p"),
+                                          .extra = stead_written(&extra)};
+    episode->inputs += stead_engine_input(episode->session->engine, event) != 0;
+    stead_writer_deinit(&extra);
+}
+
+/* What came of a request; of an execution that is over nobody wants it. */
+static void give_result(struct episode *episode, struct stead_slice body)
+{
+    struct stead_hub_session *session = episode->session;
+    int64_t type = number_of(body, "k");
+    struct stead_history_event event = {.type = (uint8_t)type,
+                                        .ref = (uint64_t)number_of(body, "r"),
+                                        .code = (int32_t)number_of(body, "c"),
+                                        .value = value_of(body, "v"),
+                                        .error_name = text_of(body, "en"),
+                                        .error_sentence = text_of(body, "es")};
+    struct stead_slice held = text_of(body, "h");
+    bool fits = type == STEAD_HISTORY_TASK_COMPLETED || type == STEAD_HISTORY_TASK_FAILED ||
+                type == STEAD_HISTORY_CHILD_COMPLETED || type == STEAD_HISTORY_CHILD_FAILED ||
+                type == STEAD_HISTORY_TIMER_FIRED;
+    bool taken = fits && session->engine != NULL && number_of(body, "x") == session->execution &&
+                 stead_engine_input(session->engine, &event) != 0;
+    uint64_t fence = 0;
+
+    episode->inputs += taken;
+    if (!taken && held.size > 0 && stead_get_u64(event.value, NULL, &fence) == 0)
+        stead_hub_send_release(session, held, fence, event.ref);
+}
+
+static void give(struct episode *episode, const struct stead_hub_message *message)
+{
+    struct stead_engine *engine = episode->session->engine;
+    struct stead_slice body = message->body;
+    struct stead_history_event event;
+    int64_t type = number_of(body, "k");
+
+    if (is(message, "result")) {
+        give_result(episode, body);
+        return;
+    }
+    if (engine == NULL)
+        return;
+    if (is(message, "start")) {
+        give_start(episode, body, &event);
+    } else if (is(message, "raise")) {
+        event = (struct stead_history_event){
+            .type = STEAD_HISTORY_EVENT_RAISED, .name = text_of(body, "n"), .value = value_of(body, "v")};
+        episode->inputs += stead_engine_input(engine, &event) != 0;
+    } else if (is(message, "steer") &&
+               (type == STEAD_HISTORY_EXECUTION_TERMINATED || type == STEAD_HISTORY_EXECUTION_SUSPENDED ||
+                type == STEAD_HISTORY_EXECUTION_RESUMED || type == STEAD_HISTORY_EXECUTION_REWOUND)) {
+        event = (struct stead_history_event){.type = (uint8_t)type, .error_sentence = text_of(body, "es")};
+        if (type == STEAD_HISTORY_EXECUTION_REWOUND)
+            event.ref = episode->rewind_from;
+        if (type != STEAD_HISTORY_EXECUTION_REWOUND || episode->rewind_from > 0)
+            episode->inputs += stead_engine_input(engine, &event) != 0;
+    }
+}
+
+/* ---- What an episode begins with --------------------------------------------------------------------- */
+
+static enum stead_instance_status status_of(const struct stead_hub_session *session)
+{
+    uint64_t status = STEAD_INSTANCE_RUNNING;
+
+    if (stead_get_u64(stead_written(&session->row), "status", &status) != 0 || status > STEAD_INSTANCE_SUSPENDED)
+        status = STEAD_INSTANCE_RUNNING;
+    return (enum stead_instance_status)status;
+}
+
+/* A start that begins an execution; any other one is a repetition, or comes too late. */
+static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
+{
+    enum stead_instance_status status = status_of(session);
+    bool same = stead_slice_equal(text_of(stead_written(&session->row), "start"), message->id);
+
+    if (!session->exists)
+        return true;
+    if (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW)
+        return same;
+    return stead_instance_is_over(status) && !same;
+}
+
+/* Sorts out what was taken before, and finds the start. True: there is something left. */
+static bool sort_messages(struct episode *episode)
+{
+    bool left = false;
+
+    for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
+        it->dropped = was_taken(episode, it);
+        if (!it->dropped && is(it, "start")) {
+            it->dropped = episode->start != NULL || !starts_now(episode->session, it);
+            if (!it->dropped)
+                episode->start = it;
+        }
+        left = left || !it->dropped;
+    }
+    return left;
+}
+
+static bool asks_rewind(const struct stead_hub_session *session)
+{
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        if (!it->dropped && is(it, "steer") && number_of(it->body, "k") == STEAD_HISTORY_EXECUTION_REWOUND)
+            return true;
+    return false;
+}
+
+static void set_row(struct stead_hub_session *session, struct stead_slice map)
+{
+    struct stead_writer row;
+
+    stead_writer_init(&row);
+    stead_write_raw(&row, map.data, map.size);
+    stead_writer_deinit(&session->row);
+    session->row = row;
+}
+
+/* An execution begins: its number, its engine, and in the row who wants to hear of its end. */
+static bool begin_fresh(struct episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice body = episode->start->body, row = stead_written(&session->row);
+    enum stead_instance_status status = status_of(session);
+    int64_t execution = number_of(row, "execution"), created = number_of(row, "created");
+    bool again = session->exists && status != STEAD_INSTANCE_PENDING;
+    bool same_life = session->exists && status == STEAD_INSTANCE_CONTINUED_AS_NEW;
+
+    session->execution = (uint32_t)(again ? execution + 1 : execution > 0 ? execution : 1);
+    episode->fresh = true;
+    episode->clear = again;
+    stead_engine_destroy(&session->engine);
+    if (!create_engine(episode, text_of(body, "n"), number_of(body, "ver")))
+        return false;
+    set_row(session, stead_packed(episode->turn, "{s:S,s:l,s:S,s:S,s:l,s:l}", "name", text_of(body, "n"), "created",
+                                  session->exists && (!again || same_life) ? created : session->now_ms, "start",
+                                  episode->start->id, "parent", text_of(body, "p"), "px", number_of(body, "px"), "pr",
+                                  number_of(body, "pr")));
+    session->version = episode->orchestrator->version;
+    return true;
+}
+
+/* The code does something else than its history says. */
+static void fail_by_difference(struct episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    uint64_t event = 0;
+    const char *sentence = stead_engine_difference(session->engine, &event);
+    const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
+                                            .id = event,
+                                            .code = STEAD_ECONFLICT,
+                                            .error_name = stead_str("nondeterminism"),
+                                            .error_sentence = stead_str(sentence)};
+
+    note_event(episode, &end);
+    stead_engine_destroy(&session->engine);
+    episode->inputs = 1;
+}
+
+/* Makes the engine of an execution that was begun before. */
+static enum stead_hub_verdict begin_again(struct episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice row = stead_written(&session->row);
+    bool rewind = status_of(session) == STEAD_INSTANCE_FAILED;
+    int code = 0;
+
+    session->execution = (uint32_t)number_of(row, "execution");
+    session->version = (uint32_t)number_of(row, "version");
+    episode->orchestrator = stead_orchestrator_find(
+        episode->turn,
+        stead_printed(episode->turn, "%.*s", (int)text_of(row, "name").size, (const char *)text_of(row, "name").data),
+        session->version);
+    if (session->engine == NULL) {
+        if (!create_engine(episode, text_of(row, "name"), session->version))
+            return STEAD_HUB_UNKNOWN;
+        code = stead_hub_replay(session, session->engine, 0);
+    }
+    if (code == 0 && rewind) {
+        episode->rewind_from = stead_engine_rewind_point(session->engine);
+        episode->mended = episode->rewind_from == 0;
+        if (episode->rewind_from > 0) {
+            stead_engine_destroy(&session->engine);
+            (void)create_engine(episode, text_of(row, "name"), session->version);
+            code = stead_hub_replay(session, session->engine, episode->rewind_from);
+        }
+    }
+    if (code == STEAD_ECONFLICT) {
+        fail_by_difference(episode);
+        return STEAD_HUB_WRITE;
+    }
+    return code == 0 ? STEAD_HUB_WRITE : STEAD_HUB_ABANDON;
+}
+
+/* ---- What it ends with --------------------------------------------------------------------------------- */
+
+static void keep_untaken(void *context, const struct stead_history_event *event)
+{
+    struct episode *episode = context;
+
+    stead_pack(&episode->raised, "[S,v]", event->name, event->value);
+    episode->raised_count++;
+}
+
+/* The code asks to begin anew: the next execution runs in the same episode. */
+static int run_next_execution(struct episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice name = text_of(stead_written(&session->row), "name"), text, value;
+    struct stead_reader reader;
+    uint32_t two;
+
+    stead_writer_reset(&episode->raised);
+    episode->raised_count = 0;
+    stead_engine_untaken(session->engine, keep_untaken, episode);
+    stead_engine_destroy(&session->engine);
+    session->execution++;
+    episode->clear = true;
+    stead_writer_reset(&episode->list);
+    stead_writer_reset(&episode->events);
+    episode->row_count = episode->event_count = 0;
+    stead_writer_reset(&episode->custom);
+    set_value(&episode->custom, nothing);
+    (void)create_engine(episode, name, session->version);
+    stead_engine_begin(session->engine, session->now_ms);
+    struct stead_writer start;
+    stead_writer_init(&start);
+    stead_pack(&start, "{s:S,s:v,s:S}", "n", name, "v", stead_written(&episode->again), "p",
+               text_of(stead_written(&session->row), "parent"));
+    struct stead_history_event event;
+    give_start(episode, stead_written(&start), &event);
+    stead_writer_deinit(&start);
+    reader = stead_reader(stead_written(&episode->raised));
+    for (uint32_t at = 0; at < episode->raised_count; at++) {
+        if (stead_read_array(&reader, &two) != 0 || stead_read_str(&reader, &text) != 0 ||
+            stead_read_value(&reader, &value) != 0)
+            break;
+        event = (struct stead_history_event){.type = STEAD_HISTORY_EVENT_RAISED, .name = text, .value = value};
+        (void)stead_engine_input(session->engine, &event);
+    }
+    return stead_engine_run(session->engine, take_event, episode);
+}
+
+static int run(struct episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    int code = stead_engine_run(session->engine, take_event, episode);
+
+    for (uint32_t times = 0;
+         code == 0 && stead_engine_status(session->engine) == STEAD_INSTANCE_CONTINUED_AS_NEW && times < EXECUTIONS_MAX;
+         times++)
+        code = run_next_execution(episode);
+    return code;
+}
+
+/* It continues as new without end: the next execution begins with a message to itself. */
+static void start_later(struct episode *episode, struct stead_writer *start_id)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice row = stead_written(&session->row);
+    struct stead_writer body;
+
+    stead_writer_init(&body);
+    stead_pack(start_id, "s", stead_printed(episode->turn, "%s:%u:again", session->id, session->execution));
+    stead_pack(&body, "{s:s,s:s,s:S,s:v,s:u,s:S,s:l,s:l}", "t", "start", "i", session->id, "n", text_of(row, "name"),
+               "v", stead_written(&episode->again), "ver", (uint64_t)session->version, "p", text_of(row, "parent"),
+               "px", number_of(row, "px"), "pr", number_of(row, "pr"));
+    struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
+    struct stead_writer args;
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:v,s:v}", "id", stead_written(start_id), "body", stead_written(&body));
+    stead_hub_send_again(session, stead_str(queue.text), "enqueue", stead_written(&args));
+    stead_engine_untaken(session->engine, keep_untaken, episode);
+    struct stead_reader reader = stead_reader(stead_written(&episode->raised));
+    for (uint32_t at = 0; at < episode->raised_count; at++) {
+        struct stead_slice text, value;
+        uint32_t two;
+        if (stead_read_array(&reader, &two) != 0 || stead_read_str(&reader, &text) != 0 ||
+            stead_read_value(&reader, &value) != 0)
+            break;
+        stead_writer_reset(&args);
+        stead_writer_reset(&body);
+        stead_pack(&body, "{s:s,s:s,s:S,s:v}", "t", "raise", "i", session->id, "n", text, "v", value);
+        stead_pack(&args, "{s:s,s:v}", "id",
+                   stead_printed(episode->turn, "%s:%u:again%u", session->id, session->execution, at), "body",
+                   stead_written(&body));
+        stead_hub_send_again(session, stead_str(queue.text), "enqueue", stead_written(&args));
+    }
+    stead_writer_deinit(&args);
+    stead_writer_deinit(&body);
+}
+
+static void write_out(const struct stead_hub_session *session, struct stead_writer *writer)
+{
+    stead_write_array(writer, session->sends.count);
+    for (const struct stead_hub_send *it = session->sends.first; it != NULL; it = it->next)
+        stead_pack(writer, "[s,u,v]", it->address, (uint64_t)(strcmp(it->op, "cancel") == 0), it->args);
+}
+
+/* The instance's row as it is now. */
+static void write_row(struct episode *episode, enum stead_instance_status status, struct stead_slice start_id,
+                      struct stead_writer *row)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice old = stead_written(&session->row);
+    bool leaves = episode->clear;
+
+    stead_write_map(row, leaves ? 15 : 13);
+    stead_pack(row, "s", "name");
+    stead_write_str_slice(row, text_of(old, "name"));
+    stead_write_str(row, "version");
+    stead_write_u64(row, session->version);
+    stead_write_str(row, "execution");
+    stead_write_u64(row, session->execution);
+    stead_write_str(row, "status");
+    stead_write_u64(row, (uint64_t)status);
+    stead_write_str(row, "created");
+    stead_write_i64(row, number_of(old, "created"));
+    stead_write_str(row, "updated");
+    stead_write_i64(row, session->now_ms);
+    stead_write_str(row, "events");
+    stead_write_u64(row, episode->last > 0 ? episode->last : (uint64_t)number_of(old, "events"));
+    stead_write_str(row, "parent");
+    stead_write_str_slice(row, text_of(old, "parent"));
+    stead_write_str(row, "px");
+    stead_write_i64(row, number_of(old, "px"));
+    stead_write_str(row, "pr");
+    stead_write_i64(row, number_of(old, "pr"));
+    stead_write_str(row, "error_name");
+    stead_write_str(row, episode->error_name);
+    stead_write_str(row, "error_sentence");
+    stead_write_str(row, episode->error_sentence);
+    stead_write_str(row, "start");
+    stead_write_str_slice(row, start_id.size > 0 ? start_id : text_of(old, "start"));
+    if (leaves) {
+        stead_write_str(row, "taken");
+        stead_write_array(row, episode->taken_count);
+        stead_write_raw(row, episode->taken.data, episode->taken.size);
+        stead_write_str(row, "out");
+        write_out(session, row);
+    }
+}
+
+static int64_t purge_time(const struct episode *episode, enum stead_instance_status status)
+{
+    const struct stead_orchestrator *it = episode->orchestrator;
+    int64_t keep_ms;
+
+    if (it == NULL || !stead_instance_is_over(status))
+        return 0;
+    keep_ms = status == STEAD_INSTANCE_COMPLETED ? it->keep_completed_ms : it->keep_failed_ms;
+    return keep_ms > 0 ? episode->session->now_ms + keep_ms : 0;
+}
+
+/* The args of the write. */
+static enum stead_hub_verdict write_episode(struct episode *episode, enum stead_instance_status status,
+                                            struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_writer start_id, row;
+    struct stead_slice input = nothing, start = nothing;
+    uint8_t nil = 0xc0;
+
+    stead_writer_init(&start_id);
+    stead_writer_init(&row);
+    if (status == STEAD_INSTANCE_CONTINUED_AS_NEW) {
+        start_later(episode, &start_id);
+        (void)(stead_get_str(stead_written(&start_id), NULL, &start) == 0);
+    }
+    cut_row(episode);
+    write_row(episode, status, start, &row);
+    if (episode->again.size > 0)
+        input = stead_written(&episode->again);
+    else if (episode->fresh && episode->start != NULL)
+        input = value_of(episode->start->body, "v");
+    stead_write_map(args, 9);
+    stead_pack(args, "s", "id");
+    stead_write_str(args, session->id);
+    stead_write_str(args, "etag");
+    stead_write_u64(args, session->etag);
+    stead_write_str(args, "clear");
+    stead_write_bool(args, episode->clear);
+    stead_write_str(args, "purge");
+    stead_write_i64(args, purge_time(episode, status));
+    stead_write_str(args, "row");
+    stead_write_value(args, stead_written(&row));
+    stead_write_str(args, "input");
+    stead_write_value(args, input);
+    stead_write_str(args, "output");
+    stead_write_value(args, stead_written(&episode->output));
+    stead_write_str(args, "custom");
+    stead_write_value(args, episode->custom.size > 0 ? stead_written(&episode->custom) : stead_bytes(&nil, 1));
+    stead_write_str(args, "rows");
+    stead_write_array(args, episode->row_count);
+    stead_write_raw(args, episode->list.data, episode->list.size);
+    set_row(session, stead_written(&row));
+    stead_writer_deinit(&start_id);
+    stead_writer_deinit(&row);
+    if (args->size <= WRITE_BYTES_MAX)
+        return STEAD_HUB_WRITE;
+    stead_log(episode->turn, "%s: an episode of %zu bytes is more than a write may have", session->id, args->size);
+    return STEAD_HUB_ABANDON;
+}
+
+/* ---- One episode ------------------------------------------------------------------------------------------ */
+
+/* Asks again for everything that is open, under new ids. */
+static void ask_again(void *context, const struct stead_history_event *event)
+{
+    struct episode *episode = context;
+
+    stead_hub_send_event(episode->session, event);
+}
+
+static enum stead_hub_verdict run_it(struct episode *episode, struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
+        stead_write_u64(&episode->taken, it->seq);
+        episode->taken_count++;
+    }
+    stead_engine_begin(session->engine, session->now_ms);
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        if (!it->dropped)
+            give(episode, it);
+    if (episode->inputs == 0 && !episode->mended) {
+        stead_engine_destroy(&session->engine); /* it has an open episode */
+        return STEAD_HUB_SEND;
+    }
+    session->worker->counts.episodes++;
+    if (run(episode) != 0) {
+        stead_hub_sends_clear(&session->sends);
+        stead_engine_destroy(&session->engine);
+        return STEAD_HUB_READ_AGAIN;
+    }
+    if (episode->mended) {
+        session->salt = session->etag + 1;
+        stead_engine_open(session->engine, ask_again, episode);
+        session->salt = 0;
+    }
+    return write_episode(episode, stead_engine_status(session->engine), args);
+}
+
+static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    enum stead_instance_status status = status_of(session);
+    enum stead_hub_verdict verdict;
+
+    if (session->exists)
+        session->execution = (uint32_t)number_of(stead_written(&session->row), "execution");
+    if (!sort_messages(episode))
+        return STEAD_HUB_SEND;
+    if (episode->start != NULL) {
+        if (!begin_fresh(episode))
+            return STEAD_HUB_UNKNOWN;
+        return run_it(episode, args);
+    }
+    if (session->exists && (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW))
+        return STEAD_HUB_PENDING;
+    if (!session->exists ||
+        (stead_instance_is_over(status) && !(status == STEAD_INSTANCE_FAILED && asks_rewind(session)))) {
+        stead_engine_destroy(&session->engine);
+        for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+            if (!it->dropped)
+                give(episode, it); /* nobody wants it; what it holds is released */
+        return STEAD_HUB_SEND;
+    }
+    verdict = begin_again(episode);
+    if (verdict != STEAD_HUB_WRITE)
+        return verdict;
+    if (session->engine == NULL)
+        return write_episode(episode, STEAD_INSTANCE_FAILED, args);
+    return run_it(episode, args);
+}
+
+enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_hub_session *session,
+                                         struct stead_writer *ret_args)
+{
+    struct episode episode;
+
+    init_episode(&episode, turn, session);
+    session->now_ms = stead_now_ms(turn);
+    session->turn = turn;
+    enum stead_hub_verdict verdict = begin_and_run(&episode, ret_args);
+    session->turn = NULL;
+    deinit_episode(&episode);
+    return verdict;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_message: a message of a queue as it is stored: its rows' keys and value.
+ */
+#ifndef STEAD_AGENTS_HUB_MESSAGE_H
+#define STEAD_AGENTS_HUB_MESSAGE_H
+
+#include "agents/hub_key.h"
+
+/* A message as it is stored: [count, ms since 1970: came in, id, body, whether the body has a row of its own]. */
+struct stead_hub_stored {
+    int64_t seen_ms;
+    uint64_t seq;
+    uint64_t count;
+    int64_t came_ms;
+    struct stead_slice id, body;
+    bool apart;
+};
+
+/* Keys: of a message, and of a body that has a row of its own. */
+struct stead_hub_key stead_hub_message_key(int64_t seen_ms, uint64_t seq);
+struct stead_hub_key stead_hub_body_key(uint64_t seq);
+/* Decodes a message; borrowed from `value`. STEAD_ECORRUPT. */
+int stead_hub_message_read(struct stead_slice key, struct stead_slice value,
+                           struct stead_hub_stored *ret_message) STEAD_MUST_USE;
+/* Writes its row, not that of its body. */
+int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored *message) STEAD_MUST_USE;
+
+#endif

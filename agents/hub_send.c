@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_send: what an episode decided, as operations of the store. Ids of messages follow from the instance, its execution and the event that asks: who repeats them because a
+ * predecessor died between the write and the delete puts nothing in twice.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agents/hub_worker.h"
+
+static const struct stead_slice nothing = {NULL, 0};
+
+/* ---- Ids ---------------------------------------------------------------------------------------- */
+
+struct message_id {
+    char text[STEAD_HUB_MESSAGE_ID_MAX];
+};
+
+static void print(char *buffer, size_t size, const char *format, ...) STEAD_PRINTF(3, 4);
+static void print(char *buffer, size_t size, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)stead_print_v(buffer, size, format, args);
+    va_end(args);
+}
+
+static struct message_id id_of(const struct stead_hub_session *session, uint64_t event, const char *what)
+{
+    struct message_id id;
+
+    print(id.text, sizeof(id.text), "%s:%u:%llu:%s%llu", session->id, session->execution, (unsigned long long)event,
+          what, (unsigned long long)session->salt);
+    return id;
+}
+
+/* ---- The list ------------------------------------------------------------------------------------ */
+
+static void add(struct stead_hub_session *session, const char *address, const char *op, struct stead_slice args)
+{
+    struct stead_hub_send *send = stead_hub_alloc(sizeof(*send) + args.size + 1);
+    uint8_t *bytes = (uint8_t *)(send + 1);
+
+    memcpy(bytes, args.data, args.size);
+    memcpy(send->address, address, strlen(address) + 1);
+    send->op = op;
+    send->args = stead_bytes(bytes, args.size);
+    if (session->sends.last != NULL)
+        session->sends.last->next = send;
+    else
+        session->sends.first = send;
+    session->sends.last = send;
+    session->sends.count++;
+}
+
+void stead_hub_send_again(struct stead_hub_session *session, struct stead_slice address, const char *op,
+                          struct stead_slice args)
+{
+    struct stead_hub_part part;
+
+    if (address.size >= sizeof(part.text))
+        return;
+    memcpy(part.text, address.data, address.size);
+    part.text[address.size] = '\0';
+    add(session, part.text, op, args);
+}
+
+void stead_hub_sends_clear(struct stead_hub_sends *sends)
+{
+    while (sends->first != NULL) {
+        struct stead_hub_send *it = sends->first;
+        sends->first = it->next;
+        free(it);
+    }
+    *sends = (struct stead_hub_sends){NULL, NULL, 0};
+}
+
+static void enqueue(struct stead_hub_session *session, const char *queue, const char *id, int64_t delay_ms,
+                    struct stead_slice body)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:l,s:v}", "id", id, "delay", delay_ms, "body", body);
+    add(session, queue, "enqueue", stead_written(&args));
+    stead_writer_deinit(&args);
+}
+
+static void cancel(struct stead_hub_session *session, const char *queue, const char *id)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "[s]", id);
+    add(session, queue, "cancel", stead_written(&args));
+    stead_writer_deinit(&args);
+}
+
+static struct stead_hub_part control_of(const struct stead_hub_session *session, struct stead_slice id)
+{
+    const struct stead_hub_settings *settings = &session->worker->settings;
+
+    return stead_hub_control(settings, stead_hub_partition(settings, id));
+}
+
+static struct stead_hub_part work_queue(const struct stead_hub_session *session)
+{
+    return stead_hub_part_queue(&session->worker->settings, "work");
+}
+
+static bool is_agent(struct stead_slice target)
+{
+    return target.size > 0 && memchr(target.data, '/', target.size) != NULL;
+}
+
+/* ---- Requests -------------------------------------------------------------------------------------- */
+
+static int64_t option(const struct stead_history_event *event, const char *name)
+{
+    int64_t it = 0;
+
+    return stead_get_i64(event->extra, name, &it) == 0 && it > 0 ? it : 0;
+}
+
+static void send_work(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    struct stead_hub_part queue = work_queue(session);
+    struct message_id id = id_of(session, event->id, "w");
+    struct stead_writer body;
+
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:S,s:v,s:l,s:l,s:l,s:l}", "t", "work", "i", session->id, "x",
+               (uint64_t)session->execution, "r", event->id, "n", event->name, "v", event->value, "timeout",
+               option(event, "timeout"), "start", option(event, "start"), "run", option(event, "run"), "heartbeat",
+               option(event, "heartbeat"));
+    enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}
+
+/* A call of an agent, or with `ref` 0 a signal: nobody gets the answer. */
+static void send_call(struct stead_hub_session *session, const struct stead_history_event *event, uint64_t ref,
+                      struct message_id id, uint64_t fence)
+{
+    struct stead_hub_part queue = control_of(session, event->target);
+    struct stead_writer body;
+
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:S,s:S,s:v,s:u,s:l,s:s,s:u,s:u,s:s}", "t", "call", "a", event->target, "n", event->name,
+               "v", event->value, "f", fence, "timeout", option(event, "timeout"), "i", session->id, "x",
+               (uint64_t)session->execution, "r", ref, "m", id.text);
+    enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}
+
+static void send_task(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    uint64_t fence = 0;
+
+    if (event->target.size == 0) {
+        send_work(session, event);
+        return;
+    }
+    if (stead_get_u64(event->extra, "fence", &fence) != 0)
+        fence = 0;
+    send_call(session, event, event->id, id_of(session, event->id, "c"), fence);
+}
+
+static void send_child(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    struct stead_hub_part queue = control_of(session, event->target);
+    struct message_id id = id_of(session, event->id, "s");
+    struct stead_writer body;
+
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:S,s:S,s:v,s:l,s:s,s:u,s:u}", "t", "start", "i", event->target, "n", event->name, "v",
+               event->value, "ver", option(event, "version"), "p", session->id, "px", (uint64_t)session->execution,
+               "pr", event->id);
+    enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}
+
+static void send_timer(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
+    struct message_id id = id_of(session, event->id, "t");
+    int64_t delay_ms = option(event, "due") - session->now_ms;
+    struct stead_writer body;
+
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u}", "t", "result", "i", session->id, "x", (uint64_t)session->execution, "r",
+               event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED);
+    enqueue(session, queue.text, id.text, delay_ms > 0 ? delay_ms : 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}
+
+static void send_one_way(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    struct stead_hub_part queue = control_of(session, event->target);
+    struct message_id id = id_of(session, event->id, "e");
+    struct stead_writer body;
+
+    if (is_agent(event->target)) {
+        send_call(session, event, 0, id, 0);
+        return;
+    }
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:S,s:S,s:v}", "t", "raise", "i", event->target, "n", event->name, "v", event->value);
+    enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}
+
+/* The request `ref` is not wanted any more. */
+static void send_cancel(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    struct stead_hub_part own = stead_hub_control(&session->worker->settings, session->partition);
+    struct stead_hub_part work = work_queue(session), other = control_of(session, event->target);
+    struct stead_writer body;
+
+    if (event->name.size == 0) {
+        cancel(session, own.text, id_of(session, event->ref, "t").text);
+    } else if (event->target.size == 0) {
+        cancel(session, work.text, id_of(session, event->ref, "w").text);
+    } else if (is_agent(event->target)) {
+        cancel(session, other.text, id_of(session, event->ref, "c").text);
+    } else {
+        struct message_id id = id_of(session, event->id, "x");
+        stead_writer_init(&body);
+        stead_pack(&body, "{s:s,s:S,s:u,s:s}", "t", "steer", "i", event->target, "k",
+                   (uint64_t)STEAD_HISTORY_EXECUTION_TERMINATED, "es",
+                   "its parent was terminated, or wants it no more");
+        enqueue(session, other.text, id.text, 0, stead_written(&body));
+        stead_writer_deinit(&body);
+    }
+}
+
+static void send_releases(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    struct stead_reader reader = stead_reader(event->value);
+    struct stead_slice address;
+    uint64_t fence;
+    uint32_t count, two;
+
+    if (stead_read_array(&reader, &count) != 0)
+        return;
+    for (; count > 0; count--) {
+        if (stead_read_array(&reader, &two) != 0 || two != 2 || stead_read_str(&reader, &address) != 0 ||
+            stead_read_u64(&reader, &fence) != 0)
+            return;
+        stead_hub_send_release(session, address, fence, event->id);
+    }
+}
+
+void stead_hub_send_release(struct stead_hub_session *session, struct stead_slice address, uint64_t fence, uint64_t ref)
+{
+    struct stead_history_event event = {.name = stead_str(STEAD_OP_RELEASE), .target = address};
+    struct message_id id;
+    struct stead_writer value;
+
+    print(id.text, sizeof(id.text), "%s:%u:%llu:u%llu", session->id, session->execution, (unsigned long long)ref,
+          (unsigned long long)fence);
+    stead_writer_init(&value);
+    stead_pack(&value, "{s:u}", "fence", fence);
+    event.value = stead_written(&value);
+    send_call(session, &event, 0, id, fence);
+    stead_writer_deinit(&value);
+}
+
+void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    switch (event->type) {
+    case STEAD_HISTORY_TASK_SCHEDULED:
+        send_task(session, event);
+        break;
+    case STEAD_HISTORY_CHILD_CREATED:
+        send_child(session, event);
+        break;
+    case STEAD_HISTORY_TIMER_CREATED:
+        send_timer(session, event);
+        break;
+    case STEAD_HISTORY_EVENT_SENT:
+        send_one_way(session, event);
+        break;
+    case STEAD_HISTORY_TASK_CANCELED:
+        send_cancel(session, event);
+        break;
+    case STEAD_HISTORY_LOCKS_RELEASED:
+        send_releases(session, event);
+        break;
+    default:
+        break;
+    }
+}
+
+void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end)
+{
+    struct stead_slice parent = {0}, row = stead_written(&session->row);
+    struct stead_writer body;
+    uint64_t execution = 0, ref = 0;
+    bool ok = end->type == STEAD_HISTORY_EXECUTION_COMPLETED;
+
+    if (stead_get_str(row, "parent", &parent) != 0 || parent.size == 0 || stead_get_u64(row, "px", &execution) != 0 ||
+        stead_get_u64(row, "pr", &ref) != 0)
+        return;
+    struct stead_hub_part queue = control_of(session, parent);
+    struct message_id id = id_of(session, end->id, "d");
+    bool terminated = end->type == STEAD_HISTORY_EXECUTION_TERMINATED;
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:S,s:u,s:u,s:u,s:v,s:l,s:S,s:S}", "t", "result", "i", parent, "x", execution, "r", ref,
+               "k", (uint64_t)(ok ? STEAD_HISTORY_CHILD_COMPLETED : STEAD_HISTORY_CHILD_FAILED), "v",
+               ok ? end->value : nothing, "c",
+               (int64_t)(ok           ? 0
+                         : terminated ? STEAD_ECANCELLED
+                                      : end->code),
+               "en", terminated ? stead_str("terminated") : end->error_name, "es", end->error_sentence);
+    enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_session: the episodes of instances, for a worker of a task hub.
+ *
+ *     messages of an instance --> READING its history --> episode (the engine) --> WRITING it --> SENDING what it decided --> the messages are deleted
+ *                                   ^                                                |
+ *                                   \---- somebody else has written meanwhile -------/
+ *
+ * Each step is an operation of the store, or several at once, and begins after the answer of the one before. So a worker may die between any two, and the messages come back
+ * (hub_episode.c knows them again).
+ *
+ * Without `extended` the history is read for every episode, as a worker of a storage-backed framework does that keeps nothing; with it the engine stays, as long as no
+ * message came twice and nobody else has written.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agents/hub_worker.h"
+
+#define SENDS_AT_ONCE 256u
+#define PENDING_MS 500  /* a message of an instance whose start has not come */
+#define UNKNOWN_MS 2000 /* of one whose orchestrator is not loaded here */
+#define CONFLICTS_MAX 3u
+#define IDLE_MAX 1000u /* extended: instances in memory */
+
+static const struct stead_slice nothing = {NULL, 0};
+
+/* ---- Sessions ------------------------------------------------------------------------------------ */
+
+static uint32_t bucket_of(struct stead_slice id)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t at = 0; at < id.size; at++)
+        hash = (hash ^ id.data[at]) * 16777619u;
+    return (hash ^ hash >> 15) % STEAD_HUB_BUCKETS;
+}
+
+static struct stead_hub_session *find(struct stead_hub_worker_state *worker, struct stead_slice id)
+{
+    struct stead_hub_session *it = worker->sessions[bucket_of(id)];
+
+    while (it != NULL && !stead_slice_equal(stead_str(it->id), id))
+        it = it->next;
+    return it;
+}
+
+static void free_messages(struct stead_hub_message **messages)
+{
+    while (*messages != NULL) {
+        struct stead_hub_message *it = *messages;
+        *messages = it->next;
+        stead_hub_message_destroy(&it);
+    }
+}
+
+static void free_session(struct stead_hub_session *session)
+{
+    struct stead_hub_worker_state *worker = session->worker;
+    struct stead_hub_session **link = &worker->sessions[bucket_of(stead_str(session->id))];
+
+    while (*link != session)
+        link = &(*link)->next;
+    *link = session->next;
+    worker->session_count--;
+    worker->busy_count -= session->phase != STEAD_HUB_IDLE;
+    stead_engine_destroy(&session->engine);
+    stead_writer_deinit(&session->row);
+    stead_writer_deinit(&session->rows.bytes);
+    stead_hub_sends_clear(&session->sends);
+    free_messages(&session->messages);
+    free_messages(&session->waiting);
+    free(session);
+}
+
+void stead_hub_sessions_destroy(struct stead_hub_worker_state *worker)
+{
+    for (uint32_t at = 0; at < STEAD_HUB_BUCKETS; at++)
+        while (worker->sessions[at] != NULL)
+            free_session(worker->sessions[at]);
+}
+
+static void append_message(struct stead_hub_message **list, struct stead_hub_message *message)
+{
+    while (*list != NULL)
+        list = &(*list)->next;
+    message->next = NULL;
+    *list = message;
+}
+
+static struct stead_hub_part table_of(const struct stead_hub_session *session)
+{
+    return stead_hub_table(&session->worker->settings, session->partition);
+}
+
+static void ask_rows(struct stead_turn *turn, struct stead_hub_session *session, uint64_t from)
+{
+    struct stead_hub_part table = table_of(session);
+
+    session->worker->counts.reads++;
+    stead_hub_call(turn, table.text, "read", stead_packed(turn, "{s:s,s:u}", "id", session->id, "from", from), "read",
+                   session);
+}
+
+static void run_episode(struct stead_turn *turn, struct stead_hub_session *session);
+
+static void read_all(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    stead_writer_reset(&session->rows.bytes);
+    session->rows.count = 0;
+    session->phase = STEAD_HUB_READING;
+    ask_rows(turn, session, 0);
+}
+
+static void set_phase(struct stead_hub_session *session, enum stead_hub_phase phase)
+{
+    session->worker->busy_count += phase != STEAD_HUB_IDLE;
+    session->worker->busy_count -= session->phase != STEAD_HUB_IDLE;
+    session->phase = phase;
+}
+
+static bool came_twice(const struct stead_hub_message *messages)
+{
+    for (; messages != NULL; messages = messages->next)
+        if (messages->count > 1)
+            return true;
+    return false;
+}
+
+/* What waited becomes the next episode's. */
+static void begin(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    session->messages = session->waiting;
+    session->waiting = NULL;
+    set_phase(session, STEAD_HUB_READING);
+    if (session->engine != NULL && (came_twice(session->messages) || stead_engine_is_lost(session->engine)))
+        stead_engine_destroy(&session->engine);
+    if (session->engine != NULL) {
+        run_episode(turn, session);
+        return;
+    }
+    read_all(turn, session);
+}
+
+void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_state *worker, struct stead_slice id,
+                            struct stead_hub_message **message)
+{
+    struct stead_hub_session *session = find(worker, id);
+
+    if (session == NULL) {
+        session = stead_hub_alloc(sizeof(*session));
+        session->worker = worker;
+        memcpy(session->id, id.data, id.size);
+        session->partition = stead_hub_partition(&worker->settings, id);
+        stead_writer_init(&session->row);
+        stead_writer_init(&session->rows.bytes);
+        session->next = worker->sessions[bucket_of(id)];
+        worker->sessions[bucket_of(id)] = session;
+        worker->session_count++;
+    }
+    append_message(&session->waiting, *message);
+    *message = NULL;
+    if (session->phase == STEAD_HUB_IDLE)
+        begin(turn, session);
+}
+
+/* The episode is done with, for good or for bad. */
+static void rest(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    struct stead_hub_worker_state *worker = session->worker;
+    bool keep = worker->settings.extended && session->engine != NULL && worker->session_count < IDLE_MAX &&
+                !stead_engine_is_lost(session->engine);
+
+    stead_hub_sends_clear(&session->sends);
+    if (!keep)
+        stead_engine_destroy(&session->engine);
+    if (session->waiting != NULL) {
+        begin(turn, session);
+        return;
+    }
+    if (keep)
+        set_phase(session, STEAD_HUB_IDLE);
+    else
+        free_session(session);
+    stead_hub_poll_all(turn, worker);
+}
+
+/* Nothing can be done now: the messages come back when their time is over. */
+static void abandon(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    stead_engine_destroy(&session->engine);
+    free_messages(&session->messages);
+    rest(turn, session);
+}
+
+static void postpone_all(struct stead_turn *turn, struct stead_hub_session *session, int64_t delay_ms)
+{
+    while (session->messages != NULL) {
+        struct stead_hub_message *it = session->messages;
+        session->messages = it->next;
+        stead_hub_postpone(turn, session->worker, &it, delay_ms);
+    }
+    rest(turn, session);
+}
+
+/* ---- Reading -------------------------------------------------------------------------------------- */
+
+/* Reply: a page of rows. */
+int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_session *session = stead_hub_object(turn);
+    struct stead_slice row = nothing, rows = nothing, bytes;
+    uint64_t next = 0;
+    uint32_t count = 0;
+    int code = stead_reply_code(turn);
+
+    (void)state;
+    stead_writer_reset(&session->row);
+    session->exists = code == 0;
+    session->etag = 0;
+    if (code != 0 && code != STEAD_ENOTFOUND) {
+        abandon(turn, session);
+        return 0;
+    }
+    if (code == 0 && (stead_get_u64(args, "etag", &session->etag) != 0 || stead_get_value(args, "row", &row) != 0 ||
+                      stead_get_value(args, "rows", &rows) != 0 || stead_get_u64(args, "next", &next) != 0)) {
+        abandon(turn, session);
+        return 0;
+    }
+    stead_write_raw(&session->row, row.data, row.size);
+    struct stead_reader reader = stead_reader(rows);
+    for (count = code == 0 && stead_read_array(&reader, &count) == 0 ? count : 0; count > 0; count--) {
+        if (stead_read_bin(&reader, &bytes) != 0)
+            break;
+        uint32_t size = (uint32_t)bytes.size;
+        stead_write_raw(&session->rows.bytes, &size, sizeof(size));
+        stead_write_raw(&session->rows.bytes, bytes.data, bytes.size);
+        session->rows.count++;
+    }
+    if (next > 0)
+        ask_rows(turn, session, next);
+    else
+        run_episode(turn, session);
+    return 0;
+}
+
+/* ---- Writing --------------------------------------------------------------------------------------- */
+
+/* All that was decided is stored: the messages have done their work. */
+static void finish(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    session->conflicts = 0;
+    stead_hub_delete(turn, session->worker, &session->messages);
+    rest(turn, session);
+}
+
+static void send_some(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    set_phase(session, STEAD_HUB_SENDING);
+    while (session->sends.first != NULL && session->sending < SENDS_AT_ONCE) {
+        struct stead_hub_send *send = session->sends.first;
+        session->sends.first = send->next;
+        if (send->next == NULL)
+            session->sends.last = NULL;
+        session->sending++;
+        session->worker->counts.enqueues++;
+        stead_hub_call(turn, send->address, send->op, send->args, "sent", session);
+        free(send);
+    }
+    if (session->sending == 0 && session->failed)
+        abandon(turn, session);
+    else if (session->sending == 0)
+        finish(turn, session);
+}
+
+static void run_episode(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    struct stead_hub_part table = table_of(session);
+    struct stead_writer args;
+
+    session->failed = false;
+    stead_writer_init(&args);
+    switch (stead_hub_episode(turn, session, &args)) {
+    case STEAD_HUB_WRITE:
+        set_phase(session, STEAD_HUB_WRITING);
+        session->worker->counts.writes++;
+        stead_hub_call(turn, table.text, "write", stead_written(&args), "written", session);
+        break;
+    case STEAD_HUB_SEND:
+        send_some(turn, session);
+        break;
+    case STEAD_HUB_READ_AGAIN:
+        read_all(turn, session);
+        break;
+    case STEAD_HUB_PENDING:
+        postpone_all(turn, session, PENDING_MS);
+        break;
+    case STEAD_HUB_UNKNOWN:
+        postpone_all(turn, session, UNKNOWN_MS);
+        break;
+    case STEAD_HUB_ABANDON:
+        abandon(turn, session);
+        break;
+    }
+    stead_writer_deinit(&args);
+}
+
+/* Reply: the episode is stored; or somebody else has written since we read, or we have and did not hear of it: what is so is in the history. */
+int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_session *session = stead_hub_object(turn);
+    int code = stead_reply_code(turn);
+
+    (void)state;
+    if (code == 0 && stead_get_u64(args, NULL, &session->etag) == 0) {
+        session->exists = true;
+        send_some(turn, session);
+        return 0;
+    }
+    stead_engine_destroy(&session->engine);
+    stead_hub_sends_clear(&session->sends);
+    session->worker->counts.conflicts++;
+    if (code == STEAD_EARGUMENT || code == STEAD_EFAILED || ++session->conflicts >= CONFLICTS_MAX) {
+        session->conflicts = 0;
+        abandon(turn, session);
+        return 0;
+    }
+    for (struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        it->count += it->count == 1; /* it may be taken already */
+    read_all(turn, session);
+    return 0;
+}
+
+/* Reply: something that the episode decided is stored. */
+int stead_hub_session_sent(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_session *session = stead_hub_object(turn);
+
+    (void)state, (void)args;
+    session->sending--;
+    session->failed = session->failed || stead_reply_code(turn) != 0;
+    send_some(turn, session);
+    return 0;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_task: activities and calls of agents, for a worker of a task hub.
+ *
+ *     taken --> the job or the agent is called --> its result is put into the queue of who asked --> the message is deleted
+ *                   |  renewed again and again meanwhile
+ *                   \-- the renewal fails: it was cancelled, or came to somebody else --> the call is cancelled
+ *
+ * A worker that dies in between loses nothing: the message comes back. An activity then runs again, and whichever result comes first is taken. An agent's call carries
+ * the message's id as its idempotency key: it is carried out once, and answered again.
+ *
+ * A message that goes on to another queue (one that was taken too often, one that nobody can take now) is put there first and deleted then.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agents/hub_worker.h"
+
+#define RENEW_MS_MAX 10000
+#define UNKNOWN_MS 2000 /* until somebody looks again whether a kind is loaded */
+
+/* ---- Tasks ---------------------------------------------------------------------------------- */
+
+static struct stead_hub_task *make_task(struct stead_hub_worker_state *worker, struct stead_hub_message **message)
+{
+    struct stead_hub_task *task = stead_hub_alloc(sizeof(*task));
+
+    task->worker = worker;
+    task->message = *message;
+    *message = NULL;
+    task->next = worker->tasks;
+    if (worker->tasks != NULL)
+        worker->tasks->previous = task;
+    worker->tasks = task;
+    worker->task_count++;
+    return task;
+}
+
+static void free_task(struct stead_hub_task *task)
+{
+    struct stead_hub_worker_state *worker = task->worker;
+
+    if (task->next != NULL)
+        task->next->previous = task->previous;
+    if (task->previous != NULL)
+        task->previous->next = task->next;
+    else
+        worker->tasks = task->next;
+    worker->task_count--;
+    stead_hub_message_destroy(&task->message);
+    free(task);
+}
+
+void stead_hub_tasks_destroy(struct stead_hub_worker_state *worker)
+{
+    while (worker->tasks != NULL)
+        free_task(worker->tasks);
+}
+
+/* What can be done now that something has come to its end: the delete, and the task's end. */
+static void go_on(struct stead_turn *turn, struct stead_hub_task *task)
+{
+    struct stead_hub_worker_state *worker = task->worker;
+
+    if (task->stored && !task->renewing && !task->unwanted) {
+        struct stead_hub_message *message = task->message;
+        message->next = NULL;
+        task->message = NULL;
+        stead_hub_delete(turn, worker, &message);
+        task->stored = false;
+        task->ended = true;
+    }
+    if (!task->ended || task->pending > 0)
+        return;
+    free_task(task);
+    stead_hub_poll_all(turn, worker);
+}
+
+static int64_t renew_ms(const struct stead_hub_worker_state *worker)
+{
+    int64_t ms = worker->settings.hide_ms / 4;
+
+    return ms > RENEW_MS_MAX ? RENEW_MS_MAX : ms < 25 ? 25 : ms;
+}
+
+static void set_renew_timer(struct stead_turn *turn, struct stead_hub_worker_state *worker)
+{
+    if (worker->renew_timer || worker->task_count == 0)
+        return;
+    worker->renew_timer = stead_timer_after(turn, "renew", renew_ms(worker), "renew", (struct stead_slice){0}) == 0;
+}
+
+/* Puts something into a queue; `told` goes on. */
+static void put(struct stead_turn *turn, struct stead_hub_task *task, const char *queue, const char *id,
+                struct stead_slice body, int64_t delay_ms)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:v,s:l}", "id", id, "body", body, "delay", delay_ms);
+    task->pending++;
+    task->worker->counts.enqueues++;
+    stead_hub_call(turn, queue, "enqueue", stead_written(&args), "told", task);
+    stead_writer_deinit(&args);
+}
+
+/* ---- Messages that go on --------------------------------------------------------------------- */
+
+void stead_hub_poison(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                      struct stead_hub_message **message)
+{
+    struct stead_hub_task *task = make_task(worker, message);
+    const struct stead_hub_message *it = task->message;
+    struct stead_hub_part queue = stead_hub_part_queue(&worker->settings, "poison");
+    const char *id = stead_printed(turn, "%.*s~%llu", (int)(it->id.size < 350 ? it->id.size : 350),
+                                   (const char *)it->id.data, (unsigned long long)it->seq);
+
+    worker->counts.poisoned++;
+    stead_log(turn, "message %llu of %s was taken %llu times: it is put aside", (unsigned long long)it->seq, it->queue,
+              (unsigned long long)it->count);
+    put(turn, task, queue.text, id,
+        stead_packed(turn, "{s:s,s:S,s:u,s:v}", "queue", it->queue, "id", it->id, "count", it->count, "body", it->body),
+        0);
+}
+
+void stead_hub_postpone(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                        struct stead_hub_message **message, int64_t delay_ms)
+{
+    struct stead_hub_task *task = make_task(worker, message);
+    const struct stead_hub_message *it = task->message;
+    size_t kept = 0;
+
+    while (kept < it->id.size && kept < 350 && it->id.data[kept] != '~') /* its own id, not that of the last time */
+        kept++;
+    put(turn, task, it->queue,
+        stead_printed(turn, "%.*s~%llu", (int)kept, (const char *)it->id.data, (unsigned long long)it->seq), it->body,
+        delay_ms);
+}
+
+/* ---- Calling ------------------------------------------------------------------------------------- */
+
+static int64_t number_of(struct stead_slice body, const char *field)
+{
+    int64_t it = 0;
+
+    return stead_get_i64(body, field, &it) == 0 && it > 0 ? it : 0;
+}
+
+static struct stead_slice text_of(struct stead_slice body, const char *field)
+{
+    struct stead_slice it = {0};
+
+    return stead_get_str(body, field, &it) == 0 ? it : (struct stead_slice){0};
+}
+
+static struct stead_slice value_of(struct stead_slice body, const char *field)
+{
+    struct stead_slice it = {0};
+
+    return stead_get_value(body, field, &it) == 0 ? it : (struct stead_slice){0};
+}
+
+static uint32_t short_ms(int64_t ms)
+{
+    return ms > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+/* 32 hexadecimal digits of a message's id, which may be too long for a key. */
+static const char *key_of(struct stead_turn *turn, struct stead_slice id)
+{
+    uint64_t a = 14695981039346656037u, b = 0x9e3779b97f4a7c15u;
+
+    for (size_t at = 0; at < id.size; at++) {
+        a = (a ^ id.data[at]) * 1099511628211u;
+        b = (b ^ (a >> 29) ^ id.data[at]) * 0xbf58476d1ce4e5b9u;
+    }
+    return stead_printed(turn, "%08x%08x%08x%08x", (unsigned)(a >> 32), (unsigned)a, (unsigned)(b >> 32), (unsigned)b);
+}
+
+static int call_activity(struct stead_turn *turn, struct stead_hub_task *task)
+{
+    struct stead_slice body = task->message->body, name = text_of(body, "n"), instance = text_of(body, "i");
+    int64_t timeout_ms = number_of(body, "timeout");
+    const struct stead_call_options options = {.reply_op = "ran",
+                                               .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
+                                               .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
+                                               .ret_call = &task->call,
+                                               .start_timeout_ms = short_ms(number_of(body, "start")),
+                                               .run_timeout_ms = short_ms(number_of(body, "run")),
+                                               .heartbeat_timeout_ms = short_ms(number_of(body, "heartbeat"))};
+
+    return stead_call(turn,
+                      stead_printed(turn, "%.*s/%.*s", (int)name.size, (const char *)name.data, (int)instance.size,
+                                    (const char *)instance.data),
+                      "run", value_of(body, "v"), &options);
+}
+
+static int call_agent(struct stead_turn *turn, struct stead_hub_task *task)
+{
+    struct stead_slice body = task->message->body, address = text_of(body, "a"), op = text_of(body, "n");
+    struct stead_slice instance = text_of(body, "i"), args = value_of(body, "v");
+    int64_t timeout_ms = number_of(body, "timeout");
+    const struct stead_call_options options = {.reply_op = "ran",
+                                               .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
+                                               .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
+                                               .ret_call = &task->call,
+                                               .idempotency_key = key_of(turn, text_of(body, "m"))};
+
+    task->holds = stead_slice_equal(op, stead_str(STEAD_OP_HOLD));
+    if (task->holds)
+        args = stead_packed(turn, "{s:s}", "holder",
+                            stead_printed(turn, STEAD_HUB_KIND "/%s/%.*s", task->worker->name, (int)instance.size,
+                                          (const char *)instance.data));
+    stead_send_with_fence(turn, (uint64_t)number_of(body, "f"));
+    int code = stead_call(turn, stead_printed(turn, "%.*s", (int)address.size, (const char *)address.data),
+                          stead_printed(turn, "%.*s", (int)op.size, (const char *)op.data), args, &options);
+    stead_send_with_fence(turn, 0);
+    return code;
+}
+
+struct outcome {
+    int code; /* 0: `value` */
+    struct stead_slice value, error_name, error_sentence;
+};
+
+/* Who asked is told: an instance, a client by its queue, or nobody. */
+static void tell(struct stead_turn *turn, struct stead_hub_task *task, const struct outcome *outcome)
+{
+    const struct stead_hub_settings *settings = &task->worker->settings;
+    struct stead_slice body = task->message->body, instance = text_of(body, "i"), queue = text_of(body, "q");
+    struct stead_slice message_id = text_of(body, "m");
+    int64_t ref = number_of(body, "r"), execution = number_of(body, "x");
+    uint64_t type = outcome->code == 0 ? STEAD_HISTORY_TASK_COMPLETED : STEAD_HISTORY_TASK_FAILED;
+    struct stead_writer result;
+
+    stead_writer_init(&result);
+    if (queue.size > 0) {
+        stead_pack(&result, "{s:S,s:l,s:v,s:S,s:S}", "m", message_id, "c", (int64_t)outcome->code, "v", outcome->value,
+                   "en", outcome->error_name, "es", outcome->error_sentence);
+        put(turn, task, stead_printed(turn, "%.*s", (int)queue.size, (const char *)queue.data),
+            stead_printed(turn, "%.*s:r", (int)message_id.size, (const char *)message_id.data), stead_written(&result),
+            0);
+    } else if (ref > 0) {
+        stead_pack(&result, "{s:s,s:S,s:l,s:l,s:u,s:v,s:l,s:S,s:S,s:S}", "t", "result", "i", instance, "x", execution,
+                   "r", ref, "k", type, "v", outcome->value, "c", (int64_t)outcome->code, "en", outcome->error_name,
+                   "es", outcome->error_sentence, "h",
+                   task->holds && outcome->code == 0 ? text_of(body, "a") : (struct stead_slice){0});
+        struct stead_hub_part control = stead_hub_control(settings, stead_hub_partition(settings, instance));
+        put(turn, task, control.text,
+            stead_printed(turn, "%.*s>", (int)task->message->id.size, (const char *)task->message->id.data),
+            stead_written(&result), 0);
+    } else {
+        task->stored = true;
+    }
+    stead_writer_deinit(&result);
+}
+
+void stead_hub_task_take(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                         struct stead_hub_message **message)
+{
+    struct stead_hub_task *task = make_task(worker, message);
+    bool is_call = text_of(task->message->body, "a").size > 0;
+    int code = is_call ? call_agent(turn, task) : call_activity(turn, task);
+
+    worker->counts.tasks++;
+    set_renew_timer(turn, worker);
+    if (code == 0) {
+        task->calling = true;
+        task->pending++;
+        return;
+    }
+    const struct outcome outcome = {.code = code,
+                                    .error_name = stead_str(stead_error_name(code)),
+                                    .error_sentence = stead_str(stead_error_sentence(code))};
+    tell(turn, task, &outcome);
+    go_on(turn, task);
+}
+
+/* Reply: of the job or the agent. */
+int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_task *task = stead_hub_object(turn);
+    int code = stead_reply_code(turn);
+    const struct outcome outcome = {.code = code,
+                                    .value = code == 0 ? args : (struct stead_slice){0},
+                                    .error_name = stead_str(stead_reply_error_name(turn)),
+                                    .error_sentence = stead_str(stead_reply_error_sentence(turn))};
+
+    (void)state;
+    task->pending--;
+    task->calling = false;
+    if (task->unwanted && !(task->holds && code == 0)) {
+        task->ended = true;
+        go_on(turn, task);
+        return 0;
+    }
+    task->unwanted = false; /* a hold that was given: its instance sees to it that it ends */
+    if (code == STEAD_EKIND || code == STEAD_EUNAVAILABLE) { /* a module that is not loaded yet */
+        struct stead_hub_message *message = task->message;
+        task->message = NULL;
+        task->ended = true;
+        stead_hub_postpone(turn, task->worker, &message, UNKNOWN_MS);
+    } else {
+        tell(turn, task, &outcome);
+    }
+    go_on(turn, task);
+    return 0;
+}
+
+/* Reply: the result, or the message that went on, is stored. */
+int stead_hub_task_told(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    static const struct outcome too_large = {.code = STEAD_ETOOLARGE};
+    struct stead_hub_task *task = stead_hub_object(turn);
+    int code = stead_reply_code(turn);
+
+    (void)state, (void)args;
+    task->pending--;
+    if (code == 0) {
+        task->stored = true;
+    } else if ((code == STEAD_EFAILED || code == STEAD_ETOOLARGE) && !task->failed && task->message != NULL) {
+        task->failed = true;
+        tell(turn, task, &too_large);
+    } else {
+        task->ended = true; /* it comes back */
+    }
+    go_on(turn, task);
+    return 0;
+}
+
+/* ---- Renewing -------------------------------------------------------------------------------------- */
+
+/* The timer. */
+int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_worker_state *worker = *(struct stead_hub_worker_state **)state;
+
+    (void)args;
+    if (worker == NULL)
+        return 0;
+    worker->renew_timer = false;
+    for (struct stead_hub_task *task = worker->tasks; task != NULL; task = task->next) {
+        if (!task->calling || task->renewing || task->unwanted)
+            continue;
+        task->renewing = true;
+        task->pending++;
+        worker->counts.renewals++;
+        stead_hub_call(turn, task->message->queue, "renew",
+                       stead_packed(turn, "{s:u,s:u,s:l}", "seq", task->message->seq, "receipt", task->message->receipt,
+                                    "hide", worker->settings.hide_ms),
+                       "renewed", task);
+    }
+    set_renew_timer(turn, worker);
+    return 0;
+}
+
+/* Reply: it is hidden on; or it is gone. */
+int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_task *task = stead_hub_object(turn);
+
+    (void)state;
+    task->pending--;
+    task->renewing = false;
+    if (stead_reply_code(turn) == 0 && task->message != NULL)
+        (void)(stead_get_u64(args, NULL, &task->message->receipt) == 0);
+    else if (stead_reply_code(turn) == STEAD_ENOTFOUND && task->calling) {
+        task->unwanted = true;
+        if (!task->holds && stead_call_cancel(turn, &task->call) == 0) {
+            task->calling = false;
+            task->pending--;
+            task->ended = true;
+        }
+    }
+    go_on(turn, task);
+    return 0;
+}

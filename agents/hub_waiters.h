@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_waiters: who waits for an instance, in memory alone: found by the instance's id, and by the time at which somebody has waited long enough.
+ */
+#ifndef STEAD_AGENTS_HUB_WAITERS_H
+#define STEAD_AGENTS_HUB_WAITERS_H
+
+#include "stead/orchestration.h"
+
+#define STEAD_HUB_WAITER_BUCKETS 4096u
+
+struct stead_hub_waiter {
+    struct stead_hub_waiter *next; /* of the bucket */
+    struct stead_token token;
+    int64_t until_ms;
+    uint32_t heap_at;
+    bool poll; /* answered at its time only */
+    char id[STEAD_INSTANCE_ID_MAX + 1];
+};
+
+struct stead_hub_waiting {
+    struct stead_hub_waiter *buckets[STEAD_HUB_WAITER_BUCKETS];
+    struct stead_hub_waiter **heap; /* by time */
+    uint32_t count, capacity;
+    int64_t timer_ms; /* when the timer is due; 0: none */
+};
+
+/* Nobody waits. Returned; never NULL. */
+struct stead_hub_waiting *stead_hub_waiting_create(void);
+/* Forgets everybody without a word. Nulls; NULL is fine. */
+void stead_hub_waiting_destroy(struct stead_hub_waiting **waiting);
+/* Adds a copy. */
+void stead_hub_waiter_add(struct stead_hub_waiting *waiting, const struct stead_hub_waiter *asked);
+/* Takes one out and frees it. */
+void stead_hub_waiter_drop(struct stead_hub_waiting *waiting, struct stead_hub_waiter *waiter);
+/* The first of the bucket in which all that wait for this id are, others among them. */
+struct stead_hub_waiter *stead_hub_waiters_of(const struct stead_hub_waiting *waiting, struct stead_slice id);
+
+#endif

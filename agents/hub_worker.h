@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_worker: what the files of a hub's worker share. hub_worker.c wakes, leases and polls; hub_session.c runs the episodes of instances; hub_send.c turns what an episode decided into
+ * operations of the store; hub_task.c carries out activities and calls of agents.
+ *
+ * Messages are maps, in any queue: {t: what, i: instance, x: its execution, r: the request's event, n: name, v: value, ...}.
+ *
+ *   to an instance (control queue of its partition)
+ *     start      {n, v, ver, p: parent, px, pr}       the row may be there (a client's start) or not (a child's)
+ *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
+ *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason}
+ *   of an agent (control queue of its partition)
+ *     call       {a: address, n: op, v, f: fence, to: timeout, i, x, r | q: reply queue, m: its id}
+ *   work queue
+ *     work       {n: activity, v, i, x, r, start, run, heartbeat, timeout}
+ *
+ * One thread: everything runs in turns of the worker.
+ */
+#ifndef STEAD_AGENTS_HUB_WORKER_H
+#define STEAD_AGENTS_HUB_WORKER_H
+
+#include "agents/engine.h"
+#include "agents/hub_settings.h"
+
+#define STEAD_HUB_MESSAGE_ID_MAX 400u
+
+/* A message that was taken. */
+struct stead_hub_message {
+    struct stead_hub_message *next;
+    char queue[STEAD_HUB_PART_SIZE]; /* its address */
+    uint64_t seq, receipt, count;
+    struct stead_slice id, body; /* owned: in the same block */
+    bool dropped;                /* it says nothing to the episode */
+};
+
+/* An operation of the store that is still to be asked for. */
+struct stead_hub_send {
+    struct stead_hub_send *next;
+    char address[STEAD_HUB_PART_SIZE];
+    const char *op;          /* static */
+    struct stead_slice args; /* owned: in the same block */
+};
+
+struct stead_hub_sends {
+    struct stead_hub_send *first, *last;
+    uint32_t count;
+};
+
+struct stead_hub_rows { /* history rows as they came: (size u32, bytes)* */
+    struct stead_writer bytes;
+    uint32_t count;
+};
+
+enum stead_hub_phase {
+    STEAD_HUB_IDLE,    /* extended: in memory, nothing to do */
+    STEAD_HUB_READING, /* history */
+    STEAD_HUB_WRITING, /* it */
+    STEAD_HUB_SENDING  /* what it decided */
+};
+
+struct stead_hub_worker_state;
+
+/* An instance at work. */
+struct stead_hub_session {
+    struct stead_hub_session *next; /* of the bucket */
+    struct stead_hub_worker_state *worker;
+    char id[STEAD_INSTANCE_ID_MAX + 1];
+    uint32_t partition;
+    enum stead_hub_phase phase;
+    struct stead_hub_message *messages; /* of this episode */
+    struct stead_hub_message *waiting;  /* of the next */
+    uint64_t etag;
+    bool exists;                 /* it has a row */
+    struct stead_writer row;     /* the small map of it */
+    struct stead_hub_rows rows;  /* read */
+    struct stead_engine *engine; /* NULL: to be made from the rows */
+    uint32_t execution, version;
+    struct stead_turn *turn;      /* that of the episode under way; NULL between them */
+    int64_t now_ms;               /* of the episode */
+    uint64_t salt;                /* part of the ids of its messages: 0, or what makes those of a rewind differ */
+    struct stead_hub_sends sends; /* to be made after the write */
+    uint32_t sending;             /* under way */
+    bool failed;                  /* one of them was not stored */
+    uint32_t conflicts;           /* one after the other */
+};
+
+/* An activity, a call of an agent, or a message that goes on to another queue. */
+struct stead_hub_task {
+    struct stead_hub_task *next, *previous; /* of the worker's */
+    struct stead_hub_worker_state *worker;
+    struct stead_hub_message *message; /* owned */
+    struct stead_call_id call;
+    bool calling;     /* the job or the agent has not answered */
+    bool holds;       /* the call is one of stead.hold: its answer is looked at in any case */
+    bool unwanted;    /* its message is gone: nobody wants the result */
+    bool stored;      /* so is the result: the message can be deleted */
+    bool failed;      /* the result was too large: it is a failure instead */
+    bool ended;       /* to be freed */
+    bool renewing;    /* a renewal is under way */
+    uint32_t pending; /* answers that are still to come */
+};
+
+struct stead_hub_counts {
+    uint64_t dequeues, empty, enqueues, deletes, renewals, reads, writes; /* operations asked for */
+    uint64_t episodes, tasks, conflicts, poisoned;
+};
+
+#define STEAD_HUB_QUEUES (STEAD_HUB_PARTITIONS_MAX + 1u)
+#define STEAD_HUB_WORK STEAD_HUB_PARTITIONS_MAX /* index of the work queue */
+#define STEAD_HUB_BUCKETS 1024u
+
+struct stead_hub_poll {
+    bool asked;          /* a dequeue is under way */
+    bool rests;          /* a timer stands */
+    int64_t interval_ms; /* back-off: the next */
+};
+
+struct stead_hub_worker_state {
+    uint32_t number;
+    char name[STEAD_HUB_NAME_MAX + 1]; /* of the hub */
+    bool settled;                      /* the settings are known */
+    bool asking;                       /* for them */
+    bool stopped;
+    struct stead_hub_settings settings;
+    bool mine[STEAD_HUB_PARTITIONS_MAX];
+    int64_t lease_until_ms;
+    struct stead_hub_poll polls[STEAD_HUB_QUEUES];
+    struct stead_hub_session *sessions[STEAD_HUB_BUCKETS];
+    uint32_t session_count; /* idle ones too */
+    uint32_t busy_count;
+    struct stead_hub_task *tasks;
+    uint32_t task_count;
+    bool renew_timer; /* stands */
+    struct stead_hub_counts counts;
+};
+
+/* ---- hub_worker.c ------------------------------------------------------------------------------ */
+
+/* Never NULL: out of memory, the process stops. Zeroed. */
+void *stead_hub_alloc(size_t size);
+/* Calls a part of the hub; its answer is a turn of `reply_op` with `object` as its context. */
+void stead_hub_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
+                    const char *reply_op, const void *object);
+/* The object of a reply op's call. */
+void *stead_hub_object(const struct stead_turn *turn);
+/* Asks the queues for more, as far as there is room. */
+void stead_hub_poll_all(struct stead_turn *turn, struct stead_hub_worker_state *worker);
+void stead_hub_message_destroy(struct stead_hub_message **message);
+/* Deletes messages of one queue from it, and frees them: whether that succeeds concerns nobody, they come back if not. */
+void stead_hub_delete(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                      struct stead_hub_message **messages);
+
+/* ---- hub_session.c ----------------------------------------------------------------------------- */
+
+/* A message of a control queue that is for an instance (consumed). */
+void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_state *worker, struct stead_slice id,
+                            struct stead_hub_message **message);
+void stead_hub_sessions_destroy(struct stead_hub_worker_state *worker);
+/* Reply ops. */
+int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_session_sent(struct stead_turn *turn, void *state, struct stead_slice args);
+
+/* ---- hub_rows.c -------------------------------------------------------------------------------- */
+
+/* A visit of the rows that were read; begins zeroed. */
+struct stead_hub_walk {
+    size_t at;
+    struct stead_slice taken;  /* list */
+    struct stead_slice events; /* row of events */
+};
+/* The next row; false behind the last, or where it is damaged. */
+bool stead_hub_next_row(const struct stead_hub_session *session, struct stead_hub_walk *walk);
+/* Is the number in the list? */
+bool stead_hub_is_listed(struct stead_slice list, uint64_t number);
+/* Gives the engine the history; 0 or what stead_engine_replay() says. `rewind_from`: of a rewind that comes next; 0: none. */
+int stead_hub_replay(struct stead_hub_session *session, struct stead_engine *engine,
+                     uint64_t rewind_from) STEAD_MUST_USE;
+
+/* ---- hub_episode.c ----------------------------------------------------------------------------- */
+
+enum stead_hub_verdict {
+    STEAD_HUB_WRITE,      /* what it decided */
+    STEAD_HUB_SEND,       /* nothing new: at most what was decided before */
+    STEAD_HUB_READ_AGAIN, /* the engine was lost */
+    STEAD_HUB_PENDING,    /* the start has not come yet */
+    STEAD_HUB_UNKNOWN,    /* no such orchestrator is loaded */
+    STEAD_HUB_ABANDON     /* it cannot be done: the messages come back */
+};
+/* Runs one with the session's messages; `ret_args`: of the write. What follows it is in the session's list. */
+enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_hub_session *session,
+                                         struct stead_writer *ret_args);
+
+/* ---- hub_send.c --------------------------------------------------------------------------------- */
+
+/* What an event of an episode asks of the store joins the list. */
+void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event);
+/* The instance is over: its parent (of its row) is told how. */
+void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end);
+/* A hold that nobody waited for any more was given: it is released. */
+void stead_hub_send_release(struct stead_hub_session *session, struct stead_slice address, uint64_t fence,
+                            uint64_t ref);
+/* An operation that was listed before; `op` is static. */
+void stead_hub_send_again(struct stead_hub_session *session, struct stead_slice address, const char *op,
+                          struct stead_slice args);
+void stead_hub_sends_clear(struct stead_hub_sends *sends);
+
+/* ---- hub_task.c --------------------------------------------------------------------------------- */
+
+/* A message of the work queue, or of a control queue that is for an agent (consumed). */
+void stead_hub_task_take(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                         struct stead_hub_message **message);
+/* A message that was taken too often goes to the poison queue (consumed). */
+void stead_hub_poison(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                      struct stead_hub_message **message);
+/* A message that nobody can take now comes again after so long, as if it had never been taken (consumed). */
+void stead_hub_postpone(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                        struct stead_hub_message **message, int64_t delay_ms);
+void stead_hub_tasks_destroy(struct stead_hub_worker_state *worker);
+/* Reply ops, and the timer of renewals. */
+int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_task_told(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slice args);
+
+#endif
