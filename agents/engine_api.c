@@ -327,7 +327,7 @@ void stead_uuid(struct stead_orchestration *o, char ret_text[STEAD_UUID_SIZE])
     uint64_t high = stead_random_of(o), low = stead_random_of(o);
     uint32_t at = 0;
 
-    high = (high & ~0xf000u) | 0x4000u;
+    high = (high & ~0xf000ull) | 0x4000u;
     low = (low & ~(3ull << 62)) | (2ull << 62);
     for (uint32_t i = 0; i < 32; i++) {
         uint64_t half = i < 16 ? high : low;

@@ -375,10 +375,10 @@ static void commit(struct stead_turn *turn, const struct stead_turn_input *input
         else
             stead_vtimer_set(agent, timer);
     }
+    if (turn->later) /* before the answers: one of them may be this one's */
+        stead_owed_add(turn);
     for (const struct stead_turn_answer *answer = turn->answers; answer != NULL; answer = answer->next)
         stead_owed_answer(agent, answer, writes);
-    if (turn->later)
-        stead_owed_add(turn);
     for (const struct stead_turn_cancel *cancel = turn->cancels; cancel != NULL; cancel = cancel->next)
         stead_calls_cancel(agent, cancel->id);
     stead_turn_commit_messages(turn);

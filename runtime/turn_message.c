@@ -196,9 +196,10 @@ static int answer_token(struct stead_turn *turn, const struct stead_token *token
     int code = check_payload(turn, value);
     if (code != 0)
         return code;
-    if (!stead_owed_exists(turn->agent, id))
+    bool of_this_turn = turn->later && stead_id_equal(turn->token, id);
+    if (!of_this_turn && !stead_owed_exists(turn->agent, id))
         return STEAD_ENOTFOUND;
-    bool quiet = turn->quiet && stead_owed_is_volatile(turn->agent, id);
+    bool quiet = turn->quiet && (of_this_turn || stead_owed_is_volatile(turn->agent, id));
     code = quiet ? stead_turn_count_volatile(turn, value.size) : stead_turn_count(turn, value.size);
     if (code != 0)
         return code;

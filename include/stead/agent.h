@@ -269,7 +269,7 @@ struct stead_token {
  * not a call, or was replied to already in this turn. A volatile kind can do it too; its promise lives as long as the
  * agent, and keeps it in memory. */
 STEAD_PUBLIC int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token) STEAD_MUST_USE;
-/* Answers it with the commit of this turn: a value, or a failure (STEAD_EFAILED with a name and a sentence; NULL: the
+/* Answers it (one that this very turn took, too) with the commit of this turn: a value, or a failure (STEAD_EFAILED with a name and a sentence; NULL: the
  * code's own). STEAD_ENOTFOUND when it is no token that this incarnation of the agent owes, or is answered already;
  * STEAD_ETOOLARGE; STEAD_EARGUMENT: not one value. A caller that gave up meanwhile is no error. */
 STEAD_PUBLIC int stead_answer(struct stead_turn *turn, const struct stead_token *token, struct stead_slice value);

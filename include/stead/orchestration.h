@@ -76,11 +76,12 @@ struct stead_orchestrators {
  * (agent.h), or 0. An activity that needs a label is written out as a kind with `needs`.
  */
 #define STEAD_ACTIVITY(identifier, activity_name, job_function, kind_flags)                                            \
-    static const struct stead_op identifier##_ops[] = {{"run", NULL, (job_function), 0, NULL},                         \
+    static const struct stead_op identifier##_ops[] = {{"run", NULL, (job_function), 0, "the activity"},               \
                                                        {NULL, NULL, NULL, 0, NULL}};                                   \
     static const struct stead_kind identifier = {.abi = STEAD_ABI,                                                     \
                                                  .struct_size = sizeof(struct stead_kind),                             \
                                                  .name = (activity_name),                                              \
+                                                 .help = "the activity " activity_name,                                \
                                                  .durability = STEAD_STATELESS,                                        \
                                                  .flags = (kind_flags),                                                \
                                                  .ops = identifier##_ops}

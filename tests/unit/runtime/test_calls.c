@@ -247,6 +247,34 @@ static void test_token_is_given_once_and_only_for_calls(void **state)
     fx_destroy(it.fx);
 }
 
+static int later_and_at_once(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int code = keep_token(turn, state, args);
+
+    if (code == 0)
+        code = stead_answer(turn, &kept, stead_packed(turn, "l", (int64_t)7));
+    assert_int_equal(stead_answer(turn, &kept, (struct stead_slice){0}), STEAD_ENOTFOUND);
+    return code;
+}
+
+static void test_token_may_be_answered_in_the_turn_that_took_it(void **state)
+{
+    static const char *const kinds[] = {"d", "v"};
+    struct two it;
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        set_up(&it, kinds[i], 2, "do2");
+        fx_do[1] = later_and_at_once;
+        assert_int_equal(fx_call_i64(it.fx, &it.client, it.b, "do2"), 7);
+        assert_int_equal(fx_call_i64(it.fx, &it.client, it.b, "do3"), STEAD_ENOTFOUND);
+        assert_int_equal(fx_call(it.fx, &it.client, it.a, "do"), 0);
+        assert_int_equal(replies, 1);
+        assert_int_equal(last_value, 7);
+        fx_destroy(it.fx);
+    }
+}
+
 static void test_volatile_agent_answers_later(void **state)
 {
     struct two it;
@@ -430,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_answer_given_later_survives_unload_and_restart_and_works_once),
         cmocka_unit_test(test_destroy_answers_what_is_owed_with_an_error),
         cmocka_unit_test(test_token_is_given_once_and_only_for_calls),
+        cmocka_unit_test(test_token_may_be_answered_in_the_turn_that_took_it),
         cmocka_unit_test(test_volatile_agent_answers_later),
         cmocka_unit_test(test_timeout_of_a_held_agent_is_heard_after_the_release),
         cmocka_unit_test(test_chain_of_calls_too_deep_fails_with_its_names),
