@@ -191,10 +191,12 @@ static struct stead_sim_op *submit(struct stead_sim *sim, struct stead_sim_clien
                  verb == CONSENSUS_PROPOSE ? "consensus.proposer/group/%u" : "consensus.member/group/%u", rank);
     if (verb == CONSENSUS_JOIN) {
         bool hub = sim->world.seed / 2 % 3 != 0;
-        int times = (sim->calm ? 60 : 12) << (sim->calm ? 2 * hub : hub);
+        int ping_ms =
+            hub ? 40 : 10; /* each is several synced writes there: more often, and a slow disk does nothing else */
+        int times = ping_ms + (sim->calm ? 12 * ping_ms : ping_ms / 4);
         stead_sim_op_pack(sim, op, STEAD_CALL, address, "join", "{s:s,s:d,s:u,s:d,s:d,s:d}", "fabric",
-                          hub ? "hub" : "direct", "poll_ms", sim->world.seed / 2 % 3 == 1 ? 10 : 0, "members",
-                          (uint64_t)truth->members, "ping_ms", 10, "silence_ms", times, "answer_ms", times);
+                          hub ? "hub" : "direct", "poll_ms", sim->world.seed / 2 % 3 == 1 ? 30 : 0, "members",
+                          (uint64_t)truth->members, "ping_ms", ping_ms, "silence_ms", times, "answer_ms", times);
         return op;
     }
     if (verb == CONSENSUS_READ) {
