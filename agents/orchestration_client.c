@@ -356,29 +356,64 @@ int stead_instance_raise(struct stead_client *client, const char *id, const char
     return call(client, &address, "raise", &args, options, ret_answer);
 }
 
-int stead_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
-                         const char *reason, const struct stead_instance_options *options,
-                         struct stead_answer *ret_answer)
+/* What steering is given: the op, and its argument in `ret_args`, which is the caller's to deinit when 0 is returned. */
+static int pack_steer(const char *id, enum stead_instance_action action, const char *reason,
+                      struct address *ret_address, const char **ret_op, struct stead_writer *ret_args,
+                      struct stead_answer *ret_answer)
 {
     static const char *const ops[] = {
         [STEAD_INSTANCE_TERMINATE] = "terminate", [STEAD_INSTANCE_SUSPEND] = "suspend",
         [STEAD_INSTANCE_RESUME] = "resume",       [STEAD_INSTANCE_REWIND] = "rewind",
         [STEAD_INSTANCE_RESTART] = "restart",     [STEAD_INSTANCE_PURGE] = "purge",
     };
-    struct address address;
-    struct stead_writer args;
 
-    options = options != NULL ? options : &no_options;
-    int code = address_of(id, &address, ret_answer);
+    int code = address_of(id, ret_address, ret_answer);
     if (code != 0)
         return code;
     if ((size_t)action >= sizeof(ops) / sizeof(*ops))
         return refuse(ret_answer, STEAD_EARGUMENT, "there is no such action");
+    *ret_op = ops[action];
+    stead_writer_init(ret_args);
+    stead_pack(ret_args, "{s:s}", "reason", reason);
+    return 0;
+}
+
+int stead_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
+                         const char *reason, const struct stead_instance_options *options,
+                         struct stead_answer *ret_answer)
+{
+    struct address address;
+    struct stead_writer args;
+    const char *op;
+
+    options = options != NULL ? options : &no_options;
+    int code = pack_steer(id, action, reason, &address, &op, &args, ret_answer);
+    if (code != 0)
+        return code;
+    if (options->hub == NULL)
+        return call(client, &address, op, &args, options, ret_answer);
+    stead_writer_deinit(&args);
+    return stead_hub_instance_steer(client, id, action, reason, options, ret_answer);
+}
+
+int stead_instance_steer_async(struct stead_client *client, const char *id, enum stead_instance_action action,
+                               const char *reason, const struct stead_instance_options *options,
+                               stead_completion_fn *completion, void *context)
+{
+    struct address address;
+    struct stead_writer args;
+    const char *op;
+
+    options = options != NULL ? options : &no_options;
+    const struct stead_request_options request = {.timeout_ms = options->timeout_ms};
     if (options->hub != NULL)
-        return stead_hub_instance_steer(client, id, action, reason, options, ret_answer);
-    stead_writer_init(&args);
-    stead_pack(&args, "{s:s}", "reason", reason);
-    return call(client, &address, ops[action], &args, options, ret_answer);
+        return STEAD_ESTATE;
+    int code = pack_steer(id, action, reason, &address, &op, &args, NULL);
+    if (code != 0)
+        return code;
+    code = stead_client_call_async(client, address.text, op, stead_written(&args), &request, completion, context);
+    stead_writer_deinit(&args);
+    return code;
 }
 
 /* ---- Listing -------------------------------------------------------------------------------- */

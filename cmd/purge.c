@@ -13,6 +13,8 @@
 #include "cmd/parse.h"
 #include "cmd/print.h"
 
+#define IN_FLIGHT_MAX 512u /* purges on their way */
+
 struct purge_options {
     struct stead_fabric fabric;
     const char *id;            /* of the one; NULL: by filter */
@@ -109,30 +111,73 @@ static bool is_wanted(const struct purge_options *o, const struct stead_paged_in
     return stead_instance_is_over(instance->status) && (o->older_ms == 0 || instance->updated_ms < before_ms);
 }
 
-/* Purges what the filter names; how many. */
-static int purge_all(const struct purge_options *o, struct stead_client *client, uint64_t *ret_count)
+/* Many purges on their way. */
+struct purging {
+    const struct purge_options *options;
+    struct stead_client *client;
+    uint64_t count; /* purged */
+    int status;     /* the first failure's exit code, after complaining */
+};
+
+/* One has ended. That somebody was faster, with a purge or a start, is no failure. */
+static void take_end(void *context, const struct stead_answer *answer)
 {
+    struct purging *purging = context;
+
+    if (answer->code == 0)
+        purging->count++;
+    else if (answer->code != STEAD_ESTATE && answer->code != STEAD_ENOTFOUND && purging->status == STEAD_EXIT_DONE)
+        purging->status = stead_connect_failed(&purging->options->fabric.connect, answer->code, answer);
+}
+
+/* Sends one purge; on a hub, waits for it too. */
+static void purge_one(struct purging *purging, const char *id)
+{
+    const struct stead_instance_options where = {.hub = purging->options->fabric.hub};
+    struct stead_answer answer = stead_connect_no_answer();
+    int code = 0;
+
+    if (where.hub) {
+        answer.code = stead_instance_steer(purging->client, id, STEAD_INSTANCE_PURGE, NULL, &where, &answer);
+        take_end(purging, &answer);
+        return;
+    }
+    while (code >= 0 && stead_client_in_flight(purging->client) >= IN_FLIGHT_MAX)
+        code = stead_client_poll(purging->client, -1);
+    code = stead_instance_steer_async(purging->client, id, STEAD_INSTANCE_PURGE, NULL, &where, take_end, purging);
+    if (code != 0 && purging->status == STEAD_EXIT_DONE)
+        purging->status = stead_connect_failed(&purging->options->fabric.connect, code, NULL);
+}
+
+/* Purges what the filter names. */
+static void purge_all(struct purging *purging)
+{
+    const struct purge_options *o = purging->options;
     const struct stead_instance_filter filter = {.status = o->status, .name = o->name, .id_prefix = o->prefix};
-    const struct stead_instance_options where = {.hub = o->fabric.hub};
     const struct stead_paged_instance *instance;
     struct stead_instance_pages pages;
-    int status = STEAD_EXIT_DONE;
 
     int64_t now_ms = stead_parse_now_ms();
     int64_t before_ms = o->older_ms < (uint64_t)now_ms ? now_ms - (int64_t)o->older_ms : 0;
     stead_instance_pages_init(&pages, &o->fabric, &filter);
-    while (status == STEAD_EXIT_DONE && (instance = stead_instance_pages_next(&pages, client, &status)) != NULL) {
-        struct stead_answer answer = stead_connect_no_answer();
-        if (!is_wanted(o, instance, before_ms))
-            continue;
-        int code = stead_instance_steer(client, instance->id, STEAD_INSTANCE_PURGE, NULL, &where, &answer);
-        if (code == 0)
-            ++*ret_count;
-        else if (code != STEAD_ESTATE && code != STEAD_ENOTFOUND) /* somebody was faster */
-            status = stead_connect_failed(&o->fabric.connect, code, &answer);
+    while (purging->status == STEAD_EXIT_DONE &&
+           (instance = stead_instance_pages_next(&pages, purging->client, &purging->status)) != NULL) {
+        if (is_wanted(o, instance, before_ms))
+            purge_one(purging, instance->id);
     }
+    while (stead_client_in_flight(purging->client) > 0 && stead_client_poll(purging->client, -1) >= 0)
+        continue;
     stead_instance_pages_deinit(&pages);
-    return status;
+}
+
+static void print_count(const struct purge_options *o, uint64_t count)
+{
+    char text[STEAD_PRINT_SIZE];
+
+    if (o->fabric.connect.json)
+        printf("{\"purged\": %llu}\n", (unsigned long long)count);
+    else
+        printf("purged: %s\n", stead_print_count(count, text));
 }
 
 int stead_cmd_purge(int argc, char **argv)
@@ -140,23 +185,19 @@ int stead_cmd_purge(int argc, char **argv)
     static const struct argp_child children[] = {{&stead_fabric_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {options, parse, "[ID]", doc, children, NULL, NULL};
     struct purge_options o = {.id = NULL};
-    struct stead_client *client = NULL;
-    uint64_t count = 0;
-    char text[STEAD_PRINT_SIZE];
+    struct purging purging = {.options = &o};
 
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0 || (o.id && !stead_fabric_check_id(o.id)))
         return STEAD_EXIT_USAGE;
-    int status = stead_connect_open(&o.fabric.connect, &client);
-    if (status == STEAD_EXIT_DONE && o.id) {
-        status = stead_fabric_ask(&o.fabric, client, o.id, ask, &o);
-        count = status == STEAD_EXIT_DONE;
-    } else if (status == STEAD_EXIT_DONE) {
-        status = purge_all(&o, client, &count);
+    purging.status = stead_connect_open(&o.fabric.connect, &purging.client);
+    if (purging.status == STEAD_EXIT_DONE && o.id) {
+        purging.status = stead_fabric_ask(&o.fabric, purging.client, o.id, ask, &o);
+        purging.count = purging.status == STEAD_EXIT_DONE;
+    } else if (purging.status == STEAD_EXIT_DONE) {
+        purge_all(&purging);
     }
-    if ((status == STEAD_EXIT_DONE || count > 0) && o.fabric.connect.json)
-        printf("{\"purged\": %llu}\n", (unsigned long long)count);
-    else if (status == STEAD_EXIT_DONE || count > 0)
-        printf("purged: %s\n", stead_print_count(count, text));
-    stead_client_close(&client);
-    return status;
+    if (purging.status == STEAD_EXIT_DONE || purging.count > 0)
+        print_count(&o, purging.count);
+    stead_client_close(&purging.client);
+    return purging.status;
 }

@@ -100,6 +100,11 @@ enum stead_instance_action {
 STEAD_PUBLIC int stead_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
                                       const char *reason, const struct stead_instance_options *options,
                                       struct stead_answer *ret_answer) STEAD_MUST_USE;
+/* The same pipelined, for many; on the direct fabric alone: STEAD_ESTATE with a hub. */
+STEAD_PUBLIC int stead_instance_steer_async(struct stead_client *client, const char *id,
+                                            enum stead_instance_action action, const char *reason,
+                                            const struct stead_instance_options *options,
+                                            stead_completion_fn *completion, void *context) STEAD_MUST_USE;
 
 /* One event of a history, as told to people and programs; borrowed until the visit returns. */
 struct stead_instance_event {

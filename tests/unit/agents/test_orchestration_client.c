@@ -323,6 +323,31 @@ static void test_raise_and_steer_say_what_they_mean(void **state)
     }
 }
 
+static void count_answer(void *context, const struct stead_answer *answer)
+{
+    *(int *)context += answer->code == STEAD_ESTATE;
+}
+
+static void test_steer_async_asks_the_same_and_refuses_hubs(void **state)
+{
+    const struct stead_instance_options hub = {.hub = "main"};
+    int count = 0;
+
+    (void)state;
+    will_answer(STEAD_ESTATE);
+    assert_int_equal(stead_instance_steer_async(NULL, "i1", STEAD_INSTANCE_PURGE, NULL, NULL, count_answer, &count), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(cluster.op, "purge");
+    assert_string_equal(cluster.address, "orchestration/i1");
+    assert_args("{s:n}", "reason");
+    assert_int_equal(stead_instance_steer_async(NULL, "i1", STEAD_INSTANCE_PURGE, NULL, &hub, count_answer, &count),
+                     STEAD_ESTATE);
+    assert_int_equal(stead_instance_steer_async(NULL, "i/1", STEAD_INSTANCE_PURGE, NULL, NULL, count_answer, &count),
+                     STEAD_EARGUMENT);
+    assert_int_equal(count, 1);
+    assert_int_equal(cluster.requests, 1);
+}
+
 /* ---- History -------------------------------------------------------------------------------- */
 
 struct seen {
@@ -558,6 +583,7 @@ int main(void)
         CASE(test_answer_that_tells_of_no_instance_is_corrupt),
         CASE(test_wait_ends_with_what_the_node_says),
         CASE(test_raise_and_steer_say_what_they_mean),
+        CASE(test_steer_async_asks_the_same_and_refuses_hubs),
         CASE(test_history_goes_from_page_to_page),
         CASE(test_history_ends_when_the_visit_does),
         CASE(test_history_ends_when_the_execution_does),
