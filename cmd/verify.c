@@ -15,25 +15,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agents/instance.h"
 #include "cmd/instance_pages.h"
 #include "cmd/near.h"
 #include "cmd/print.h"
+#include "cmd/verify_fetch.h"
 #include "cmd/verify_replay.h"
 #include "node/modules.h"
 #include "runtime/base.h"
 
-#define BATCH_BYTES (16u << 20) /* of histories; one that is larger is a batch alone */
+#define BATCH_MAX 128u          /* instances fetched at once */
+#define BATCH_BYTES (32u << 20) /* of histories replayed at once; one that is larger is alone */
 #define CASE_SECONDS 30u        /* for one history */
 #define HINT_NAMES_MAX 512u
-
-/* An instance of the batch. */
-struct member {
-    char id[STEAD_INSTANCE_ID_MAX + 1];
-    const struct stead_orchestrator *orchestrator; /* borrowed from its module */
-    uint32_t execution;
-    size_t at, size; /* of its events in the batch's buffer */
-};
 
 /* A run of the command. */
 struct run {
@@ -41,12 +34,11 @@ struct run {
     struct stead_client *client;
     struct stead_registry *registry; /* of the new code; owned */
     struct stead_columns *columns;   /* who would break; owned */
-    struct member *members;          /* of the batch; owned */
-    struct stead_writer events;      /* of the batch; owned */
-    uint32_t count;                  /* members */
-    uint64_t replayed, broken;       /* instances so far */
-    uint64_t event_count;            /* events replayed so far */
-    bool talks;                      /* progress on a terminal */
+    struct stead_verify_fetch batch[BATCH_MAX];
+    uint32_t count;            /* instances in the batch */
+    uint64_t replayed, broken; /* instances so far */
+    uint64_t event_count;      /* events replayed so far */
+    bool talks;                /* progress on a terminal */
 };
 
 /* ---- Telling -------------------------------------------------------------------------------- */
@@ -97,157 +89,109 @@ static void tell_end(const struct run *run)
 /* ---- One batch ------------------------------------------------------------------------------ */
 
 /* Is it live, and in the execution that was replayed? */
-static int is_still_there(const struct run *run, const struct member *member, bool *ret_there)
+static int is_still_there(const struct run *run, const struct stead_verify_fetch *fetch, bool *ret_there)
 {
     const struct stead_instance_options where = {.hub = run->verify->fabric->hub};
     struct stead_answer answer = stead_connect_no_answer();
     struct stead_instance instance;
 
     *ret_there = false;
-    int code = stead_instance_status_of(run->client, member->id, &where, &instance, &answer);
+    int code = stead_instance_status_of(run->client, fetch->id, &where, &instance, &answer);
     if (code == 0)
-        *ret_there = instance.execution == member->execution && !stead_instance_is_over(instance.status);
+        *ret_there = instance.execution == fetch->execution && !stead_instance_is_over(instance.status);
     return code == 0 || code == STEAD_ENOTFOUND ? STEAD_EXIT_DONE
                                                 : stead_connect_failed(&run->verify->fabric->connect, code, &answer);
 }
 
-static int replay_batch(struct run *run)
+/* What came of one replay. */
+static int take_outcome(struct run *run, const struct stead_verify_fetch *fetch,
+                        const struct stead_verify_outcome *outcome)
 {
-    struct stead_verify_case *cases = stead_alloc_zero((run->count + 1) * sizeof(*cases));
-    struct stead_verify_outcome *outcomes = stead_alloc_zero((run->count + 1) * sizeof(*outcomes));
+    int status = STEAD_EXIT_DONE;
+    bool there = true;
+
+    run->replayed++;
+    run->event_count += outcome->events;
+    if (outcome->code != 0)
+        status = is_still_there(run, fetch, &there);
+    if (status == STEAD_EXIT_DONE && outcome->code != 0 && there)
+        tell_broken(run, fetch->id, fetch->orchestrator->name, fetch->orchestrator->version, outcome);
+    return status;
+}
+
+/* Replays `count` histories from `first` on that are whole, and frees them. */
+static int replay_some(struct run *run, uint32_t first, uint32_t count)
+{
+    struct stead_verify_outcome *outcomes = stead_alloc_zero(((size_t)count + 1) * sizeof(*outcomes));
+    struct stead_verify_fetch *fetches[BATCH_MAX];
+    struct stead_verify_case cases[BATCH_MAX];
+    uint32_t case_count = 0;
     int status = STEAD_EXIT_DONE;
 
-    for (uint32_t i = 0; i < run->count; i++)
-        cases[i] = (struct stead_verify_case){
-            .orchestrator = run->members[i].orchestrator,
-            .instance = run->members[i].id,
-            .execution = run->members[i].execution,
-            .rows = !run->verify->fabric->hub,
-            .events = stead_bytes(run->events.data + run->members[i].at, run->members[i].size)};
-    if (stead_verify_replay(cases, run->count, CASE_SECONDS, outcomes) != 0) {
+    for (uint32_t i = first; i < first + count; i++) {
+        struct stead_verify_fetch *it = &run->batch[i];
+        if (it->gone)
+            continue;
+        fetches[case_count] = it;
+        cases[case_count++] = (struct stead_verify_case){.orchestrator = it->orchestrator,
+                                                         .instance = it->id,
+                                                         .execution = it->execution,
+                                                         .rows = it->rows,
+                                                         .events = stead_written(&it->events)};
+    }
+    if (stead_verify_replay(cases, case_count, CASE_SECONDS, outcomes) != 0) {
         stead_complain("no process to replay in: %m");
         status = STEAD_EXIT_FAILED;
     }
-    for (uint32_t i = 0; status == STEAD_EXIT_DONE && i < run->count; i++) {
-        const struct member *member = &run->members[i];
-        bool there = true;
-        run->replayed++;
-        run->event_count += outcomes[i].events;
-        if (outcomes[i].code != 0)
-            status = is_still_there(run, member, &there);
-        if (status == STEAD_EXIT_DONE && outcomes[i].code != 0 && there)
-            tell_broken(run, member->id, member->orchestrator->name, member->orchestrator->version, &outcomes[i]);
-    }
-    free(cases);
+    for (uint32_t i = 0; status == STEAD_EXIT_DONE && i < case_count; i++)
+        status = take_outcome(run, fetches[i], &outcomes[i]);
+    for (uint32_t i = first; i < first + count; i++)
+        stead_writer_deinit(&run->batch[i].events);
     free(outcomes);
-    run->count = 0;
-    stead_writer_reset(&run->events);
     tell_progress(run);
     return status;
 }
 
-static int keep_event(void *context, const struct stead_instance_event *event)
+/* Fetches the batch and replays it, in parts when it is large. */
+static int replay_batch(struct run *run)
 {
-    stead_write_value(context, event->map);
-    return 0;
-}
+    const struct stead_fabric *fabric = run->verify->fabric;
+    uint32_t first = 0;
+    size_t bytes = 0;
 
-/* Takes the pieces of rows of one page; the next page begins at `ret_next`, 0 for none. */
-static int take_rows(struct stead_slice page, struct stead_writer *events, uint64_t ret_next[2])
-{
-    struct stead_slice rows, next, piece;
-    struct stead_reader reader;
-    uint32_t count = 0, fields = 0;
-
-    ret_next[0] = ret_next[1] = 0;
-    if (stead_get_value(page, "rows", &rows) != 0)
-        return STEAD_ECORRUPT;
-    reader = stead_reader(rows);
-    if (stead_read_array(&reader, &count) != 0)
-        return STEAD_ECORRUPT;
-    for (uint32_t i = 0; i < count; i++) {
-        if (stead_read_array(&reader, &fields) != 0 || fields != 3 || stead_read_skip(&reader) != 0 ||
-            stead_read_skip(&reader) != 0 || stead_read_bin(&reader, &piece) != 0)
-            return STEAD_ECORRUPT;
-        stead_write_raw(events, piece.data, piece.size); /* parts of a row follow each other */
+    int status = stead_verify_fetch_begin(fabric, run->client, run->batch, run->count);
+    for (uint32_t i = 0; status == STEAD_EXIT_DONE && i < run->count; i++) {
+        status = stead_verify_fetch_rest(fabric, run->client, &run->batch[i]);
+        bytes += run->batch[i].events.size;
+        if (status == STEAD_EXIT_DONE && (bytes >= BATCH_BYTES || i + 1 == run->count)) {
+            status = replay_some(run, first, i + 1 - first);
+            first = i + 1;
+            bytes = 0;
+        }
     }
-    if (stead_get_value(page, "next", &next) != 0 || next.size <= 1)
-        return 0;
-    reader = stead_reader(next);
-    return stead_read_array(&reader, &fields) == 0 && fields == 2 && stead_read_u64(&reader, &ret_next[0]) == 0 &&
-                   stead_read_u64(&reader, &ret_next[1]) == 0
-               ? 0
-               : STEAD_ECORRUPT;
+    for (; first < run->count; first++)
+        stead_writer_deinit(&run->batch[first].events);
+    run->count = 0;
+    return status;
 }
 
-/* The history of the direct fabric as it is stored: nothing is left out of it, as large values are for people. STEAD_ENOTFOUND also when it has begun anew meanwhile. */
-static int fetch_rows(struct run *run, const struct member *member, struct stead_answer *answer)
+/* Puts an instance into the batch, which is replayed when it is full. */
+static int add_instance(struct run *run, const struct stead_paged_instance *instance)
 {
-    char address[sizeof(STEAD_ORCHESTRATION_KIND) + 1 + STEAD_INSTANCE_ID_MAX];
-    uint64_t next[2] = {0, 0}, last[2], execution = 0;
-    struct stead_writer args;
-    int code;
+    struct stead_verify_fetch *fetch = &run->batch[run->count];
 
-    snprintf(address, sizeof(address), STEAD_ORCHESTRATION_KIND "/%s", member->id);
-    stead_writer_init(&args);
-    do {
-        memcpy(last, next, sizeof(last));
-        stead_writer_reset(&args);
-        stead_pack(&args, "{s:u,s:u}", "first", next[0], "part", next[1]);
-        code = stead_client_call(run->client, address, "raw_history", stead_written(&args), NULL, answer);
-        if (code == 0 && (stead_get_u64(answer->value, "execution", &execution) != 0 || execution != member->execution))
-            code = STEAD_ENOTFOUND;
-        if (code == 0)
-            code = take_rows(answer->value, &run->events, next);
-        if (code == 0 && next[0] != 0 && (next[0] < last[0] || (next[0] == last[0] && next[1] <= last[1])))
-            code = STEAD_ECORRUPT; /* it would never end */
-    } while (code == 0 && next[0] != 0);
-    stead_writer_deinit(&args);
-    return code;
-}
-
-static int fetch(struct run *run, const struct member *member, struct stead_answer *answer)
-{
-    const struct stead_instance_options where = {.hub = run->verify->fabric->hub};
-
-    if (!where.hub)
-        return fetch_rows(run, member, answer);
-    return stead_instance_history(run->client, member->id, 0, &where, keep_event, &run->events, NULL, answer);
-}
-
-/* Fetches an instance's history into the batch, which is replayed when it is full. */
-static int add_instance(struct run *run, const char *id, const char *name, uint32_t version)
-{
-    const struct stead_instance_options where = {.hub = run->verify->fabric->hub};
-    struct stead_answer answer = stead_connect_no_answer();
-    struct member *member = &run->members[run->count];
-    struct stead_instance instance;
-
-    member->orchestrator = stead_registry_orchestrator(run->registry, name, strlen(name), version);
-    if (!member->orchestrator) {
+    /* One that waits for code has no version yet, 0: it would get the highest. */
+    fetch->orchestrator =
+        stead_registry_orchestrator(run->registry, instance->name, strlen(instance->name), instance->version);
+    if (!fetch->orchestrator) {
         struct stead_verify_outcome none = {.event = 0};
-        snprintf(none.sentence, sizeof(none.sentence), "the modules have no version %u of it", version);
+        snprintf(none.sentence, sizeof(none.sentence), "the modules have no version %u of it", instance->version);
         run->replayed++;
-        tell_broken(run, id, name, version, &none);
+        tell_broken(run, instance->id, instance->name, instance->version, &none);
         return STEAD_EXIT_DONE;
     }
-    int code = stead_instance_status_of(run->client, id, &where, &instance, &answer);
-    snprintf(member->id, sizeof(member->id), "%s", id);
-    member->at = run->events.size;
-    member->execution = code == 0 ? instance.execution : 0;
-    if (code == 0 && stead_instance_is_over(instance.status))
-        return STEAD_EXIT_DONE;
-    if (code == 0)
-        code = fetch(run, member, &answer);
-    if (code == STEAD_ENOTFOUND) { /* purged or begun anew meanwhile */
-        run->events.size = member->at;
-        return STEAD_EXIT_DONE;
-    }
-    if (code != 0)
-        return stead_connect_failed(&run->verify->fabric->connect, code, &answer);
-    member->size = run->events.size - member->at;
-    run->count++;
-    return run->count == STEAD_VERIFY_CASES_MAX || run->events.size > BATCH_BYTES ? replay_batch(run) : STEAD_EXIT_DONE;
+    memcpy(fetch->id, instance->id, sizeof(fetch->id));
+    return ++run->count == BATCH_MAX ? replay_batch(run) : STEAD_EXIT_DONE;
 }
 
 /* ---- All of a name -------------------------------------------------------------------------- */
@@ -284,7 +228,7 @@ static int look_through(struct run *run, const char *name, enum stead_instance_s
         if (sample->size > 0)
             sample_add(sample, instance);
         else
-            status = add_instance(run, instance->id, instance->name, instance->version);
+            status = add_instance(run, instance);
     }
     stead_instance_pages_deinit(&pages);
     return status;
@@ -304,7 +248,7 @@ static int verify_name(struct run *run, const char *name)
             status = look_through(run, name, live[i], &sample);
     }
     for (uint64_t i = 0; status == STEAD_EXIT_DONE && i < sample.size && i < sample.seen; i++)
-        status = add_instance(run, sample.items[i].id, sample.items[i].name, sample.items[i].version);
+        status = add_instance(run, &sample.items[i]);
     free(sample.items);
     return status;
 }
@@ -359,22 +303,23 @@ static int load_modules(struct run *run)
 int stead_verify(const struct stead_verify *verify, struct stead_client *client)
 {
     static const char *const titles[] = {"ID", "NAME", ">VERSION", ">EVENT", "WOULD BREAK BECAUSE", NULL};
-    struct run run = {.verify = verify, .client = client};
+    struct run *run = stead_alloc_zero(sizeof(*run));
 
-    run.registry = stead_registry_create();
-    run.columns = stead_columns_create(titles);
-    run.members = stead_alloc(STEAD_VERIFY_CASES_MAX * sizeof(*run.members));
-    run.talks = isatty(STDERR_FILENO) && !verify->fabric->connect.json;
-    stead_writer_init(&run.events);
-    int status = load_modules(&run);
+    run->verify = verify;
+    run->client = client;
+    run->registry = stead_registry_create();
+    run->columns = stead_columns_create(titles);
+    run->talks = isatty(STDERR_FILENO) && !verify->fabric->connect.json;
+    int status = load_modules(run);
     if (status == STEAD_EXIT_DONE) {
-        status = verify_names(&run);
-        if (status == STEAD_EXIT_DONE || run.replayed > 0)
-            tell_end(&run);
+        status = verify_names(run);
+        if (status == STEAD_EXIT_DONE || run->replayed > 0)
+            tell_end(run);
     }
-    stead_writer_deinit(&run.events);
-    free(run.members);
-    stead_columns_destroy(&run.columns);
-    stead_registry_destroy(&run.registry);
-    return status == STEAD_EXIT_DONE && run.broken > 0 ? STEAD_EXIT_FAILED : status;
+    if (status == STEAD_EXIT_DONE && run->broken > 0)
+        status = STEAD_EXIT_FAILED;
+    stead_columns_destroy(&run->columns);
+    stead_registry_destroy(&run->registry);
+    free(run);
+    return status;
 }

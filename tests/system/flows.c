@@ -4,7 +4,7 @@
  *
  *   hello       [text...]: greets one after the other; the greetings
  *   steps       {count, log}: `count` activities one after the other, each of which writes its number into the file; the sum of the squares
- *   fan         {count, log}: the same all at once
+ *   fan         {count, log, hold}: the same all at once; with `hold` it then waits for the event `go`
  *   approve     {timeout}: waits for the event `approved`; its value. Says what it waits for
  *   gated       {gate, log}: an activity, then one that fails until the file `gate` is there, then one more
  *   parent      any: runs `approve` as a child CHILD of its own id, and waits
@@ -182,6 +182,7 @@ static int fan(struct stead_orchestration *o, struct stead_slice input)
 {
     struct stead_slice log, square;
     int64_t count = 0, sum = 0, value = 0;
+    bool hold = false;
     int code = read_steps(input, &count, &log);
     struct stead_task *tasks = stead_keep_bytes(o, ((size_t)count + 1) * sizeof *tasks);
 
@@ -195,6 +196,8 @@ static int fan(struct stead_orchestration *o, struct stead_slice input)
             code = stead_get_i64(square, NULL, &value);
         sum += value;
     }
+    if (code == 0 && stead_get_bool(input, "hold", &hold) == 0 && hold)
+        code = stead_await_event(o, "go", -1, NULL);
     return code != 0 ? code : stead_complete(o, stead_packed_for(o, "l", sum));
 }
 

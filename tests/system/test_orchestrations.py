@@ -402,6 +402,22 @@ class Verifying(Orchestrations):
         self.assertIn("WOULD BREAK BECAUSE", out.splitlines()[0])
         self.assertIn("3 would break", out.splitlines()[-1])
 
+    def test_history_of_many_pages_is_shown_and_replayed_whole(self):
+        node = self.serve()
+        count = scaled(4000, least=3000)
+        self.start("fan", {"count": count, "log": str(self.folder / "log"), "hold": True}, id="big")
+        wait_until("all is taken", lambda: self.status("big")["events"] > 2 * count)
+        types = wait_until("the code waits", lambda: (it := self.types("big")).count("TaskCompleted") == count and it)
+        self.assertEqual(types.count("TaskScheduled"), count)
+        code, lines, err = self.verify(built("flows.so"), "--name", "fan")
+        self.assertEqual((code, lines), (0, [{"replayed": 1, "broken": 0, "events": len(types)}]), err)
+        last = max(event["id"] for event in self.history("big") if event["type"] == "TaskScheduled")
+        new = self.compiled("one more", ("i < count; i++)\n        tasks[i] = stead_begin", "i < count - 1; i++)\n        tasks[i] = stead_begin"))
+        code, lines, _ = self.verify(new, "--name", "fan")
+        self.assertEqual((code, lines[0]["id"], lines[0]["event"]), (1, "big", last))
+        node.cli("raise", "big", "go")
+        self.await_status("big", "Completed")
+
     def test_code_that_crashes_does_not_take_the_report_with_it(self):
         self.live_ones()
         new = self.compiled("crashes", (self.WAIT, self.WAIT + " if (stead_instance_id(o)[1] == '2') abort();"))
