@@ -127,6 +127,22 @@ static int fail_unknown(const struct stead_fabric *fabric, struct stead_client *
     return status;
 }
 
+/* Is there a hub of the usual name? To look into it would make it. */
+static bool has_hub(struct stead_client *client)
+{
+    struct stead_answer answer = stead_connect_no_answer();
+    struct stead_writer args;
+    bool exists = false;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s}", "address", "hub/" STEAD_FABRIC_HUB);
+    if (stead_client_query(client, "show", stead_written(&args), &answer) != 0 ||
+        stead_get_bool(answer.value, "exists", &exists) != 0)
+        exists = false;
+    stead_writer_deinit(&args);
+    return exists;
+}
+
 /* The hub that was tried because the direct fabric has no such instance has none either, or is none. */
 static bool is_nothing(int code)
 {
@@ -138,12 +154,11 @@ int stead_fabric_ask(struct stead_fabric *fabric, struct stead_client *client, c
 {
     struct stead_instance_options options = {.hub = fabric->hub};
     struct stead_answer answer = stead_connect_no_answer();
-    bool elsewhere = false;
+    bool everywhere = !fabric->chosen;
 
     int code = ask(context, client, &options, &answer);
-    if (code == STEAD_ENOTFOUND && !fabric->chosen) {
+    if (code == STEAD_ENOTFOUND && !fabric->chosen && has_hub(client)) {
         options.hub = STEAD_FABRIC_HUB;
-        elsewhere = true;
         code = ask(context, client, &options, &answer);
         if (code == 0 || !is_nothing(code))
             fabric->hub = STEAD_FABRIC_HUB;
@@ -151,7 +166,7 @@ int stead_fabric_ask(struct stead_fabric *fabric, struct stead_client *client, c
             code = STEAD_ENOTFOUND;
     }
     if (code == STEAD_ENOTFOUND)
-        return fail_unknown(fabric, client, id, elsewhere);
+        return fail_unknown(fabric, client, id, everywhere);
     fabric->chosen = true;
     return code == 0 ? STEAD_EXIT_DONE : stead_connect_failed(&fabric->connect, code, &answer);
 }

@@ -292,6 +292,52 @@ class Looking(Orchestrations):
         wait_until("nothing is held", lambda: locks() == {})
 
 
+class Hub(Orchestrations):
+    """The same commands on the other fabric."""
+
+    def test_instance_of_the_hub_is_found_without_naming_the_fabric(self):
+        node = self.serve()
+        self.assertEqual(self.refused("status", "h1").error["code"], "not_found")
+        self.assertFalse(node.cli("show", "hub/main")["exists"])  # looking made none
+        code, out, err = run_stead("run", "hello", '["Ada"]', "--wait", "--id", "h1", "--fabric", "hub", node=node.endpoint)
+        self.assertEqual((code, out), (0, '["hello, Ada"]\n'), err)
+        self.assertEqual(self.status("h1")["output"], ["hello, Ada"])
+        self.assertIn("ExecutionCompleted", self.types("h1"))
+        self.assertEqual(self.refused("status", "h1", "--fabric", "direct").error["code"], "not_found")
+        self.assertEqual([it["id"] for it in node.cli("orchestrations", "--fabric", "hub")], ["h1"])
+        self.assertEqual(node.cli("orchestrations"), [])
+        self.start("hello", ["Bob"], id="h1")  # ids are unique in their fabric
+        self.await_status("h1", "Completed")
+        self.assertEqual((self.status("h1")["output"], self.n1.cli("status", "h1", "--hub", "main")["output"]),
+                         (["hello, Bob"], ["hello, Ada"]))
+
+    def test_instance_of_the_hub_is_steered(self):
+        node = self.serve()
+        self.start("approve", None, "--fabric", "hub", id="a1")
+        self.await_custom("a1", "waits for approval")
+        node.cli("suspend", "a1")
+        self.await_status("a1", "Suspended")
+        node.cli("raise", "a1", "approved", "7")
+        node.cli("resume", "a1")
+        self.assertEqual(self.await_status("a1", "Completed")["output"], 7)
+        self.start("parent", None, "--fabric", "hub", id="p1")
+        self.await_custom("p1 CHILD", "waits for approval")
+        code, lines, err = self.verify_hub(built("flows.so"))
+        self.assertEqual((code, lines[-1]["replayed"], lines[-1]["broken"]), (0, 2, 0), err)
+        new = self.compiled("new", (Verifying.WAIT, 'int code = stead_await_activity(o, "check", input, NULL);'))
+        code, lines, _ = self.verify_hub(new)
+        self.assertEqual((code, [line["id"] for line in lines[:-1]]), (1, ["p1 CHILD"]))
+        node.cli("terminate", "p1", "enough")
+        self.await_status("p1", "Terminated")
+        self.await_status("p1 CHILD", "Terminated")
+        self.assertEqual(node.cli("purge", "--fabric", "hub", "--name", "approve"), {"purged": 2})
+        self.assertEqual([it["id"] for it in node.cli("orchestrations", "--fabric", "hub")], ["p1"])
+
+    def verify_hub(self, module):
+        code, out, err = run_stead("orchestrations", "verify", "--json", "--fabric", "hub", "--module", module, node=self.n1.endpoint)
+        return code, [json.loads(line) for line in out.splitlines()], err
+
+
 class Dying(Orchestrations):
     def check_steps(self, id, count, log):
         """Every step ran, each result was taken once, and the history adds up."""
