@@ -44,7 +44,8 @@ struct stead_orchestration; /* one execution, from inside */
 /* ---- Definitions ---------------------------------------------------------------------------- */
 
 /* The orchestrator's function. 0: Completed, with the value of stead_complete() (none: nil). STEAD_EFAILED from stead_fail_with(), or any other
- * negative code (as a rule that of an await): Failed. What stead_continue_as_new() returned: begins anew. */
+ * negative code (as a rule that of an await): Failed. What stead_continue_as_new() returned: begins anew. At the end open timers are taken away and locks released; activities, calls and
+ * children that were begun and not awaited go on, and nobody takes their results (stead_task_cancel() ends them; so do a termination and continue-as-new). */
 typedef int stead_orchestrator_fn(struct stead_orchestration *o, struct stead_slice input);
 
 struct stead_orchestrator {
@@ -138,16 +139,17 @@ STEAD_PUBLIC struct stead_task stead_begin_call(struct stead_orchestration *o, c
  * until the next stead_await*() or stead_outcome(). STEAD_ESTATE: no such task, or read before. */
 STEAD_PUBLIC int stead_await(struct stead_orchestration *o, struct stead_task task,
                              struct stead_slice *ret_value) STEAD_MUST_USE;
-/* Waits until all have finished, reads none. 0, or the code of the first in the list that failed. */
+/* Waits until all have finished, reads none. 0, or the code of the first in the list that failed. Tasks that were read before are passed over, here and in await_any. */
 STEAD_PUBLIC int stead_await_all(struct stead_orchestration *o, const struct stead_task *tasks,
                                  uint32_t count) STEAD_MUST_USE;
-/* Waits until one has finished, reads none: the index of the one that finished first. STEAD_ESTATE for an empty list. */
+/* Waits until one has finished, reads none: the index of the one that finished first. STEAD_ESTATE for an empty list, or one of tasks that were all read before. In a loop,
+ * a task that is done is best replaced by the last of the list: then a step costs next to nothing, however long the list is. */
 STEAD_PUBLIC int stead_await_any(struct stead_orchestration *o, const struct stead_task *tasks, uint32_t count,
                                  uint32_t *ret_index) STEAD_MUST_USE;
 /* Has it finished? Waits for nothing. */
 STEAD_PUBLIC bool stead_is_done(const struct stead_orchestration *o, struct stead_task task);
-/* Nobody wants it any more: a timer is taken away, a running activity is told (stead_job_cancelled), a child is terminated, an event goes to the next
- * who asks. It counts as read. Of a finished or read task: nothing. */
+/* Nobody wants it any more: a timer is taken away, a running activity is told (stead_job_cancelled), a child is terminated, an event (also one that has come and was not
+ * read) goes to the next who asks. It counts as read: the outcome of a finished task is dropped. Of a task that was read: nothing. */
 STEAD_PUBLIC void stead_task_cancel(struct stead_orchestration *o, struct stead_task task);
 
 /* Begin and await in one. */

@@ -4,6 +4,9 @@
  */
 #include "unit/agents/orchestrator_fixture.h"
 
+#include "runtime/shard.h"
+#include "stead/fiber.h"
+
 /* ---- Orchestrators -------------------------------------------------------------------------- */
 
 /* inc(inc(inc(input))) */
@@ -45,6 +48,31 @@ static int nothing_at_all(struct stead_orchestration *o, struct stead_slice inpu
     return stead_complete(o, input);
 }
 
+/* Input: how many events to another instance, each of 1 MB: more than one turn may store when they are many. */
+static int send_much(struct stead_orchestration *o, struct stead_slice input)
+{
+    const size_t size = 1000000;
+    int64_t count = 0;
+    int code = stead_get_i64(input, NULL, &count);
+    struct stead_slice value = stead_packed_for(o, "B", stead_bytes(stead_keep_bytes(o, size), size));
+
+    for (int64_t i = 0; code == 0 && i < count; i++)
+        code = stead_send_event(o, "other", "much", value);
+    return code;
+}
+
+/* A child whose input does not fit into a message with what goes around it. */
+static int large_child(struct stead_orchestration *o, struct stead_slice input)
+{
+    const size_t size = (1u << 20) - 8;
+
+    (void)input;
+    struct stead_slice value = stead_packed_for(o, "B", stead_bytes(stead_keep_bytes(o, size), size - 8));
+    return stead_await_child(o, "none", value, NULL);
+}
+
+OR_ORCHESTRATOR(much, send_much);
+OR_ORCHESTRATOR(large, large_child);
 OR_ORCHESTRATOR(steps, three_steps);
 OR_ORCHESTRATOR(fan, fan_out);
 OR_ORCHESTRATOR(none, nothing_at_all);
@@ -125,6 +153,123 @@ static void test_orchestrator_values_at_the_limit_pass_through(void **state)
     free(bytes);
 }
 
+static void test_orchestrator_unloaded_when_idle_holds_no_stack(void **state)
+{
+    (void)state;
+    char id[16];
+
+    for (int i = 0; i < 100; i++) {
+        snprintf(id, sizeof(id), "i%d", i);
+        or_ask(id, "start", "{s:s,s:l}", "name", "steps", "input", (int64_t)i);
+    }
+    assert_int_equal(stead_fibers_count(fx->host->fibers), 100);
+    fx_step_ms(fx, fx->settings.idle_ms_max + 1000);
+    fx_step_ms(fx, fx->settings.idle_ms_max + 1000);
+    assert_int_equal(stead_fibers_count(fx->host->fibers), 0);
+    or_do_jobs();
+    or_expect_status("i42", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 45);
+    assert_int_equal(stead_fibers_count(fx->host->fibers), 0);
+}
+
+static void test_orchestrator_terminated_fan_out_cancels_every_job(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s,s:l}", "name", "fan", "input", (int64_t)3000);
+    or_crash();
+    uint32_t before = fx->cancels;
+    or_ask("i", "terminate", "{}");
+    assert_int_equal(answer->status, 0);
+    or_expect_status("i", STEAD_INSTANCE_TERMINATED);
+    assert_int_equal(fx->cancels - before,
+                     3000); /* those of later turns, whose calls' ids lie in rows of their own, too */
+    or_ask("i", "purge", "{}");
+    assert_int_equal(answer->status, 0);
+}
+
+static void test_orchestrator_episode_that_is_too_large_fails_its_instance_alone(void **state)
+{
+    (void)state;
+    or_ask("i", "run", "{s:s,s:l}", "name", "much", "input", 15ll); /* sent over several turns */
+    assert_int_equal(or_told().status, STEAD_INSTANCE_COMPLETED);
+    or_ask("j", "run", "{s:s,s:l}", "name", "much", "input", 40ll);
+    assert_int_equal(or_told().status, STEAD_INSTANCE_FAILED);
+    assert_string_equal(or_told().error_name, "limit");
+    or_ask("j", "rewind", "{}");
+    assert_int_equal(answer->status, STEAD_ESTATE);
+}
+
+static void test_orchestrator_request_that_cannot_be_sent_fails_its_task(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s}", "name", "large");
+    or_expect_status("i", STEAD_INSTANCE_FAILED);
+    assert_string_equal(or_told().error_name, "too_large");
+}
+
+static void test_orchestrator_all_who_wait_are_answered(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s,s:l}", "name", "steps", "input", 1ll);
+    for (int i = 0; i < 4000; i++) {
+        struct stead_message *message =
+            fx_request(fx, &client, STEAD_CALL, "orchestration/i", "wait", (struct stead_slice){0}, NULL);
+        stead_host_deliver(fx->host, &message);
+    }
+    fx_run(fx);
+    assert_null(stead_queue_pop(&fx->answers));
+    or_do_jobs();
+    for (int i = 0; i < 4000; i++) {
+        or_take_answer();
+        assert_int_equal(or_told().status, STEAD_INSTANCE_COMPLETED);
+    }
+    or_take_answer();
+    assert_null(answer);
+}
+
+/* Walks the pages; how many events there were. */
+static uint64_t walk(const char *id, uint64_t limit)
+{
+    uint64_t last = 0;
+    bool more = true;
+
+    while (more) {
+        struct stead_slice events, map, rest;
+        uint32_t count = 0;
+        uint64_t event = 0;
+        or_ask(id, "history", "{s:u,s:u}", "after", last, "limit", limit);
+        assert_int_equal(answer->status, 0);
+        rest = stead_message_payload(answer);
+        assert_int_equal(stead_get_bool(rest, "more", &more), 0);
+        assert_int_equal(stead_get_value(rest, "events", &events), 0);
+        struct stead_reader reader = stead_reader(events);
+        assert_int_equal(stead_read_array(&reader, &count), 0);
+        assert_true(count <= limit);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(stead_read_value(&reader, &map), 0);
+            assert_int_equal(stead_get_u64(map, "id", &event), 0);
+            assert_int_equal(event, ++last);
+        }
+    }
+    return last;
+}
+
+static void test_orchestrator_history_pages_leave_nothing_out(void **state)
+{
+    (void)state;
+    or_ask("i", "run", "{s:s,s:l}", "name", "fan", "input", 500ll);
+    or_do_jobs();
+    or_ask("i", "status", "{}");
+    uint64_t events = or_told().events;
+    assert_int_equal(walk("i", 10000), events);
+    assert_int_equal(walk("i", 256), events);
+    assert_int_equal(walk("i", 7), events);
+    or_ask("i", "history", "{s:u}", "limit", 0ull);
+    assert_int_equal(answer->status, STEAD_EARGUMENT);
+    or_ask("i", "history", "{s:u}", "after", UINT64_MAX);
+    assert_int_equal(answer->status, STEAD_EARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,9 +280,19 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_orchestrator_fan_out_of_ten_thousand, or_setup, or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_long_history_is_replayed_in_pages, or_setup, or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_values_at_the_limit_pass_through, or_setup, or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_unloaded_when_idle_holds_no_stack, or_setup, or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_terminated_fan_out_cancels_every_job, or_setup, or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_episode_that_is_too_large_fails_its_instance_alone, or_setup,
+                                        or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_request_that_cannot_be_sent_fails_its_task, or_setup,
+                                        or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_all_who_wait_are_answered, or_setup, or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_history_pages_leave_nothing_out, or_setup, or_teardown),
     };
     or_orchestrators[0] = &steps;
     or_orchestrators[1] = &fan;
     or_orchestrators[2] = &none;
+    or_orchestrators[3] = &much;
+    or_orchestrators[4] = &large;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
