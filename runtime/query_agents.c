@@ -183,6 +183,7 @@ static void write_lock(const struct look *look, struct stead_writer *writer)
 {
     struct stead_shard *shard = look->page->shard;
     const struct stead_agent *agent = look->agent;
+    const struct stead_agent_wait *wait = agent == NULL ? NULL : agent->wait; /* there when it is held */
     struct waiting waiting = {.doors = &shard->host->doors};
     struct stead_row_key from, to;
 
@@ -192,13 +193,18 @@ static void write_lock(const struct look *look, struct stead_writer *writer)
     if (stead_row_after_prefix(&to))
         (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
                                         stead_row_slice(&to), false, visit_parked, &waiting);
-    for (const struct stead_message *it = agent == NULL || agent->wait == NULL ? NULL : agent->wait->mailbox.head;
-         it != NULL; it = it->next)
+    for (const struct stead_message *it = wait == NULL ? NULL : wait->mailbox.head; it != NULL; it = it->next)
         add_waiting(&waiting, it);
-    struct stead_slice holder = agent != NULL ? stead_str(agent->wait->holder) : look->head->holder;
+    struct stead_slice holder = {0};
+    if (wait != NULL)
+        holder = stead_str(wait->holder);
+    else if (look->head != NULL)
+        holder = look->head->holder;
     stead_write_str(writer, "lock"), stead_write_map(writer, 4);
     stead_write_str(writer, "holder"), stead_write_str_slice(writer, holder);
-    stead_write_str(writer, "fence"), stead_write_u64(writer, agent != NULL ? agent->fence : look->head->fence);
+    stead_write_str(writer, "fence"), stead_write_u64(writer, agent != NULL        ? agent->fence
+                                                              : look->head == NULL ? 0
+                                                                                   : look->head->fence);
     stead_write_str(writer, "waiting"), stead_write_u64(writer, waiting.count);
     stead_write_str(writer, "waits"), stead_write_array(writer, waiting.named);
     stead_write_raw(writer, waiting.names.data, waiting.names.size);

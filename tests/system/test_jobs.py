@@ -60,6 +60,19 @@ class Jobs(Test):
         node = self.up(options=["--job-threads", "1"])
         self.cancelled(node, lambda: 0 if self.have_done(node, "b", "toil/1", "nothing") == "ok" else 1)
 
+    def test_cancelled_jobs_end_on_every_node(self):
+        client = self.cluster(3, modules=[built("jobs.so")], options=["--job-threads", "1"]).client(timeout=60.0)
+        bosses = [f"boss/{n}" for n in range(18)]
+        for boss in bosses:
+            client.call(boss, "begin", {"callee": "toil/1", "op": "beat"})
+        wait_until("each node runs one", lambda: sum(client.call(boss, "look")["beats"] > 0 for boss in bosses) >= 3)
+        for boss in bosses:
+            client.call(boss, "cancel")
+        for n in range(12):  # on nodes drawn by chance, and none has a thread but the one that was taken
+            self.assertEqual(client.call(f"boss/free{n}", "have_done", {"callee": "toil/1", "op": "nothing", "count": 5}), "ok")
+        for boss in bosses:
+            self.assertEqual(client.call(boss, "look")["last"], "")
+
     def test_job_that_ends_the_process_is_poison_in_the_end(self):
         node = self.up()
         node.signal("boss/a", "begin", {"callee": "toil/1", "op": "abort"})

@@ -78,12 +78,27 @@ static int job_deaf(struct stead_job *job, struct stead_slice args)
     return code;
 }
 
+#define BEAT_MS 250                /* a machine that lets nobody run for so long fails the test */
+static _Atomic bool beat_for_long; /* op `beat` has given signs of life for longer than BEAT_MS */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Gives signs of life until it is released, and then none more. */
 static int job_beat(struct stead_job *job, struct stead_slice args)
 {
+    int64_t begun_ms = now_ms();
+
     while (!atomic_load(&released)) {
         if (stead_job_heartbeat(job, args) != 0)
             return STEAD_ECANCELLED;
+        if (now_ms() > begun_ms + BEAT_MS * 2)
+            atomic_store(&beat_for_long, true);
         nap();
     }
     while (!stead_job_cancelled(job))
@@ -131,6 +146,7 @@ static int set_up(void **state)
     atomic_store(&released, false);
     atomic_store(&deaf_may_go, false);
     atomic_store(&deaf_gone, 0);
+    atomic_store(&beat_for_long, false);
     atomic_store(&started, 0);
     *state = bench;
     return 0;
@@ -300,6 +316,28 @@ static void test_jobs_stopped_with_work_cancel_all_of_it(void **state)
         assert_int_equal(status_of_next(bench), STEAD_ECANCELLED);
 }
 
+static void test_jobs_of_one_batch_run_side_by_side(void **state)
+{
+    struct bench *bench = *state;
+    struct stead_work_list batch = {0};
+
+    for (int round = 0; round < 2; round++) { /* threads that are started, and threads that sleep */
+        atomic_store(&started, 0);
+        atomic_store(&released, false);
+        for (uint8_t i = 1; i <= 5; i++) {
+            struct stead_message *message = request(i, (struct stead_slice){0});
+            stead_jobs_run(bench->jobs, &bench->inbox, &kind, &ops[1], &message, &batch);
+        }
+        assert_int_equal(batch.count, 5);
+        assert_true(stead_inbox_empty(&bench->inbox));
+        stead_jobs_flush(bench->jobs, &batch);
+        wait_for_start(2); /* both threads, while neither job ends */
+        atomic_store(&released, true);
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(status_of_next(bench), 0);
+    }
+}
+
 /* ---- Limits ------------------------------------------------------------------------------ */
 
 static struct stead_message *limited(uint8_t id, uint32_t start_ms, uint32_t run_ms, uint32_t heartbeat_ms)
@@ -363,6 +401,10 @@ static void test_job_that_runs_too_long_comes_back_at_once_and_once(void **state
     submit(bench, &ops[4], limited(2, 600000, 600000, 600000)); /* within its limits */
     assert_int_equal(status_of_next(bench), 0);                 /* and nothing else came back */
     assert_true(stead_inbox_empty(&bench->inbox));
+    atomic_store(&deaf_may_go, false);
+    submit(bench, &ops[4], limited(3, 600000, 10, 0)); /* the watch sleeps: nobody else is due */
+    assert_int_equal(wait_for_timeout(bench, "run_timeout"), 3);
+    atomic_store(&deaf_may_go, true);
 }
 
 static void test_job_past_its_limit_is_told(void **state)
@@ -376,12 +418,12 @@ static void test_job_past_its_limit_is_told(void **state)
 static void test_heartbeats_put_the_timeout_off_and_silence_does_not(void **state)
 {
     struct bench *bench = *state;
-    struct timespec pause = {.tv_nsec =
-                                 150000000}; /* three times the limit; a machine that is slower than that fails here */
 
-    submit(bench, &ops[5], limited(1, 0, 0, 50));
-    nanosleep(&pause, NULL);
-    assert_true(stead_inbox_empty(&bench->inbox));
+    submit(bench, &ops[5], limited(1, 0, 0, BEAT_MS));
+    while (!atomic_load(&beat_for_long)) {
+        assert_true(stead_inbox_empty(&bench->inbox));
+        nap();
+    }
     atomic_store(&released, true);
     assert_int_equal(wait_for_timeout(bench, "heartbeat_timeout"), 1);
 }
@@ -419,24 +461,24 @@ static void test_heartbeat_is_told_to_the_agent_that_asked_now_and_then(void **s
     stead_message_destroy(&tell);
     free(event);
     stead_jobs_cancel_one(bench->jobs, (struct stead_id){{9, 8, 7}});
-    do { /* a second heartbeat may have been told before it heard of it */
+    for (bool done = false; !done;) { /* a second heartbeat may have been told before it heard of it */
         while ((event = stead_inbox_take(&bench->inbox)) == NULL)
             nap();
-        bool done = event->type == STEAD_EVENT_JOB_DONE;
-        struct stead_event *next = event->next;
-        if (done) {
-            struct stead_job *job = event->pointer;
-            assert_int_equal(stead_job_result(job).status, STEAD_ECANCELLED);
-            stead_job_destroy(&job);
-        } else {
-            tell = event->pointer;
-            stead_message_destroy(&tell);
+        while (event) {
+            struct stead_event *next = event->next;
+            if (event->type == STEAD_EVENT_JOB_DONE) {
+                struct stead_job *job = event->pointer;
+                assert_int_equal(stead_job_result(job).status, STEAD_ECANCELLED);
+                stead_job_destroy(&job);
+                done = true;
+            } else {
+                tell = event->pointer;
+                stead_message_destroy(&tell);
+            }
+            free(event);
+            event = next;
         }
-        free(event);
-        event = next;
-        if (done)
-            break;
-    } while (true);
+    }
 }
 
 static void test_heartbeat_with_bad_details_is_refused(void **state)
@@ -502,6 +544,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_job_cancelled_before_it_ran_is_not_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_whose_deadline_has_passed_is_not_started, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_jobs_stopped_with_work_cancel_all_of_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_jobs_of_one_batch_run_side_by_side, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_that_does_not_begin_in_time_comes_back_and_never_runs, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_job_that_runs_too_long_comes_back_at_once_and_once, set_up, tear_down),

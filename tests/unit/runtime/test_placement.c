@@ -446,6 +446,24 @@ static void test_entry_waits_for_early_jobs_only_a_moment(void **state)
     fx_destroy(fx);
 }
 
+static void test_answer_does_not_wait_for_somebodys_early_job(void **state)
+{
+    struct fx_client client;
+    char a[64], b[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    job_address = "i/1";
+    fx_do[2] = begin_chain, fx_reply = next_step;
+    fx_send(fx, &client, STEAD_CALL, a, "do3");
+    assert_int_equal(fx_stats(fx)->entries_synced, 0);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(b, "d", 1, 1), "add"), 1);
+    assert_int_equal(fx_stats(fx)->entries_synced, 1); /* of both */
+    finish(fx, 0);
+    assert_int_equal(replies, 1);
+    fx_destroy(fx);
+}
+
 static void test_job_of_a_turn_that_a_crash_took_back_ran_for_nothing(void **state)
 {
     struct fx_client client;
@@ -485,6 +503,7 @@ int main(void)
         cmocka_unit_test(test_signal_whose_job_is_poison_is_a_dead_letter_of_its_sender),
         cmocka_unit_test(test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_again),
         cmocka_unit_test(test_idempotent_jobs_run_before_the_commit_and_a_chain_of_them_costs_one_entry),
+        cmocka_unit_test(test_answer_does_not_wait_for_somebodys_early_job),
         cmocka_unit_test(test_entry_waits_for_early_jobs_only_a_moment),
         cmocka_unit_test(test_job_of_a_turn_that_a_crash_took_back_ran_for_nothing),
     };
