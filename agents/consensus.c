@@ -119,9 +119,9 @@ static int say(struct stead_turn *turn, struct stead_consensus_member *member, c
                const char *op, struct stead_slice args)
 {
     member->sent += rank != member->rank;
-    if (rank == member->rank || member->way == STEAD_FABRIC_DIRECT)
-        return stead_tell(turn, stead_fabric_address(turn, kind, rank), op, args);
-    return stead_tell(turn, stead_fabric_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "carry",
+    if (rank == member->rank || member->way == STEAD_CARRIER_DIRECT)
+        return stead_tell(turn, stead_carrier_address(turn, kind, rank), op, args);
+    return stead_tell(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "carry",
                       stead_packed(turn, "[s,u,s,v]", kind, (uint64_t)rank, op, args));
 }
 
@@ -422,12 +422,12 @@ static int take_ms(struct stead_turn *turn, struct stead_slice args, const char 
 static int join(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_consensus_member *member = state;
-    struct stead_fabric fabric = {.way = STEAD_FABRIC_DIRECT};
+    struct stead_carrier fabric = {.way = STEAD_CARRIER_DIRECT};
     int64_t members = 0;
 
-    int code = stead_fabric_rank(turn, STEAD_CONSENSUS_MEMBERS_MAX, &member->rank);
+    int code = stead_carrier_rank(turn, STEAD_CONSENSUS_MEMBERS_MAX, &member->rank);
     if (code == 0)
-        code = stead_fabric_take(turn, args, &fabric);
+        code = stead_carrier_take(turn, args, &fabric);
     if (code == 0)
         code = take_ms(turn, args, "ping_ms", 50, &member->ping_ms);
     if (code == 0)
@@ -447,7 +447,7 @@ static int join(struct stead_turn *turn, void *state, struct stead_slice args)
     code = stead_timer_every(turn, "watch", WATCH_MS, "watch", nothing);
     if (code == 0)
         code =
-            stead_tell(turn, stead_fabric_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "wake", nothing);
+            stead_tell(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "wake", nothing);
     return code == 0 ? stead_reply(turn, stead_packed(turn, "u", member->chosen)) : code;
 }
 
@@ -456,7 +456,7 @@ static int watch(struct stead_turn *turn, void *state, struct stead_slice args)
     const struct stead_consensus_member *member = state;
 
     (void)args;
-    return stead_tell(turn, stead_fabric_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "wake", nothing);
+    return stead_tell(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "wake", nothing);
 }
 
 /* Nothing goes on here until it joins again; what it knows stays. */
@@ -469,7 +469,7 @@ static int rest(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)stead_timer_cancel(turn, "watch");
     return member->members == 0
                ? 0
-               : stead_tell(turn, stead_fabric_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "rest",
+               : stead_tell(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "rest",
                             nothing);
 }
 

@@ -11,7 +11,7 @@
  *                                     <--outcome---                --commit, with the next accept or ping--> members
  *
  * What must survive is in the member and leaves it only after its commit; what the proposer holds can be lost with its process: another leader finds
- * out from a majority of members. All messages are at most once and carried by fabric.h; what is lost is sent again.
+ * out from a majority of members. All messages are at most once and carried by carrier.h; what is lost is sent again.
  *
  * Names of one rank are shared out so: a ballot is (round, rank) as one number, round << 8 | rank, and is given out by the member of its rank.
  */
@@ -19,7 +19,7 @@
 #define STEAD_AGENTS_CONSENSUS_H
 
 #include "agents/agents.h"
-#include "agents/fabric.h"
+#include "agents/carrier.h"
 
 #define STEAD_CONSENSUS_MEMBER_KIND "consensus.member"
 #define STEAD_CONSENSUS_PROPOSER_KIND "consensus.proposer"
@@ -38,7 +38,7 @@ struct stead_consensus_member {
     uint32_t ping_ms; /* of its proposer, as the next two */
     uint32_t silence_ms;
     uint32_t answer_ms;
-    uint32_t way; /* enum stead_fabric_way */
+    uint32_t way; /* enum stead_carrier_way */
     uint32_t poll_ms;
     bool silent;       /* told to play dead */
     bool resting;      /* its proposer sleeps until it joins again */

@@ -13,7 +13,8 @@
  *         +------------------------------------------------------------------------------ ELECTING
  *
  * ELECTION goes to every higher rank, ANSWER says "I live, leave it to me", COORDINATOR is the new leader's claim to every lower rank, PING
- * its sign of life. All are tells: at most once, no storage; a lost one costs a timeout, never agreement.
+ * its sign of life. They are carried by carrier.h, at most once: as tells, without storage, or through the hub's queues, where the times given must fit the poll
+ * interval. A lost one costs a timeout, never agreement.
  *
  * A failure detector accuses others, so it first looks at itself. A member whose own timer comes late by half its time was not scheduled (its
  * loop stood still, and what the others sent may wait unread behind it): it gives everybody the full time again, and it claims to lead only behind
@@ -26,6 +27,7 @@
  * present leader became known. They are of the machine's monotonic clock: between nodes of one machine they compare.
  */
 #include "agents/agents.h"
+#include "agents/carrier.h"
 
 #define MEMBERS_MAX 1000u
 #define PING_MS 50         /* defaults; none of the detectors is below 100 ms */
@@ -68,6 +70,7 @@ struct member {
     uint32_t echo_ranks;                /* echoes go to ranks 1 to this */
     uint64_t echo_sent_ns, echo_sum_ns; /* the present one left; all round trips */
     char echo_token[STEAD_TOKEN_SIZE];  /* who asked for the measurement */
+    struct stead_carrier fabric;        /* carries what members say to each other */
 };
 
 static const struct stead_field fields[] = {
@@ -78,25 +81,15 @@ static const struct stead_field fields[] = {
 
 /* ---- Saying things -------------------------------------------------------------------------- */
 
-/* The address of another rank of this group; in the turn's memory. */
-static const char *member_address(struct stead_turn *turn, uint32_t rank)
-{
-    const char *self = stead_self(turn);
-    int group = 0;
-
-    for (int at = 0; self[at] != '\0'; at++)
-        if (self[at] == '/')
-            group = at;
-    return stead_printed(turn, "%.*s/%u", group, self, rank);
-}
+#define KIND "election.member"
 
 /* Tells `op` to ranks from..to. */
-static int tell_ranks(struct stead_turn *turn, const struct member *member, uint32_t from, uint32_t to, const char *op)
+static int tell_ranks(struct stead_turn *turn, struct member *member, uint32_t from, uint32_t to, const char *op)
 {
     struct stead_slice args = stead_packed(turn, "u", (uint64_t)member->rank);
 
     for (uint32_t rank = from; rank <= to; rank++) {
-        int code = stead_tell(turn, member_address(turn, rank), op, args);
+        int code = stead_carrier_send(turn, &member->fabric, KIND, member->rank, rank, op, args);
         if (code != 0)
             return code;
     }
@@ -304,22 +297,6 @@ static int hear_ping(struct stead_turn *turn, void *state, struct stead_slice ar
 
 /* ---- What the driver says ------------------------------------------------------------------- */
 
-static int parse_rank(struct stead_turn *turn, uint32_t *ret_rank)
-{
-    const char *key = stead_self_key(turn);
-    uint32_t rank = 0;
-    bool digits = false;
-
-    for (; *key != '\0'; key++) {
-        digits = *key == '/' || (digits && *key >= '0' && *key <= '9');
-        rank = *key == '/' || rank > MEMBERS_MAX ? 0 : rank * 10 + (uint32_t)(*key - '0');
-    }
-    if (!digits || rank == 0 || rank > MEMBERS_MAX)
-        return stead_fail(turn, "bad_key", "a member's key is GROUP/RANK, ranks from 1 to %u", MEMBERS_MAX);
-    *ret_rank = rank;
-    return 0;
-}
-
 /* An optional time of at least DETECTOR_MS_MIN; `ret_ms` keeps its default without one. */
 static int take_ms(struct stead_turn *turn, struct stead_slice args, const char *field, uint32_t *ret_ms)
 {
@@ -336,7 +313,11 @@ static int start(struct stead_turn *turn, void *state, struct stead_slice args)
     struct member *member = state, fresh = {.ping_ms = PING_MS, .silence_ms = SILENCE_MS, .answer_ms = ANSWER_MS};
     int64_t members = 0;
 
-    int code = parse_rank(turn, &fresh.rank);
+    fresh.fabric = member->fabric; /* a dequeue may be out */
+    stead_carrier_reset(&fresh.fabric);
+    int code = stead_carrier_rank(turn, MEMBERS_MAX, &fresh.rank);
+    if (code == 0)
+        code = stead_carrier_take(turn, args, &fresh.fabric);
     if (code == 0)
         code = take_ms(turn, args, "ping_ms", &fresh.ping_ms);
     if (code == 0)
@@ -350,6 +331,9 @@ static int start(struct stead_turn *turn, void *state, struct stead_slice args)
     fresh.members = (uint32_t)members;
     *member = fresh;
     (void)stead_timer_cancel(turn, "ping");
+    code = stead_carrier_start(turn, &member->fabric);
+    if (code != 0)
+        return code;
     return member->rank == member->members ? lead(turn, member) : follow(turn, member, 0);
 }
 
@@ -366,6 +350,7 @@ static int fall_silent(struct stead_turn *turn, void *state, struct stead_slice 
     (void)stead_timer_cancel(turn, "ping");
     (void)stead_timer_cancel(turn, "look");
     (void)stead_timer_cancel(turn, "answer");
+    stead_carrier_stop(turn, &member->fabric);
     return stead_reply(turn, stead_packed(turn, "u", member->silent_ns));
 }
 
@@ -384,7 +369,8 @@ static int speak(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)args;
     if (member->phase != SILENT)
         return stead_fail(turn, "not_silent", "this member was not told to fall silent");
-    return elect(turn, member);
+    int code = stead_carrier_start(turn, &member->fabric);
+    return code == 0 ? elect(turn, member) : code;
 }
 
 /* Forgets what was measured. */
@@ -395,6 +381,7 @@ static int reset(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)turn, (void)args;
     member->first_election_ns = member->waited_ns = member->silent_ns = 0;
     member->elections = member->answers = member->coordinators = member->pings = member->late = 0;
+    stead_carrier_reset(&member->fabric);
     return 0;
 }
 
@@ -404,12 +391,13 @@ static int status(struct stead_turn *turn, void *state, struct stead_slice args)
     const struct member *member = state;
 
     (void)args;
-    return stead_reply(
-        turn, stead_packed(turn, "{s:s,s:s,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u}", "phase", phases[member->phase],
-                           "node", stead_node_name(turn), "leader", (uint64_t)member->leader, "first_election_ns",
-                           member->first_election_ns, "waited_ns", member->waited_ns, "leader_ns", member->leader_ns,
-                           "silent_ns", member->silent_ns, "elections", member->elections, "answers", member->answers,
-                           "coordinators", member->coordinators, "pings", member->pings, "late", member->late));
+    return stead_reply(turn, stead_packed(turn, "{s:s,s:s,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:v}", "phase",
+                                          phases[member->phase], "node", stead_node_name(turn), "leader",
+                                          (uint64_t)member->leader, "first_election_ns", member->first_election_ns,
+                                          "waited_ns", member->waited_ns, "leader_ns", member->leader_ns, "silent_ns",
+                                          member->silent_ns, "elections", member->elections, "answers", member->answers,
+                                          "coordinators", member->coordinators, "pings", member->pings, "late",
+                                          member->late, "fabric", stead_carrier_counters(turn, &member->fabric)));
 }
 
 /* ---- The floor: the way between members ------------------------------------------------------ */
@@ -428,7 +416,7 @@ static int send_echo(struct stead_turn *turn, struct member *member)
     if (to == member->rank)
         to = to == 1 ? member->echo_ranks : to - 1;
     member->echo_sent_ns = stead_monotonic_ns(turn);
-    return stead_call(turn, member_address(turn, to), "echo", (struct stead_slice){NULL, 0}, &options);
+    return stead_call(turn, stead_carrier_address(turn, KIND, to), "echo", (struct stead_slice){NULL, 0}, &options);
 }
 
 /* Calls random ranks up to `ranks`, `count` times, one after the other; answers the mean one-way delay when all are back. */
@@ -480,8 +468,26 @@ static int echoed(struct stead_turn *turn, void *state, struct stead_slice args)
     return 0;
 }
 
+static int forward_poll(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)args;
+    return stead_carrier_poll(turn, &((struct member *)state)->fabric);
+}
+
+static int forward_polled(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    return stead_carrier_polled(turn, &((struct member *)state)->fabric, args);
+}
+
+static int forward_stored(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)args;
+    return stead_carrier_stored(turn, &((struct member *)state)->fabric);
+}
+
 static const struct stead_op ops[] = {
-    {"start", start, NULL, 0, "{members, ping_ms, silence_ms, answer_ms}: joins its group; the highest rank leads"},
+    {"start", start, NULL, 0,
+     "{members, ping_ms, silence_ms, answer_ms, fabric, poll_ms}: joins its group; the highest rank leads"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "phase, leader, and what was measured since the reset"},
     {"reset", reset, NULL, 0, "forgets what was measured"},
     {"fall_silent", fall_silent, NULL, 0, "plays dead until `speak`"},
@@ -498,11 +504,12 @@ static const struct stead_op ops[] = {
     {"send_ping", send_ping, NULL, 0, "timer of the leader"},
     {"echo", echo, NULL, STEAD_OP_READ_ONLY, "answers its argument"},
     {"echoed", echoed, NULL, 0, "reply: an echo is back"},
+    STEAD_CARRIER_OPS,
     {NULL, NULL, NULL, 0, NULL}};
 
 const struct stead_kind stead_election_member_kind = {.abi = STEAD_ABI,
                                                       .struct_size = sizeof(struct stead_kind),
-                                                      .name = "election.member",
+                                                      .name = KIND,
                                                       .help = "a member GROUP/RANK of a group that elects its leader",
                                                       .durability = STEAD_VOLATILE,
                                                       .state_size = sizeof(struct member),

@@ -199,7 +199,7 @@ struct stead_engine {
     bool rewinding;                  /* the next run requests again what had not succeeded */
     uint64_t rewind_point;           /* Failed: see stead_engine_rewind_point() */
     uint64_t
-        seen[STEAD_ENGINE_CODES]; /* by code: the episode in which the newest failure that was read was first seen */
+        seen[STEAD_ENGINE_CODES]; /* by code: the episode in which the failure that was looked at last was first seen */
     uint64_t seen_last;           /* the same for the newest of all */
 
     /* The code. */

@@ -64,8 +64,13 @@ void stead_engine_wait_for(struct stead_engine *engine, struct stead_engine_task
 
 void stead_engine_observe(struct stead_engine *engine, struct stead_engine_task *task)
 {
-    if (task->code != 0 && task->observed == 0)
+    if (task->code == 0)
+        return;
+    if (task->observed == 0)
         task->observed = engine->episode;
+    engine->seen_last = task->observed;
+    if (-task->code < (int)STEAD_ENGINE_CODES)
+        engine->seen[-task->code] = task->observed;
 }
 
 /* The failure that the last await returned. */
@@ -78,11 +83,6 @@ static int fail_await(struct stead_engine *engine, int code)
 int stead_engine_read(struct stead_engine *engine, struct stead_engine_task *task, struct stead_slice *ret_value)
 {
     stead_engine_observe(engine, task);
-    if (task->code != 0) {
-        engine->seen_last = task->observed;
-        if (-task->code < (int)STEAD_ENGINE_CODES)
-            engine->seen[-task->code] = task->observed;
-    }
     engine->read_value = task->value;
     engine->read_name = task->error_name;
     engine->read_sentence = task->error_sentence;

@@ -60,22 +60,23 @@ struct stead_orchestration_state {
 
 /* ---- orchestrator_rows.c -------------------------------------------------------------------- */
 
-/* Events of one turn on their way into rows. */
+/* Events of one turn on their way into rows, which are put together: by an episode that is too large none is. */
 struct stead_row_writer {
     struct stead_turn *turn;
     uint32_t execution;
     uint64_t first; /* id of the first event in `events` */
     int64_t time_ms;
     uint32_t count;
-    size_t bytes;               /* of all rows of this turn */
     uint64_t last_row;          /* first id of the newest row */
-    struct stead_writer events; /* written by stead_history_write() */
-    int code;                   /* the first failure */
+    struct stead_writer events; /* of the row that is being filled, written by stead_history_write() */
+    struct stead_writer rows;   /* full ones: first id, size, bytes */
 };
-/* Adds an event; full rows are put. */
+/* Adds an event. */
 void stead_row_writer_add(struct stead_row_writer *writer, const struct stead_history_event *event);
-/* Puts what is left. 0 or the first failure, which has failed the turn. Frees the writer's memory. */
+/* Puts the rows. 0 or a failure, which has failed the turn. */
 int stead_row_writer_end(struct stead_row_writer *writer) STEAD_MUST_USE;
+/* Frees the writer's memory. */
+void stead_row_writer_deinit(struct stead_row_writer *writer);
 /* Visits whole rows from the one that begins with event `from` (or the next behind it) on, until `visit` returns non-zero. `key`, of the row. */
 typedef int stead_rows_visit_fn(void *context, uint64_t first, struct stead_slice row);
 int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
@@ -135,6 +136,8 @@ const struct stead_orchestrator *stead_orchestration_find(const struct stead_tur
                                                           const struct stead_orchestration_state *it);
 /* It is over: tells who waits, and sets its retention. */
 int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
+/* Over: answers those who still wait. */
+int stead_orchestration_answer(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
 /* The next execution of this instance, with these events that nobody had taken: stored as an open episode. */
 int stead_orchestration_again(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice input,
                               const struct stead_engine *taken_from) STEAD_MUST_USE;

@@ -17,6 +17,7 @@
 #define LOOK_MS_MIN 250
 #define LOOK_MS_MAX 30000
 #define WAITERS_MAX 4096u
+#define ANSWER_BYTES_MAX (2u << 20) /* a turn */
 #define TOKEN_BYTES (STEAD_TOKEN_SIZE - 1u)
 
 static const struct stead_slice nothing = {NULL, 0};
@@ -88,22 +89,31 @@ static int tell_parent(struct stead_turn *turn, struct stead_orchestration_state
     return stead_signal(turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%s", it->parent), "child_done", args);
 }
 
+/* Answers those who wait, as many as one turn may; `go_on` answers the rest. */
 static int answer_waiters(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
     struct stead_slice waiters = stead_buffer_get(&it->waiters);
+    size_t at = 0, bytes = 0;
     int code = 0;
 
     if (waiters.size == 0)
         return 0;
     struct stead_slice map = stead_orchestration_tell(turn, it);
-    for (size_t at = 0; code == 0 && at + TOKEN_BYTES <= waiters.size; at += TOKEN_BYTES) {
+    for (; code == 0 && at + TOKEN_BYTES <= waiters.size && bytes < ANSWER_BYTES_MAX; at += TOKEN_BYTES) {
         struct stead_token token = {.text = ""};
         memcpy(token.text, waiters.data + at, TOKEN_BYTES);
         code = stead_answer(turn, &token, map);
         code = code == STEAD_ENOTFOUND ? 0 : code;
+        bytes += map.size + TOKEN_BYTES;
     }
-    stead_buffer_set(&it->waiters, nothing);
-    return code;
+    if (code == 0)
+        stead_buffer_set(&it->waiters, (struct stead_slice){waiters.data + at, waiters.size - at});
+    return code == 0 && at < waiters.size ? stead_orchestration_go_on(turn, it) : code;
+}
+
+int stead_orchestration_answer(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    return stead_orchestration_is_active(it) ? 0 : answer_waiters(turn, it);
 }
 
 int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it)
@@ -424,7 +434,7 @@ int stead_orchestration_rewind(struct stead_turn *turn, void *state, struct stea
     (void)args;
     if (it->name[0] == '\0')
         return STEAD_ENOTFOUND;
-    if (stead_orchestration_status(it) != STEAD_INSTANCE_FAILED)
+    if (stead_orchestration_status(it) != STEAD_INSTANCE_FAILED || (!it->differs && it->rewind_from == 0))
         return STEAD_ESTATE;
     (void)stead_timer_cancel(turn, "purge");
     stead_orchestration_unload(it);
@@ -470,7 +480,7 @@ int stead_orchestration_purge(struct stead_turn *turn, void *state, struct stead
         return STEAD_ENOTFOUND;
     if (stead_orchestration_is_active(it))
         return STEAD_ESTATE;
-    if (!stead_decisions_done(it) || it->holds > 0)
+    if (!stead_decisions_done(it) || it->holds > 0 || it->waiters.size > 0)
         return STEAD_EBUSY; /* what it decided has still to be carried out, or a lock to be given back */
     stead_orchestration_unload(it);
     return stead_destroy(turn);

@@ -50,10 +50,10 @@ bool stead_row_key_read(struct stead_slice key, uint32_t *ret_execution, uint64_
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-static int put_row(struct stead_row_writer *writer, struct stead_slice row)
+static int put_row(struct stead_turn *turn, uint32_t execution, uint64_t first, struct stead_slice row)
 {
     uint8_t memory[STEAD_ROW_KEY_MAX];
-    struct stead_slice key = stead_row_key_of(memory, 'h', writer->execution, writer->first);
+    struct stead_slice key = stead_row_key_of(memory, 'h', execution, first);
     int code = 0;
 
     for (uint32_t part = 0; code == 0 && (part == 0 || row.size > 0); part++) {
@@ -62,7 +62,7 @@ static int put_row(struct stead_row_writer *writer, struct stead_slice row)
             store_be(memory + KEY_SIZE, part, 2);
             key = stead_bytes(memory, KEY_SIZE + 2);
         }
-        code = stead_kv_put(writer->turn, key, piece);
+        code = stead_kv_put(turn, key, piece);
         row.data += piece.size;
         row.size -= piece.size;
     }
@@ -71,15 +71,16 @@ static int put_row(struct stead_row_writer *writer, struct stead_slice row)
 
 static void flush(struct stead_row_writer *writer)
 {
-    struct stead_writer row;
+    uint64_t head[2] = {writer->first, 0};
 
-    if (writer->count == 0 || writer->code != 0)
+    if (writer->count == 0)
         return;
-    stead_writer_init(&row);
-    stead_history_row_write(&row, writer->first, writer->time_ms, writer->count, stead_written(&writer->events));
-    writer->bytes += row.size;
-    writer->code = put_row(writer, stead_written(&row));
-    stead_writer_deinit(&row);
+    size_t at = writer->rows.size;
+    stead_write_raw(&writer->rows, head, sizeof(head));
+    stead_history_row_write(&writer->rows, writer->first, writer->time_ms, writer->count,
+                            stead_written(&writer->events));
+    head[1] = writer->rows.size - at - sizeof(head);
+    memcpy(writer->rows.data + at, head, sizeof(head));
     writer->last_row = writer->first;
     writer->first += writer->count;
     writer->count = 0;
@@ -88,14 +89,12 @@ static void flush(struct stead_row_writer *writer)
 
 void stead_row_writer_add(struct stead_row_writer *writer, const struct stead_history_event *event)
 {
+    /* A large event has a row of its own, so that its neighbours' stay small. */
+    if (writer->events.size + event->value.size > ROW_BYTES)
+        flush(writer);
     if (writer->count == 0) {
         writer->first = event->id;
         writer->time_ms = event->time_ms;
-    }
-    /* A large event has a row of its own, so that its neighbours' stay small. */
-    if (writer->events.size + event->value.size > ROW_BYTES) {
-        flush(writer);
-        writer->first = event->id;
     }
     stead_history_write(&writer->events, event);
     writer->count++;
@@ -105,9 +104,23 @@ void stead_row_writer_add(struct stead_row_writer *writer, const struct stead_hi
 
 int stead_row_writer_end(struct stead_row_writer *writer)
 {
+    int code = 0;
+
     flush(writer);
+    for (size_t at = 0; code == 0 && at < writer->rows.size;) {
+        uint64_t head[2];
+        memcpy(head, writer->rows.data + at, sizeof(head));
+        at += sizeof(head);
+        code = put_row(writer->turn, writer->execution, head[0], stead_bytes(writer->rows.data + at, head[1]));
+        at += head[1];
+    }
+    return code;
+}
+
+void stead_row_writer_deinit(struct stead_row_writer *writer)
+{
     stead_writer_deinit(&writer->events);
-    return writer->code;
+    stead_writer_deinit(&writer->rows);
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */

@@ -216,6 +216,7 @@ int stead_orchestration_keep(struct stead_turn *turn, struct stead_orchestration
     bool done = stead_decisions_done(it);
 
     stead_writer_init(&rows.events);
+    stead_writer_init(&rows.rows);
     if (it->open_ms == 0) {
         struct stead_history_event first = started;
         it->open_ms = stead_now_ms(turn);
@@ -230,7 +231,9 @@ int stead_orchestration_keep(struct stead_turn *turn, struct stead_orchestration
         it->sent = it->events;
         it->send_row = it->events + 1;
     }
-    return stead_row_writer_end(&rows);
+    int code = stead_row_writer_end(&rows);
+    stead_row_writer_deinit(&rows);
+    return code;
 }
 
 /* ---- Episodes ------------------------------------------------------------------------------- */
@@ -245,6 +248,7 @@ struct episode {
     uint64_t last;            /* the newest event */
     uint64_t output_row;      /* first id of the row with the output */
     struct stead_slice again; /* CONTINUE_AS_NEW's input; in the turn's memory */
+    bool too_large;           /* more than a turn may store */
     int code;
 };
 
@@ -318,7 +322,7 @@ static void take_event(void *context, const struct stead_history_event *event)
     struct episode *episode = context;
     struct stead_history_event stored = *event;
 
-    if (episode->code != 0)
+    if (episode->code != 0 || episode->too_large)
         return;
     note_event(episode, event);
     if (event->type == STEAD_HISTORY_TASK_COMPLETED || event->type == STEAD_HISTORY_TASK_FAILED)
@@ -329,8 +333,8 @@ static void take_event(void *context, const struct stead_history_event *event)
     if (event->type == STEAD_HISTORY_EXECUTION_COMPLETED)
         episode->output_row = episode->rows.count > 0 ? episode->rows.first : episode->rows.last_row;
     episode->last = event->id;
-    if (episode->rows.bytes > EPISODE_BYTES_MAX)
-        episode->code = STEAD_ELIMIT;
+    if (episode->rows.rows.size > EPISODE_BYTES_MAX)
+        episode->too_large = true;
 }
 
 /* What the engine's status means for the instance. */
@@ -353,6 +357,20 @@ static int follow_status(struct stead_turn *turn, struct stead_orchestration_sta
     return stead_orchestration_end(turn, it);
 }
 
+/* One episode decided more than a turn can store: nothing of it is. */
+static int stop_too_large(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    it->error_code = STEAD_ELIMIT;
+    copy_text(it->error_name, sizeof(it->error_name), stead_str(stead_error_name(STEAD_ELIMIT)));
+    copy_text(it->error_sentence, sizeof(it->error_sentence),
+              stead_str("what the code decided between two awaits is larger than a turn may store"));
+    it->sent = it->events;
+    it->send_row = it->events + 1;
+    stead_orchestration_unload(it);
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_FAILED);
+    return stead_orchestration_end(turn, it);
+}
+
 /* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. */
 static int run_episode(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
@@ -363,18 +381,21 @@ static int run_episode(struct stead_turn *turn, struct stead_orchestration_state
     episode.sending = stead_decisions_done(it);
     it->begun = true;
     stead_writer_init(&episode.rows.events);
+    stead_writer_init(&episode.rows.rows);
     int code = stead_engine_run(it->resident->engine, take_event, &episode);
     if (code != 0) {
-        (void)!stead_row_writer_end(&episode.rows);
+        stead_row_writer_deinit(&episode.rows);
         stead_orchestration_unload(it);
         return LATER;
     }
-    if (episode.code == 0)
-        episode.code = stead_row_writer_end(&episode.rows);
-    else
-        (void)!stead_row_writer_end(&episode.rows);
-    if (episode.code != 0)
-        return episode.code;
+    code = episode.code;
+    if (code == 0 && !episode.too_large)
+        code = stead_row_writer_end(&episode.rows);
+    stead_row_writer_deinit(&episode.rows);
+    if (code != 0)
+        return code;
+    if (episode.too_large)
+        return stop_too_large(turn, it);
     it->end_row = episode.output_row;
     it->events = episode.last;
     it->open_ms = 0;
@@ -438,6 +459,8 @@ int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration
 
     if (code == 0)
         code = stead_decisions_send(turn, it, &more);
+    if (code == 0)
+        code = stead_orchestration_answer(turn, it);
     if (code == 0 && it->sweep) {
         code = stead_rows_sweep(turn, it->send_execution, &rows);
         it->sweep = rows;

@@ -305,6 +305,9 @@ int stead_proposer_propose(struct stead_turn *turn, void *state, struct stead_sl
         return stead_fail(turn, "bad_value", "value is a text or bytes, %u at most", VALUE_MAX);
     if (stead_get_bool(args, "again", &again) == STEAD_EARGUMENT)
         return stead_fail(turn, "bad_again", "again is true for what was proposed before");
+    const struct stead_proposer_slot *slot = find_slot(proposer, id);
+    if (proposer->phase == STEAD_PROPOSER_LEADING && slot != NULL && slot->decided)
+        return stead_reply(turn, stead_packed(turn, "{s:u}", "slot", slot->slot));
     for (uint32_t at = 0; at < ASKS && ask == NULL; at++)
         ask = proposer->asks[at].used ? NULL : &proposer->asks[at];
     if (ask == NULL)

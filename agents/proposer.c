@@ -77,7 +77,7 @@ bool stead_proposer_set(struct stead_proposer_command *command, struct stead_sli
 int stead_proposer_send(struct stead_turn *turn, struct stead_proposer *proposer, const char *kind, uint32_t rank,
                         const char *op, struct stead_slice args)
 {
-    return stead_fabric_send(turn, &proposer->fabric, kind, proposer->rank, rank, op, args);
+    return stead_carrier_send(turn, &proposer->fabric, kind, proposer->rank, rank, op, args);
 }
 
 /* The rank that speaks; 0: to be ignored. Counts what comes from others. */
@@ -140,7 +140,7 @@ static int configured(struct stead_turn *turn, void *state, struct stead_slice a
                stead_get_u64(args, "poll_ms", &poll) | stead_get_bool(args, "silent", &silent) |
                stead_get_u64(args, "chosen", &chosen) | stead_get_u64(args, "promised", &promised);
     if (code == 0)
-        code = stead_fabric_rank(turn, (uint32_t)members, &proposer->rank);
+        code = stead_carrier_rank(turn, (uint32_t)members, &proposer->rank);
     if (code != 0 || ping == 0 || quiet == 0)
         return 0;
     proposer->silence_ms = (uint32_t)quiet;
@@ -159,7 +159,7 @@ static int configured(struct stead_turn *turn, void *state, struct stead_slice a
         proposer->phase = STEAD_PROPOSER_SILENT;
         return 0;
     }
-    code = stead_fabric_start(turn, &proposer->fabric);
+    code = stead_carrier_start(turn, &proposer->fabric);
     return code == 0 ? stead_timer_every(turn, "tick", proposer->ping_ms, "tick", nothing) : code;
 }
 
@@ -446,7 +446,7 @@ static void stop(struct stead_turn *turn, struct stead_proposer *proposer, uint3
     (void)follow(turn, proposer, 0);
     proposer->phase = phase;
     (void)stead_timer_cancel(turn, "tick");
-    stead_fabric_stop(turn, &proposer->fabric);
+    stead_carrier_stop(turn, &proposer->fabric);
 }
 
 static int rest(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -491,7 +491,7 @@ static int reset(struct stead_turn *turn, void *state, struct stead_slice args)
 
     (void)turn, (void)args;
     proposer->campaigns = proposer->decisions = proposer->messages = proposer->late = proposer->resent = 0;
-    stead_fabric_reset(&proposer->fabric);
+    stead_carrier_reset(&proposer->fabric);
     return 0;
 }
 
@@ -507,7 +507,7 @@ static int status(struct stead_turn *turn, void *state, struct stead_slice args)
                            "ballot", proposer->ballot, "decided", proposer->decided, "learned", proposer->learned,
                            "campaigns", proposer->campaigns, "decisions", proposer->decisions, "messages",
                            proposer->messages, "late", proposer->late, "resent", proposer->resent, "leader_ns",
-                           proposer->leader_ns, "fabric", stead_fabric_counters(turn, &proposer->fabric)));
+                           proposer->leader_ns, "fabric", stead_carrier_counters(turn, &proposer->fabric)));
 }
 
 /* The group is no longer needed. */
@@ -520,18 +520,18 @@ static int leave(struct stead_turn *turn, void *state, struct stead_slice args)
 static int forward_poll(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)args;
-    return stead_fabric_poll(turn, &((struct stead_proposer *)state)->fabric);
+    return stead_carrier_poll(turn, &((struct stead_proposer *)state)->fabric);
 }
 
 static int forward_polled(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    return stead_fabric_polled(turn, &((struct stead_proposer *)state)->fabric, args);
+    return stead_carrier_polled(turn, &((struct stead_proposer *)state)->fabric, args);
 }
 
 static int forward_stored(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)args;
-    return stead_fabric_stored(turn, &((struct stead_proposer *)state)->fabric);
+    return stead_carrier_stored(turn, &((struct stead_proposer *)state)->fabric);
 }
 
 static const struct stead_op ops[] = {
@@ -556,7 +556,7 @@ static const struct stead_op ops[] = {
     {"configured", configured, NULL, 0, "reply: what its member joined with"},
     {"campaigned", campaigned, NULL, 0, "reply: a new ballot"},
     {"found", stead_proposer_found, NULL, 0, "reply: where an id took effect"},
-    STEAD_FABRIC_OPS,
+    STEAD_CARRIER_OPS,
     {NULL, NULL, NULL, 0, NULL}};
 
 const struct stead_kind stead_consensus_proposer_kind = {.abi = STEAD_ABI,

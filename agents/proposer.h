@@ -55,7 +55,7 @@ struct stead_proposer {
     uint32_t members, rank;
     uint32_t leader; /* rank that led when last heard; 0: unknown */
     uint32_t ping_ms, silence_ms, answer_ms;
-    struct stead_fabric fabric;
+    struct stead_carrier fabric;
     uint64_t ballot;                                     /* of the own campaign or lead */
     uint64_t seen;                                       /* highest ballot heard of */
     uint64_t heard_ns, looked_ns, asked_ns, patience_ns; /* as in election.c */

@@ -44,6 +44,8 @@ int stead_cmd_backup(int argc, char **argv);
 int stead_cmd_restore(int argc, char **argv);
 int stead_cmd_check(int argc, char **argv);
 int stead_cmd_bench(int argc, char **argv);
+int stead_cmd_elect(int argc, char **argv);
+int stead_cmd_consensus(int argc, char **argv);
 int stead_cmd_run(int argc, char **argv);
 int stead_cmd_orchestrations(int argc, char **argv);
 int stead_cmd_status(int argc, char **argv);

@@ -47,6 +47,8 @@ static const struct stead_command commands[] = {
     {"restore", "Keep data", "Make a data folder out of a backup", stead_cmd_restore},
     {"check", "Keep data", "Verify the data folder of a stopped node", stead_cmd_check},
     {"bench", "Measure", "Measure this machine and stead on it, each figure beside its floor", stead_cmd_bench},
+    {"elect", "Measure", "Leader election between agents, on both fabrics", stead_cmd_elect},
+    {"consensus", "Measure", "Consensus between agents, on both fabrics", stead_cmd_consensus},
     {"help", "This program", "Explain a command", help},
     {NULL, NULL, NULL, NULL}};
 

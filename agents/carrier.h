@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fabric: the carrier between the members of a group, KIND/GROUP/RANK, so that one protocol runs on both fabrics unchanged.
+ * carrier: what brings messages between the members of a group, KIND/GROUP/RANK, so that one protocol runs on both fabrics unchanged.
  *
  *   direct   a message is a tell to the member's address
  *   hub      a message is put into the member's own queue, hub.queue/GROUP/RANK (hub.h), and the member polls it: at a fixed interval, or by long poll
@@ -9,24 +9,24 @@
  * Either way a message comes late, twice, or never: the protocols above live with that. On the hub what a member handed to itself and
  * then deleted is lost with its process, as a tell is.
  *
- * Embedded in the state of a volatile kind, whose op table has STEAD_FABRIC_OPS; called in its turns alone. Errors as stead_tell()'s.
+ * Embedded in the state of a volatile kind, whose op table has STEAD_CARRIER_OPS; called in its turns alone. Errors as stead_tell()'s.
  */
-#ifndef STEAD_AGENTS_FABRIC_H
-#define STEAD_AGENTS_FABRIC_H
+#ifndef STEAD_AGENTS_CARRIER_H
+#define STEAD_AGENTS_CARRIER_H
 
 #include "stead/agent.h"
 
-#define STEAD_FABRIC_POLL_MS 250u /* the paper's 4 polls a second */
-#define STEAD_FABRIC_POLL_MS_MAX 60000u
+#define STEAD_CARRIER_POLL_MS 250u /* the paper's 4 polls a second */
+#define STEAD_CARRIER_POLL_MS_MAX 60000u
 
-enum stead_fabric_way {
-    STEAD_FABRIC_DIRECT,
-    STEAD_FABRIC_POLL,  /* hub, polled every poll_ms */
-    STEAD_FABRIC_NOTIFY /* hub, long poll */
+enum stead_carrier_way {
+    STEAD_CARRIER_DIRECT,
+    STEAD_CARRIER_POLL,  /* hub, polled every poll_ms */
+    STEAD_CARRIER_NOTIFY /* hub, long poll */
 };
 
-struct stead_fabric {
-    uint32_t way;                         /* enum stead_fabric_way */
+struct stead_carrier {
+    uint32_t way;                         /* enum stead_carrier_way */
     uint32_t poll_ms;                     /* between two polls */
     bool running;                         /* polls go on */
     bool polling;                         /* a dequeue is out */
@@ -40,39 +40,40 @@ struct stead_fabric {
 
 /* Reads `fabric` ("direct", "hub"; absent: direct) and `poll_ms` (0: notify; absent: 250) of a map into way and poll_ms; what was counted stays. Fails the
  * turn's way: the result of stead_fail(). */
-int stead_fabric_take(struct stead_turn *turn, struct stead_slice args, struct stead_fabric *fabric) STEAD_MUST_USE;
+int stead_carrier_take(struct stead_turn *turn, struct stead_slice args, struct stead_carrier *carrier) STEAD_MUST_USE;
 /* Begins to poll, on the hub, at a random moment of the first interval. Fine when it does already. */
-int stead_fabric_start(struct stead_turn *turn, struct stead_fabric *fabric) STEAD_MUST_USE;
+int stead_carrier_start(struct stead_turn *turn, struct stead_carrier *carrier) STEAD_MUST_USE;
 /* Ends it; a dequeue that is out still delivers. */
-void stead_fabric_stop(struct stead_turn *turn, struct stead_fabric *fabric);
+void stead_carrier_stop(struct stead_turn *turn, struct stead_carrier *carrier);
 /* Forgets what was counted. */
-void stead_fabric_reset(struct stead_fabric *fabric);
+void stead_carrier_reset(struct stead_carrier *carrier);
 
 /* The address of `rank` of this agent's group (its key is GROUP/RANK) as a `kind`; in the turn's memory. */
-const char *stead_fabric_address(struct stead_turn *turn, const char *kind, uint32_t rank);
+const char *stead_carrier_address(struct stead_turn *turn, const char *kind, uint32_t rank);
 /* The rank of this agent, from its key; a result of stead_fail() when that is not GROUP/RANK, ranks 1 to `rank_max`. */
-int stead_fabric_rank(struct stead_turn *turn, uint32_t rank_max, uint32_t *ret_rank) STEAD_MUST_USE;
+int stead_carrier_rank(struct stead_turn *turn, uint32_t rank_max, uint32_t *ret_rank) STEAD_MUST_USE;
 /* Sends `op` with `args` to `rank` of a `kind` of the same family (what is before its dot). To `self`, this agent's own rank, it is a tell on both
  * fabrics, and not counted. */
-int stead_fabric_send(struct stead_turn *turn, struct stead_fabric *fabric, const char *kind, uint32_t self,
-                      uint32_t rank, const char *op, struct stead_slice args) STEAD_MUST_USE;
+int stead_carrier_send(struct stead_turn *turn, struct stead_carrier *carrier, const char *kind, uint32_t self,
+                       uint32_t rank, const char *op, struct stead_slice args) STEAD_MUST_USE;
 
 /* The carrier's own ops, to be forwarded to these three by the kind that embeds it: its timer, and two reply ops. */
-#define STEAD_FABRIC_OP_POLL "fabric.poll"
-#define STEAD_FABRIC_OP_POLLED "fabric.polled"
-#define STEAD_FABRIC_OP_STORED "fabric.stored"
-int stead_fabric_poll(struct stead_turn *turn, struct stead_fabric *fabric) STEAD_MUST_USE;
-int stead_fabric_polled(struct stead_turn *turn, struct stead_fabric *fabric, struct stead_slice args) STEAD_MUST_USE;
-int stead_fabric_stored(struct stead_turn *turn, struct stead_fabric *fabric) STEAD_MUST_USE;
+#define STEAD_CARRIER_OP_POLL "carrier.poll"
+#define STEAD_CARRIER_OP_POLLED "carrier.polled"
+#define STEAD_CARRIER_OP_STORED "carrier.stored"
+int stead_carrier_poll(struct stead_turn *turn, struct stead_carrier *carrier) STEAD_MUST_USE;
+int stead_carrier_polled(struct stead_turn *turn, struct stead_carrier *carrier,
+                         struct stead_slice args) STEAD_MUST_USE;
+int stead_carrier_stored(struct stead_turn *turn, struct stead_carrier *carrier) STEAD_MUST_USE;
 /* Those three as lines of an op table; `forward_*` are the kind's own functions of that name. */
-#define STEAD_FABRIC_OPS                                                                                               \
-    {STEAD_FABRIC_OP_POLL, forward_poll, NULL, 0, "timer of the carrier: looks into the queue"},                       \
-        {STEAD_FABRIC_OP_POLLED, forward_polled, NULL, 0, "reply of the carrier: what was in the queue"},              \
+#define STEAD_CARRIER_OPS                                                                                              \
+    {STEAD_CARRIER_OP_POLL, forward_poll, NULL, 0, "timer of the carrier: looks into the queue"},                      \
+        {STEAD_CARRIER_OP_POLLED, forward_polled, NULL, 0, "reply of the carrier: what was in the queue"},             \
     {                                                                                                                  \
-        STEAD_FABRIC_OP_STORED, forward_stored, NULL, 0, "reply of the carrier: a storage operation is done"           \
+        STEAD_CARRIER_OP_STORED, forward_stored, NULL, 0, "reply of the carrier: a storage operation is done"          \
     }
 
 /* What was counted, as one value: {messages, enqueues, dequeues, deletes, empty, failed, stored, stored_ns, taken, taken_ns}. In the turn's memory. */
-struct stead_slice stead_fabric_counters(struct stead_turn *turn, const struct stead_fabric *fabric);
+struct stead_slice stead_carrier_counters(struct stead_turn *turn, const struct stead_carrier *carrier);
 
 #endif

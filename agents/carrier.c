@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The carrier (fabric.h). On the hub a body is [kind, op, args]. A poll asks for a batch, hands each message on by a tell to an agent of its own rank,
+ * The carrier (carrier.h). On the hub a body is [kind, op, args]. A poll asks for a batch, hands each message on by a tell to an agent of its own rank,
  * and asks for their deletion; it does so once per interval, or again at once after a full batch, so that a burst does not take an interval per batch.
  *
  *     timer ----> dequeue ----answer----> tell, tell, ... + delete        (polled)
@@ -10,7 +10,7 @@
  * out, so a slow hub is not asked twice. A body comes from a queue that anybody may write to, so it is looked at like any message from outside: only
  * agents of this one's own family and rank are told, what else is in it is dropped.
  */
-#include "agents/fabric.h"
+#include "agents/carrier.h"
 
 #include "agents/hub.h"
 
@@ -21,10 +21,10 @@
 #define KIND_SIZE (STEAD_KIND_NAME_MAX + 1)
 #define OP_SIZE (STEAD_OP_NAME_MAX + 1)
 
-int stead_fabric_take(struct stead_turn *turn, struct stead_slice args, struct stead_fabric *fabric)
+int stead_carrier_take(struct stead_turn *turn, struct stead_slice args, struct stead_carrier *carrier)
 {
     struct stead_slice name = {0};
-    int64_t poll_ms = STEAD_FABRIC_POLL_MS;
+    int64_t poll_ms = STEAD_CARRIER_POLL_MS;
     bool hub = false;
 
     int code = stead_get_str(args, "fabric", &name);
@@ -35,22 +35,22 @@ int stead_fabric_take(struct stead_turn *turn, struct stead_slice args, struct s
     if (code == STEAD_EARGUMENT)
         return stead_fail(turn, "bad_fabric", "fabric is \"direct\" or \"hub\"");
     if (stead_get_i64(args, "poll_ms", &poll_ms) == STEAD_EARGUMENT || poll_ms < 0 ||
-        poll_ms > STEAD_FABRIC_POLL_MS_MAX)
-        return stead_fail(turn, "bad_poll", "poll_ms is from 0 (notify) to %u", STEAD_FABRIC_POLL_MS_MAX);
-    fabric->way = !hub ? STEAD_FABRIC_DIRECT : poll_ms == 0 ? STEAD_FABRIC_NOTIFY : STEAD_FABRIC_POLL;
-    fabric->poll_ms = (uint32_t)poll_ms;
+        poll_ms > STEAD_CARRIER_POLL_MS_MAX)
+        return stead_fail(turn, "bad_poll", "poll_ms is from 0 (notify) to %u", STEAD_CARRIER_POLL_MS_MAX);
+    carrier->way = !hub ? STEAD_CARRIER_DIRECT : poll_ms == 0 ? STEAD_CARRIER_NOTIFY : STEAD_CARRIER_POLL;
+    carrier->poll_ms = (uint32_t)poll_ms;
     return 0;
 }
 
-void stead_fabric_reset(struct stead_fabric *fabric)
+void stead_carrier_reset(struct stead_carrier *carrier)
 {
-    *fabric = (struct stead_fabric){
-        .way = fabric->way, .poll_ms = fabric->poll_ms, .running = fabric->running, .polling = fabric->polling};
+    *carrier = (struct stead_carrier){
+        .way = carrier->way, .poll_ms = carrier->poll_ms, .running = carrier->running, .polling = carrier->polling};
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------ */
 
-const char *stead_fabric_address(struct stead_turn *turn, const char *kind, uint32_t rank)
+const char *stead_carrier_address(struct stead_turn *turn, const char *kind, uint32_t rank)
 {
     const char *key = stead_self_key(turn);
     int group = 0;
@@ -61,7 +61,7 @@ const char *stead_fabric_address(struct stead_turn *turn, const char *kind, uint
     return stead_printed(turn, "%s/%.*s/%u", kind, group, key, rank);
 }
 
-int stead_fabric_rank(struct stead_turn *turn, uint32_t rank_max, uint32_t *ret_rank)
+int stead_carrier_rank(struct stead_turn *turn, uint32_t rank_max, uint32_t *ret_rank)
 {
     const char *key = stead_self_key(turn);
     uint32_t rank = 0;
@@ -87,79 +87,79 @@ static int ask_queue(struct stead_turn *turn, uint32_t rank, const char *op, str
         .reply_op = reply_op, .timeout_ms = timeout_ms, .context = stead_packed(turn, "u", stead_monotonic_ns(turn))};
 
     const char *address = rank == 0 ? stead_printed(turn, "%s/%s", STEAD_HUB_QUEUE_KIND, stead_self_key(turn))
-                                    : stead_fabric_address(turn, STEAD_HUB_QUEUE_KIND, rank);
+                                    : stead_carrier_address(turn, STEAD_HUB_QUEUE_KIND, rank);
     return stead_call(turn, address, op, args, &options);
 }
 
-int stead_fabric_send(struct stead_turn *turn, struct stead_fabric *fabric, const char *kind, uint32_t self,
-                      uint32_t rank, const char *op, struct stead_slice args)
+int stead_carrier_send(struct stead_turn *turn, struct stead_carrier *carrier, const char *kind, uint32_t self,
+                       uint32_t rank, const char *op, struct stead_slice args)
 {
     if (rank == self)
-        return stead_tell(turn, stead_fabric_address(turn, kind, rank), op, args);
-    fabric->messages++;
-    if (fabric->way == STEAD_FABRIC_DIRECT)
-        return stead_tell(turn, stead_fabric_address(turn, kind, rank), op, args);
-    fabric->enqueues++;
+        return stead_tell(turn, stead_carrier_address(turn, kind, rank), op, args);
+    carrier->messages++;
+    if (carrier->way == STEAD_CARRIER_DIRECT)
+        return stead_tell(turn, stead_carrier_address(turn, kind, rank), op, args);
+    carrier->enqueues++;
     struct stead_slice body = stead_packed(turn, "[s,s,v]", kind, op, args);
     return ask_queue(turn, rank, "enqueue", stead_packed(turn, "{s:s,s:v,s:d}", "id", "", "body", body, "delay", 0),
-                     STEAD_FABRIC_OP_STORED, ANSWER_MS);
+                     STEAD_CARRIER_OP_STORED, ANSWER_MS);
 }
 
-int stead_fabric_stored(struct stead_turn *turn, struct stead_fabric *fabric)
+int stead_carrier_stored(struct stead_turn *turn, struct stead_carrier *carrier)
 {
     uint64_t asked_ns = 0;
 
     if (stead_reply_code(turn) != 0 || stead_get_u64(stead_call_context(turn), NULL, &asked_ns) != 0) {
-        fabric->failed++;
+        carrier->failed++;
         return 0;
     }
-    fabric->stored++;
-    fabric->stored_ns += stead_monotonic_ns(turn) - asked_ns;
+    carrier->stored++;
+    carrier->stored_ns += stead_monotonic_ns(turn) - asked_ns;
     return 0;
 }
 
 /* ---- Polling -------------------------------------------------------------------------------- */
 
-static int dequeue(struct stead_turn *turn, struct stead_fabric *fabric)
+static int dequeue(struct stead_turn *turn, struct stead_carrier *carrier)
 {
-    int wait_ms = fabric->way == STEAD_FABRIC_NOTIFY ? WAIT_MS : 0;
+    int wait_ms = carrier->way == STEAD_CARRIER_NOTIFY ? WAIT_MS : 0;
 
-    if (fabric->polling || !fabric->running) /* H1 */
+    if (carrier->polling || !carrier->running) /* H1 */
         return 0;
-    fabric->polling = true;
-    fabric->dequeues++;
+    carrier->polling = true;
+    carrier->dequeues++;
     return ask_queue(turn, 0, "dequeue",
                      stead_packed(turn, "{s:d,s:d,s:d}", "max", (int)BATCH, "hide", HIDE_MS, "wait", wait_ms),
-                     STEAD_FABRIC_OP_POLLED, wait_ms + ANSWER_MS);
+                     STEAD_CARRIER_OP_POLLED, wait_ms + ANSWER_MS);
 }
 
-int stead_fabric_start(struct stead_turn *turn, struct stead_fabric *fabric)
+int stead_carrier_start(struct stead_turn *turn, struct stead_carrier *carrier)
 {
     const struct stead_slice none = {NULL, 0};
 
-    if (fabric->way == STEAD_FABRIC_DIRECT || fabric->running)
+    if (carrier->way == STEAD_CARRIER_DIRECT || carrier->running)
         return 0;
-    fabric->running = true;
-    if (fabric->way == STEAD_FABRIC_NOTIFY)
-        return dequeue(turn, fabric);
-    return stead_timer_after(turn, STEAD_FABRIC_OP_POLL, (int64_t)(stead_random(turn) % fabric->poll_ms),
-                             STEAD_FABRIC_OP_POLL, none);
+    carrier->running = true;
+    if (carrier->way == STEAD_CARRIER_NOTIFY)
+        return dequeue(turn, carrier);
+    return stead_timer_after(turn, STEAD_CARRIER_OP_POLL, (int64_t)(stead_random(turn) % carrier->poll_ms),
+                             STEAD_CARRIER_OP_POLL, none);
 }
 
-void stead_fabric_stop(struct stead_turn *turn, struct stead_fabric *fabric)
+void stead_carrier_stop(struct stead_turn *turn, struct stead_carrier *carrier)
 {
-    fabric->running = false;
-    (void)stead_timer_cancel(turn, STEAD_FABRIC_OP_POLL);
+    carrier->running = false;
+    (void)stead_timer_cancel(turn, STEAD_CARRIER_OP_POLL);
 }
 
-int stead_fabric_poll(struct stead_turn *turn, struct stead_fabric *fabric)
+int stead_carrier_poll(struct stead_turn *turn, struct stead_carrier *carrier)
 {
-    if (!fabric->running)
+    if (!carrier->running)
         return 0;
-    int64_t next_ms = fabric->way == STEAD_FABRIC_POLL ? fabric->poll_ms : ANSWER_MS;
+    int64_t next_ms = carrier->way == STEAD_CARRIER_POLL ? carrier->poll_ms : ANSWER_MS;
     int code =
-        stead_timer_after(turn, STEAD_FABRIC_OP_POLL, next_ms, STEAD_FABRIC_OP_POLL, (struct stead_slice){NULL, 0});
-    return code == 0 ? dequeue(turn, fabric) : code;
+        stead_timer_after(turn, STEAD_CARRIER_OP_POLL, next_ms, STEAD_CARRIER_OP_POLL, (struct stead_slice){NULL, 0});
+    return code == 0 ? dequeue(turn, carrier) : code;
 }
 
 /* The same family: equal up to the dot. */
@@ -192,7 +192,7 @@ static int deliver(struct stead_turn *turn, struct stead_slice body)
 }
 
 /* Delivers all of a batch and asks for their deletion; how many there were. */
-static int deliver_all(struct stead_turn *turn, struct stead_fabric *fabric, struct stead_slice batch,
+static int deliver_all(struct stead_turn *turn, struct stead_carrier *carrier, struct stead_slice batch,
                        uint32_t *ret_count)
 {
     struct stead_reader reader = stead_reader(batch);
@@ -216,43 +216,43 @@ static int deliver_all(struct stead_turn *turn, struct stead_fabric *fabric, str
         }
     }
     if (well_formed && code == 0) {
-        fabric->deletes++;
-        code = ask_queue(turn, 0, "delete", stead_written(&done), STEAD_FABRIC_OP_STORED, ANSWER_MS);
+        carrier->deletes++;
+        code = ask_queue(turn, 0, "delete", stead_written(&done), STEAD_CARRIER_OP_STORED, ANSWER_MS);
         *ret_count = count;
     }
     stead_writer_deinit(&done);
     return code;
 }
 
-int stead_fabric_polled(struct stead_turn *turn, struct stead_fabric *fabric, struct stead_slice args)
+int stead_carrier_polled(struct stead_turn *turn, struct stead_carrier *carrier, struct stead_slice args)
 {
     uint64_t asked_ns = 0;
     uint32_t count = 0;
     int code = 0;
 
-    fabric->polling = false;
+    carrier->polling = false;
     if (stead_reply_code(turn) != 0) {
-        fabric->failed++;
+        carrier->failed++;
         /* Not at once: what fails may fail quickly. */
-        return fabric->running ? stead_timer_after(turn, STEAD_FABRIC_OP_POLL, STEAD_FABRIC_POLL_MS,
-                                                   STEAD_FABRIC_OP_POLL, (struct stead_slice){NULL, 0})
-                               : 0;
+        return carrier->running ? stead_timer_after(turn, STEAD_CARRIER_OP_POLL, STEAD_CARRIER_POLL_MS,
+                                                    STEAD_CARRIER_OP_POLL, (struct stead_slice){NULL, 0})
+                                : 0;
     }
-    code = deliver_all(turn, fabric, args, &count);
-    fabric->empty += count == 0;
-    if (fabric->way == STEAD_FABRIC_POLL && stead_get_u64(stead_call_context(turn), NULL, &asked_ns) == 0) {
-        fabric->taken++;
-        fabric->taken_ns += stead_monotonic_ns(turn) - asked_ns;
+    code = deliver_all(turn, carrier, args, &count);
+    carrier->empty += count == 0;
+    if (carrier->way == STEAD_CARRIER_POLL && stead_get_u64(stead_call_context(turn), NULL, &asked_ns) == 0) {
+        carrier->taken++;
+        carrier->taken_ns += stead_monotonic_ns(turn) - asked_ns;
     }
-    if (code == 0 && (fabric->way == STEAD_FABRIC_NOTIFY || count == BATCH))
-        code = dequeue(turn, fabric);
+    if (code == 0 && (carrier->way == STEAD_CARRIER_NOTIFY || count == BATCH))
+        code = dequeue(turn, carrier);
     return code;
 }
 
-struct stead_slice stead_fabric_counters(struct stead_turn *turn, const struct stead_fabric *fabric)
+struct stead_slice stead_carrier_counters(struct stead_turn *turn, const struct stead_carrier *carrier)
 {
-    return stead_packed(turn, "{s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u}", "messages", fabric->messages, "enqueues",
-                        fabric->enqueues, "dequeues", fabric->dequeues, "deletes", fabric->deletes, "empty",
-                        fabric->empty, "failed", fabric->failed, "stored", fabric->stored, "stored_ns",
-                        fabric->stored_ns, "taken", fabric->taken, "taken_ns", fabric->taken_ns);
+    return stead_packed(turn, "{s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u,s:u}", "messages", carrier->messages, "enqueues",
+                        carrier->enqueues, "dequeues", carrier->dequeues, "deletes", carrier->deletes, "empty",
+                        carrier->empty, "failed", carrier->failed, "stored", carrier->stored, "stored_ns",
+                        carrier->stored_ns, "taken", carrier->taken, "taken_ns", carrier->taken_ns);
 }
