@@ -19,7 +19,8 @@
  *                                    nothing to be seen the answer comes with the next message, or empty after so many ms (notify; at most 64 wait). Answers
  *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken. An empty answer writes nothing. Several long messages may need several
  *                                    dequeues. Asked again after a crash, it may take further messages: what it took before comes back when its time is over.
- *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone.
+ *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone. What `peek` has found can be
+ *                                    deleted too: its `seen from` is the receipt.
  *   renew    {seq, receipt, hide}    hides it on, never shorter than it was; answers the new receipt; STEAD_ENOTFOUND when it was taken by another, deleted or cancelled.
  *   cancel   [id...]                 messages of these ids go when they are next taken or renewed; answers how many there are.
  *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates, dequeues, deletes, waiting}; oldest: ms since 1970

@@ -550,7 +550,7 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
     return code;
 }
 
-/* The message of this number that was taken with this receipt. */
+/* The message of this number that was taken with this receipt; or, never taken, was found with it by `peek`. */
 static int find_taken(struct stead_turn *turn, uint64_t seq, uint64_t receipt, struct stead_hub_stored *ret_message)
 {
     struct stead_hub_key key = stead_hub_message_key((int64_t)receipt, seq);
@@ -559,7 +559,7 @@ static int find_taken(struct stead_turn *turn, uint64_t seq, uint64_t receipt, s
 
     if (code == 0)
         code = stead_hub_message_read(stead_hub_key(&key), value, ret_message);
-    return code == 0 && ret_message->count == 0 ? STEAD_ENOTFOUND : code;
+    return code;
 }
 
 static int delete_one(struct stead_turn *turn, struct queue *queue, uint64_t seq, uint64_t receipt)

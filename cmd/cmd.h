@@ -58,6 +58,7 @@ int stead_cmd_rewind(int argc, char **argv);
 int stead_cmd_restart(int argc, char **argv);
 int stead_cmd_purge(int argc, char **argv);
 int stead_cmd_locks(int argc, char **argv);
+int stead_cmd_hub(int argc, char **argv);
 int stead_cmd_node(int argc, char **argv);
 int stead_cmd_coordinator(int argc, char **argv);
 int stead_cmd_up(int argc, char **argv);

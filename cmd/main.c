@@ -38,6 +38,7 @@ static const struct stead_command commands[] = {
     {"restart", "Orchestrate", "Begin an instance that is over anew", stead_cmd_restart},
     {"purge", "Orchestrate", "Forget instances that are over", stead_cmd_purge},
     {"locks", "Orchestrate", "List agents that are held, or break a hold", stead_cmd_locks},
+    {"hub", "Orchestrate", "Make, show or delete a task hub; messages set aside", stead_cmd_hub},
     {"node", "Run", "Run a node in the foreground", stead_cmd_node},
     {"up", "Run", "Start several nodes on this machine", stead_cmd_up},
     {"down", "Run", "Stop what `up` started", stead_cmd_down},

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stead hub: makes task hubs, shows what is in them, and deals with messages that were set aside. Everything it shows it asks from the hub's own parts.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agents/hub_client.h"
+#include "cmd/connect.h"
+#include "cmd/json.h"
+#include "cmd/near.h"
+#include "cmd/parse.h"
+#include "cmd/print.h"
+
+#define POISON_MAX 1000u /* messages of one look */
+
+enum hub_word { WORD_STATUS, WORD_CREATE, WORD_DELETE, WORD_POISON };
+enum poison_word { POISON_LIST, POISON_RETRY, POISON_DROP };
+
+struct hub_options {
+    struct stead_connect connect;
+    int word;                                     /* enum hub_word; -1: not seen yet */
+    int poison;                                   /* enum poison_word; -1: not seen yet */
+    const char *name;                             /* NULL: main */
+    const char *mode;                             /* --poll: NULL, notify, backoff, or an interval */
+    uint64_t interval_ms;                         /* of --poll */
+    uint64_t partitions, workers, hide_ms, tasks; /* 0: the default */
+    bool extended, apart;
+    uint64_t message; /* --message; 0: all */
+};
+
+static const char doc[] =
+    "Makes a task hub, shows what is in it, deletes it; or deals with messages that were set aside.\n"
+    "\n"
+    "`status` shows the queues' depths and oldest messages, leases and workers. A message that was taken more than 10 "
+    "times lies in the queue `poison`: `poison list` shows it, `poison retry` puts it back where it was, `poison "
+    "drop` forgets it. NAME is main unless it is given.\v"
+    "Examples:\n"
+    "  stead hub create batch --poll 250ms --partitions 8\n"
+    "  stead hub status\n"
+    "  stead hub poison retry main --message 17\n"
+    "  stead hub delete batch";
+
+enum {
+    OPTION_POLL = 256,
+    OPTION_PARTITIONS,
+    OPTION_WORKERS,
+    OPTION_HIDE,
+    OPTION_TASKS,
+    OPTION_EXTENDED,
+    OPTION_APART,
+    OPTION_MESSAGE
+};
+
+static const struct argp_option options[] = {
+    {"poll", OPTION_POLL, "HOW", 0, "notify, backoff, or an interval as 250ms. Default: notify", 10},
+    {"partitions", OPTION_PARTITIONS, "COUNT", 0, "Control queues, 1 to 16. Default: 4", 10},
+    {"workers", OPTION_WORKERS, "COUNT", 0, "1 to 64. Default: one a reactor", 10},
+    {"tasks", OPTION_TASKS, "COUNT", 0, "Activities that a worker runs at once. Default: 64", 10},
+    {"hide", OPTION_HIDE, "TIME", 0, "How long a message that was taken is hidden. Default: 5m", 10},
+    {"extended", OPTION_EXTENDED, NULL, 0, "Workers keep instances in memory between episodes", 10},
+    {"apart", OPTION_APART, NULL, 0, "Queues and tables on a node that runs no workers", 10},
+    {"message", OPTION_MESSAGE, "NUMBER", 0, "poison: only this one. Default: all", 10},
+    {0}};
+
+/* ---- The command line --------------------------------------------------------------------------- */
+
+static int find_word(const char *word, const char *const *words, struct argp_state *state)
+{
+    for (int at = 0; words[at] != NULL; at++)
+        if (strcmp(words[at], word) == 0)
+            return at;
+    const char *near = stead_near_find(word, words);
+    argp_error(state, "\"%s\": %s%s%s", word, near ? "did you mean \"" : "there is no such word", near ? near : "",
+               near ? "\"?" : "");
+    return -1;
+}
+
+static void take_word(struct hub_options *o, const char *arg, struct argp_state *state)
+{
+    static const char *const words[] = {"status", "create", "delete", "poison", NULL};
+    static const char *const poison[] = {"list", "retry", "drop", NULL};
+
+    if (o->word < 0)
+        o->word = find_word(arg, words, state);
+    else if (o->word == WORD_POISON && o->poison < 0)
+        o->poison = find_word(arg, poison, state);
+    else if (o->name == NULL)
+        o->name = arg;
+    else
+        argp_error(state, "too many words: one NAME");
+}
+
+static void take_number(uint64_t *it, const char *name, const char *arg, uint64_t most, struct argp_state *state)
+{
+    if (!stead_parse_number(arg, 1, most, it))
+        argp_error(state, "--%s %s: a number from 1 to %llu", name, arg, (unsigned long long)most);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct hub_options *o = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->connect;
+        return 0;
+    case OPTION_POLL:
+        o->mode = arg;
+        if (strcmp(arg, "notify") != 0 && strcmp(arg, "backoff") != 0) {
+            o->mode = "fixed";
+            if (!stead_parse_duration(arg, 3600000, &o->interval_ms) || o->interval_ms == 0)
+                argp_error(state, "--poll %s: notify, backoff, or an interval as 250ms", arg);
+        }
+        return 0;
+    case OPTION_PARTITIONS:
+        take_number(&o->partitions, "partitions", arg, STEAD_HUB_PARTITIONS_MAX, state);
+        return 0;
+    case OPTION_WORKERS:
+        take_number(&o->workers, "workers", arg, STEAD_HUB_WORKERS_MAX, state);
+        return 0;
+    case OPTION_TASKS:
+        take_number(&o->tasks, "tasks", arg, 10000, state);
+        return 0;
+    case OPTION_HIDE:
+        if (!stead_parse_duration(arg, 3600000, &o->hide_ms) || o->hide_ms < 100)
+            argp_error(state, "--hide %s: a time from 100ms to 1h", arg);
+        return 0;
+    case OPTION_EXTENDED:
+        o->extended = true;
+        return 0;
+    case OPTION_APART:
+        o->apart = true;
+        return 0;
+    case OPTION_MESSAGE:
+        take_number(&o->message, "message", arg, UINT64_MAX, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        take_word(o, arg, state);
+        return 0;
+    case ARGP_KEY_END:
+        if (o->word < 0)
+            argp_error(state, "write status, create, delete or poison");
+        if (o->word == WORD_POISON && o->poison < 0)
+            argp_error(state, "poison what? Write list, retry or drop");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- Asking ---------------------------------------------------------------------------------------- */
+
+/* Asks a part of the hub; the answer as a tree (returned), NULL after complaining. */
+static json_t *ask(const struct hub_options *o, struct stead_client *client, const char *address, const char *op,
+                   struct stead_slice args)
+{
+    struct stead_answer answer = stead_connect_no_answer();
+    int code = stead_client_call(client, address, op, args, NULL, &answer);
+
+    if (code == 0)
+        return stead_json_from_value(answer.value);
+    (void)stead_connect_failed(&o->connect, code, &answer);
+    return NULL;
+}
+
+static int open_hub(const struct hub_options *o, struct stead_client *client,
+                    const struct stead_hub_settings **ret_settings)
+{
+    struct stead_answer answer = stead_connect_no_answer();
+    int code = stead_hub_open(client, o->name, ret_settings, &answer);
+
+    return code == 0 ? STEAD_EXIT_DONE : stead_connect_failed(&o->connect, code, &answer);
+}
+
+/* ---- create, delete ---------------------------------------------------------------------------------- */
+
+static void add_number(struct stead_writer *map, uint32_t *count, const char *name, uint64_t it)
+{
+    if (it == 0)
+        return;
+    stead_write_str(map, name);
+    stead_write_u64(map, it);
+    (*count)++;
+}
+
+static int create(const struct hub_options *o, struct stead_client *client)
+{
+    struct stead_answer answer = stead_connect_no_answer();
+    struct stead_hub_settings made;
+    struct stead_writer members, map;
+    uint32_t count = 0;
+
+    stead_writer_init(&members);
+    stead_writer_init(&map);
+    add_number(&members, &count, "partitions", o->partitions);
+    add_number(&members, &count, "workers", o->workers);
+    add_number(&members, &count, "hide_ms", o->hide_ms);
+    add_number(&members, &count, "tasks", o->tasks);
+    if (o->extended) {
+        stead_pack(&members, "s", "extended");
+        stead_write_bool(&members, true);
+        count++;
+    }
+    if (o->mode != NULL) {
+        stead_pack(&members, "s", "poll");
+        stead_pack(&members, "{s:s,s:u}", "mode", o->mode, "interval", o->interval_ms > 0 ? o->interval_ms : 250);
+        count++;
+    }
+    stead_write_map(&map, count);
+    stead_write_raw(&map, members.data, members.size);
+    int code = stead_hub_create(client, o->name, stead_written(&map), o->apart, &made, &answer);
+    stead_writer_reset(&map);
+    if (code == 0)
+        stead_hub_settings_write(&made, &map);
+    if (code == 0 && o->connect.json) {
+        json_t *tree = stead_json_from_value(stead_written(&map));
+        stead_json_print(tree, 0);
+        json_decref(tree);
+    } else if (code == 0) {
+        printf("hub %s: %u partitions, %u workers, %s\n", made.name, made.partitions, made.workers,
+               stead_hub_mode_name(made.mode));
+    }
+    stead_writer_deinit(&members);
+    stead_writer_deinit(&map);
+    return code == 0 ? STEAD_EXIT_DONE : stead_connect_failed(&o->connect, code, &answer);
+}
+
+static int delete_hub(const struct hub_options *o, struct stead_client *client)
+{
+    struct stead_answer answer = stead_connect_no_answer();
+    int code = stead_hub_drop(client, o->name, &answer);
+
+    if (code != 0)
+        return stead_connect_failed(&o->connect, code, &answer);
+    printf(o->connect.json ? "{\"deleted\": true}\n" : "deleted: hub %s\n", o->name);
+    return STEAD_EXIT_DONE;
+}
+
+/* ---- status ----------------------------------------------------------------------------------------------- */
+
+/* Everything that is shown, as one tree: {hub, queues, tables, workers}. */
+static json_t *collect(const struct hub_options *o, struct stead_client *client,
+                       const struct stead_hub_settings *settings)
+{
+    struct stead_hub_part hub = stead_hub_itself(settings->name);
+    const struct stead_slice nothing = {NULL, 0};
+    json_t *all = json_object(), *queues = json_object(), *tables = json_array(), *workers = json_array();
+    json_t *part = ask(o, client, hub.text, "status", nothing);
+    bool whole = part != NULL;
+
+    json_object_set_new(all, "hub", part);
+    json_object_set_new(all, "queues", queues);
+    json_object_set_new(all, "tables", tables);
+    json_object_set_new(all, "workers", workers);
+    for (uint32_t at = 0; whole && at < settings->partitions + 2; at++) {
+        char name[32];
+        struct stead_hub_part queue;
+        if (at < settings->partitions) {
+            snprintf(name, sizeof(name), "control-%u", at);
+            queue = stead_hub_control(settings, at);
+        } else {
+            snprintf(name, sizeof(name), "%s", at == settings->partitions ? "work" : "poison");
+            queue = stead_hub_part_queue(settings, name);
+        }
+        part = ask(o, client, queue.text, "status", nothing);
+        whole = part != NULL;
+        json_object_set_new(queues, name, part);
+    }
+    for (uint32_t at = 0; whole && at < settings->partitions; at++) {
+        part = ask(o, client, stead_hub_table(settings, at).text, "counts", nothing);
+        whole = part != NULL;
+        json_array_append_new(tables, part);
+    }
+    for (uint32_t at = 0; whole && at < settings->workers; at++) {
+        part = ask(o, client, stead_hub_worker(settings, at).text, "status", nothing);
+        whole = part != NULL;
+        json_array_append_new(workers, part);
+    }
+    if (!whole)
+        json_decref(all);
+    return whole ? all : NULL;
+}
+
+static void print_age(struct stead_columns *columns, int64_t since_ms, int64_t now_ms)
+{
+    char text[STEAD_PRINT_SIZE];
+
+    stead_columns_add(columns, "%s",
+                      since_ms <= 0 || since_ms > now_ms
+                          ? "-"
+                          : stead_print_duration((uint64_t)(now_ms - since_ms) * 1000000u, text));
+}
+
+static void print_queues(const json_t *queues, int64_t now_ms)
+{
+    static const char *const titles[] = {"QUEUE",     ">DEPTH",    ">HIDDEN",  ">OLDEST",
+                                         ">ENQUEUED", ">DEQUEUED", ">DELETED", NULL};
+    struct stead_columns *columns = stead_columns_create(titles);
+    const char *name;
+    json_t *queue;
+
+    json_object_foreach((json_t *)(uintptr_t)queues, name, queue)
+    {
+        stead_columns_add(columns, "%s", name);
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "depth"));
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "hidden"));
+        print_age(columns, stead_json_member_int(queue, "oldest"), now_ms);
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "enqueued"));
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "dequeued"));
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "deleted"));
+    }
+    stead_columns_print(columns, stdout, stead_print_is_fancy(stdout));
+    stead_columns_destroy(&columns);
+}
+
+static void print_workers(const json_t *all, int64_t now_ms)
+{
+    static const char *const titles[] = {"WORKER",   "NODE",      "PARTITIONS", ">SEEN",   ">INSTANCES",
+                                         ">RUNNING", ">EPISODES", ">READS",     ">WRITES", NULL};
+    struct stead_columns *columns = stead_columns_create(titles);
+    const json_t *hub = json_object_get(all, "hub");
+    size_t at, lease_at;
+    json_t *worker, *lease;
+
+    json_array_foreach(json_object_get(all, "workers"), at, worker)
+    {
+        char held[128] = "";
+        json_array_foreach(json_object_get(hub, "leases"), lease_at, lease)
+        {
+            if (stead_json_member_int(lease, "worker") == (int64_t)at && stead_json_member_int(lease, "until") > now_ms)
+                snprintf(held + strlen(held), sizeof(held) - strlen(held), "%s%zu", held[0] ? " " : "", lease_at);
+        }
+        stead_columns_add(columns, "%zu", at);
+        stead_columns_add(columns, "%s", stead_json_member_text(worker, "node"));
+        stead_columns_add(columns, "%s", held[0] ? held : "-");
+        print_age(columns, stead_json_member_int(json_array_get(json_object_get(hub, "workers"), at), "seen"), now_ms);
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "instances"));
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "running"));
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "episodes"));
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "reads"));
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "writes"));
+    }
+    stead_columns_print(columns, stdout, stead_print_is_fancy(stdout));
+    stead_columns_destroy(&columns);
+}
+
+static int show(const struct hub_options *o, struct stead_client *client, const struct stead_hub_settings *settings)
+{
+    json_t *all = collect(o, client, settings);
+    int64_t now_ms = stead_parse_now_ms();
+
+    if (all == NULL)
+        return STEAD_EXIT_FAILED;
+    if (o->connect.json) {
+        stead_json_print(all, 0);
+    } else {
+        printf("hub %s: %s, messages hidden for %lld ms%s\n\n", settings->name, stead_hub_mode_name(settings->mode),
+               (long long)settings->hide_ms, settings->extended ? ", extended" : "");
+        print_queues(json_object_get(all, "queues"), now_ms);
+        printf("\n");
+        print_workers(all, now_ms);
+    }
+    json_decref(all);
+    return STEAD_EXIT_DONE;
+}
+
+/* ---- poison ------------------------------------------------------------------------------------------------ */
+
+/* A message that was set aside, as `peek` tells of it: [seq, seen from, count, came, id, {queue, id, count, body}]. */
+static int list_one(const struct hub_options *o, const struct stead_slice *message, uint64_t seq, int64_t came_ms)
+{
+    struct stead_slice queue = {0}, body = {0};
+    uint64_t count = 0;
+    char time[STEAD_PRINT_SIZE];
+
+    if (stead_get_str(*message, "queue", &queue) != 0 || stead_get_u64(*message, "count", &count) != 0 ||
+        stead_get_value(*message, "body", &body) != 0)
+        return STEAD_EXIT_DONE;
+    json_t *tree = stead_json_from_value(body);
+    char *text = stead_json_text(tree, 0), *from = stead_print_safe(queue);
+    if (o->connect.json)
+        printf("{\"message\": %llu, \"queue\": \"%s\", \"count\": %llu, \"since\": %lld, \"body\": %s}\n",
+               (unsigned long long)seq, from, (unsigned long long)count, (long long)came_ms, text);
+    else
+        printf("%llu  %s  %s  taken %llu times\n    %s\n", (unsigned long long)seq,
+               stead_print_time((uint64_t)came_ms, time), from, (unsigned long long)count, text);
+    free(text);
+    free(from);
+    json_decref(tree);
+    return STEAD_EXIT_DONE;
+}
+
+static int put_back(const struct hub_options *o, struct stead_client *client, const struct stead_slice *message,
+                    uint64_t seq)
+{
+    struct stead_slice queue, id = {0}, body = {0};
+    struct stead_writer args;
+    char address[STEAD_ADDRESS_MAX + 1], name[512];
+
+    if (stead_get_text(*message, "queue", address, sizeof(address)) != 0 ||
+        stead_get_str(*message, "queue", &queue) != 0 || stead_get_value(*message, "body", &body) != 0)
+        return STEAD_EXIT_FAILED;
+    (void)(stead_get_str(*message, "id", &id) == 0);
+    snprintf(name, sizeof(name), "%.*s~%llur", (int)(id.size < 350 ? id.size : 350), (const char *)id.data,
+             (unsigned long long)seq);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:v}", "id", name, "body", body);
+    json_t *answer = ask(o, client, address, "enqueue", stead_written(&args));
+    stead_writer_deinit(&args);
+    bool done = answer != NULL;
+    json_decref(answer);
+    return done ? STEAD_EXIT_DONE : STEAD_EXIT_FAILED;
+}
+
+static int forget(const struct hub_options *o, struct stead_client *client, const char *queue, uint64_t seq,
+                  uint64_t receipt)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "[[u,u]]", seq, receipt);
+    json_t *answer = ask(o, client, queue, "delete", stead_written(&args));
+    stead_writer_deinit(&args);
+    bool done = answer != NULL;
+    json_decref(answer);
+    return done ? STEAD_EXIT_DONE : STEAD_EXIT_FAILED;
+}
+
+static int deal(const struct hub_options *o, struct stead_client *client, const char *queue,
+                struct stead_reader *reader, uint64_t *ret_dealt)
+{
+    struct stead_slice id, message;
+    uint64_t seq, receipt, count;
+    int64_t came_ms;
+    uint32_t six;
+    int status = STEAD_EXIT_DONE;
+
+    if (stead_read_array(reader, &six) != 0 || six != 6 || stead_read_u64(reader, &seq) != 0 ||
+        stead_read_u64(reader, &receipt) != 0 || stead_read_u64(reader, &count) != 0 ||
+        stead_read_i64(reader, &came_ms) != 0 || stead_read_str(reader, &id) != 0 ||
+        stead_read_value(reader, &message) != 0)
+        return STEAD_EXIT_FAILED;
+    if (o->message != 0 && o->message != seq)
+        return STEAD_EXIT_DONE;
+    (*ret_dealt)++;
+    if (o->poison == POISON_LIST)
+        return list_one(o, &message, seq, came_ms);
+    if (o->poison == POISON_RETRY)
+        status = put_back(o, client, &message, seq);
+    return status != STEAD_EXIT_DONE ? status : forget(o, client, queue, seq, receipt);
+}
+
+static int deal_with_poison(const struct hub_options *o, struct stead_client *client,
+                            const struct stead_hub_settings *settings)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(settings, "poison");
+    struct stead_answer answer = stead_connect_no_answer();
+    struct stead_writer args, list;
+    uint64_t dealt = 0;
+    uint32_t count = 0;
+    int status = STEAD_EXIT_DONE;
+
+    stead_writer_init(&args);
+    stead_writer_init(&list);
+    stead_pack(&args, "{s:u}", "max", (uint64_t)POISON_MAX);
+    int code = stead_client_call(client, queue.text, "peek", stead_written(&args), NULL, &answer);
+    stead_writer_deinit(&args);
+    if (code != 0)
+        return stead_connect_failed(&o->connect, code, &answer);
+    stead_write_raw(&list, answer.value.data, answer.value.size); /* what comes next forgets the answer */
+    struct stead_reader reader = stead_reader(stead_written(&list));
+    if (stead_read_array(&reader, &count) != 0)
+        count = 0;
+    for (; count > 0 && status == STEAD_EXIT_DONE; count--)
+        status = deal(o, client, queue.text, &reader, &dealt);
+    stead_writer_deinit(&list);
+    if (status == STEAD_EXIT_DONE && o->poison != POISON_LIST)
+        printf(o->connect.json ? "{\"%s\": %llu}\n" : "%s: %llu\n", o->poison == POISON_RETRY ? "retried" : "dropped",
+               (unsigned long long)dealt);
+    if (status == STEAD_EXIT_DONE && o->message != 0 && dealt == 0) {
+        fprintf(stderr, "stead hub: there is no message %llu in the queue poison\n", (unsigned long long)o->message);
+        status = STEAD_EXIT_FAILED;
+    }
+    return status;
+}
+
+int stead_cmd_hub(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&stead_connect_argp, 0, NULL, 0}, {0}};
+    const struct argp argp = {
+        options, parse, "status|create|delete [NAME]\npoison list|retry|drop [NAME]", doc, children, NULL, NULL};
+    struct hub_options o = {.word = -1, .poison = -1};
+    const struct stead_hub_settings *settings = NULL;
+    struct stead_client *client = NULL;
+
+    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+        return STEAD_EXIT_USAGE;
+    o.name = o.name != NULL ? o.name : STEAD_HUB_DEFAULT;
+    int status = stead_connect_open(&o.connect, &client);
+    if (status == STEAD_EXIT_DONE && o.word == WORD_CREATE)
+        status = create(&o, client);
+    else if (status == STEAD_EXIT_DONE && o.word == WORD_DELETE)
+        status = delete_hub(&o, client);
+    else if (status == STEAD_EXIT_DONE)
+        status = open_hub(&o, client, &settings);
+    if (status == STEAD_EXIT_DONE && o.word == WORD_STATUS)
+        status = show(&o, client, settings);
+    else if (status == STEAD_EXIT_DONE && o.word == WORD_POISON)
+        status = deal_with_poison(&o, client, settings);
+    stead_client_close(&client);
+    return status;
+}
