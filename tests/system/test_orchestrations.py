@@ -503,4 +503,5 @@ class Guide(Orchestrations):
         self.assertEqual(names, ["book_hotel", "book_flight", "cancel_hotel"])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The task hub on real nodes: what orchestrations do on the direct fabric they do here too (the same tests, test_orchestrations.py), in every mode of polling, with nodes killed
+in the middle, on one node and on several; and messages that nobody can take are set aside.
+Usage: test_hub.py PROGRAM [unittest arguments]"""
+import json
+
+import test_orchestrations as direct
+from harness import Test, built, main, run_stead, scaled, wait_until
+
+
+class OnHub:
+    """Runs the tests of a class of test_orchestrations.py on the hub main, which gives back after half a second what a killed worker had taken."""
+    HIDE = "500ms"
+    POLL = "notify"
+
+    def serve(self, **more):
+        fresh = super().serve(**more)
+        fresh.cli("hub", "create", "main", "--hide", self.HIDE, "--poll", self.POLL)
+        return fresh
+
+    def start(self, name, value=None, *words, id=None):
+        return super().start(name, value, "--fabric", "hub", *words, id=id)
+
+
+class Steering(OnHub, direct.Steering):
+    def test_purge_by_filter_leaves_what_lives_and_what_is_younger(self):
+        node = self.serve()
+        for number in range(3):
+            self.start("hello", ["Ada"], id=f"h{number}")
+            self.await_status(f"h{number}", "Completed")
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        self.assertEqual(node.cli("purge", "--fabric", "hub", "--name", "hello"), {"purged": 3})
+        self.assertEqual([it["id"] for it in node.cli("orchestrations", "--fabric", "hub")], ["a1"])
+
+
+class Dying(OnHub, direct.Dying):
+    def kill_in_the_middle(self, name, count):
+        node = self.serve()
+        log = self.folder / "log"
+        self.start(name, {"count": count, "log": str(log)}, id="s1")
+        for part in (1, 2):
+            wait_until(f"{part} of 3 parts have run", lambda: log.exists() and len(log.read_text().split()) >= part * count // 3)
+            node.restart()
+        self.check_steps("s1", count, log)
+        wait_until("the queues are empty", lambda: all(
+            queue["depth"] == 0 for queue in node.cli("hub", "status")["queues"].values()))
+        node.stop()
+        self.assert_sound(node.folder)
+
+
+class Modes(OnHub, direct.Orchestrations):
+    """Each mode of polling."""
+
+    def run_in(self, poll, *words):
+        node = self.serve()
+        node.cli("hub", "create", "other", "--poll", poll, *words)
+        out = node.cli("run", "hello", '["Ada", "Bob", "Eve"]', "--hub", "other", "--fabric", "hub", "--wait")
+        self.assertEqual(out["output"], ["hello, Ada", "hello, Bob", "hello, Eve"])
+        return node.cli("hub", "status", "other")
+
+    def test_notify(self):
+        self.run_in("notify")
+
+    def test_fixed_interval(self):
+        status = self.run_in("20ms")
+        self.assertGreater(sum(worker["empty"] for worker in status["workers"]), 0)
+
+    def test_backoff(self):
+        self.run_in("backoff")
+
+    def test_instances_may_stay_in_memory(self):
+        status = self.run_in("notify", "--extended")
+        self.assertLess(sum(worker["reads"] for worker in status["workers"]), sum(worker["episodes"] for worker in status["workers"]))
+
+    def test_three_activities_cost_what_they_should(self):
+        status = self.run_in("notify")
+        workers, queues = status["workers"], status["queues"]
+        self.assertEqual(sum(worker["reads"] for worker in workers), 4)
+        self.assertEqual(sum(worker["writes"] for worker in workers), 4)
+        self.assertEqual(queues["work"]["enqueued"], 3)
+        self.assertEqual(sum(queue["enqueued"] for name, queue in queues.items() if name.startswith("control")), 4)
+
+
+class Poison(OnHub, direct.Orchestrations):
+    def queues(self):
+        return self.n1.cli("hub", "status")["queues"]
+
+    def poison(self, *words):
+        code, out, err = run_stead("hub", "--json", "poison", *words, node=self.n1.endpoint)
+        self.assertEqual(code, 0, err)
+        return [json.loads(line) for line in out.splitlines()]
+
+    def test_message_that_says_nothing_is_set_aside_and_can_be_put_back_and_dropped(self):
+        node = self.serve()
+        settings = node.cli("hub", "create", "main")
+        queue = f"hub.queue/{{{settings['tags'][0]}}}main/control-0"
+        node.call(queue, "enqueue", {"id": "odd", "body": {"what": "is this?"}})
+        wait_until("it is set aside", lambda: self.queues()["poison"]["depth"] == 1 and self.queues()["control-0"]["depth"] == 0)
+        listed, = self.poison("list")
+        self.assertEqual((listed["queue"], listed["body"]), (queue, {"what": "is this?"}))
+        self.assertEqual(self.poison("retry", "main", "--message", listed["message"]), [{"retried": 1}])
+        wait_until("it is set aside again", lambda: [it["message"] for it in self.poison("list")] not in ([], [listed["message"]]))
+        self.assertEqual(self.poison("drop"), [{"dropped": 1}])
+        self.assertEqual(self.poison("list"), [])
+        node.cli("hub", "delete", "main")
+        code, _, err = run_stead("hub", "status", "gone", node=node.endpoint)
+        self.assertEqual(code, 1, err)
+
+
+class Several(Test):
+    def test_hub_apart_from_its_workers_is_killed_and_comes_back(self):
+        cluster = self.cluster(2, modules=[built("flows.so")])
+        endpoints = ",".join(cluster.endpoints())
+        log = self.folder / "log"
+        count = scaled(200, least=20)
+
+        def stead(*words):
+            code, out, err = run_stead(words[0], "--json", *words[1:], node=endpoints)
+            return json.loads(out) if code == 0 else {"code": code, "err": err}
+
+        self.assertIn("tags", stead("hub", "create", "main", "--hide", "500ms", "--apart"))
+        stead("run", "steps", json.dumps({"count": count, "log": str(log)}), "--id", "s1", "--fabric", "hub")
+        for part in (1, 2):
+            wait_until(f"{part} of 3 parts have run", lambda: log.exists() and len(log.read_text().split()) >= part * count // 3)
+            cluster.kill(f"n{part}")
+            wait_until("it is up again", lambda: cluster.up() >= 0)
+        it = wait_until("it is over", lambda: (lambda s: s if s.get("status") in ("Completed", "Failed") else None)(
+            stead("status", "s1", "--fabric", "hub")))
+        self.assertEqual((it["status"], it["output"]), ("Completed", sum(n * n for n in range(1, count + 1))))
+        self.assertEqual(set(map(int, log.read_text().split())), set(range(1, count + 1)))
+
+
+if __name__ == "__main__":
+    main()
