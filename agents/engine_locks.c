@@ -27,10 +27,29 @@ void stead_engine_locks_deinit(struct stead_engine *engine)
     engine->lock_count = 0;
 }
 
+/* A lock that was given while the code did not run (it was suspended) and never will: it is released with the others. */
+static void take_unread_holds(struct stead_engine *engine)
+{
+    struct stead_engine_task *task = engine->finished.first, *next;
+
+    for (; task != NULL; task = next) {
+        uint64_t fence = 0;
+        next = task->next;
+        if (task->kind != STEAD_ENGINE_HOLD || task->code != 0 || engine->lock_count == STEAD_ENGINE_LOCKS_MAX ||
+            stead_get_u64(task->value, NULL, &fence) != 0)
+            continue;
+        engine->locks[engine->lock_count].address = stead_engine_text(stead_str(task->target));
+        engine->locks[engine->lock_count++].fence = fence;
+        stead_engine_task_free(engine, task);
+    }
+}
+
 void stead_engine_unlock(struct stead_engine *engine)
 {
     struct stead_writer value;
 
+    if (engine->status == STEAD_INSTANCE_TERMINATED)
+        take_unread_holds(engine);
     if (engine->lock_count == 0)
         return;
     stead_writer_init(&value);

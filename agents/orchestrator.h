@@ -32,6 +32,7 @@ struct stead_orchestration_state {
     uint32_t version;
     uint32_t execution;        /* from 1 */
     int64_t created, updated;  /* ms since 1970 */
+    int64_t clock_ms;          /* of the newest episode: the next one is not earlier, whatever the node's clock says */
     uint64_t events;           /* the last one's id, of this execution */
     uint32_t parent_execution; /* who waits for the end */
     uint64_t parent_ref;       /* 0: nobody */

@@ -206,6 +206,14 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
 
 /* ---- Inputs that have to wait --------------------------------------------------------------- */
 
+/* The next episode's time: an instance's clock never goes back, not even where its node's does after a restart. */
+static int64_t move_clock(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    if (stead_now_ms(turn) > it->clock_ms)
+        it->clock_ms = stead_now_ms(turn);
+    return it->clock_ms;
+}
+
 /* Stores it at the end of the open episode, which is opened when there is none. */
 int stead_orchestration_keep(struct stead_turn *turn, struct stead_orchestration_state *it,
                              const struct stead_history_event *event)
@@ -219,7 +227,7 @@ int stead_orchestration_keep(struct stead_turn *turn, struct stead_orchestration
     stead_writer_init(&rows.rows);
     if (it->open_ms == 0) {
         struct stead_history_event first = started;
-        it->open_ms = stead_now_ms(turn);
+        it->open_ms = move_clock(turn, it);
         first.id = ++it->events;
         first.time_ms = it->open_ms;
         stead_row_writer_add(&rows, &first);
@@ -432,7 +440,7 @@ int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration
         return 0;
     }
     if (!stead_engine_is_open(engine))
-        stead_engine_begin(engine, stead_now_ms(turn));
+        stead_engine_begin(engine, move_clock(turn, it));
     (void)stead_engine_input(engine, event);
     code = run_episode(turn, it);
     if (code != LATER)

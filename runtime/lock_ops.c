@@ -2,7 +2,8 @@
 /*
  * lock_ops: `stead.hold` and `stead.release`, which every kind with agents has: critical sections over agents whose kinds know nothing of it.
  *
- * They are written against the public API but for one look at the lock: whoever holds already, and asks again because an answer was lost, is told the same number.
+ * They are written against the public API. Whoever holds already and asks again is given a new number: it may have forgotten why it asked first (an orchestration that was
+ * terminated and restarted), and what it then gives back under the old number must not end the new hold.
  * Who must wait, and that a release always comes through, is decided where messages are delivered (take.c).
  */
 #include "runtime/registry.h"
@@ -10,18 +11,16 @@
 
 static int hold(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    const struct stead_agent *agent = turn->agent;
     const char *holder = stead_sender(turn);
     struct stead_slice named;
-    uint64_t fence = agent->fence;
+    uint64_t fence = 0;
 
     (void)state;
     if (stead_get_str(args, "holder", &named) == 0)
         holder = stead_printed(turn, "%.*s", (int)named.size, (const char *)named.data);
     if (holder[0] == '\0')
         return stead_fail(turn, "no_holder", "only an agent can hold %s: a client has no address", stead_self(turn));
-    bool mine = (agent->flags & STEAD_AGENT_HELD) && strcmp(agent->wait->holder, holder) == 0;
-    int code = mine ? 0 : stead_hold(turn, holder, &fence);
+    int code = stead_hold(turn, holder, &fence);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", fence));
 }
 

@@ -244,7 +244,7 @@ static uint16_t grow_leaf(struct gardener *gardener, struct place place)
     case 7:
         return add_node(gardener, STEAD_PROGRAM_STATUS, 0, 0);
     case 8:
-        return add_node(gardener, STEAD_PROGRAM_SELF, 0, 0);
+        return add_node(gardener, STEAD_PROGRAM_SELF, ms, below(gardener, 2));
     case 9:
         if (below(gardener, 3) == 0)
             return add_node(gardener, STEAD_PROGRAM_FAIL, 0, 0);

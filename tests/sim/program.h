@@ -61,7 +61,7 @@ enum stead_program_type {
     STEAD_PROGRAM_CHANCE, /* a random number and a UUID, remembered twice by tally `a` */
     STEAD_PROGRAM_CLOCK,  /* a timer of `a` ms between two looks at the clock */
     STEAD_PROGRAM_STATUS, /* custom status */
-    STEAD_PROGRAM_SELF,   /* two events of one name, sent to itself, then awaited */
+    STEAD_PROGRAM_SELF,   /* two events of one name, sent to itself, then awaited; `b`: `a` ms later */
     STEAD_PROGRAM_TALK,   /* child that sends its parent an event first */
     STEAD_PROGRAM_FAIL,   /* fails by itself */
     STEAD_PROGRAM_TYPES

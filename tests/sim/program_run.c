@@ -17,6 +17,7 @@ struct run {
     struct stead_program program;
     struct stead_program_input input;
     const char *error; /* name of the newest failure of a node; static */
+    uint64_t birth;    /* tells this execution from others of its id */
     int64_t clock;     /* the newest time seen */
 };
 
@@ -199,8 +200,8 @@ static uint32_t begin_group(struct run *run, uint32_t node, uint64_t total, stru
 
 static int run_all(struct run *run, uint32_t node, uint64_t *total)
 {
-    struct stead_task tasks[STEAD_PROGRAM_FAN_MAX];
-    struct begun begun[STEAD_PROGRAM_FAN_MAX];
+    struct stead_task tasks[STEAD_PROGRAM_FAN_MAX] = {{0}};
+    struct begun begun[STEAD_PROGRAM_FAN_MAX] = {{0}};
     uint32_t count = begin_group(run, node, *total, begun, tasks);
     uint64_t sum = *total;
     const char *error = NULL;
@@ -226,8 +227,8 @@ static int run_all(struct run *run, uint32_t node, uint64_t *total)
 
 static int run_any(struct run *run, uint32_t node, uint64_t *total)
 {
-    struct stead_task tasks[STEAD_PROGRAM_FAN_MAX];
-    struct begun begun[STEAD_PROGRAM_FAN_MAX];
+    struct stead_task tasks[STEAD_PROGRAM_FAN_MAX] = {{0}};
+    struct begun begun[STEAD_PROGRAM_FAN_MAX] = {{0}};
     uint32_t count = begin_group(run, node, *total, begun, tasks), won = UINT32_MAX;
     bool sure = run->program.nodes[node].type == STEAD_PROGRAM_SURE;
     int code = stead_await_any(run->o, tasks, count, &won);
@@ -301,11 +302,11 @@ static int run_lock(struct run *run, uint32_t node, uint64_t *total)
 static void remember(struct run *run, uint32_t node, uint64_t number, uint64_t value)
 {
     const char *address = stead_printed_for(run->o, "%s/%u", STEAD_PROGRAM_TALLY, run->program.nodes[node].a);
-    int code = stead_await_call(run->o, address, "remember",
-                                stead_packed_for(run->o, "{s:u,s:u}", "id",
-                                                 stead_program_mix(stead_program_id(&run->input, node), number),
-                                                 "value", value),
-                                NULL);
+    uint64_t id = stead_program_mix(stead_program_id(&run->input, node), number);
+    /* A restart draws anew. */
+    int code = stead_await_call(
+        run->o, address, "remember",
+        stead_packed_for(run->o, "{s:u,s:u}", "id", stead_program_mix(id, run->birth), "value", value), NULL);
     if (code != 0)
         broken(run, node, "is not remembered", code);
 }
@@ -412,6 +413,8 @@ static void run_self(struct run *run, uint32_t node, uint64_t *total)
 
     for (uint64_t i = 0; i < 2; i++)
         tell(run, stead_instance_id(run->o), 's', id, i);
+    if (run->program.nodes[node].b != 0 && stead_await_timer(run->o, run->program.nodes[node].a) != 0)
+        broken(run, node, "a timer fails", 0);
     for (uint64_t i = 0; i < 2; i++) {
         int code = stead_await_event(run->o, event_of(run, 's', id), -1, &answer);
         if (code != 0 || stead_get_u64(answer, NULL, &value) != 0 || value - stead_program_event_value(id) > 1 ||
@@ -552,6 +555,7 @@ static int run_program(struct stead_orchestration *o, struct stead_slice input)
 
     run->o = o;
     run->error = "";
+    run->birth = stead_program_mix((uint64_t)stead_now(o), stead_random_of(o));
     stead_program_hooks.entered(stead_instance_id(o));
     if (stead_program_input_read(input, &run->input) != 0)
         broken(run, 0, "has another input than it was given", 0);

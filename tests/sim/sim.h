@@ -262,7 +262,7 @@ struct stead_workload {
 extern const struct stead_workload *const stead_workloads[]; /* ended by NULL */
 /* What the workloads orchestrate with; ended by NULL. */
 extern const struct stead_orchestrator *const stead_workload_orchestrators[];
-#define STEAD_WORKLOADS_MAX 24u
+#define STEAD_WORKLOADS_MAX 32u
 
 struct stead_sim_request {
     enum stead_message_type type;

@@ -10,14 +10,37 @@
 #include "tests/sim/program.h"
 #include "tests/sim/work_flow.h"
 
+/* One a line, so that adding one touches no other. */
+/* clang-format off */
 const struct stead_workload *const stead_workloads[] = {
-    &stead_work_counter, &stead_work_register,  &stead_work_account, &stead_work_queue,
-    &stead_work_ledger,  &stead_work_stock,     &stead_work_bank,    &stead_work_signal,
-    &stead_work_timer,   &stead_work_call,      &stead_work_job,     &stead_work_life,
-    &stead_work_tell,    &stead_work_keyed,     &stead_work_lock,    &stead_work_volatile,
-    &stead_work_blob,    &stead_work_letter,    &stead_work_poison,  &stead_work_queues,
-    &stead_work_errand,  &stead_work_consensus, &stead_work_hold,    NULL,
+    &stead_work_counter,
+    &stead_work_register,
+    &stead_work_account,
+    &stead_work_queue,
+    &stead_work_ledger,
+    &stead_work_stock,
+    &stead_work_bank,
+    &stead_work_signal,
+    &stead_work_timer,
+    &stead_work_call,
+    &stead_work_job,
+    &stead_work_life,
+    &stead_work_tell,
+    &stead_work_keyed,
+    &stead_work_lock,
+    &stead_work_volatile,
+    &stead_work_blob,
+    &stead_work_letter,
+    &stead_work_poison,
+    &stead_work_queues,
+    &stead_work_errand,
+    &stead_work_consensus,
+    &stead_work_hold,
+    &stead_work_flow,
+    &stead_work_break,
+    NULL,
 };
+/* clang-format on */
 
 const struct stead_orchestrator *const stead_workload_orchestrators[] = {&stead_program_orchestrator,
                                                                          &stead_locker_orchestrator, NULL};

@@ -11,6 +11,8 @@
 #include "agents/instance.h"
 #include "tests/sim/work_flow.h"
 
+#define EXPLAIN_NS (170 * STEAD_S) /* something hangs: a trace shows what */
+
 static const char *const verb_ops[STEAD_FLOW_VERBS] = {
     [STEAD_FLOW_START] = "start",         [STEAD_FLOW_STATUS] = "status",   [STEAD_FLOW_RAISE] = "raise",
     [STEAD_FLOW_TERMINATE] = "terminate", [STEAD_FLOW_SUSPEND] = "suspend", [STEAD_FLOW_RESUME] = "resume",
@@ -196,6 +198,8 @@ static void relieve_flow(struct stead_sim *sim)
             instance->settled = true;
         if (instance->settled)
             continue;
+        if (sim->world.traced && sim->world.now_ns > EXPLAIN_NS)
+            stead_flow_explain(sim, instance->id);
         if (instance->tried[STEAD_FLOW_SUSPEND] != 0)
             submit(sim, auditor, STEAD_FLOW_RESUME, instance, 0);
         for (uint32_t e = 0; e < instance->event_count; e++)

@@ -68,6 +68,8 @@ uint32_t stead_flow_runs(uint64_t id, bool again);
 extern const struct stead_kind *const stead_flow_kinds[]; /* ended by NULL */
 /* Compares everything with the reference. */
 void stead_flow_verify(struct stead_sim *sim);
+/* Puts the history of an instance into the trace: for who looks at a seed. */
+void stead_flow_explain(struct stead_sim *sim, const char *id);
 /* The address of an instance. */
 void stead_flow_address(char *ret_address, size_t size, const char *id);
 

@@ -27,6 +27,8 @@ struct history {
     int64_t time_ms;
     uint32_t scheduled, completed, failed; /* activities */
     bool over;
+    bool opened;      /* by a further episode */
+    bool terminating; /* in the episode that ended it from outside */
     struct {
         char type[40];
         bool activity, answered;
@@ -63,6 +65,37 @@ static void check_result(struct stead_sim *sim, struct history *history, const c
     }
 }
 
+/* Nobody waits for it any more: a result of it would be taken by nobody. */
+static void check_cancel(struct history *history, const char *type, struct stead_slice map)
+{
+    uint64_t ref = 0;
+
+    if (strcmp(type, "TaskCanceled") == 0 && stead_get_u64(map, "ref", &ref) == 0 && ref < history->last)
+        history->events[ref].answered = true;
+}
+
+/* Behind the end only what was open is ended, or a rewind begins. A termination may meet an instance that has still to be replayed: what comes in until then stands in the same
+ * episode. */
+static void check_end(struct stead_sim *sim, struct history *history, uint64_t id, const char *type)
+{
+    bool rewound = strcmp(type, "ExecutionRewound") == 0;
+
+    if (history->opened && !rewound)
+        stead_world_fail(&sim->world, "history of %s: an episode behind its end begins with %s", history->instance,
+                         type);
+    history->opened = history->over && strcmp(type, "OrchestratorStarted") == 0;
+    if (strcmp(type, "OrchestratorCompleted") == 0)
+        history->terminating = false;
+    if (history->over && !rewound && !history->opened && !history->terminating &&
+        strcmp(type, "OrchestratorCompleted") != 0 && strcmp(type, "TaskCanceled") != 0 &&
+        strcmp(type, "LocksReleased") != 0)
+        stead_world_fail(&sim->world, "history of %s: event %llu, %s, behind its end", history->instance,
+                         (unsigned long long)id, type);
+    history->terminating = history->terminating || strcmp(type, "ExecutionTerminated") == 0;
+    history->over = (history->over && !rewound) || strcmp(type, "ExecutionCompleted") == 0 ||
+                    strcmp(type, "ExecutionFailed") == 0 || strcmp(type, "ExecutionTerminated") == 0;
+}
+
 static void check_event(struct stead_sim *sim, struct history *history, struct stead_slice map)
 {
     uint64_t id = 0;
@@ -77,9 +110,7 @@ static void check_event(struct stead_sim *sim, struct history *history, struct s
     if (stead_get_i64(map, "time", &time_ms) != 0 || time_ms < history->time_ms)
         stead_world_fail(&sim->world, "history of %s: the time of event %llu falls", history->instance,
                          (unsigned long long)id);
-    if (history->over && strcmp(type, "OrchestratorCompleted") != 0)
-        stead_world_fail(&sim->world, "history of %s: event %llu, %s, behind its end", history->instance,
-                         (unsigned long long)id, type);
+    check_end(sim, history, id, type);
     stead_world_note_text(&sim->world, "event", id, type);
     history->last = id;
     history->time_ms = time_ms;
@@ -92,9 +123,7 @@ static void check_event(struct stead_sim *sim, struct history *history, struct s
         history->scheduled++;
     }
     check_result(sim, history, type, map);
-    history->over = strcmp(type, "ExecutionCompleted") == 0 || strcmp(type, "ExecutionFailed") == 0 ||
-                    strcmp(type, "ExecutionTerminated") == 0 ||
-                    (history->over && strcmp(type, "ExecutionRewound") != 0);
+    check_cancel(history, type, map);
 }
 
 /* Reads and checks the whole history of an instance that is over. */
@@ -128,6 +157,48 @@ static void check_history(struct stead_sim *sim, const char *id, struct history 
     }
     if (!ret_history->over)
         stead_world_fail(&sim->world, "the history of %s has no end", id);
+}
+
+static void explain_vaults(struct stead_sim *sim)
+{
+    for (uint32_t vault = 0; vault < STEAD_PROGRAM_VAULTS; vault++) {
+        char address[48], holder[STEAD_ADDRESS_MAX + 1] = "";
+        struct stead_writer args;
+        stead_format(address, sizeof address, "%s/%u", STEAD_PROGRAM_VAULT, vault);
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:s}", "address", address);
+        struct stead_slice shown = stead_sim_query(sim, address, "show", stead_written(&args)), held;
+        stead_writer_deinit(&args);
+        if (stead_get_value(shown, "lock", &held) == 0 && stead_get_text(held, "holder", holder, sizeof holder) == 0)
+            stead_world_note_text(&sim->world, "held by", vault, holder);
+    }
+}
+
+void stead_flow_explain(struct stead_sim *sim, const char *id)
+{
+    char address[STEAD_FLOW_ID_SIZE + 32], text[160], type[40], name[64] = "", target[64] = "";
+    struct stead_slice page, events, map;
+    uint32_t count = 0;
+    uint64_t ref = 0;
+
+    explain_vaults(sim);
+    stead_flow_address(address, sizeof address, id);
+    if (stead_sim_try(sim, address, "history", (struct stead_slice){0}, &page) != 0 ||
+        stead_get_value(page, "events", &events) != 0)
+        return;
+    struct stead_reader reader = stead_reader(events);
+    if (stead_read_array(&reader, &count) != 0)
+        return;
+    for (uint32_t i = 0; i < count && stead_read_value(&reader, &map) == 0; i++) {
+        type[0] = name[0] = target[0] = 0;
+        ref = 0;
+        if (stead_get_text(map, "type", type, sizeof type) != 0 || stead_get_u64(map, "ref", &ref) == STEAD_EARGUMENT ||
+            stead_get_text(map, "name", name, sizeof name) == STEAD_EARGUMENT ||
+            stead_get_text(map, "target", target, sizeof target) == STEAD_EARGUMENT)
+            continue;
+        snprintf(text, sizeof text, "%s %s %s", type, name, target);
+        stead_world_note_text(&sim->world, ref == 0 ? "history" : "  result", ref == 0 ? i + 1 : ref, text);
+    }
 }
 
 static void check_counts(struct stead_sim *sim, const struct history *history,
@@ -190,6 +261,8 @@ static bool check_instance(struct stead_sim *sim, const struct stead_flow_instan
     stead_world_note(&sim->world, "ended", instance->number, told.status, told.execution);
     if (!stead_instance_is_over(told.status))
         stead_world_fail(&sim->world, "%s is %s for ever", instance->id, stead_instance_status_name(told.status));
+    if (told.status == STEAD_INSTANCE_CANCELED && instance->tried[STEAD_FLOW_TERMINATE] != 0)
+        return true; /* before it had begun */
     if (told.status == STEAD_INSTANCE_TERMINATED) {
         if (instance->tried[STEAD_FLOW_TERMINATE] == 0)
             stead_world_fail(&sim->world, "%s is Terminated, and nobody has", instance->id);
@@ -225,7 +298,8 @@ static void check_orphans(struct stead_sim *sim)
         if (!stead_instance_is_over(told.status))
             stead_world_fail(&sim->world, "%s is left behind, %s", flow->seen[i],
                              stead_instance_status_name(told.status));
-        check_history(sim, flow->seen[i], &history);
+        if (told.status != STEAD_INSTANCE_CANCELED)
+            check_history(sim, flow->seen[i], &history);
     }
 }
 
@@ -252,7 +326,8 @@ static void add_effects(struct effects *effects, const struct stead_flow_instanc
                         const struct stead_program_outcome *outcome)
 {
     bool loose = !there || instance->tried[STEAD_FLOW_TERMINATE] != 0 || instance->tried[STEAD_FLOW_PURGE] != 0;
-    uint32_t executions = 1 + instance->tried[STEAD_FLOW_RESTART];
+    /* A rewind runs failed children once more. */
+    uint32_t executions = 1 + instance->tried[STEAD_FLOW_RESTART] + instance->tried[STEAD_FLOW_REWIND];
 
     for (uint32_t i = 0; i < outcome->effect_count; i++) {
         struct stead_program_effect *effect = &effects->items[effects->count++];

@@ -4,8 +4,8 @@
  *
  *     enter --> stead.hold --(fence)--> work, (stead.hold again), work, work --> stead.release
  *
- * What must hold while faults last: fencing numbers of the work in a room never fall, and each belongs to one guest; a guest that asks again while it holds is told the
- * same number; in a room that nobody breaks open no work is refused, so nobody else was let in meanwhile. Rooms with an odd number are broken open: work under the old number is refused
+ * What must hold while faults last: fencing numbers of the work in a room never fall, and each belongs to one guest; a guest that asks again while it holds is given the
+ * next number; in a room that nobody breaks open no work is refused, so nobody else was let in meanwhile. Rooms with an odd number are broken open: work under the old number is refused
  * there, or comes before anybody else's. In the end every stay is over.
  */
 #include "tests/sim/work.h"
@@ -76,8 +76,8 @@ static int entered(struct stead_turn *turn, void *state, struct stead_slice args
 
     if (stead_reply_code(turn) != 0 || stead_get_u64(args, NULL, &fence) != 0)
         stead_sim_broken("%s is refused its hold: %s", stead_self(turn), stead_reply_error_name(turn));
-    if (guest->fence != 0 && fence != guest->fence && !is_breakable(turn))
-        stead_sim_broken("%s holds with fence %llu and is told %llu", stead_self(turn),
+    if (guest->fence != 0 && fence != guest->fence + 1 && !is_breakable(turn))
+        stead_sim_broken("%s holds with fence %llu, asks again and is given %llu", stead_self(turn),
                          (unsigned long long)guest->fence, (unsigned long long)fence);
     if (guest->fence == 0) {
         guest->left = WORKS;

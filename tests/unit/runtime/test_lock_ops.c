@@ -116,7 +116,7 @@ static void test_release_with_an_old_fence_changes_nothing(void **state)
     fx_destroy(fx);
 }
 
-static void test_holder_that_asks_again_is_told_the_same_fence(void **state)
+static void test_holder_that_asks_again_is_given_a_new_fence_and_the_old_one_releases_nothing(void **state)
 {
     struct fx *fx = begin("d");
 
@@ -124,10 +124,12 @@ static void test_holder_that_asks_again_is_told_the_same_fence(void **state)
     for (int i = 0; i < 2; i++)
         assert_int_equal(fx_call(fx, &client, anna, "do"), 0);
     assert_int_equal(told[0].count, 2);
-    assert_int_equal(told[0].fence, 1);
-    release(fx, anna, 1);
+    assert_int_equal(told[0].fence, 2);
+    release(fx, anna, 1); /* what it was given first, and may have forgotten */
     assert_int_equal(fx_call(fx, &client, bert, "do"), 0);
-    assert_int_equal(told[1].fence, 2); /* one release was enough */
+    assert_int_equal(told[1].count, 0); /* anna holds on */
+    release(fx, anna, 2);
+    assert_int_equal(told[1].fence, 3); /* one release was enough */
     fx_destroy(fx);
 }
 
@@ -250,7 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_second_holder_waits_for_the_release),
         cmocka_unit_test(test_release_with_an_old_fence_changes_nothing),
-        cmocka_unit_test(test_holder_that_asks_again_is_told_the_same_fence),
+        cmocka_unit_test(test_holder_that_asks_again_is_given_a_new_fence_and_the_old_one_releases_nothing),
         cmocka_unit_test(test_messages_of_others_wait_for_the_release),
         cmocka_unit_test(test_client_cannot_hold),
         cmocka_unit_test(test_fenced_call_to_an_agent_that_is_being_loaded_runs),
