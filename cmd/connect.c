@@ -19,6 +19,7 @@
 
 #define DEFAULT_ENDPOINT "tcp://127.0.0.1:7400"
 #define DEFAULT_TIMEOUT_MS 30000u
+#define LOCATE_MS 1000u /* to ask who owns an agent that nobody serves */
 
 static const struct argp_option connect_options[] = {
     {"node", 'n', "ENDPOINT", 0,
@@ -121,14 +122,34 @@ static void complain_of_answer(int code, const struct stead_answer *answer)
     free(sentence);
 }
 
+/* True: some node answers, but not the one that owns the agent, which is named. */
+static bool complain_of_owner(const struct stead_connect *connect, const char *address, const char *safe)
+{
+    const struct stead_client_options options = {.endpoints = stead_connect_endpoints(connect),
+                                                 .timeout_ms = LOCATE_MS};
+    struct stead_location where;
+    struct stead_client *client;
+
+    if (stead_client_open(&options, &client) != 0)
+        return false;
+    bool found = stead_client_locate(client, address, &where) == 0;
+    if (found)
+        stead_complain("node %s at %s owns %s and does not answer: is it down?", where.node, where.endpoint, safe);
+    stead_client_close(&client);
+    return found;
+}
+
 /* Nobody was there: no node at all, or not the one that owns the agent. */
 static void complain_of_absence(const struct stead_connect *connect, const struct stead_answer *answer)
 {
     char *agent = stead_print_safe(stead_str(answer ? answer->error_agent : ""));
 
+    if (*agent && complain_of_owner(connect, answer->error_agent, agent)) {
+        free(agent);
+        return;
+    }
     if (*agent)
-        stead_complain("nobody serves %s: no node answers at %s, or the one that owns the agent is down", agent,
-                       stead_connect_endpoints(connect));
+        stead_complain("nobody serves %s: no node answers at %s", agent, stead_connect_endpoints(connect));
     else
         stead_complain("no node answers at %s", stead_connect_endpoints(connect));
     free(agent);

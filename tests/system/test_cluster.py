@@ -276,11 +276,16 @@ class Cluster(WithModule):
         for n in range(8):
             self.assertEqual(stead("call", f"counter/{n}", "add", node=first)[0], 0)
         self.kill("n2")
+        refused = [stead("call", "--timeout", "2s", f"counter/{n}", "add", node=first) for n in range(8)]
+        self.assertEqual({code for code, _, _ in refused}, {0, 3})
+        for n, (code, _, err) in enumerate(refused):
+            if code:  # the node that is down is named
+                self.assertRegex(err, rf"node n2 at tcp://127\.0\.0\.1:\d+ owns counter/{n} and does not answer")
         code, out, err = self.up(2)
         self.assertEqual(code, 0, err)
         self.assertEqual(json.loads(out)["started"], 1)
-        for n in range(8):
-            self.assertEqual(self.value(f"counter/{n}", first), 1)
+        for n, (code, _, _) in enumerate(refused):
+            self.assertEqual(self.value(f"counter/{n}", first), 1 if code else 2)
 
     def test_kill_of_the_coordinator_under_load_loses_nothing(self):
         self.assertEqual(self.up(2)[0], 0)
