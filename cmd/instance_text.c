@@ -154,6 +154,11 @@ static void line_add_names(struct stead_writer *line, const json_t *event)
         line_add(line, " ", target);
     if (*name)
         line_add(line, " ", name);
+    int64_t omitted = stead_json_member_int(json_object_get(event, "extra"), "omitted");
+    if (omitted > 0) {
+        char size[STEAD_PRINT_SIZE];
+        line_add(line, " a value of ", stead_print_size((uint64_t)omitted, size));
+    }
     int64_t due_ms = stead_json_member_int(json_object_get(event, "extra"), "due");
     if (due_ms > 0) {
         char time[STEAD_PRINT_SIZE];

@@ -464,6 +464,16 @@ class Verifying(Orchestrations):
         node.cli("raise", "big", "go")
         self.await_status("big", "Completed")
 
+    def test_large_values_are_left_out_for_people_and_not_for_the_replay(self):
+        node = self.serve()
+        value = json.dumps({"count": 2, "log": str(self.folder / "log"), "hold": True, "pad": "x" * 400000})
+        self.assertEqual(run_stead("run", "fan", "-", "--id", "padded", node=node.endpoint, stdin=value)[0], 0)
+        wait_until("the code waits", lambda: self.types("padded").count("TaskCompleted") == 2)
+        code, lines, err = self.verify(built("flows.so"))
+        self.assertEqual((code, lines[-1]["replayed"], lines[-1]["broken"]), (0, 1, 0), err)
+        started = next(event for event in self.history("padded") if event["type"] == "ExecutionStarted")
+        self.assertEqual(("value" in started, started["extra"]["omitted"] > 400000), (False, True))
+
     def test_code_that_crashes_does_not_take_the_report_with_it(self):
         self.live_ones()
         new = self.compiled("crashes", (self.WAIT, self.WAIT + " if (stead_instance_id(o)[1] == '2') abort();"))

@@ -93,6 +93,13 @@ static void test_hostile_texts_are_safe_and_long_values_are_cut(void **state)
     json_decref(json);
 }
 
+static void test_value_that_was_left_out_shows_its_size(void **state)
+{
+    (void)state;
+    assert_line("{\"id\": 6, \"type\": \"TaskCompleted\", \"ref\": 3, \"extra\": {\"omitted\": 409600}}",
+                "     6      TaskCompleted            <- 3 a value of 400 KiB");
+}
+
 static void test_event_that_says_nothing_is_a_line_all_the_same(void **state)
 {
     (void)state;
@@ -197,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_failure_shows_name_and_sentence),
         cmocka_unit_test(test_timer_shows_when_and_call_shows_whom),
         cmocka_unit_test(test_hostile_texts_are_safe_and_long_values_are_cut),
+        cmocka_unit_test(test_value_that_was_left_out_shows_its_size),
         cmocka_unit_test(test_event_that_says_nothing_is_a_line_all_the_same),
         cmocka_unit_test(test_instance_is_shown_to_a_person),
         cmocka_unit_test(test_instance_is_shown_to_a_program),
