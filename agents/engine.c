@@ -73,7 +73,6 @@ void stead_engine_destroy(struct stead_engine **engine_pointer)
     }
     stead_engine_map_deinit(&engine->tasks);
     stead_engine_map_deinit(&engine->requests);
-    stead_engine_map_deinit(&engine->names);
     stead_engine_arena_deinit(&engine->bytes);
     stead_engine_arena_deinit(&engine->kept);
     stead_engine_arena_deinit(&engine->transient);

@@ -186,24 +186,31 @@ void stead_engine_untaken(const struct stead_engine *engine, stead_engine_sink_f
     }
 }
 
+static void free_name(struct stead_engine *engine, struct stead_engine_name *name)
+{
+    uint64_t id = 0;
+
+    while (name->raised != NULL)
+        free((void *)(uintptr_t)take_raised(engine, name, &id).data);
+    while (name->waiting.first != NULL) {
+        struct stead_engine_task *task = name->waiting.first;
+        stead_engine_list_remove(&name->waiting, task);
+        task->waits = NULL;
+        stead_engine_task_free(engine, task);
+    }
+    free(name->text);
+    free(name);
+}
+
 void stead_engine_events_deinit(struct stead_engine *engine)
 {
-    for (uint32_t at = 0; engine->names.count > 0;) {
-        at = at < engine->names.capacity ? at : 0;
-        if (engine->names.keys[at] == 0) {
-            at++;
-            continue;
+    for (uint32_t at = 0; at < engine->names.capacity; at++) {
+        struct stead_engine_name *name = engine->names.keys[at] != 0 ? engine->names.values[at] : NULL;
+        while (name != NULL) {
+            struct stead_engine_name *same = name->same;
+            free_name(engine, name);
+            name = same;
         }
-        struct stead_engine_name *name = engine->names.values[at];
-        uint64_t id = 0;
-        while (name->raised != NULL)
-            free((void *)(uintptr_t)take_raised(engine, name, &id).data);
-        while (name->waiting.first != NULL) {
-            struct stead_engine_task *task = name->waiting.first;
-            stead_engine_list_remove(&name->waiting, task);
-            task->waits = NULL;
-            stead_engine_task_free(engine, task);
-        }
-        drop_name(engine, name);
     }
+    stead_engine_map_deinit(&engine->names);
 }

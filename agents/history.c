@@ -15,7 +15,7 @@
 const char *stead_history_type_name(uint8_t type)
 {
     static const char *const names[] = {
-#define HISTORY_NAME(id, number, name) [number] = name,
+#define HISTORY_NAME(id, number, name) [number] = (name),
         STEAD_HISTORY_EVENTS(HISTORY_NAME)
 #undef HISTORY_NAME
     };
