@@ -294,6 +294,8 @@ void stead_engine_list_remove(struct stead_engine_tasks *list, struct stead_engi
 void stead_engine_wake(struct stead_engine *engine, struct stead_engine_task *task);
 /* The task is gone: the await_any's list forgets it. */
 void stead_engine_any_forget(struct stead_engine *engine, struct stead_engine_task *task);
+/* One of the newest await_any's list has finished and is unread. */
+bool stead_engine_any_is_done(const struct stead_engine *engine);
 /* Waits for one task that has no number; then it is FINISHED. */
 void stead_engine_wait_for(struct stead_engine *engine, struct stead_engine_task *task);
 /* Reads the task's outcome into the engine and frees the task; 0 or its code. */

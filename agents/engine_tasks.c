@@ -412,6 +412,10 @@ void stead_engine_cancel_open(struct stead_engine *engine, bool timers_only)
             decide_cancel(engine, open[i].id, stead_str(task->name), stead_str(task->target));
     }
     free(open);
+    /* Children whose time was up while the code could not run: their results are taken no more, and they still run. */
+    for (const struct stead_engine_task *task = engine->due.first; task != NULL && !timers_only; task = task->next)
+        if (task->request != 0)
+            decide_cancel(engine, task->request, stead_str(task->name), stead_str(task->target));
 }
 
 void stead_engine_open(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context)
@@ -449,7 +453,9 @@ static void unfinish(struct stead_engine *engine, struct stead_engine_task *task
     task->code = 0;
     free(task->error_name);
     task->error_name = task->error_sentence = NULL;
-    if (task->wait_round == engine->wait_round)
+    if (engine->waits_any)
+        engine->missing = !stead_engine_any_is_done(engine);
+    else if (task->wait_round == engine->wait_round)
         engine->missing++;
 }
 

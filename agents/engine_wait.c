@@ -242,6 +242,11 @@ static struct stead_engine_task *any_finished(const struct stead_engine *engine)
     return task;
 }
 
+bool stead_engine_any_is_done(const struct stead_engine *engine)
+{
+    return any_finished(engine) != NULL;
+}
+
 int stead_await_any(struct stead_orchestration *o, const struct stead_task *tasks, uint32_t count, uint32_t *ret_index)
 {
     struct stead_engine *engine = stead_engine_of(o);

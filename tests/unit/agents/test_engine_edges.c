@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two steerings at once: what came while an instance was suspended, and then a rewind or a termination. Each resident, and thrown away before every episode.
+ */
+#include "unit/agents/engine_fixture.h"
+
+static const struct stead_slice nil = {NULL, 0};
+
+#define BOTH_WAYS(en, orchestrator)                                                                                    \
+    for (int way = 0; way < 2; way++)                                                                                  \
+        for (bool once = (en_init(&(en), &(orchestrator)), (en).reload_always = way == 1, true); once;                 \
+             once = (en_check_prefixes(&(en)), en_deinit(&(en)), false))
+
+static int one_child(struct stead_orchestration *o, struct stead_slice input)
+{
+    const struct stead_task_options options = {.timeout_ms = 100};
+    return stead_await(o, stead_begin_child(o, "kid", input, &options), NULL);
+}
+EN_ORCHESTRATOR(withchild, one_child);
+
+static void test_engine_child_whose_time_was_up_while_suspended_is_terminated_with_its_parent(void **state)
+{
+    (void)state;
+    struct en en;
+
+    BOTH_WAYS(en, withchild)
+    {
+        en_start(&en, nil);
+        uint64_t child = en_newest(&en, STEAD_HISTORY_CHILD_CREATED, "kid");
+        uint64_t timer = en_newest(&en, STEAD_HISTORY_TIMER_CREATED, NULL);
+        assert_true(en_say_type(&en, STEAD_HISTORY_EXECUTION_SUSPENDED));
+        assert_true(en_fire(&en, timer));
+        assert_true(en_say_type(&en, STEAD_HISTORY_EXECUTION_TERMINATED));
+        assert_int_equal(en_tally(&en, STEAD_HISTORY_TASK_CANCELED), 1);
+        assert_int_equal(en_event(&en, en_newest(&en, STEAD_HISTORY_TASK_CANCELED, "kid")).ref, child);
+    }
+}
+
+/* The faster of a step and a timer. */
+static int race(struct stead_orchestration *o, struct stead_slice input)
+{
+    const struct stead_task both[2] = {stead_begin_activity(o, "step", input, NULL), stead_begin_timer(o, 100000)};
+    uint32_t first = 0;
+    int code = stead_await_any(o, both, 2, &first);
+
+    return code != 0 ? code : stead_await(o, both[first], NULL);
+}
+EN_ORCHESTRATOR(racing, race);
+
+static void test_engine_rewind_waits_again_for_any_whose_failure_came_while_suspended(void **state)
+{
+    (void)state;
+    struct en en;
+
+    BOTH_WAYS(en, racing)
+    {
+        en_start(&en, nil);
+        assert_true(en_say_type(&en, STEAD_HISTORY_EXECUTION_SUSPENDED));
+        assert_true(en_fail(&en, en_newest(&en, STEAD_HISTORY_TASK_SCHEDULED, "step"), STEAD_EFAILED));
+        assert_true(en_say_type(&en, STEAD_HISTORY_EXECUTION_RESUMED));
+        assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_FAILED);
+        uint64_t from = stead_engine_rewind_point(en.engine);
+        en.rewinds[en.rewind_count][0] = from;
+        en.rewinds[en.rewind_count++][1] = en.count + 2;
+        en_reload(&en);
+        assert_true(en_give(&en, (struct stead_history_event){.type = STEAD_HISTORY_EXECUTION_REWOUND, .ref = from}));
+        assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_RUNNING);
+        assert_true(en_complete(&en, en_newest(&en, STEAD_HISTORY_TASK_SCHEDULED, "step"), nil));
+        assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_COMPLETED);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_engine_child_whose_time_was_up_while_suspended_is_terminated_with_its_parent),
+        cmocka_unit_test(test_engine_rewind_waits_again_for_any_whose_failure_came_while_suspended),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
