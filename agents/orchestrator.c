@@ -17,6 +17,7 @@
  *
  * The engine lives beside the state, as long as the agent is in memory: unloading it frees the fiber, so a million instances that wait cost no stacks.
  */
+#include "agents/fault.h"
 #include "agents/orchestrator.h"
 
 #define EVENT_NAME_MAX 255u /* bytes */
@@ -104,7 +105,7 @@ static int done(struct stead_turn *turn, void *state, struct stead_slice args)
         code = stead_orchestration_give(turn, it, &event);
     else
         it->dropped++;
-    if (code == 0 && hold && failure == 0 && it->dropped != before)
+    if (code == 0 && hold && failure == 0 && it->dropped != before && !STEAD_AGENT_FAULT(lock_not_given_back))
         code = stead_hold_give_back(turn, stead_printed(turn, "%.*s", (int)address.size, (const char *)address.data),
                                     args);
     return code;

@@ -8,6 +8,7 @@
  * A turn adds one row as a rule, more when its events outgrow ROW_BYTES. An event with a value at the payload limit makes a row above the limit of a keyed value: a row that is
  * ROW_PART bytes or longer is cut into parts of that size, the first under the plain key. A part of exactly ROW_PART bytes has another one behind it, unless that is not there.
  */
+#include "agents/fault.h"
 #include "agents/orchestrator.h"
 
 #define ROW_BYTES (256u << 10)
@@ -77,7 +78,7 @@ static void flush(struct stead_row_writer *writer)
         return;
     size_t at = writer->rows.size;
     stead_write_raw(&writer->rows, head, sizeof(head));
-    stead_history_row_write(&writer->rows, writer->first, writer->time_ms, writer->count,
+    stead_history_row_write(&writer->rows, writer->first, writer->time_ms, writer->count - (STEAD_AGENT_FAULT(history_without_last) ? 1 : 0),
                             stead_written(&writer->events));
     head[1] = writer->rows.size - at - sizeof(head);
     memcpy(writer->rows.data + at, head, sizeof(head));

@@ -8,6 +8,7 @@
  *
  * What cannot be sent (too large with what goes around it, an address that is none) comes back as the failure of its task, by a signal to itself.
  */
+#include "agents/fault.h"
 #include "agents/orchestrator.h"
 
 /* ---- Calls' ids ----------------------------------------------------------------------------- */
@@ -108,6 +109,8 @@ static int send_child(struct stead_turn *turn, uint32_t execution, const struct 
         stead_packed(turn, "{s:S,s:u,s:v,s:{s:s,s:u,s:u}}", "name", event->name, "version",
                      (uint64_t)option(event->extra, "version"), "input", event->value, "parent", "id",
                      stead_self_key(turn), "execution", (uint64_t)execution, "ref", event->id);
+    if (STEAD_AGENT_FAULT(child_started_twice))
+        (void)stead_signal(turn, instance_address(turn, event->target), "start_child", args);
     return stead_signal(turn, instance_address(turn, event->target), "start_child", args);
 }
 
@@ -144,6 +147,9 @@ static int send_cancel(struct stead_turn *turn, struct stead_orchestration_state
         int code = stead_timer_cancel(turn, timer_name(turn, execution, event->ref));
         return code == STEAD_ENOTFOUND ? 0 : code;
     }
+    if (event->target.size > 0 && memchr(event->target.data, '/', event->target.size) == NULL &&
+        STEAD_AGENT_FAULT(child_not_terminated))
+        return 0;
     if (event->target.size > 0 && memchr(event->target.data, '/', event->target.size) == NULL)
         return stead_signal(turn, instance_address(turn, event->target), "terminate_child",
                             stead_packed(turn, "{s:s,s:u,s:u}", "id", stead_self_key(turn), "execution",
