@@ -12,8 +12,8 @@
  *   raw_history {first, part}   read-only: {name, version, execution, status, events, rewinds, next: [first, part] or nil, rows: [[first, part, bytes]...]}, parts as orchestrator_rows.c
  *                               cuts them; rewinds: pairs of uint64, little-endian: from, at
  *   raise {name, value}, terminate {reason}, suspend {reason}, resume {}, rewind {}, restart {}, purge {}
- * Between agents, signals: start_child {name, version, input, parent: {id, execution, ref}}, terminate_child {id, execution, ref}, child_done {execution, ref, value | code, error_name,
- * error_sentence}, event {name, value}; to itself: go_on, refused; timers: timer, look, expire; answers: done.
+ * Between agents, signals: start_child {name, version, input, parent: {id, life, execution, ref}}, terminate_child {id, life, execution, ref}, child_done {life, execution, ref,
+ * value | code, error_name, error_sentence}, event {name, value}; `life` is the parent's incarnation, which a purge ends; to itself: go_on, refused; timers: timer, look, expire; answers: done.
  *
  * The engine lives beside the state, as long as the agent is in memory: unloading it frees the fiber, so a million instances that wait cost no stacks.
  */
@@ -33,6 +33,7 @@ static const struct stead_field fields[] = {STEAD_FIELD(TEXT, instance, name),
                                             STEAD_FIELD(I64, instance, updated),
                                             STEAD_FIELD(I64, instance, clock_ms),
                                             STEAD_FIELD(U64, instance, events),
+                                            STEAD_FIELD(U64, instance, parent_life),
                                             STEAD_FIELD(U32, instance, parent_execution),
                                             STEAD_FIELD(U64, instance, parent_ref),
                                             STEAD_FIELD(I64, instance, open_ms),
@@ -115,14 +116,15 @@ static int done(struct stead_turn *turn, void *state, struct stead_slice args)
 static int take_result(struct stead_turn *turn, instance *it, struct stead_slice args, uint8_t completed,
                        uint8_t failed)
 {
-    uint64_t execution = 0, ref = 0;
+    uint64_t life = 0, execution = 0, ref = 0;
     int64_t failure = 0;
     struct stead_slice value = nothing;
 
-    if (stead_get_u64(args, "execution", &execution) != 0 || stead_get_u64(args, "ref", &ref) != 0 ||
-        stead_get_i64(args, "code", &failure) == STEAD_EARGUMENT || failure > 0 || failure < INT32_MIN)
+    if (stead_get_u64(args, "life", &life) != 0 || stead_get_u64(args, "execution", &execution) != 0 ||
+        stead_get_u64(args, "ref", &ref) != 0 || stead_get_i64(args, "code", &failure) == STEAD_EARGUMENT ||
+        failure > 0 || failure < INT32_MIN)
         return STEAD_EARGUMENT;
-    if (execution != it->execution) {
+    if (life != stead_incarnation(turn) || execution != it->execution) {
         it->dropped++;
         return 0;
     }

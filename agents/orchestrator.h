@@ -34,6 +34,7 @@ struct stead_orchestration_state {
     int64_t created, updated;  /* ms since 1970 */
     int64_t clock_ms;          /* of the newest episode: the next one is not earlier, whatever the node's clock says */
     uint64_t events;           /* the last one's id, of this execution */
+    uint64_t parent_life;      /* its incarnation: the next one of its id waits for other children */
     uint32_t parent_execution; /* who waits for the end */
     uint64_t parent_ref;       /* 0: nobody */
     int64_t open_ms; /* the stored history ends in an episode of this time that the code has not run in; 0: no */

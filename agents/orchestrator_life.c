@@ -80,11 +80,12 @@ static int tell_parent(struct stead_turn *turn, struct stead_orchestration_state
         return 0;
     it->parent_ref = 0;
     if (stead_orchestration_status(it) == STEAD_INSTANCE_COMPLETED)
-        args = stead_packed(turn, "{s:u,s:u,s:v}", "execution", (uint64_t)it->parent_execution, "ref", ref, "value",
-                            stead_orchestration_output(turn, it));
+        args = stead_packed(turn, "{s:u,s:u,s:u,s:v}", "life", it->parent_life, "execution",
+                            (uint64_t)it->parent_execution, "ref", ref, "value", stead_orchestration_output(turn, it));
     else
-        args = stead_packed(turn, "{s:u,s:u,s:l,s:s,s:s}", "execution", (uint64_t)it->parent_execution, "ref", ref,
-                            "code", (int64_t)(it->error_code != 0 ? it->error_code : STEAD_EFAILED), "error_name",
+        args = stead_packed(turn, "{s:u,s:u,s:u,s:l,s:s,s:s}", "life", it->parent_life, "execution",
+                            (uint64_t)it->parent_execution, "ref", ref, "code",
+                            (int64_t)(it->error_code != 0 ? it->error_code : STEAD_EFAILED), "error_name",
                             it->error_name, "error_sentence", it->error_sentence);
     return stead_signal(turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%s", it->parent), "child_done", args);
 }
@@ -206,7 +207,7 @@ struct beginning {
     uint64_t version;
     int64_t delay_ms;
     struct stead_slice parent; /* its id; empty: none */
-    uint64_t parent_execution, parent_ref;
+    uint64_t parent_life, parent_execution, parent_ref;
 };
 
 static int begin(struct stead_turn *turn, struct stead_orchestration_state *it, const struct beginning *from)
@@ -217,6 +218,7 @@ static int begin(struct stead_turn *turn, struct stead_orchestration_state *it, 
     memset(it->parent, 0, sizeof(it->parent));
     if (from->parent.size > 0)
         memcpy(it->parent, from->parent.data, from->parent.size);
+    it->parent_life = from->parent_life;
     it->parent_execution = (uint32_t)from->parent_execution;
     it->parent_ref = from->parent_ref;
     it->version = (uint32_t)from->version;
@@ -249,6 +251,7 @@ static int read_beginning(struct stead_slice args, struct beginning *ret_from)
         from.input = nothing;
     if (stead_get_value(args, "parent", &parent) == 0 &&
         (stead_get_str(parent, "id", &from.parent) != 0 || stead_instance_id_check(from.parent) != 0 ||
+         stead_get_u64(parent, "life", &from.parent_life) != 0 ||
          stead_get_u64(parent, "execution", &from.parent_execution) != 0 ||
          stead_get_u64(parent, "ref", &from.parent_ref) != 0))
         return STEAD_EARGUMENT;
@@ -385,9 +388,10 @@ int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct
         return stead_signal(
             turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%.*s", (int)from.parent.size, from.parent.data),
             "child_done",
-            stead_packed(turn, "{s:u,s:u,s:l,s:s,s:s}", "execution", from.parent_execution, "ref", from.parent_ref,
-                         "code", (int64_t)STEAD_ECONFLICT, "error_name", stead_error_name(STEAD_ECONFLICT),
-                         "error_sentence", "an instance of the child's id is active"));
+            stead_packed(turn, "{s:u,s:u,s:u,s:l,s:s,s:s}", "life", from.parent_life, "execution",
+                         from.parent_execution, "ref", from.parent_ref, "code", (int64_t)STEAD_ECONFLICT, "error_name",
+                         stead_error_name(STEAD_ECONFLICT), "error_sentence",
+                         "an instance of the child's id is active"));
     code = make_room(turn, it); /* an earlier attempt of the same parent */
     if (code == STEAD_EBUSY)
         return stead_signal_after(turn, stead_self(turn), "start_child", args, LOOK_MS_MIN);
@@ -398,13 +402,13 @@ int stead_orchestration_terminate_child(struct stead_turn *turn, void *state, st
 {
     struct stead_orchestration_state *it = state;
     struct stead_slice parent;
-    uint64_t execution = 0, ref = 0;
+    uint64_t life = 0, execution = 0, ref = 0;
 
-    if (stead_get_str(args, "id", &parent) != 0 || stead_get_u64(args, "execution", &execution) != 0 ||
-        stead_get_u64(args, "ref", &ref) != 0)
+    if (stead_get_str(args, "id", &parent) != 0 || stead_get_u64(args, "life", &life) != 0 ||
+        stead_get_u64(args, "execution", &execution) != 0 || stead_get_u64(args, "ref", &ref) != 0)
         return STEAD_EARGUMENT;
-    if (!stead_orchestration_is_active(it) || !is_child_of(it, parent) || it->parent_execution != execution ||
-        it->parent_ref != ref)
+    if (!stead_orchestration_is_active(it) || !is_child_of(it, parent) || it->parent_life != life ||
+        it->parent_execution != execution || it->parent_ref != ref)
         return 0;
     return give_terminated(turn, it, stead_str("the parent does not want it any more"));
 }

@@ -11,7 +11,8 @@
 #define PAGE_EVENTS_MAX 10000u
 #define PAGE_BYTES (384u << 10)
 #define SHOWN_MAX (256u << 10) /* bytes of a value in a page */
-#define TOLD_MAX (900u << 10)  /* bytes of input and output in a status */
+#define TOLD_MAX                                                                                                       \
+    STEAD_ENGINE_OUTPUT_MAX /* bytes of output, custom status and input in a status: what there is room for, in this order */
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -68,18 +69,27 @@ struct stead_slice stead_orchestration_output(struct stead_turn *turn, const str
     return finding.value;
 }
 
+/* The value, or nothing when there is no room for it. */
+static struct stead_slice fitting(struct stead_slice value, size_t *room)
+{
+    if (value.size > *room)
+        return nothing;
+    *room -= value.size;
+    return value;
+}
+
 struct stead_slice stead_orchestration_tell(struct stead_turn *turn, const struct stead_orchestration_state *it)
 {
-    struct stead_slice output = stead_orchestration_output(turn, it);
-    struct stead_slice input = stead_orchestration_input(turn, it);
+    size_t room = TOLD_MAX;
+    struct stead_slice output = fitting(stead_orchestration_output(turn, it), &room);
+    struct stead_slice custom = fitting(stead_buffer_get(&it->custom), &room);
+    struct stead_slice input = fitting(stead_orchestration_input(turn, it), &room);
 
-    if (input.size + output.size > TOLD_MAX)
-        input = output.size > 0 ? nothing : input;
     return stead_packed(turn, "{s:s,s:s,s:u,s:u,s:s,s:l,s:l,s:u,s:s,s:v,s:v,s:v,s:s,s:s,s:u}", "id",
                         stead_self_key(turn), "name", it->name, "version", (uint64_t)it->version, "execution",
                         (uint64_t)it->execution, "status", it->status, "created", it->created, "updated", it->updated,
-                        "events", it->events, "parent", it->parent, "input", input, "output", output, "custom",
-                        stead_buffer_get(&it->custom), "error_name", it->error_name, "error_sentence",
+                        "events", it->events, "parent", it->parent, "input", input, "output", output, "custom", custom,
+                        "error_name", it->error_name, "error_sentence",
                         it->looks > 0 && stead_orchestration_status(it) == STEAD_INSTANCE_PENDING
                             ? "its orchestrator is not loaded on this node"
                             : it->error_sentence,

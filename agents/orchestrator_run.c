@@ -172,6 +172,7 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
         int code = stead_orchestration_pend(turn, it);
         return code != 0 ? code : LATER;
     }
+    it->version = orchestrator->version; /* for life, also when it was loaded only after the start */
     for (uint32_t lost = 0; lost < LOST_MAX; lost++) {
         struct stead_resident *resident = it->resident;
         if (resident != NULL && (stead_engine_is_lost(resident->engine) || /* O6 */
@@ -456,8 +457,10 @@ static int work_code(struct stead_turn *turn, struct stead_orchestration_state *
         return 0;
     int code = make_ready(turn, it);
     if (code == 0 && stead_engine_is_open(it->resident->engine))
-        code = run_episode(turn, it) == LATER ? stead_orchestration_go_on(turn, it) : 0;
-    return code == LATER ? 0 : code;
+        code = run_episode(turn, it);
+    else if (code == LATER)
+        return 0;
+    return code == LATER ? stead_orchestration_go_on(turn, it) : code;
 }
 
 int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration_state *it)

@@ -105,10 +105,10 @@ static const char *instance_address(struct stead_turn *turn, struct stead_slice 
 
 static int send_child(struct stead_turn *turn, uint32_t execution, const struct stead_history_event *event)
 {
-    struct stead_slice args =
-        stead_packed(turn, "{s:S,s:u,s:v,s:{s:s,s:u,s:u}}", "name", event->name, "version",
-                     (uint64_t)option(event->extra, "version"), "input", event->value, "parent", "id",
-                     stead_self_key(turn), "execution", (uint64_t)execution, "ref", event->id);
+    struct stead_slice args = stead_packed(turn, "{s:S,s:u,s:v,s:{s:s,s:u,s:u,s:u}}", "name", event->name, "version",
+                                           (uint64_t)option(event->extra, "version"), "input", event->value, "parent",
+                                           "id", stead_self_key(turn), "life", stead_incarnation(turn), "execution",
+                                           (uint64_t)execution, "ref", event->id);
     if (STEAD_AGENT_FAULT(child_started_twice))
         (void)stead_signal(turn, instance_address(turn, event->target), "start_child", args);
     return stead_signal(turn, instance_address(turn, event->target), "start_child", args);
@@ -152,8 +152,8 @@ static int send_cancel(struct stead_turn *turn, struct stead_orchestration_state
         return 0;
     if (event->target.size > 0 && memchr(event->target.data, '/', event->target.size) == NULL)
         return stead_signal(turn, instance_address(turn, event->target), "terminate_child",
-                            stead_packed(turn, "{s:s,s:u,s:u}", "id", stead_self_key(turn), "execution",
-                                         (uint64_t)execution, "ref", event->ref));
+                            stead_packed(turn, "{s:s,s:u,s:u,s:u}", "id", stead_self_key(turn), "life",
+                                         stead_incarnation(turn), "execution", (uint64_t)execution, "ref", event->ref));
     /* A hold may have been given already: its answer is waited for, to give it back. */
     if (is_hold(event->name, event->target) || !find_call(turn, it, execution, event->ref, &call))
         return 0;
@@ -199,9 +199,9 @@ static int refuse(struct stead_turn *turn, uint32_t execution, const struct stea
         return 0;
     }
     return stead_signal(turn, stead_self(turn), child ? "child_done" : "refused",
-                        stead_packed(turn, "{s:u,s:u,s:l,s:s,s:s}", "execution", (uint64_t)execution, "ref", event->id,
-                                     "code", (int64_t)code, "error_name", stead_error_name(code), "error_sentence",
-                                     stead_error_sentence(code)));
+                        stead_packed(turn, "{s:u,s:u,s:u,s:l,s:s,s:s}", "life", stead_incarnation(turn), "execution",
+                                     (uint64_t)execution, "ref", event->id, "code", (int64_t)code, "error_name",
+                                     stead_error_name(code), "error_sentence", stead_error_sentence(code)));
 }
 
 int stead_decision_send(struct stead_turn *turn, struct stead_orchestration_state *it, uint32_t execution,

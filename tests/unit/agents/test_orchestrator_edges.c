@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instances where two things meet: a purge and an old child, a value at the payload limit, code that is not loaded (any more), clients that gave up.
+ */
+#include "unit/agents/orchestrator_fixture.h"
+
+/* ---- Orchestrators -------------------------------------------------------------------------- */
+
+static int waits(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice value;
+    int code = stead_await_event(o, "go", -1, &value);
+
+    (void)input;
+    return code != 0 ? code : stead_complete(o, value);
+}
+OR_ORCHESTRATOR(waiter, waits);
+
+/* "go" ends it, its child goes on; else the child's result is its own. */
+static int leaves_child(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice value;
+    struct stead_task tasks[2] = {stead_begin_child(o, "waiter", input, NULL), stead_begin_event(o, "leave")};
+    uint32_t first = 0;
+    int code = stead_await_any(o, tasks, 2, &first);
+
+    if (code == 0)
+        code = stead_await(o, tasks[first], &value);
+    return code != 0 ? code : stead_complete(o, value);
+}
+OR_ORCHESTRATOR(leaver, leaves_child);
+
+static int first_version(struct stead_orchestration *o, struct stead_slice input)
+{
+    int code = stead_await_event(o, "go", -1, NULL);
+    (void)input;
+    return code != 0 ? code : stead_complete(o, stead_packed_for(o, "s", "first"));
+}
+static int second_version(struct stead_orchestration *o, struct stead_slice input)
+{
+    int code = stead_await_timer(o, 1000);
+    (void)input;
+    return code != 0 ? code : stead_complete(o, stead_packed_for(o, "s", "second"));
+}
+static const struct stead_orchestrator versions[2] = {{.abi = STEAD_ORCHESTRATION_ABI,
+                                                       .struct_size = sizeof(struct stead_orchestrator),
+                                                       .name = "later",
+                                                       .version = 1,
+                                                       .run = first_version},
+                                                      {.abi = STEAD_ORCHESTRATION_ABI,
+                                                       .struct_size = sizeof(struct stead_orchestrator),
+                                                       .name = "later",
+                                                       .version = 2,
+                                                       .run = second_version}};
+
+/* A status and an output of the sizes in the input: [status, output]. */
+static int tells_much(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_reader reader = stead_reader(input);
+    uint32_t members = 0;
+    uint64_t sizes[2] = {0, 0};
+    struct stead_slice padding;
+
+    if (stead_read_array(&reader, &members) != 0 || stead_read_u64(&reader, &sizes[0]) != 0 ||
+        stead_read_u64(&reader, &sizes[1]) != 0 || stead_read_bin(&reader, &padding) != 0)
+        return STEAD_EARGUMENT;
+    int code =
+        stead_set_status(o, stead_packed_for(o, "B", stead_bytes(stead_keep_bytes(o, sizes[0]), (size_t)sizes[0])));
+    if (code == 0)
+        code = stead_await_timer(o, 1000);
+    return code != 0
+               ? code
+               : stead_complete(o, stead_packed_for(o, "B", stead_bytes(stead_keep_bytes(o, sizes[1]), sizes[1])));
+}
+OR_ORCHESTRATOR(teller, tells_much);
+
+/* ---- Helpers -------------------------------------------------------------------------------- */
+
+static int asked(const char *id, const char *op)
+{
+    or_ask(id, op, "{}");
+    assert_non_null(answer);
+    return answer->status;
+}
+
+static int raised(const char *id, const char *name)
+{
+    or_ask(id, "raise", "{s:s}", "name", name);
+    assert_non_null(answer);
+    return answer->status;
+}
+
+/* ---- Tests ---------------------------------------------------------------------------------- */
+
+static void test_edges_child_of_a_purged_parent_says_nothing_to_the_next_one_of_that_id(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s}", "name", "leaver");
+    assert_int_equal(raised("i", "leave"), 0);
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    or_expect_status("i:1:1", STEAD_INSTANCE_RUNNING);
+    assert_int_equal(asked("i", "purge"), 0);
+    or_ask("i", "start", "{s:s}", "name", "leaver"); /* its child has the same id, and replaces the old one */
+    or_expect_status("i", STEAD_INSTANCE_RUNNING);
+    or_expect_status("i:1:1", STEAD_INSTANCE_RUNNING);
+    assert_int_equal(raised("i:1:1", "go"), 0);
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+}
+
+static void test_edges_version_is_pinned_also_when_the_code_was_loaded_later(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s}", "name", "later");
+    or_expect_status("i", STEAD_INSTANCE_PENDING);
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &versions[0], NULL), 0);
+    fx_step_ms(fx, 31000);
+    or_expect_status("i", STEAD_INSTANCE_RUNNING);
+    assert_int_equal(or_told().version, 1);
+    or_crash();
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &versions[1], NULL), 0);
+    assert_int_equal(raised("i", "go"), 0);
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_told().version, 1);
+}
+
+static void test_edges_much_to_tell_is_told_as_far_as_it_fits(void **state)
+{
+    (void)state;
+    static uint8_t padding[1u << 20];
+    static const struct {
+        size_t input, status, output;
+    } table[] = {{1048300, 0, 10}, {1040000, 16300, 10}, {10, 16300, 1044400}, {700000, 16300, 700000}};
+    char id[8];
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        snprintf(id, sizeof(id), "i%zu", i);
+        or_ask(id, "start", "{s:s,s:[u,u,B]}", "name", "teller", "input", (uint64_t)table[i].status,
+               (uint64_t)table[i].output, stead_bytes(padding, table[i].input));
+        assert_non_null(answer);
+        assert_int_equal(answer->status, 0);
+        or_expect_status(id, STEAD_INSTANCE_RUNNING);
+        or_ask(id, "wait", "{}");
+        assert_null(answer);
+        fx_step_ms(fx, 1001);
+        fx_run(fx);
+        or_expect_status(id, STEAD_INSTANCE_COMPLETED);
+        assert_true(or_told().output.size >= table[i].output);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, or_setup, or_teardown)
+        TEST(test_edges_child_of_a_purged_parent_says_nothing_to_the_next_one_of_that_id),
+        TEST(test_edges_version_is_pinned_also_when_the_code_was_loaded_later),
+        TEST(test_edges_much_to_tell_is_told_as_far_as_it_fits),
+    };
+    const struct stead_orchestrator *const mine[] = {&waiter, &leaver, &teller};
+
+    memcpy(or_orchestrators, mine, sizeof(mine));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
