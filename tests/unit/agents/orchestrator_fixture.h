@@ -115,6 +115,16 @@ static inline void or_ask(const char *id, const char *op, const char *format, ..
                 (const char *)answer->payload);
 }
 
+/* Sends without running. */
+static inline void or_post(const char *id, const char *op)
+{
+    char address[300];
+
+    snprintf(address, sizeof(address), "orchestration/%s", id);
+    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, address, op, (struct stead_slice){0}, NULL);
+    stead_host_deliver(fx->host, &message);
+}
+
 /* Does the oldest job: inc adds one, bad fails. False: there is none. */
 static inline bool or_do_job(void)
 {
