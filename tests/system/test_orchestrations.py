@@ -390,7 +390,7 @@ class Dying(Orchestrations):
     def test_activity_that_kills_its_node_is_tried_again(self):
         node = self.serve()
         log = self.folder / "log"
-        self.start("crash", {"log": str(log)}, id="c1")
+        self.start("crash", {"log": str(log)}, "--delay", "500ms", id="c1")  # acknowledged before it kills
         node.wait()
         self.assertEqual(log.read_text(), "x\n")
         node.launch().wait()  # it may be killed before it says that it serves
