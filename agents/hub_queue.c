@@ -63,6 +63,7 @@ struct queue {
     /* Not stored. */
     uint64_t empty;   /* dequeues that took nothing, since it is in memory */
     int64_t timer_ms; /* when the timer is due, 0: none stands */
+    int64_t next_ms;  /* no message that cannot be seen yet can before; 0: not known */
     uint32_t waiting; /* waiters[0] came first */
     struct waiter waiters[WAITERS_MAX];
 };
@@ -216,8 +217,6 @@ static void rest_clock(struct queue *queue, int64_t clock_ms, uint64_t dequeues)
 
 struct taking {
     struct stead_turn *turn;
-    int64_t now_ms;
-    int64_t next_ms; /* when the first message that cannot be seen yet can; 0: none was met */
     uint32_t max, count;
     size_t bytes;
     int code;
@@ -241,10 +240,6 @@ static int see_message(void *context, struct stead_slice key, struct stead_slice
     taking->code = key.size == 17 ? 0 : STEAD_ECORRUPT;
     if (taking->code != 0)
         return 1;
-    if ((int64_t)stead_hub_load_u64(key.data + 1) > taking->now_ms) {
-        taking->next_ms = (int64_t)stead_hub_load_u64(key.data + 1);
-        return 1;
-    }
     if (taking->count == taking->max || taking->bytes > ANSWER_BYTES)
         return 1;
     taking->code = stead_hub_message_read(key, copy_in_turn(taking->turn, value), message);
@@ -260,18 +255,25 @@ static int see_message(void *context, struct stead_slice key, struct stead_slice
 static int look_for(struct stead_turn *turn, struct queue *queue, uint32_t max, struct taking *ret_taking)
 {
     struct stead_hub_key from = stead_hub_message_key(queue->head_ms, queue->head_seq),
-                         to = {.bytes = {'w'}, .size = 1};
+                         to = stead_hub_message_key(queue->clock_ms + 1, 0);
     struct taking *taking = ret_taking;
 
     taking->turn = turn;
-    taking->now_ms = queue->clock_ms;
     taking->max = max;
     taking->count = 0;
     taking->bytes = 0;
-    taking->next_ms = 0;
     taking->code = 0;
+    if (queue->depth == 0)
+        return 0;
     int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), max + 1, see_message, taking);
     return code != 0 ? code : taking->code;
+}
+
+/* A message cannot be seen before then. */
+static void note_hidden(struct queue *queue, int64_t seen_ms)
+{
+    if (seen_ms < queue->next_ms)
+        queue->next_ms = seen_ms;
 }
 
 /* Hides one for `hide_ms` and writes it into the answer. */
@@ -285,6 +287,7 @@ static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_h
     queue->head_seq = message->seq + 1;
     message->seen_ms = queue->clock_ms + (STEAD_AGENT_FAULT(message_not_hidden) ? 1 : hide_ms);
     message->count++;
+    note_hidden(queue, message->seen_ms);
     if (code == 0)
         code = stead_hub_message_put(turn, message);
     if (code == 0 && message->apart)
@@ -374,12 +377,38 @@ static int answer_waiter(struct stead_turn *turn, const struct waiter *waiter, s
     return code == STEAD_ENOTFOUND ? 0 : code;
 }
 
-/* The timer of who waits: Q3. */
-static int set_timer(struct stead_turn *turn, struct queue *queue, int64_t next_ms)
+static int see_next(void *context, struct stead_slice key, struct stead_slice value)
 {
-    int64_t due_ms = next_ms == 0 ? INT64_MAX : next_ms;
+    int64_t *next_ms = context;
+
+    (void)value;
+    if (key.size == 17)
+        *next_ms = (int64_t)stead_hub_load_u64(key.data + 1);
+    return 1;
+}
+
+/* Looks for the first message that cannot be seen yet when what is known of it is over: behind now lie the traces of all that was taken and deleted lately, so not at every wait. */
+static int find_next(struct stead_turn *turn, struct queue *queue)
+{
+    struct stead_hub_key from = stead_hub_message_key(queue->clock_ms + 1, 0), to = {.bytes = {'w'}, .size = 1};
+
+    if (queue->next_ms > queue->clock_ms)
+        return 0;
+    queue->next_ms = INT64_MAX;
+    return queue->depth == 0
+               ? 0
+               : stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), 1, see_next, &queue->next_ms);
+}
+
+/* The timer of who waits: Q3. */
+static int set_timer(struct stead_turn *turn, struct queue *queue)
+{
+    int code = queue->waiting == 0 ? 0 : find_next(turn, queue);
+    int64_t due_ms = queue->next_ms;
     struct stead_slice nothing = {0};
 
+    if (code != 0)
+        return code;
     for (uint32_t at = 0; at < queue->waiting; at++)
         if (queue->waiters[at].until_ms < due_ms)
             due_ms = queue->waiters[at].until_ms;
@@ -392,7 +421,7 @@ static int set_timer(struct stead_turn *turn, struct queue *queue, int64_t next_
 /* Gives those who wait what there is, in their order, and an end to those whose time is over. */
 static int serve(struct stead_turn *turn, struct queue *queue)
 {
-    struct taking taking = {.next_ms = 0};
+    struct taking taking = {.count = 0};
     struct stead_slice answer;
     int code = 0;
 
@@ -414,7 +443,7 @@ static int serve(struct stead_turn *turn, struct queue *queue)
             at++;
         }
     }
-    return code == 0 ? set_timer(turn, queue, taking.next_ms) : code;
+    return code == 0 ? set_timer(turn, queue) : code;
 }
 
 /* From the queue itself: a message has come; or the timer: one can be seen now, or somebody has waited long enough. */
@@ -470,6 +499,8 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
         code = put_id(turn, id, 0, message.seq);
     if (code == 0 && queue->waiting > 0)
         code = stead_tell(turn, stead_self(turn), "look", (struct stead_slice){0});
+    if (delay_ms > 0)
+        note_hidden(queue, message.seen_ms);
     queue->depth++;
     queue->enqueued++;
     return code;
@@ -503,7 +534,7 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", queue->seq, "new", 1));
 }
 
-static int wait_for(struct stead_turn *turn, struct queue *queue, const struct waiter *asked, int64_t next_ms)
+static int wait_for(struct stead_turn *turn, struct queue *queue, const struct waiter *asked)
 {
     struct waiter *waiter = &queue->waiters[queue->waiting];
 
@@ -514,7 +545,7 @@ static int wait_for(struct stead_turn *turn, struct queue *queue, const struct w
     if (code != 0)
         return code;
     queue->waiting++;
-    return set_timer(turn, queue, next_ms);
+    return set_timer(turn, queue);
 }
 
 static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -541,7 +572,7 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
     }
     if (wait_ms > 0) {
         const struct waiter asked = {.max = (uint32_t)max, .hide_ms = hide_ms, .until_ms = queue->clock_ms + wait_ms};
-        code = wait_for(turn, queue, &asked, taking.next_ms);
+        code = wait_for(turn, queue, &asked);
     } else {
         queue->empty++;
         code = stead_reply(turn, empty_answer(turn));
@@ -617,6 +648,7 @@ static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
         message.seen_ms = (int64_t)receipt + 1;
     if (code == 0)
         code = stead_hub_message_put(turn, &message);
+    note_hidden(queue, message.seen_ms);
     queue->renewed++;
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", (uint64_t)message.seen_ms));
 }
