@@ -82,8 +82,9 @@ static void tell_end(const struct run *run)
     }
     if (run->broken > 0)
         stead_columns_print(run->columns, stdout, stead_print_is_fancy(stdout));
-    printf("%s instances with %s events replayed: %s would break\n", stead_print_count(run->replayed, replayed),
-           stead_print_count(run->event_count, events), run->broken ? stead_print_count(run->broken, broken) : "none");
+    printf("%s instance%s with %s events replayed: %s would break\n", stead_print_count(run->replayed, replayed),
+           run->replayed == 1 ? "" : "s", stead_print_count(run->event_count, events),
+           run->broken ? stead_print_count(run->broken, broken) : "none");
 }
 
 /* ---- One batch ------------------------------------------------------------------------------ */

@@ -19,6 +19,12 @@ _stead_agents() {
         sed -n 's/.*"address": *"\([^"]*\)".*/\1/p'
 }
 
+# The same of those that are held.
+_stead_held() {
+    "$1" locks ${2:+--node "$2"} --timeout 500ms --limit 100 --prefix "$3" --json 2>/dev/null |
+        sed -n 's/^{"address": *"\([^"]*\)".*/\1/p'
+}
+
 # Ids of instances that begin with $3, on the direct fabric; $2 is empty or an endpoint.
 _stead_instances() {
     "$1" orchestrations ${2:+--node "$2"} --timeout 500ms --limit 100 --prefix "$3" --json 2>/dev/null |
@@ -91,7 +97,7 @@ _stead() {
     orchestrations) ((cword == 2)) && COMPREPLY=($(compgen -W "verify" -- "$cur")) ;;
     locks)
         COMPREPLY=($(compgen -W "list break" -- "$cur"))
-        [[ $prev == break ]] && _stead_offer _stead_agents "$program" "$node" "$cur"
+        [[ $prev == break ]] && _stead_offer _stead_held "$program" "$node" "$cur"
         ;;
     backup | restore | check) compopt -o default; COMPREPLY=($(compgen -d -- "$cur")) ;;
     esac
