@@ -31,7 +31,7 @@ struct history {
     bool terminating; /* in the episode that ended it from outside */
     struct {
         char type[40];
-        bool activity, answered;
+        bool activity, answered, cancelled;
     } events[HISTORY_MAX];
 };
 
@@ -56,6 +56,8 @@ static void check_result(struct stead_sim *sim, struct history *history, const c
             stead_world_fail(&sim->world, "history of %s: event %llu, %s, points at %llu, %s", history->instance,
                              (unsigned long long)history->last, type, (unsigned long long)ref,
                              history->events[ref].type);
+        if (history->events[ref].cancelled)
+            continue; /* kept while the code could not run, and passed over when it could */
         if (history->events[ref].answered)
             stead_world_fail(&sim->world, "history of %s: the result of event %llu is taken twice (%llu)",
                              history->instance, (unsigned long long)ref, (unsigned long long)history->last);
@@ -65,13 +67,13 @@ static void check_result(struct stead_sim *sim, struct history *history, const c
     }
 }
 
-/* Nobody waits for it any more: a result of it would be taken by nobody. */
+/* Nobody waits for it any more: a result that is stored behind this is taken by nobody. */
 static void check_cancel(struct history *history, const char *type, struct stead_slice map)
 {
     uint64_t ref = 0;
 
     if (strcmp(type, "TaskCanceled") == 0 && stead_get_u64(map, "ref", &ref) == 0 && ref < history->last)
-        history->events[ref].answered = true;
+        history->events[ref].cancelled = true;
 }
 
 /* Behind the end only what was open is ended, or a rewind begins. A termination may meet an instance that has still to be replayed: what comes in until then stands in the same
