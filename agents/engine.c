@@ -557,6 +557,13 @@ static int replay_event(struct stead_engine *engine, const struct stead_history_
     }
     if (!engine->open)
         return STEAD_ECORRUPT;
+    if (engine->orchestrator == NULL) {
+        stead_engine_follow(engine, event);
+        if (event->type == STEAD_HISTORY_ORCHESTRATOR_COMPLETED)
+            close_episode(engine, event->id);
+        engine->last = event->id;
+        return 0;
+    }
     if (engine->in_void && !stead_history_is_input(event->type)) {
         if (event->type == STEAD_HISTORY_ORCHESTRATOR_COMPLETED)
             close_episode(engine, event->id);

@@ -24,8 +24,9 @@
 struct stead_engine;
 
 struct stead_engine_options {
-    const struct stead_orchestrator *orchestrator; /* borrowed for the engine's life */
-    const char *instance;                          /* id; copied */
+    /* Borrowed for the engine's life. NULL: a replay without the code, which matches anything; only a termination may come behind it. */
+    const struct stead_orchestrator *orchestrator;
+    const char *instance; /* id; copied */
     uint32_t execution;
     struct stead_fibers *fibers; /* borrowed for the engine's life */
     /* A line for the log; never while replaying. May be NULL. */

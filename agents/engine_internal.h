@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * engine_internal: what the files of the engine share. engine.c drives and replays, engine_tasks.c keeps what was begun, engine_wait.c what is awaited, engine_events.c external
- * events, engine_locks.c critical sections, engine_api.c the rest of stead/orchestration.h, engine_memory.c maps and arenas.
+ * events, engine_locks.c critical sections, engine_api.c the rest of stead/orchestration.h, engine_bare.c replays without the code, engine_memory.c maps and arenas.
  *
  * A task is begun by the code, has at most one open request (the id of its TASK_SCHEDULED, CHILD_CREATED or TIMER_CREATED), finishes, is read, and is gone:
  *
@@ -277,6 +277,8 @@ void stead_engine_finish(struct stead_engine *engine, struct stead_engine_task *
 /* Decides the task's request; name, target and the rest are kept as needed. */
 void stead_engine_request(struct stead_engine *engine, struct stead_engine_task *task, struct stead_slice name,
                           struct stead_slice target, struct stead_slice value, struct stead_slice extra);
+/* Its name and target: copies. */
+void stead_engine_task_call_it(struct stead_engine_task *task, struct stead_slice name, struct stead_slice target);
 /* The result of a request (TASK_COMPLETED to TIMER_FIRED). False: nobody waits for it. */
 bool stead_engine_result(struct stead_engine *engine, const struct stead_history_event *event);
 /* Requests what is due; at the begin of a run. */
@@ -288,6 +290,10 @@ void stead_engine_cancel_open(struct stead_engine *engine, bool timers_only);
 /* A list's end. */
 void stead_engine_list_append(struct stead_engine_tasks *list, struct stead_engine_task *task);
 void stead_engine_list_remove(struct stead_engine_tasks *list, struct stead_engine_task *task);
+
+/* engine_bare.c */
+/* A recorded event, in a replay without the code. */
+void stead_engine_follow(struct stead_engine *engine, const struct stead_history_event *event);
 
 /* engine_wait.c */
 /* Tells the await that counts on it. */

@@ -159,8 +159,7 @@ static void start_child_timer(struct stead_engine *engine, struct stead_engine_t
         decide_timer(engine, task, add_time(engine->now_ms, task->timeout_ms));
 }
 
-void stead_engine_request(struct stead_engine *engine, struct stead_engine_task *task, struct stead_slice name,
-                          struct stead_slice target, struct stead_slice value, struct stead_slice extra)
+void stead_engine_task_call_it(struct stead_engine_task *task, struct stead_slice name, struct stead_slice target)
 {
     task->name = stead_engine_alloc(name.size + target.size + 2);
     task->target = task->name + name.size + 1;
@@ -168,6 +167,12 @@ void stead_engine_request(struct stead_engine *engine, struct stead_engine_task 
         memcpy(task->name, name.data, name.size);
     if (target.size > 0)
         memcpy(task->target, target.data, target.size);
+}
+
+void stead_engine_request(struct stead_engine *engine, struct stead_engine_task *task, struct stead_slice name,
+                          struct stead_slice target, struct stead_slice value, struct stead_slice extra)
+{
+    stead_engine_task_call_it(task, name, target);
     if (task->again == NULL && engine->void_at < engine->void_count)
         task->again = stead_engine_alloc(sizeof(*task->again)); /* a rewind lies ahead */
     if (task->again != NULL) {

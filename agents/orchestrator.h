@@ -96,6 +96,9 @@ bool stead_row_key_read(struct stead_slice key, uint32_t *ret_execution, uint64_
 /* An input of the present execution: runs its episode, or keeps it for when the code can run. 0 also when nobody wanted it. */
 int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration_state *it,
                              const struct stead_history_event *event) STEAD_MUST_USE;
+/* Ends the present execution with EXECUTION_TERMINATED for this reason, in this turn: also when its code is not loaded or does not match its history. */
+int stead_orchestration_close(struct stead_turn *turn, struct stead_orchestration_state *it,
+                              struct stead_slice reason) STEAD_MUST_USE;
 /* Stores an input at the end of the history, in an episode that the code has still to run in. */
 int stead_orchestration_keep(struct stead_turn *turn, struct stead_orchestration_state *it,
                              const struct stead_history_event *event) STEAD_MUST_USE;

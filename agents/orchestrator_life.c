@@ -16,6 +16,7 @@
 
 #define LOOK_MS_MIN 250
 #define LOOK_MS_MAX 30000
+#define EXPIRE_AGAIN_MS 1000
 #define WAITERS_MAX 4096u
 #define ANSWER_BYTES_MAX (2u << 20) /* a turn */
 #define TOKEN_BYTES (STEAD_TOKEN_SIZE - 1u)
@@ -261,10 +262,9 @@ static int read_beginning(struct stead_slice args, struct beginning *ret_from)
 
 static int give_terminated(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
 {
-    const struct stead_history_event event = {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .error_sentence = reason};
-
+    it->differs = false;
     if (it->begun)
-        return stead_orchestration_give(turn, it, &event);
+        return stead_orchestration_close(turn, it, reason);
     /* It has not run, and never will. */
     static const char canceled[] = "canceled";
     memcpy(it->error_name, canceled, sizeof(canceled));
@@ -278,15 +278,16 @@ static int give_terminated(struct stead_turn *turn, struct stead_orchestration_s
     return stead_orchestration_end(turn, it);
 }
 
-/* Ends the active execution if it can be ended in this turn; STEAD_EBUSY: it will be. */
+/* Active, or it failed by its code's difference, with all that was open still open. */
+static bool has_to_be_ended(const struct stead_orchestration_state *it)
+{
+    return stead_orchestration_is_active(it) || it->differs;
+}
+
+/* For the next execution. */
 static int make_room(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
-    if (!stead_orchestration_is_active(it))
-        return 0;
-    int code = give_terminated(turn, it, stead_str("replaced"));
-    if (code == 0 && stead_orchestration_is_active(it))
-        code = STEAD_EBUSY;
-    return code;
+    return has_to_be_ended(it) ? give_terminated(turn, it, stead_str("replaced")) : 0;
 }
 
 static int check_id(struct stead_turn *turn)
@@ -308,9 +309,7 @@ int stead_orchestration_start(struct stead_turn *turn, void *state, struct stead
     if (stead_orchestration_is_active(it) && !replace)
         return STEAD_ECONFLICT;
     code = make_room(turn, it);
-    if (code == STEAD_EBUSY) /* it is being terminated, which takes further turns: this one is started behind that */
-        code = stead_signal_after(turn, stead_self(turn), "start_child", args, LOOK_MS_MIN);
-    else if (code == 0)
+    if (code == 0)
         code = begin(turn, it, &from);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:s}", "id", stead_self_key(turn)));
 }
@@ -393,8 +392,6 @@ int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct
                          stead_error_name(STEAD_ECONFLICT), "error_sentence",
                          "an instance of the child's id is active"));
     code = make_room(turn, it); /* an earlier attempt of the same parent */
-    if (code == STEAD_EBUSY)
-        return stead_signal_after(turn, stead_self(turn), "start_child", args, LOOK_MS_MIN);
     return code != 0 ? code : begin(turn, it, &from);
 }
 
@@ -422,7 +419,7 @@ int stead_orchestration_terminate(struct stead_turn *turn, void *state, struct s
 
     if (it->name[0] == '\0')
         return STEAD_ENOTFOUND;
-    if (!stead_orchestration_is_active(it))
+    if (!has_to_be_ended(it))
         return STEAD_ESTATE;
     if (stead_get_str(args, "reason", &reason) != 0)
         reason = nothing;
@@ -467,11 +464,14 @@ int stead_orchestration_restart(struct stead_turn *turn, void *state, struct ste
         return STEAD_ENOTFOUND;
     if (stead_orchestration_is_active(it))
         return STEAD_ESTATE;
+    int code = make_room(turn, it);
+    if (code != 0)
+        return code;
     struct stead_slice input = stead_orchestration_input(turn, it);
     it->created = stead_now_ms(turn);
     it->not_before = 0;
     stead_buffer_set(&it->custom, nothing);
-    int code = stead_orchestration_again(turn, it, input, NULL);
+    code = stead_orchestration_again(turn, it, input, NULL);
     return code != 0 ? code : stead_orchestration_work(turn, it);
 }
 
@@ -484,8 +484,13 @@ int stead_orchestration_purge(struct stead_turn *turn, void *state, struct stead
         return STEAD_ENOTFOUND;
     if (stead_orchestration_is_active(it))
         return STEAD_ESTATE;
-    if (!stead_decisions_done(it) || it->holds > 0 || it->waiters.size > 0)
-        return STEAD_EBUSY; /* what it decided has still to be carried out, or a lock to be given back */
+    bool ended = it->differs;
+    int code = make_room(turn, it);
+    if (code != 0)
+        return code;
+    if (!stead_decisions_done(it) || it->holds > 0 ||
+        it->waiters.size > 0) /* what it decided has still to be carried out, or a lock to be given back */
+        return ended ? stead_timer_after(turn, "purge", EXPIRE_AGAIN_MS, "expire", nothing) : STEAD_EBUSY;
     stead_orchestration_unload(it);
     return stead_destroy(turn);
 }

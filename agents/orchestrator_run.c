@@ -450,6 +450,48 @@ int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration
     return code != 0 ? code : stead_orchestration_go_on(turn, it);
 }
 
+/* The whole history at once: without the code it goes by quickly. */
+static int replay_bare(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    struct replaying replaying = {.left = UINT32_MAX};
+
+    stead_orchestration_unload(it);
+    create_resident(turn, it, NULL);
+    replaying.resident = it->resident;
+    int code = stead_rows_visit(turn, it->execution, 1, replay_row, &replaying);
+    if (code == 0)
+        code = replaying.code;
+    if (code == 0 && stead_engine_last(it->resident->engine) != it->events)
+        code = STEAD_ECORRUPT;
+    return code;
+}
+
+int stead_orchestration_close(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
+{
+    const struct stead_history_event event = {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .error_sentence = reason};
+    bool ready = it->resident != NULL && it->resident->ready && !stead_engine_is_lost(it->resident->engine) && /* O6 */
+                 stead_engine_last(it->resident->engine) == it->events;
+    int code = ready ? 0 : replay_bare(turn, it);
+
+    if (code == STEAD_ECORRUPT || code == STEAD_EVERSION) { /* nothing is known of what is open */
+        it->error_code = STEAD_ECANCELLED;
+        copy_text(it->error_name, sizeof(it->error_name), stead_str("terminated"));
+        copy_text(it->error_sentence, sizeof(it->error_sentence), reason);
+        stead_orchestration_unload(it);
+        stead_orchestration_set_status(turn, it, STEAD_INSTANCE_TERMINATED);
+        return stead_orchestration_end(turn, it);
+    }
+    if (code != 0)
+        return code;
+    struct stead_engine *engine = it->resident->engine;
+    it->resident->turn = turn;
+    if (!stead_engine_is_open(engine))
+        stead_engine_begin(engine, stead_now_ms(turn));
+    (void)stead_engine_input(engine, &event);
+    code = run_episode(turn, it);
+    return code == LATER ? STEAD_EINTERNAL : code; /* no code has to run */
+}
+
 /* The code, as far as it can run in this turn. */
 static int work_code(struct stead_turn *turn, struct stead_orchestration_state *it)
 {

@@ -74,6 +74,43 @@ static int tells_much(struct stead_orchestration *o, struct stead_slice input)
 }
 OR_ORCHESTRATOR(teller, tells_much);
 
+/* Asks for an activity and a child, holds a lock, and waits. */
+static int64_t wait_ms = 3600000;
+static int holds_all(struct stead_orchestration *o, struct stead_slice input)
+{
+    const char *const one[] = {"vault/a"};
+    int code = stead_lock(o, one, 1);
+
+    (void)input;
+    (void)stead_begin_activity(o, "inc", stead_packed_for(o, "l", 1ll), NULL);
+    stead_unlock(o);
+    (void)stead_begin_child(o, "waiter", input, NULL);
+    if (code == 0)
+        code = stead_lock(o, one, 1);
+    if (code == 0)
+        code = stead_await_event(o, "go", wait_ms, NULL);
+    return code;
+}
+static struct stead_orchestrator holder = {.abi = STEAD_ORCHESTRATION_ABI,
+                                           .struct_size = sizeof(struct stead_orchestrator),
+                                           .name = "holder",
+                                           .version = 1,
+                                           .run = holds_all};
+
+/* ---- An agent to lock ----------------------------------------------------------------------- */
+
+static int vault_ping(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_reply(turn, stead_packed(turn, "l", 1ll));
+}
+static const struct stead_op vault_ops[] = {{"ping", vault_ping, NULL, 0, NULL}, {NULL, NULL, NULL, 0, NULL}};
+static const struct stead_kind vault = {.abi = STEAD_ABI,
+                                        .struct_size = sizeof(struct stead_kind),
+                                        .name = "vault",
+                                        .durability = STEAD_DURABLE,
+                                        .ops = vault_ops};
+
 /* ---- Helpers -------------------------------------------------------------------------------- */
 
 static int asked(const char *id, const char *op)
@@ -88,6 +125,31 @@ static int raised(const char *id, const char *name)
     or_ask(id, "raise", "{s:s}", "name", name);
     assert_non_null(answer);
     return answer->status;
+}
+
+static void start_holder(const char *id)
+{
+    holder.version = 1;
+    wait_ms = 3600000;
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &holder, NULL), 0);
+    or_ask(id, "start", "{s:s}", "name", "holder");
+    or_expect_status(id, STEAD_INSTANCE_RUNNING);
+    or_expect_status("i:1:2", STEAD_INSTANCE_RUNNING);
+}
+
+/* Nobody holds the lock, the child was terminated. */
+static void expect_all_ended(void)
+{
+    fx_run(fx);
+    or_expect_status("i:1:2", STEAD_INSTANCE_TERMINATED);
+    struct stead_message *message =
+        fx_request(fx, &client, STEAD_CALL, "vault/a", "ping", (struct stead_slice){0}, NULL);
+    stead_host_deliver(fx->host, &message);
+    fx_run(fx);
+    or_take_newest();
+    assert_non_null(answer);
+    assert_int_equal(answer->status, 0);
+    assert_true(fx->cancels > 0);
 }
 
 /* ---- Tests ---------------------------------------------------------------------------------- */
@@ -148,6 +210,57 @@ static void test_edges_much_to_tell_is_told_as_far_as_it_fits(void **state)
     }
 }
 
+static void test_edges_instance_whose_code_is_gone_is_terminated(void **state)
+{
+    (void)state;
+    start_holder("i");
+    or_crash();
+    holder.version = 2;                             /* version 1 is not loaded any more */
+    or_ask("i", "raise", "{s:s}", "name", "other"); /* kept, in an open episode */
+    or_expect_status("i", STEAD_INSTANCE_PENDING);
+    or_ask("i", "terminate", "{s:s}", "reason", "no code");
+    assert_int_equal(answer->status, 0);
+    or_expect_status("i", STEAD_INSTANCE_TERMINATED);
+    assert_string_equal(or_told().error_sentence, "no code");
+    expect_all_ended();
+    assert_int_equal(asked("i", "purge"), 0);
+}
+
+static void test_edges_instance_whose_code_is_gone_is_replaced(void **state)
+{
+    (void)state;
+    start_holder("i");
+    or_crash();
+    holder.version = 2; /* version 1 is not loaded any more */
+    or_ask("i", "start", "{s:s,s:u,s:b}", "name", "holder", "version", 1ull, "replace", 1);
+    assert_int_equal(answer->status, 0);
+    or_expect_status("i", STEAD_INSTANCE_PENDING);
+    assert_int_equal(or_told().execution, 2);
+    expect_all_ended();
+}
+
+/* Ends what it had begun when it is started again, restarted, purged or terminated. */
+static void test_edges_instance_whose_code_differs_leaves_nothing(void **state)
+{
+    (void)state;
+    static const char *const ops[] = {"terminate", "restart", "purge", "start"};
+    for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
+        if (i > 0)
+            (void)or_teardown(state), (void)or_setup(state);
+        start_holder("i");
+        or_crash();
+        wait_ms = 1800000;
+        or_ask("i", "raise", "{s:s}", "name", "other");
+        or_expect_status("i", STEAD_INSTANCE_FAILED);
+        assert_string_equal(or_told().error_name, "nondeterminism");
+        holder.version = 2; /* version 1 is not loaded any more */
+        or_ask("i", ops[i], "{s:s,s:u}", "name", "holder", "version", 1ull);
+        assert_non_null(answer);
+        assert_int_equal(answer->status, 0);
+        expect_all_ended();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,9 +268,13 @@ int main(void)
         TEST(test_edges_child_of_a_purged_parent_says_nothing_to_the_next_one_of_that_id),
         TEST(test_edges_version_is_pinned_also_when_the_code_was_loaded_later),
         TEST(test_edges_much_to_tell_is_told_as_far_as_it_fits),
+        TEST(test_edges_instance_whose_code_is_gone_is_terminated),
+        TEST(test_edges_instance_whose_code_is_gone_is_replaced),
+        TEST(test_edges_instance_whose_code_differs_leaves_nothing),
     };
     const struct stead_orchestrator *const mine[] = {&waiter, &leaver, &teller};
 
     memcpy(or_orchestrators, mine, sizeof(mine));
+    or_kinds[0] = &vault;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

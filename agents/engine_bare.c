@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine_bare: a replay without the code, to end an execution whose code is not at hand: not loaded any more, not like its history any more, or merely not in memory.
+ *
+ * All that has to be known then is what is open and what is locked, and the recorded events say both. Nothing runs and nothing is compared; what a rewind made void
+ * counts too, since it was requested all the same.
+ */
+#include "agents/engine_internal.h"
+
+static void follow_request(struct stead_engine *engine, const struct stead_history_event *event)
+{
+    struct stead_engine_task *task;
+    enum stead_engine_kind kind = STEAD_ENGINE_ACTIVITY;
+
+    if (event->type == STEAD_HISTORY_TIMER_CREATED)
+        kind = STEAD_ENGINE_TIMER;
+    else if (event->type == STEAD_HISTORY_CHILD_CREATED)
+        kind = STEAD_ENGINE_CHILD;
+    else if (event->target.size > 0)
+        kind = stead_slice_equal(event->name, stead_str(STEAD_OP_HOLD)) ? STEAD_ENGINE_HOLD : STEAD_ENGINE_CALL;
+    if (kind != STEAD_ENGINE_HOLD && engine->task_count >= STEAD_ENGINE_OPEN_MAX)
+        return; /* beyond what an execution can have */
+    task = stead_engine_task_new(engine, kind);
+    task->request = event->id;
+    stead_engine_task_call_it(task, event->name, event->target);
+    stead_engine_map_put(&engine->requests, task->request, task);
+}
+
+static void follow_result(struct stead_engine *engine, const struct stead_history_event *event)
+{
+    struct stead_engine_task *task = stead_engine_map_get(&engine->requests, event->ref);
+    uint64_t fence = 0;
+
+    if (task == NULL)
+        return;
+    if (task->kind == STEAD_ENGINE_HOLD && event->type == STEAD_HISTORY_TASK_COMPLETED &&
+        engine->lock_count < STEAD_ENGINE_LOCKS_MAX && stead_get_u64(event->value, NULL, &fence) == 0) {
+        engine->locks[engine->lock_count].address = stead_engine_text(stead_str(task->target));
+        engine->locks[engine->lock_count++].fence = fence;
+    }
+    stead_engine_task_free(engine, task);
+}
+
+void stead_engine_follow(struct stead_engine *engine, const struct stead_history_event *event)
+{
+    switch (event->type) {
+    case STEAD_HISTORY_EXECUTION_STARTED:
+        engine->begun = true;
+        return;
+    case STEAD_HISTORY_TASK_SCHEDULED:
+    case STEAD_HISTORY_CHILD_CREATED:
+    case STEAD_HISTORY_TIMER_CREATED:
+        follow_request(engine, event);
+        return;
+    case STEAD_HISTORY_TASK_COMPLETED:
+    case STEAD_HISTORY_TASK_FAILED:
+    case STEAD_HISTORY_CHILD_COMPLETED:
+    case STEAD_HISTORY_CHILD_FAILED:
+    case STEAD_HISTORY_TIMER_FIRED:
+    case STEAD_HISTORY_TASK_CANCELED:
+        follow_result(engine, event);
+        return;
+    case STEAD_HISTORY_LOCKS_RELEASED:
+        stead_engine_locks_deinit(engine);
+        return;
+    default:
+        return;
+    }
+}
