@@ -9,7 +9,7 @@
  *   bench_disk.c     the same for RocksDB
  *   bench_client.c   a client and a node: volatile_call, durable_call, durable_signals_*
  *   bench_tell.c     agents and agents: tell_*, call_cross_node
- *   bench_flow.c     workflows: hello3, hello5, hello5_sustained, fanout1000
+ *   bench_flow.c     workflows: hello3, hello5, hub_hello5, hello5_sustained, fanout1000
  *   bench_replay.c   replay: events of a history a second
  *   bench_task.c     hub_task: queues, the hub's and Redis' (bench_redis.c)
  *   bench_election.c the bully election over three nodes, by its own driver
@@ -201,6 +201,7 @@ int stead_bench_call_cross_node(struct stead_bench *bench);
 int stead_bench_tell_cross_node(struct stead_bench *bench);
 int stead_bench_hello3(struct stead_bench *bench);
 int stead_bench_hello5(struct stead_bench *bench);
+int stead_bench_hub_hello5(struct stead_bench *bench);
 int stead_bench_hello5_sustained(struct stead_bench *bench);
 int stead_bench_fanout1000(struct stead_bench *bench);
 int stead_bench_replay(struct stead_bench *bench);

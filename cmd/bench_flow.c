@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_flow: workflows on the direct fabric: hello3, hello5, hello5_sustained, fanout1000, replay.
+ * bench_flow: workflows on the direct fabric: hello3, hello5, hello5_sustained, fanout1000, replay; and hub_hello5.
  *
  * One at a time, a client's synchronous run, in turns with its floor: a raw round trip and the synced puts that must follow each other. An activity starts only after the commit that
  * schedules it, so a sequence of n has n + 1 of them: the start with the first activity, each result with the next, the last result with the end. Activities declared
@@ -212,6 +212,25 @@ int stead_bench_hello5(struct stead_bench *bench)
     if (code == 0) {
         report_hello(bench, &samples, "p50", 500, 6, "value <= 560", true);
         report_hello(bench, &samples, "p99", 990, 6, NULL, true);
+    }
+    stead_bench_node_stop(&node, false);
+    free_samples(&samples);
+    return code;
+}
+
+/* Over the hub main, whose workers wait in its queues (notify). What must follow what: the row and the start; for each step its write, its work item and its result; the last write. */
+int stead_bench_hub_hello5(struct stead_bench *bench)
+{
+    struct samples samples = make_samples(bench->quick ? SAMPLES_QUICK : SAMPLES);
+    struct stead_bench_node_options options = {.name = NULL};
+    struct stead_bench_node node;
+
+    int code = stead_bench_node_start(bench, &options, &node);
+    if (code == 0)
+        code = measure_hello(bench, &node, "main", 5, false, &samples);
+    if (code == 0) {
+        report_hello(bench, &samples, "p50", 500, 18, "value < dbos, restate", true);
+        report_hello(bench, &samples, "p99", 990, 18, NULL, true);
     }
     stead_bench_node_stop(&node, false);
     free_samples(&samples);
