@@ -9,6 +9,9 @@
  * All of its memory is behind one pointer: a turn of it never fails, so that nothing has to be put back. An answer that does not come (the store's node is down) is a failure like
  * any other: the worker asks again later, and what it had taken comes back by itself.
  *
+ * Nothing depends on a delete, and what is not deleted in time only comes back and is known again: so messages that have done their work are deleted a few milliseconds later, many
+ * with one operation.
+ *
  * It takes no more than it can hold: SESSIONS_MAX instances and so many tasks as the settings say; above that it does not poll.
  */
 #include "agents/hub_worker.h"
@@ -19,10 +22,12 @@
 #include "agents/agents.h"
 
 #define SESSIONS_MAX 256u
-#define WAIT_MS 20000 /* of a long poll */
-#define CALL_MS 30000 /* for an answer of the store */
-#define AGAIN_MS 500  /* after a failure */
-#define CONTEXT_SIZE 16u
+#define WAIT_MS 20000        /* of a long poll */
+#define CALL_MS 30000        /* for an answer of the store */
+#define AGAIN_MS 500         /* after a failure */
+#define DELETE_AFTER_MS 5    /* messages that have done their work are deleted together */
+#define DELETES_AT_ONCE 256u /* ... or when there are so many */
+#define DELETES_MAX 1000u    /* of one operation */
 
 struct state {
     struct stead_hub_worker_state *worker; /* owned; NULL: not woken yet */
@@ -101,28 +106,69 @@ static struct stead_hub_message *read_message(struct stead_reader *reader, const
     return message;
 }
 
+/* Asks for the delete of all that are of the first one's queue, and frees them. */
+static void delete_of_one_queue(struct stead_turn *turn, struct stead_hub_worker_state *worker)
+{
+    struct stead_hub_message *first = worker->finished, *taken = NULL;
+    struct stead_hub_message **link = &worker->finished;
+    struct stead_writer list, args;
+    uint32_t count = 0;
+
+    stead_writer_init(&list);
+    stead_writer_init(&args);
+    while (*link != NULL && count < DELETES_MAX) {
+        struct stead_hub_message *it = *link;
+        if (it != first && strcmp(it->queue, first->queue) != 0) {
+            link = &it->next;
+            continue;
+        }
+        stead_pack(&list, "[u,u]", it->seq, it->receipt);
+        *link = it->next;
+        it->next = taken;
+        taken = it;
+        count++;
+    }
+    stead_write_array(&args, count);
+    stead_write_raw(&args, list.data, list.size);
+    worker->finished_count -= count;
+    worker->counts.deletes++;
+    stead_hub_call(turn, first->queue, "delete", stead_written(&args), "done", NULL);
+    stead_writer_deinit(&list);
+    stead_writer_deinit(&args);
+    while (taken != NULL) {
+        struct stead_hub_message *it = taken;
+        taken = it->next;
+        stead_hub_message_destroy(&it);
+    }
+}
+
+/* The timer. */
+static int clear(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_worker_state *worker = ((struct state *)state)->worker;
+
+    (void)args;
+    while (worker != NULL && worker->finished != NULL)
+        delete_of_one_queue(turn, worker);
+    return 0;
+}
+
 void stead_hub_delete(struct stead_turn *turn, struct stead_hub_worker_state *worker,
                       struct stead_hub_message **messages)
 {
-    struct stead_writer list;
-    uint32_t count = 0;
+    bool first = worker->finished == NULL;
 
-    if (*messages == NULL)
-        return;
-    stead_writer_init(&list);
-    for (const struct stead_hub_message *it = *messages; it != NULL; it = it->next)
-        count++;
-    stead_write_array(&list, count);
-    for (const struct stead_hub_message *it = *messages; it != NULL; it = it->next)
-        stead_pack(&list, "[u,u]", it->seq, it->receipt);
-    worker->counts.deletes++;
-    stead_hub_call(turn, (*messages)->queue, "delete", stead_written(&list), "done", NULL);
-    stead_writer_deinit(&list);
     while (*messages != NULL) {
         struct stead_hub_message *it = *messages;
         *messages = it->next;
-        stead_hub_message_destroy(&it);
+        it->next = worker->finished;
+        worker->finished = it;
+        worker->finished_count++;
     }
+    while (worker->finished_count >= DELETES_AT_ONCE)
+        delete_of_one_queue(turn, worker);
+    if (first && worker->finished != NULL)
+        (void)stead_timer_after(turn, "clear", DELETE_AFTER_MS, "clear", (struct stead_slice){0});
 }
 
 /* The answer of an operation that nobody waits for. */
@@ -150,7 +196,8 @@ static void take(struct stead_turn *turn, struct stead_hub_worker_state *worker,
 
 static struct stead_hub_part queue_at(const struct stead_hub_worker_state *worker, uint32_t at)
 {
-    return at == STEAD_HUB_WORK ? stead_hub_part_queue(&worker->settings, "work") : stead_hub_control(&worker->settings, at);
+    return at == STEAD_HUB_WORK ? stead_hub_part_queue(&worker->settings, "work")
+                                : stead_hub_control(&worker->settings, at);
 }
 
 /* How many messages of the queue there is room for. */
@@ -405,6 +452,11 @@ static void on_unload(void *state)
         return;
     stead_hub_sessions_destroy(it->worker);
     stead_hub_tasks_destroy(it->worker);
+    while (it->worker->finished != NULL) {
+        struct stead_hub_message *message = it->worker->finished;
+        it->worker->finished = message->next;
+        stead_hub_message_destroy(&message);
+    }
     free(it->worker);
     it->worker = NULL;
 }
@@ -418,6 +470,7 @@ static const struct stead_op ops[] = {
     {"leased", leased, NULL, 0, "reply: the partitions it holds"},
     {"rested", rested, NULL, 0, "timer: polls a queue again"},
     {"got", got, NULL, 0, "reply: what a queue had"},
+    {"clear", clear, NULL, 0, "timer: deletes messages that have done their work"},
     {"done", done, NULL, 0, "reply: of an operation that nobody waits for"},
     {"read", stead_hub_session_read, NULL, 0, "reply: an instance's history"},
     {"written", stead_hub_session_written, NULL, 0, "reply: an episode is stored"},

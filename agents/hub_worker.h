@@ -130,7 +130,9 @@ struct stead_hub_worker_state {
     uint32_t busy_count;
     struct stead_hub_task *tasks;
     uint32_t task_count;
-    bool renew_timer; /* stands */
+    bool renew_timer;                   /* stands */
+    struct stead_hub_message *finished; /* to be deleted */
+    uint32_t finished_count;
     struct stead_hub_counts counts;
 };
 
@@ -146,7 +148,7 @@ void *stead_hub_object(const struct stead_turn *turn);
 /* Asks the queues for more, as far as there is room. */
 void stead_hub_poll_all(struct stead_turn *turn, struct stead_hub_worker_state *worker);
 void stead_hub_message_destroy(struct stead_hub_message **message);
-/* Deletes messages of one queue from it, and frees them: whether that succeeds concerns nobody, they come back if not. */
+/* Deletes messages soon (consumed): whether that succeeds concerns nobody, they come back if not. */
 void stead_hub_delete(struct stead_turn *turn, struct stead_hub_worker_state *worker,
                       struct stead_hub_message **messages);
 

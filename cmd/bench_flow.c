@@ -229,7 +229,7 @@ int stead_bench_hub_hello5(struct stead_bench *bench)
     if (code == 0)
         code = measure_hello(bench, &node, "main", 5, false, &samples);
     if (code == 0) {
-        report_hello(bench, &samples, "p50", 500, 18, "value < dbos, restate", true);
+        report_hello(bench, &samples, "p50", 500, 18, "value < 5600", true);
         report_hello(bench, &samples, "p99", 990, 18, NULL, true);
     }
     stead_bench_node_stop(&node, false);
