@@ -133,16 +133,8 @@ static void write_classes(struct stead_writer *writer, const float *model, const
 }
 
 struct model {
-    float *weights; /* the cache: made when loaded, never stored */
+    float *weights; /* the cache: made when it is first needed, never stored */
 };
-
-static void load_model(void *state)
-{
-    struct model *model = state;
-
-    model->weights = cache_bytes(STEAD_SERVE_MODEL_BYTES);
-    stead_serve_make(model->weights);
-}
 
 static void unload_model(void *state)
 {
@@ -152,22 +144,27 @@ static void unload_model(void *state)
 static int predict(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     uint32_t words[WORDS_MAX];
-    uint8_t memory[256];
+    struct model *model = state;
     struct stead_writer writer;
+    uint8_t memory[256];
 
     int documents = read_batch(args, words);
     if (documents < 0)
         return stead_fail(turn, "bad_batch", "needs at most %u documents of %u words", STEAD_SERVE_BATCH,
                           STEAD_SERVE_LENGTH);
+    if (!model->weights) { /* behind the last failure: a turn that fails puts the pointer back */
+        model->weights = cache_bytes(STEAD_SERVE_MODEL_BYTES);
+        stead_serve_make(model->weights);
+    }
     stead_writer_init_fixed(&writer, memory, sizeof memory);
-    write_classes(&writer, ((struct model *)state)->weights, words, (uint32_t)documents);
+    write_classes(&writer, model->weights, words, (uint32_t)documents);
     int code = stead_reply(turn, stead_written(&writer));
     stead_writer_deinit(&writer);
     return code;
 }
 
-static const struct stead_op model_ops[] = {
-    {"predict", predict, NULL, STEAD_OP_READ_ONLY, "answers the classes of a batch"}, {NULL, NULL, NULL, 0, NULL}};
+static const struct stead_op model_ops[] = {{"predict", predict, NULL, 0, "answers the classes of a batch"},
+                                            {NULL, NULL, NULL, 0, NULL}};
 
 const struct stead_kind stead_compare_model_kind = {.abi = STEAD_ABI,
                                                     .struct_size = sizeof(struct stead_kind),
@@ -176,7 +173,6 @@ const struct stead_kind stead_compare_model_kind = {.abi = STEAD_ABI,
                                                     .durability = STEAD_VOLATILE,
                                                     .state_size = sizeof(struct model),
                                                     .ops = model_ops,
-                                                    .on_load = load_model,
                                                     .on_unload = unload_model,
                                                     .needs = STEAD_COMPARE_LABEL};
 
@@ -196,18 +192,21 @@ struct trainer {
 
 static const struct stead_field trainer_fields[] = {STEAD_FIELD(BUFFER, struct trainer, weights), STEAD_FIELDS_END};
 
-static void load_trainer(void *state)
-{
-    ((struct trainer *)state)->rows = cache_bytes(sizeof(struct rows));
-}
-
 static void unload_trainer(void *state)
 {
     struct rows *rows = ((struct trainer *)state)->rows;
 
-    for (uint32_t i = 0; i < rows->blocks; i++)
+    for (uint32_t i = 0; rows && i < rows->blocks; i++)
         free(rows->block[i]);
     free(rows);
+}
+
+/* Not before the last failure of a turn, which puts the pointer back. */
+static struct rows *need_rows(struct trainer *trainer)
+{
+    if (!trainer->rows)
+        trainer->rows = cache_bytes(sizeof *trainer->rows);
+    return trainer->rows;
 }
 
 static void need_blocks(struct rows *rows, uint32_t count)
@@ -226,7 +225,7 @@ static int prepare(struct stead_turn *turn, void *state, struct stead_slice args
 
     if (stead_get_i64(args, "blocks", &blocks) != 0 || blocks < 1 || blocks > STEAD_TRAIN_BLOCKS_MAX)
         return stead_fail(turn, "bad_blocks", "blocks is from 1 to %u", STEAD_TRAIN_BLOCKS_MAX);
-    uint32_t next = trainer->rows->blocks + FILLS_MAX;
+    uint32_t next = need_rows(trainer)->blocks + FILLS_MAX;
     need_blocks(trainer->rows, next < (uint32_t)blocks ? next : (uint32_t)blocks);
     return stead_reply(turn, stead_packed(turn, "l", (int64_t)trainer->rows->blocks));
 }
@@ -242,7 +241,7 @@ static int step(struct stead_turn *turn, void *state, struct stead_slice args)
     if (stead_get_i64(args, "blocks", &blocks) != 0 || blocks < 1 || blocks > STEAD_TRAIN_BLOCKS_MAX ||
         stead_get_bool(args, "first", &first) == STEAD_EARGUMENT)
         return stead_fail(turn, "bad_blocks", "blocks is from 1 to %u", STEAD_TRAIN_BLOCKS_MAX);
-    need_blocks(trainer->rows, (uint32_t)blocks);
+    need_blocks(need_rows(trainer), (uint32_t)blocks);
     struct stead_slice stored = stead_buffer_get(&trainer->weights);
     if (!first && stored.size == sizeof weights)
         memcpy(weights, stored.data, sizeof weights);
@@ -264,7 +263,6 @@ const struct stead_kind stead_compare_trainer_kind = {.abi = STEAD_ABI,
                                                       .state_size = sizeof(struct trainer),
                                                       .fields = trainer_fields,
                                                       .ops = trainer_ops,
-                                                      .on_load = load_trainer,
                                                       .on_unload = unload_trainer,
                                                       .needs = STEAD_COMPARE_LABEL};
 

@@ -3,6 +3,7 @@
  * bench: the parts of `stead bench`, for cmd/bench*.c alone.
  *
  *   bench.c          the words of the command line, the list of benches, the output
+ *   bench_numbers.c  the clock, quantiles
  *   bench_worker.c   the processes: a worker that measures, and who cleans up behind it
  *   bench_node.c     nodes and coordinators as processes of their own, what they say about themselves
  *   bench_floor.c    what the same bytes cost without stead: ZeroMQ, queues of memory
@@ -65,6 +66,8 @@ void stead_bench_report(struct stead_bench *bench, const struct stead_bench_figu
 int stead_bench_fail(const struct stead_bench *bench, const char *format, ...) STEAD_PRINTF(2, 3);
 /* What goes on, on stderr; only on a terminal. */
 void stead_bench_progress(const struct stead_bench *bench, const char *format, ...) STEAD_PRINTF(2, 3);
+
+/* ---- bench_numbers.c ------------------------------------------------------------------------ */
 
 /* The monotonic clock, ns. */
 uint64_t stead_bench_now_ns(void);

@@ -46,6 +46,7 @@ int stead_cmd_check(int argc, char **argv);
 int stead_cmd_bench(int argc, char **argv);
 int stead_cmd_elect(int argc, char **argv);
 int stead_cmd_consensus(int argc, char **argv);
+int stead_cmd_compare(int argc, char **argv);
 int stead_cmd_run(int argc, char **argv);
 int stead_cmd_orchestrations(int argc, char **argv);
 int stead_cmd_status(int argc, char **argv);

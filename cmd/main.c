@@ -50,6 +50,7 @@ static const struct stead_command commands[] = {
     {"bench", "Measure", "Measure this machine and stead on it, each figure beside its floor", stead_cmd_bench},
     {"elect", "Measure", "Leader election between agents, on both fabrics", stead_cmd_elect},
     {"consensus", "Measure", "Consensus between agents, on both fabrics", stead_cmd_consensus},
+    {"compare", "Measure", "Compare talking directly with going through storage", stead_cmd_compare},
     {"help", "This program", "Explain a command", help},
     {NULL, NULL, NULL, NULL}};
 

@@ -13,7 +13,7 @@
 #include "stead/value.h"
 
 #define STEAD_PRINT_SIZE 40 /* bytes that any of the functions with ret_text needs at most */
-#define STEAD_PRINT_COLUMNS_MAX 16u
+#define STEAD_PRINT_COLUMNS_MAX 20u
 
 /* The text with control characters as \n, \t or \xNN. Returned: free() it. */
 char *stead_print_safe(struct stead_slice text);

@@ -64,6 +64,8 @@ _stead() {
     done
     case $prev in
     --module | -m) compopt -o default; COMPREPLY=($(compgen -f -X '!*.so' -- "$cur") $(compgen -d -- "$cur")); return ;;
+    --html | --prices) compopt -o default; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --workloads | --fabrics) COMPREPLY=($(compgen -W "$("$program" compare --list 2>/dev/null | sed -n 's/^  \([a-z][a-z0-9_-]*\) .*/\1/p')" -- "$cur")); return ;;
     --folder | -d) compopt -o default; COMPREPLY=($(compgen -d -- "$cur")); return ;;
     --class | -c) [[ $command == node ]] || COMPREPLY=($(compgen -W "volatile replicated durable" -- "$cur")); return ;;
     --log-level | -v) COMPREPLY=($(compgen -W "error warn info debug" -- "$cur")); return ;;

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * compare_elect: the bully election, measured by its own program: `stead elect` on this session's nodes, a line of JSON for each size of the group.
+ *
+ * A sample is the round with the median length of a size, from the leader's silence to the last member that knows the next. Patience and answer timeouts are in it, and stand apart: polled members
+ * must be given more of them, which is a cost of polling. On a back-off to 30 s no detector of any use can be built, so it is not measured there; nor with the hub apart: members poll queues of
+ * their own.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/compare.h"
+
+#define SIZES "3,10,50"
+#define SIZES_QUICK "3"
+#define ROUNDS 5
+#define ROUNDS_QUICK 1
+#define LINE_SIZE 4096u
+
+static double number(const json_t *line, const char *name)
+{
+    return json_number_value(json_object_get(line, name));
+}
+
+/* One line: a cell of its own. The first goes into the cell that is there. */
+static void take_line(struct stead_compare_cell *cell, const struct stead_prices *prices, const json_t *line)
+{
+    double total = (number(line, "detection_ms") + number(line, "timeouts_ms") + number(line, "rest_ms")) * 1000;
+    struct stead_distribution *latency = &cell->latency;
+
+    cell->size = (uint32_t)number(line, "agents");
+    latency->count = (size_t)number(line, "rounds");
+    latency->p50 = latency->mean = latency->min = latency->max = total;
+    latency->p99 = -1;
+    latency->quantiles[0] = total;
+    latency->quantile_count = 1;
+    cell->patience = (number(line, "detection_ms") + number(line, "timeouts_ms")) * 1000;
+    cell->floor = number(line, "floor_ms") * 1000;
+    cell->partly = true;
+    cell->counts.messages = number(line, "messages");
+    cell->counts.storage = (struct stead_storage){.enqueues = number(line, "enqueues"),
+                                                  .dequeues = number(line, "dequeues") - number(line, "empty"),
+                                                  .empty = number(line, "empty"),
+                                                  .deletes = number(line, "operations") - number(line, "enqueues") -
+                                                             number(line, "dequeues")};
+    if (cell->counts.storage.deletes < 0)
+        cell->counts.storage.deletes = 0;
+    cell->money = stead_price_of(prices, &cell->counts.storage, 0, 0);
+}
+
+static void write_command(const struct stead_compare_session *session, char *text, size_t size)
+{
+    const struct stead_compare_fabric *fabric = session->fabric;
+    bool quick = session->compare->quick;
+    char way[64] = "--fabric direct";
+
+    if (fabric->hub && fabric->interval_ms == 0)
+        snprintf(way, sizeof way, "--fabric hub --poll notify");
+    else if (fabric->hub)
+        snprintf(way, sizeof way, "--fabric hub --poll %dms", (int)fabric->interval_ms);
+    snprintf(text, size, "/proc/%d/exe elect --json --node %s --agents %s --rounds %d %s", (int)getpid(),
+             session->worker.endpoint, quick ? SIZES_QUICK : SIZES, quick ? ROUNDS_QUICK : ROUNDS, way);
+}
+
+int stead_compare_election(struct stead_compare_session *session, struct stead_compare_cell *cell)
+{
+    struct stead_compare *compare = session->compare;
+    char command[1024], text[LINE_SIZE];
+    uint32_t lines = 0;
+
+    if (session->fabric->interval_ms < 0 || session->apart) {
+        compare->cell_count--; /* that of this cell, the newest: nothing was to be measured */
+        return 0;
+    }
+    write_command(session, command, sizeof command);
+    FILE *output = popen(command, "re");
+    if (!output)
+        return stead_bench_fail(&compare->bench, "election: %s", strerror(errno));
+    const struct stead_compare_cell empty = *cell;
+    while (fgets(text, sizeof text, output)) {
+        json_t *line = json_loads(text, 0, NULL);
+        if (line && lines++ > 0) {
+            cell = &compare->cells[compare->cell_count++];
+            *cell = empty;
+        }
+        if (line)
+            take_line(cell, &compare->prices, line);
+        json_decref(line);
+    }
+    if (pclose(output) != 0 || lines == 0)
+        return stead_bench_fail(&compare->bench, "election: the program that measures it failed");
+    return 0;
+}
