@@ -680,10 +680,30 @@ static enum stead_hub_verdict write_episode(struct episode *episode, enum stead_
     set_row(session, stead_written(&row));
     stead_writer_deinit(&start_id);
     stead_writer_deinit(&row);
-    if (args->size <= WRITE_BYTES_MAX)
-        return STEAD_HUB_WRITE;
-    stead_log(episode->turn, "%s: an episode of %zu bytes is more than a write may have", session->id, args->size);
-    return STEAD_HUB_ABANDON;
+    return args->size <= WRITE_BYTES_MAX ? STEAD_HUB_WRITE : STEAD_HUB_ABANDON;
+}
+
+/* An episode that no write can hold fails its instance alone: nothing of it is stored or sent. */
+static enum stead_hub_verdict fail_by_size(struct episode *episode, struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
+                                            .id = episode->last + 1,
+                                            .code = STEAD_ELIMIT,
+                                            .error_name = stead_str(stead_error_name(STEAD_ELIMIT)),
+                                            .error_sentence = stead_str("an episode is larger than a write may be")};
+
+    stead_engine_destroy(&session->engine);
+    stead_hub_sends_clear(&session->sends);
+    stead_writer_reset(&episode->list);
+    stead_writer_reset(&episode->events);
+    stead_writer_reset(&episode->output);
+    stead_writer_reset(&episode->custom);
+    stead_writer_reset(args);
+    episode->row_count = episode->event_count = 0;
+    episode->last = 0;
+    note_event(episode, &end);
+    return write_episode(episode, STEAD_INSTANCE_FAILED, args);
 }
 
 /* ---- One episode ------------------------------------------------------------------------------------------ */
@@ -723,7 +743,8 @@ static enum stead_hub_verdict run_it(struct episode *episode, struct stead_write
         stead_engine_open(session->engine, ask_again, episode);
         session->salt = 0;
     }
-    return write_episode(episode, stead_engine_status(session->engine), args);
+    enum stead_hub_verdict verdict = write_episode(episode, stead_engine_status(session->engine), args);
+    return verdict == STEAD_HUB_WRITE ? verdict : fail_by_size(episode, args);
 }
 
 static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stead_writer *args)
