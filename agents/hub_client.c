@@ -469,7 +469,7 @@ static int list_partition(struct stead_client *client, const char *table, const 
                           struct stead_answer *answer)
 {
     char after[STEAD_INSTANCE_ID_MAX + 1] = "";
-    uint32_t count, got = 0;
+    uint32_t count = 0, got = 0;
     struct stead_slice list;
 
     if (filter->after != NULL)

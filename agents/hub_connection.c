@@ -158,6 +158,8 @@ static int find_places(struct stead_client *client, const char *name, struct pla
 static int divide(const struct places *places, bool apart, struct places *store, struct places *workers)
 {
     store->count = workers->count = 0;
+    if (places->count == 0)
+        return STEAD_EUNAVAILABLE;
     for (uint32_t at = 0; at < places->count; at++) {
         const struct place *it = &places->list[at];
         bool stores = apart ? strcmp(it->node, places->list[0].node) == 0 : at % 2 == 0;

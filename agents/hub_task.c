@@ -53,8 +53,13 @@ static void free_task(struct stead_hub_task *task)
 
 void stead_hub_tasks_destroy(struct stead_hub_worker_state *worker)
 {
-    while (worker->tasks != NULL)
-        free_task(worker->tasks);
+    while (worker->tasks != NULL) {
+        struct stead_hub_task *task = worker->tasks;
+        worker->tasks = task->next;
+        stead_hub_message_destroy(&task->message);
+        free(task);
+    }
+    worker->task_count = 0;
 }
 
 /* What can be done now that something has come to its end: the delete, and the task's end. */
@@ -62,7 +67,7 @@ static void go_on(struct stead_turn *turn, struct stead_hub_task *task)
 {
     struct stead_hub_worker_state *worker = task->worker;
 
-    if (task->stored && !task->renewing && !task->unwanted) {
+    if (task->stored && !task->renewing && !task->unwanted && task->message != NULL) {
         struct stead_hub_message *message = task->message;
         message->next = NULL;
         task->message = NULL;
