@@ -405,8 +405,8 @@ int stead_engine_run(struct stead_engine *engine, stead_engine_sink_fn *sink, vo
 {
     const struct stead_history_event completed = {.type = STEAD_HISTORY_ORCHESTRATOR_COMPLETED};
 
-    STEAD_ENGINE_ASSERT(engine->open && !engine->broken && !engine->ran);
-    int code = run_code(engine);
+    STEAD_ENGINE_ASSERT(engine->open && !engine->broken);
+    int code = engine->ran ? STEAD_ECORRUPT : run_code(engine); /* ran: the replay ended among an episode's decisions */
     if (code != 0) {
         engine->broken = true;
         return code;

@@ -59,7 +59,7 @@ bool stead_engine_is_open(const struct stead_engine *engine);
 /* Runs the code until it waits or ends (not at all while suspended), closes the episode, and hands every event of it that was not replayed, from ORCHESTRATOR_STARTED to
  * ORCHESTRATOR_COMPLETED with ids, to `sink` in order; borrowed until it returns. When the execution ends, open timers are cancelled and locks released; when it was terminated or begins anew,
  * so is all that is open (TASK_CANCELED); activities, calls and children of one that completed or failed go on, and nobody takes their results. A fiber that was evicted is STEAD_EBUSY when the code had to run: nothing was handed out: destroy the engine, replay into a new one, repeat the
- * episode. */
+ * episode. STEAD_ECORRUPT: the replay ended in the middle of an episode's decisions. */
 typedef void stead_engine_sink_fn(void *context, const struct stead_history_event *event);
 int stead_engine_run(struct stead_engine *engine, stead_engine_sink_fn *sink, void *context) STEAD_MUST_USE;
 

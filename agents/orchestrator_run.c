@@ -394,6 +394,8 @@ static int run_episode(struct stead_turn *turn, struct stead_orchestration_state
     int code = stead_engine_run(it->resident->engine, take_event, &episode);
     if (code != 0) {
         stead_row_writer_deinit(&episode.rows);
+        if (code != STEAD_EBUSY)
+            return stop_differing(turn, it, code);
         stead_orchestration_unload(it);
         return LATER;
     }

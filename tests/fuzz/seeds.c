@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "fuzz/flow.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/state.h"
 #include "net/frame.h"
@@ -284,6 +285,80 @@ static void seed_coordinator(const struct corpus *corpus)
     stead_writer_deinit(&writer);
 }
 
+/* ---- Histories ------------------------------------------------------------------------------ */
+
+/* One execution whose requests are answered one an episode, the first one first. */
+struct execution {
+    struct stead_writer rows, events; /* all rows; the events of the present one */
+    uint64_t first, open;             /* id of the row's first event; the first request without a result, 0: none */
+    uint8_t open_type;
+    int64_t time_ms;
+    uint32_t count;
+};
+
+static void keep_event(void *context, const struct stead_history_event *event)
+{
+    struct execution *it = context;
+
+    if (it->count++ == 0)
+        it->first = event->id;
+    it->time_ms = event->time_ms;
+    stead_history_write(&it->events, event);
+}
+
+static void keep_first_open(void *context, const struct stead_history_event *event)
+{
+    struct execution *it = context;
+
+    if (it->open == 0) {
+        it->open = event->id;
+        it->open_type = event->type;
+    }
+}
+
+static void run_episode(struct execution *it, struct stead_engine *engine, const struct stead_history_event *input)
+{
+    it->count = 0;
+    stead_writer_reset(&it->events);
+    stead_engine_begin(engine, it->time_ms + 1000);
+    (void)stead_engine_input(engine, input);
+    STEAD_ASSERT(stead_engine_run(engine, keep_event, it) == 0);
+    stead_history_row_write(&it->rows, it->first, it->time_ms, it->count, stead_written(&it->events));
+}
+
+static void seed_histories(const struct corpus *corpus)
+{
+    static const uint8_t results[STEAD_HISTORY_TYPES] = {[STEAD_HISTORY_TASK_SCHEDULED] = STEAD_HISTORY_TASK_COMPLETED,
+                                                         [STEAD_HISTORY_CHILD_CREATED] = STEAD_HISTORY_CHILD_COMPLETED,
+                                                         [STEAD_HISTORY_TIMER_CREATED] = STEAD_HISTORY_TIMER_FIRED};
+    struct stead_history_event event = {.type = STEAD_HISTORY_EXECUTION_STARTED, .name = stead_str("flow")};
+    struct stead_fibers *fibers = stead_fibers_create(2);
+    struct stead_engine *engine = fuzz_engine(fibers);
+    struct execution it = {.time_ms = 1700000000000};
+    char name[32];
+
+    stead_writer_init(&it.rows);
+    stead_writer_init(&it.events);
+    for (uint32_t i = 0; i < 20; i++) {
+        run_episode(&it, engine, &event);
+        snprintf(name, sizeof name, "episodes-%u", i + 1);
+        write_seed(corpus, "history", name, stead_written(&it.rows));
+        if (stead_engine_status(engine) != STEAD_INSTANCE_RUNNING)
+            break;
+        it.open = 0;
+        stead_engine_open(engine, keep_first_open, &it);
+        event = (struct stead_history_event){
+            .type = results[it.open_type], .ref = it.open, .value = stead_bytes("\x01", 1)};
+        if (it.open == 0)
+            event = (struct stead_history_event){.type = STEAD_HISTORY_EVENT_RAISED, .name = stead_str("go")};
+    }
+    STEAD_ASSERT(stead_engine_status(engine) != STEAD_INSTANCE_FAILED);
+    stead_engine_destroy(&engine);
+    stead_fibers_destroy(&fibers);
+    stead_writer_deinit(&it.rows);
+    stead_writer_deinit(&it.events);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -299,5 +374,6 @@ int main(int argc, char **argv)
     seed_snapshots(&corpus);
     seed_zones(&corpus);
     seed_coordinator(&corpus);
+    seed_histories(&corpus);
     return 0;
 }
