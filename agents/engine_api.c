@@ -153,7 +153,10 @@ static const char *derive_id(struct stead_orchestration *o)
         return id;
     for (const char *at = engine->instance; *at != '\0'; at++)
         hash = (hash ^ (uint8_t)*at) * 0x100000001b3u;
-    return stead_printed_for(o, "%.*s:%016llx:%u:%u", 128, engine->instance, (unsigned long long)hash,
+    int size = 128;
+    while (((uint8_t)engine->instance[size] & 0xc0) == 0x80) /* whole characters */
+        size--;
+    return stead_printed_for(o, "%.*s:%016llx:%u:%u", size, engine->instance, (unsigned long long)hash,
                              engine->execution, engine->numbers + 1);
 }
 

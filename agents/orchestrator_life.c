@@ -320,11 +320,17 @@ static int wait_for_end(struct stead_turn *turn, struct stead_orchestration_stat
     struct stead_slice waiters = stead_buffer_get(&it->waiters);
     struct stead_token token;
 
-    if (waiters.size >= WAITERS_MAX * TOKEN_BYTES)
-        return STEAD_EBUSY;
     int code = stead_reply_later(turn, &token);
     if (code != 0)
         return code;
+    if (waiters.size >= WAITERS_MAX * TOKEN_BYTES) { /* as a rule the oldest has long given up */
+        struct stead_token oldest = {.text = ""};
+        memcpy(oldest.text, waiters.data, TOKEN_BYTES);
+        waiters = (struct stead_slice){waiters.data + TOKEN_BYTES, waiters.size - TOKEN_BYTES};
+        code = stead_answer_error(turn, &oldest, "busy", "too many wait for this instance: ask again");
+        if (code != 0 && code != STEAD_ENOTFOUND)
+            return code;
+    }
     uint8_t *all = stead_turn_alloc(turn, waiters.size + TOKEN_BYTES);
     if (waiters.size > 0)
         memcpy(all, waiters.data, waiters.size);

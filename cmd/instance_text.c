@@ -20,6 +20,7 @@
 #include "cmd/connect.h"
 #include "cmd/json.h"
 #include "cmd/print.h"
+#include "runtime/base.h"
 
 #define TYPE_COLUMNS 22 /* of a decision; an input is two columns further left. The few longer ones push what follows */
 
@@ -34,13 +35,29 @@ json_t *stead_instance_json_short(const struct stead_instance *instance)
                      *instance->parent ? instance->parent : NULL);
 }
 
+/* A text of an activity's own, which may be no UTF-8, or cut in the middle of a character. */
+static json_t *text_to_json(const char *text)
+{
+    json_t *json = json_string(text);
+
+    if (!json) { /* its ASCII */
+        char *plain = stead_text_copy(text);
+        for (char *at = plain; *at; at++)
+            *at = (*at & 0x80) ? '?' : *at;
+        json = json_string(plain);
+        free(plain);
+    }
+    return json;
+}
+
 json_t *stead_instance_json(const struct stead_instance *instance)
 {
     json_t *json = stead_instance_json_short(instance);
     json_t *error = NULL;
 
     if (*instance->error_name || *instance->error_sentence)
-        error = json_pack("{s:s,s:s}", "name", instance->error_name, "sentence", instance->error_sentence);
+        error = json_pack("{s:o,s:o}", "name", text_to_json(instance->error_name), "sentence",
+                          text_to_json(instance->error_sentence));
     json_object_set_new(json, "input", stead_json_from_value(instance->input));
     json_object_set_new(json, "output", stead_json_from_value(instance->output));
     json_object_set_new(json, "custom", stead_json_from_value(instance->custom_status));

@@ -389,6 +389,8 @@ static void run_job(struct stead_work *work)
         job->status = job->op->job(job, stead_message_payload(job->request));
         if (jobs->marks)
             stead_culprit_end();
+        if (job->status > 0)
+            job->status = stead_job_fail(job, "bad_code", "the function returned %d, which is no code", job->status);
     }
     pthread_mutex_lock(&jobs->mutex);
     bool abandoned = job->abandoned;

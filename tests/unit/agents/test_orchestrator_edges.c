@@ -261,6 +261,32 @@ static void test_edges_instance_whose_code_differs_leaves_nothing(void **state)
     }
 }
 
+/* Clients that wait for a while, and again, for one that runs for long: the newest is never refused. */
+static void test_edges_who_waits_again_and_again_is_answered(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s}", "name", "waiter");
+    for (uint32_t i = 0; i < 4100; i++) {
+        or_ask("i", "wait", "{}");
+        assert_null(answer);
+    }
+    or_ask("i", "raise", "{s:s}", "name", "go");
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+}
+
+static void test_edges_child_of_the_longest_id_has_an_id_of_whole_characters(void **state)
+{
+    (void)state;
+    char id[STEAD_INSTANCE_ID_MAX + 1];
+
+    for (size_t i = 0; i < 255; i += 3)
+        memcpy(id + i, "\xe6\x97\xa5", 3);
+    memcpy(id + 255, "x", 2);
+    or_ask(id, "start", "{s:s}", "name", "leaver");
+    assert_int_equal(answer->status, 0);
+    or_expect_status(id, STEAD_INSTANCE_RUNNING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +297,8 @@ int main(void)
         TEST(test_edges_instance_whose_code_is_gone_is_terminated),
         TEST(test_edges_instance_whose_code_is_gone_is_replaced),
         TEST(test_edges_instance_whose_code_differs_leaves_nothing),
+        TEST(test_edges_who_waits_again_and_again_is_answered),
+        TEST(test_edges_child_of_the_longest_id_has_an_id_of_whole_characters),
     };
     const struct stead_orchestrator *const mine[] = {&waiter, &leaver, &teller};
 

@@ -171,6 +171,21 @@ static void test_instance_is_shown_to_a_program(void **state)
     json_decref(expected);
 }
 
+/* An activity's own words, cut in the middle of a character: the failure is not lost. */
+static void test_error_that_is_no_text_is_shown_to_a_program(void **state)
+{
+    struct stead_instance it = failed_trip();
+    json_t *json;
+
+    (void)state;
+    memcpy(it.error_sentence, "no seat \xe6\x97", 11);
+    json = stead_instance_json(&it);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "error"), "name")), "no_seat");
+    assert_int_equal(
+        strncmp(json_string_value(json_object_get(json_object_get(json, "error"), "sentence")), "no seat ", 8), 0);
+    json_decref(json);
+}
+
 /* ---- Moments -------------------------------------------------------------------------------- */
 
 static void test_moment_is_a_date_or_so_long_ago(void **state)
@@ -208,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_event_that_says_nothing_is_a_line_all_the_same),
         cmocka_unit_test(test_instance_is_shown_to_a_person),
         cmocka_unit_test(test_instance_is_shown_to_a_program),
+        cmocka_unit_test(test_error_that_is_no_text_is_shown_to_a_program),
         cmocka_unit_test(test_moment_is_a_date_or_so_long_ago),
     };
 

@@ -117,6 +117,13 @@ static int job_beat_badly(struct stead_job *job, struct stead_slice args)
     return code;
 }
 
+/* Returns no code but a number. */
+static int job_count(struct stead_job *job, struct stead_slice args)
+{
+    (void)job, (void)args;
+    return 77;
+}
+
 static const struct stead_op ops[] = {{.name = "double", .job = job_double},
                                       {.name = "wait", .job = job_wait},
                                       {.name = "flood", .job = job_flood},
@@ -124,6 +131,7 @@ static const struct stead_op ops[] = {{.name = "double", .job = job_double},
                                       {.name = "deaf", .job = job_deaf},
                                       {.name = "beat", .job = job_beat},
                                       {.name = "beat_badly", .job = job_beat_badly},
+                                      {.name = "count", .job = job_count},
                                       {.name = NULL}};
 static const struct stead_kind kind = {.abi = STEAD_ABI,
                                        .struct_size = sizeof(struct stead_kind),
@@ -248,6 +256,19 @@ static void test_job_that_fails_comes_back_with_name_and_sentence(void **state)
     assert_int_equal(result.status, STEAD_EFAILED);
     assert_string_equal(result.name, "no_number");
     assert_string_equal(result.sentence, "word/a wants a number");
+    stead_job_destroy(&job);
+}
+
+static void test_job_that_returns_a_number_has_failed(void **state)
+{
+    struct bench *bench = *state;
+
+    submit(bench, &ops[7], request(1, (struct stead_slice){0}));
+    struct stead_job *job = wait_for_job(bench);
+    struct stead_job_result result = stead_job_result(job);
+    assert_int_equal(result.status, STEAD_EFAILED);
+    assert_string_equal(result.name, "bad_code");
+    assert_string_equal(result.sentence, "the function returned 77, which is no code");
     stead_job_destroy(&job);
 }
 
@@ -539,6 +560,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_job_that_replies_comes_back_with_request_and_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_that_fails_comes_back_with_name_and_sentence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_job_that_returns_a_number_has_failed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_reply_that_cannot_be_sent_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_cancelled_while_it_runs_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_cancelled_before_it_ran_is_not_started, set_up, tear_down),
