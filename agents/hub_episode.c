@@ -183,30 +183,9 @@ static bool create_engine(struct episode *episode, struct stead_slice name, int6
 
 /* ---- Messages ------------------------------------------------------------------------------------------ */
 
-static struct stead_slice text_of(struct stead_slice body, const char *field)
-{
-    struct stead_slice it = {0};
-
-    return stead_get_str(body, field, &it) == 0 ? it : nothing;
-}
-
-static struct stead_slice value_of(struct stead_slice body, const char *field)
-{
-    struct stead_slice it = {0};
-
-    return stead_get_value(body, field, &it) == 0 ? it : nothing;
-}
-
-static int64_t number_of(struct stead_slice body, const char *field)
-{
-    int64_t it = 0;
-
-    return stead_get_i64(body, field, &it) == 0 ? it : 0;
-}
-
 static bool is(const struct stead_hub_message *message, const char *what)
 {
-    return stead_slice_equal(text_of(message->body, "t"), stead_str(what));
+    return stead_slice_equal(stead_hub_text(message->body, "t"), stead_str(what));
 }
 
 /* Sends again what the episode of this row decided. */
@@ -263,9 +242,9 @@ static bool was_taken(struct episode *episode, const struct stead_hub_message *m
         found = true;
     }
     session->now_ms = now_ms;
-    if (!found && stead_hub_is_listed(value_of(row, "taken"), message->seq)) {
+    if (!found && stead_hub_is_listed(stead_hub_value(row, "taken"), message->seq)) {
         if (!episode->resent)
-            send_again_list(session, value_of(row, "out"));
+            send_again_list(session, stead_hub_value(row, "out"));
         found = true;
     }
     episode->resent = episode->resent || found;
@@ -279,9 +258,9 @@ static void give_start(struct episode *episode, struct stead_slice body, struct 
     stead_writer_init(&extra);
     stead_pack(&extra, "{s:u}", "version", (uint64_t)episode->orchestrator->version);
     *event = (struct stead_history_event){.type = STEAD_HISTORY_EXECUTION_STARTED,
-                                          .name = text_of(body, "n"),
-                                          .value = value_of(body, "v"),
-                                          .target = text_of(body, "p"),
+                                          .name = stead_hub_text(body, "n"),
+                                          .value = stead_hub_value(body, "v"),
+                                          .target = stead_hub_text(body, "p"),
                                           .extra = stead_written(&extra)};
     episode->inputs += stead_engine_input(episode->session->engine, event) != 0;
     stead_writer_deinit(&extra);
@@ -291,18 +270,18 @@ static void give_start(struct episode *episode, struct stead_slice body, struct 
 static void give_result(struct episode *episode, struct stead_slice body)
 {
     struct stead_hub_session *session = episode->session;
-    int64_t type = number_of(body, "k");
+    int64_t type = stead_hub_number(body, "k");
     struct stead_history_event event = {.type = (uint8_t)type,
-                                        .ref = (uint64_t)number_of(body, "r"),
-                                        .code = (int32_t)number_of(body, "c"),
-                                        .value = value_of(body, "v"),
-                                        .error_name = text_of(body, "en"),
-                                        .error_sentence = text_of(body, "es")};
-    struct stead_slice held = text_of(body, "h");
+                                        .ref = (uint64_t)stead_hub_number(body, "r"),
+                                        .code = (int32_t)stead_hub_number(body, "c"),
+                                        .value = stead_hub_value(body, "v"),
+                                        .error_name = stead_hub_text(body, "en"),
+                                        .error_sentence = stead_hub_text(body, "es")};
+    struct stead_slice held = stead_hub_text(body, "h");
     bool fits = type == STEAD_HISTORY_TASK_COMPLETED || type == STEAD_HISTORY_TASK_FAILED ||
                 type == STEAD_HISTORY_CHILD_COMPLETED || type == STEAD_HISTORY_CHILD_FAILED ||
                 type == STEAD_HISTORY_TIMER_FIRED;
-    bool taken = fits && session->engine != NULL && number_of(body, "x") == session->execution &&
+    bool taken = fits && session->engine != NULL && stead_hub_number(body, "x") == session->execution &&
                  stead_engine_input(session->engine, &event) != 0;
     uint64_t fence = 0;
 
@@ -316,7 +295,7 @@ static void give(struct episode *episode, const struct stead_hub_message *messag
     struct stead_engine *engine = episode->session->engine;
     struct stead_slice body = message->body;
     struct stead_history_event event;
-    int64_t type = number_of(body, "k");
+    int64_t type = stead_hub_number(body, "k");
 
     if (is(message, "result")) {
         give_result(episode, body);
@@ -328,12 +307,12 @@ static void give(struct episode *episode, const struct stead_hub_message *messag
         give_start(episode, body, &event);
     } else if (is(message, "raise")) {
         event = (struct stead_history_event){
-            .type = STEAD_HISTORY_EVENT_RAISED, .name = text_of(body, "n"), .value = value_of(body, "v")};
+            .type = STEAD_HISTORY_EVENT_RAISED, .name = stead_hub_text(body, "n"), .value = stead_hub_value(body, "v")};
         episode->inputs += stead_engine_input(engine, &event) != 0;
     } else if (is(message, "steer") &&
                (type == STEAD_HISTORY_EXECUTION_TERMINATED || type == STEAD_HISTORY_EXECUTION_SUSPENDED ||
                 type == STEAD_HISTORY_EXECUTION_RESUMED || type == STEAD_HISTORY_EXECUTION_REWOUND)) {
-        event = (struct stead_history_event){.type = (uint8_t)type, .error_sentence = text_of(body, "es")};
+        event = (struct stead_history_event){.type = (uint8_t)type, .error_sentence = stead_hub_text(body, "es")};
         if (type == STEAD_HISTORY_EXECUTION_REWOUND)
             event.ref = episode->rewind_from;
         if (type != STEAD_HISTORY_EXECUTION_REWOUND || episode->rewind_from > 0)
@@ -356,7 +335,7 @@ static enum stead_instance_status status_of(const struct stead_hub_session *sess
 static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
 {
     enum stead_instance_status status = status_of(session);
-    bool same = stead_slice_equal(text_of(stead_written(&session->row), "start"), message->id);
+    bool same = stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), message->id);
 
     if (!session->exists)
         return true;
@@ -382,12 +361,13 @@ static bool sort_messages(struct episode *episode)
     return left;
 }
 
-static bool asks_rewind(const struct stead_hub_session *session)
+/* The message that asks for this; NULL: none does. */
+static const struct stead_hub_message *find_steer(const struct stead_hub_session *session, int64_t type)
 {
     for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
-        if (!it->dropped && is(it, "steer") && number_of(it->body, "k") == STEAD_HISTORY_EXECUTION_REWOUND)
-            return true;
-    return false;
+        if (!it->dropped && is(it, "steer") && stead_hub_number(it->body, "k") == type)
+            return it;
+    return NULL;
 }
 
 static void set_row(struct stead_hub_session *session, struct stead_slice map)
@@ -406,7 +386,7 @@ static bool begin_fresh(struct episode *episode)
     struct stead_hub_session *session = episode->session;
     struct stead_slice body = episode->start->body, row = stead_written(&session->row);
     enum stead_instance_status status = status_of(session);
-    int64_t execution = number_of(row, "execution"), created = number_of(row, "created");
+    int64_t execution = stead_hub_number(row, "execution"), created = stead_hub_number(row, "created");
     bool again = session->exists && status != STEAD_INSTANCE_PENDING;
     bool same_life = session->exists && status == STEAD_INSTANCE_CONTINUED_AS_NEW;
 
@@ -414,12 +394,12 @@ static bool begin_fresh(struct episode *episode)
     episode->fresh = true;
     episode->clear = again;
     stead_engine_destroy(&session->engine);
-    if (!create_engine(episode, text_of(body, "n"), number_of(body, "ver")))
+    if (!create_engine(episode, stead_hub_text(body, "n"), stead_hub_number(body, "ver")))
         return false;
-    set_row(session, stead_packed(episode->turn, "{s:S,s:l,s:S,s:S,s:l,s:l}", "name", text_of(body, "n"), "created",
-                                  session->exists && (!again || same_life) ? created : session->now_ms, "start",
-                                  episode->start->id, "parent", text_of(body, "p"), "px", number_of(body, "px"), "pr",
-                                  number_of(body, "pr")));
+    set_row(session, stead_packed(episode->turn, "{s:S,s:l,s:S,s:S,s:l,s:l}", "name", stead_hub_text(body, "n"),
+                                  "created", session->exists && (!again || same_life) ? created : session->now_ms,
+                                  "start", episode->start->id, "parent", stead_hub_text(body, "p"), "px",
+                                  stead_hub_number(body, "px"), "pr", stead_hub_number(body, "pr")));
     session->version = episode->orchestrator->version;
     return true;
 }
@@ -449,14 +429,15 @@ static enum stead_hub_verdict begin_again(struct episode *episode)
     bool rewind = status_of(session) == STEAD_INSTANCE_FAILED;
     int code = 0;
 
-    session->execution = (uint32_t)number_of(row, "execution");
-    session->version = (uint32_t)number_of(row, "version");
-    episode->orchestrator = stead_orchestrator_find(
-        episode->turn,
-        stead_printed(episode->turn, "%.*s", (int)text_of(row, "name").size, (const char *)text_of(row, "name").data),
-        session->version);
+    session->execution = (uint32_t)stead_hub_number(row, "execution");
+    session->version = (uint32_t)stead_hub_number(row, "version");
+    episode->orchestrator =
+        stead_orchestrator_find(episode->turn,
+                                stead_printed(episode->turn, "%.*s", (int)stead_hub_text(row, "name").size,
+                                              (const char *)stead_hub_text(row, "name").data),
+                                session->version);
     if (session->engine == NULL) {
-        if (!create_engine(episode, text_of(row, "name"), session->version))
+        if (!create_engine(episode, stead_hub_text(row, "name"), session->version))
             return STEAD_HUB_UNKNOWN;
         code = stead_hub_replay(session, session->engine, 0);
     }
@@ -465,7 +446,7 @@ static enum stead_hub_verdict begin_again(struct episode *episode)
         episode->mended = episode->rewind_from == 0;
         if (episode->rewind_from > 0) {
             stead_engine_destroy(&session->engine);
-            (void)create_engine(episode, text_of(row, "name"), session->version);
+            (void)create_engine(episode, stead_hub_text(row, "name"), session->version);
             code = stead_hub_replay(session, session->engine, episode->rewind_from);
         }
     }
@@ -490,7 +471,7 @@ static void keep_untaken(void *context, const struct stead_history_event *event)
 static int run_next_execution(struct episode *episode)
 {
     struct stead_hub_session *session = episode->session;
-    struct stead_slice name = text_of(stead_written(&session->row), "name"), text, value;
+    struct stead_slice name = stead_hub_text(stead_written(&session->row), "name"), text, value;
     struct stead_reader reader;
     uint32_t two;
 
@@ -510,7 +491,7 @@ static int run_next_execution(struct episode *episode)
     struct stead_writer start;
     stead_writer_init(&start);
     stead_pack(&start, "{s:S,s:v,s:S}", "n", name, "v", stead_written(&episode->again), "p",
-               text_of(stead_written(&session->row), "parent"));
+               stead_hub_text(stead_written(&session->row), "parent"));
     struct stead_history_event event;
     give_start(episode, stead_written(&start), &event);
     stead_writer_deinit(&start);
@@ -546,9 +527,9 @@ static void start_later(struct episode *episode, struct stead_writer *start_id)
 
     stead_writer_init(&body);
     stead_pack(start_id, "s", stead_printed(episode->turn, "%s:%u:again", session->id, session->execution));
-    stead_pack(&body, "{s:s,s:s,s:S,s:v,s:u,s:S,s:l,s:l}", "t", "start", "i", session->id, "n", text_of(row, "name"),
-               "v", stead_written(&episode->again), "ver", (uint64_t)session->version, "p", text_of(row, "parent"),
-               "px", number_of(row, "px"), "pr", number_of(row, "pr"));
+    stead_pack(&body, "{s:s,s:s,s:S,s:v,s:u,s:S,s:l,s:l}", "t", "start", "i", session->id, "n",
+               stead_hub_text(row, "name"), "v", stead_written(&episode->again), "ver", (uint64_t)session->version, "p",
+               stead_hub_text(row, "parent"), "px", stead_hub_number(row, "px"), "pr", stead_hub_number(row, "pr"));
     struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
     struct stead_writer args;
     stead_writer_init(&args);
@@ -591,7 +572,7 @@ static void write_row(struct episode *episode, enum stead_instance_status status
 
     stead_write_map(row, leaves ? 15 : 13);
     stead_pack(row, "s", "name");
-    stead_write_str_slice(row, text_of(old, "name"));
+    stead_write_str_slice(row, stead_hub_text(old, "name"));
     stead_write_str(row, "version");
     stead_write_u64(row, session->version);
     stead_write_str(row, "execution");
@@ -599,23 +580,23 @@ static void write_row(struct episode *episode, enum stead_instance_status status
     stead_write_str(row, "status");
     stead_write_u64(row, (uint64_t)status);
     stead_write_str(row, "created");
-    stead_write_i64(row, number_of(old, "created"));
+    stead_write_i64(row, stead_hub_number(old, "created"));
     stead_write_str(row, "updated");
     stead_write_i64(row, session->now_ms);
     stead_write_str(row, "events");
-    stead_write_u64(row, episode->last > 0 ? episode->last : (uint64_t)number_of(old, "events"));
+    stead_write_u64(row, episode->last > 0 ? episode->last : (uint64_t)stead_hub_number(old, "events"));
     stead_write_str(row, "parent");
-    stead_write_str_slice(row, text_of(old, "parent"));
+    stead_write_str_slice(row, stead_hub_text(old, "parent"));
     stead_write_str(row, "px");
-    stead_write_i64(row, number_of(old, "px"));
+    stead_write_i64(row, stead_hub_number(old, "px"));
     stead_write_str(row, "pr");
-    stead_write_i64(row, number_of(old, "pr"));
+    stead_write_i64(row, stead_hub_number(old, "pr"));
     stead_write_str(row, "error_name");
     stead_write_str(row, episode->error_name);
     stead_write_str(row, "error_sentence");
     stead_write_str(row, episode->error_sentence);
     stead_write_str(row, "start");
-    stead_write_str_slice(row, start_id.size > 0 ? start_id : text_of(old, "start"));
+    stead_write_str_slice(row, start_id.size > 0 ? start_id : stead_hub_text(old, "start"));
     if (leaves) {
         stead_write_str(row, "taken");
         stead_write_array(row, episode->taken_count);
@@ -656,7 +637,7 @@ static enum stead_hub_verdict write_episode(struct episode *episode, enum stead_
     if (episode->again.size > 0)
         input = stead_written(&episode->again);
     else if (episode->fresh && episode->start != NULL)
-        input = value_of(episode->start->body, "v");
+        input = stead_hub_value(episode->start->body, "v");
     stead_write_map(args, 9);
     stead_pack(args, "s", "id");
     stead_write_str(args, session->id);
@@ -747,6 +728,18 @@ static enum stead_hub_verdict run_it(struct episode *episode, struct stead_write
     return verdict == STEAD_HUB_WRITE ? verdict : fail_by_size(episode, args);
 }
 
+/* Terminated before it has begun: its start may come later, or never. */
+static enum stead_hub_verdict end_unbegun(struct episode *episode, struct stead_writer *args)
+{
+    const struct stead_hub_message *message = find_steer(episode->session, STEAD_HISTORY_EXECUTION_TERMINATED);
+    const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_TERMINATED,
+                                            .error_sentence = stead_hub_text(message->body, "es")};
+
+    episode->session->version = (uint32_t)stead_hub_number(stead_written(&episode->session->row), "version");
+    note_event(episode, &end);
+    return write_episode(episode, STEAD_INSTANCE_TERMINATED, args);
+}
+
 static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -754,7 +747,7 @@ static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stea
     enum stead_hub_verdict verdict;
 
     if (session->exists)
-        session->execution = (uint32_t)number_of(stead_written(&session->row), "execution");
+        session->execution = (uint32_t)stead_hub_number(stead_written(&session->row), "execution");
     if (!sort_messages(episode))
         return STEAD_HUB_SEND;
     if (episode->start != NULL) {
@@ -762,10 +755,14 @@ static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stea
             return STEAD_HUB_UNKNOWN;
         return run_it(episode, args);
     }
+    if (session->exists && status == STEAD_INSTANCE_PENDING &&
+        find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL)
+        return end_unbegun(episode, args);
     if (session->exists && (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW))
         return STEAD_HUB_PENDING;
     if (!session->exists ||
-        (stead_instance_is_over(status) && !(status == STEAD_INSTANCE_FAILED && asks_rewind(session)))) {
+        (stead_instance_is_over(status) &&
+         !(status == STEAD_INSTANCE_FAILED && find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) != NULL))) {
         stead_engine_destroy(&session->engine);
         for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
             if (!it->dropped)

@@ -144,25 +144,11 @@ void stead_hub_postpone(struct stead_turn *turn, struct stead_hub_worker_state *
 
 /* ---- Calling ------------------------------------------------------------------------------------- */
 
-static int64_t number_of(struct stead_slice body, const char *field)
+static int64_t positive(struct stead_slice body, const char *field)
 {
-    int64_t it = 0;
+    int64_t it = stead_hub_number(body, field);
 
-    return stead_get_i64(body, field, &it) == 0 && it > 0 ? it : 0;
-}
-
-static struct stead_slice text_of(struct stead_slice body, const char *field)
-{
-    struct stead_slice it = {0};
-
-    return stead_get_str(body, field, &it) == 0 ? it : (struct stead_slice){0};
-}
-
-static struct stead_slice value_of(struct stead_slice body, const char *field)
-{
-    struct stead_slice it = {0};
-
-    return stead_get_value(body, field, &it) == 0 ? it : (struct stead_slice){0};
+    return it > 0 ? it : 0;
 }
 
 static uint32_t short_ms(int64_t ms)
@@ -184,39 +170,40 @@ static const char *key_of(struct stead_turn *turn, struct stead_slice id)
 
 static int call_activity(struct stead_turn *turn, struct stead_hub_task *task)
 {
-    struct stead_slice body = task->message->body, name = text_of(body, "n"), instance = text_of(body, "i");
-    int64_t timeout_ms = number_of(body, "timeout");
+    struct stead_slice body = task->message->body, name = stead_hub_text(body, "n"),
+                       instance = stead_hub_text(body, "i");
+    int64_t timeout_ms = positive(body, "timeout");
     const struct stead_call_options options = {.reply_op = "ran",
                                                .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
                                                .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
                                                .ret_call = &task->call,
-                                               .start_timeout_ms = short_ms(number_of(body, "start")),
-                                               .run_timeout_ms = short_ms(number_of(body, "run")),
-                                               .heartbeat_timeout_ms = short_ms(number_of(body, "heartbeat"))};
+                                               .start_timeout_ms = short_ms(positive(body, "start")),
+                                               .run_timeout_ms = short_ms(positive(body, "run")),
+                                               .heartbeat_timeout_ms = short_ms(positive(body, "heartbeat"))};
 
     return stead_call(turn,
                       stead_printed(turn, "%.*s/%.*s", (int)name.size, (const char *)name.data, (int)instance.size,
                                     (const char *)instance.data),
-                      "run", value_of(body, "v"), &options);
+                      "run", stead_hub_value(body, "v"), &options);
 }
 
 static int call_agent(struct stead_turn *turn, struct stead_hub_task *task)
 {
-    struct stead_slice body = task->message->body, address = text_of(body, "a"), op = text_of(body, "n");
-    struct stead_slice instance = text_of(body, "i"), args = value_of(body, "v");
-    int64_t timeout_ms = number_of(body, "timeout");
+    struct stead_slice body = task->message->body, address = stead_hub_text(body, "a"), op = stead_hub_text(body, "n");
+    struct stead_slice instance = stead_hub_text(body, "i"), args = stead_hub_value(body, "v");
+    int64_t timeout_ms = positive(body, "timeout");
     const struct stead_call_options options = {.reply_op = "ran",
                                                .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
                                                .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
                                                .ret_call = &task->call,
-                                               .idempotency_key = key_of(turn, text_of(body, "m"))};
+                                               .idempotency_key = key_of(turn, stead_hub_text(body, "m"))};
 
     task->holds = stead_slice_equal(op, stead_str(STEAD_OP_HOLD));
     if (task->holds)
         args = stead_packed(turn, "{s:s}", "holder",
                             stead_printed(turn, STEAD_HUB_KIND "/%s/%.*s", task->worker->name, (int)instance.size,
                                           (const char *)instance.data));
-    stead_send_with_fence(turn, (uint64_t)number_of(body, "f"));
+    stead_send_with_fence(turn, (uint64_t)positive(body, "f"));
     int code = stead_call(turn, stead_printed(turn, "%.*s", (int)address.size, (const char *)address.data),
                           stead_printed(turn, "%.*s", (int)op.size, (const char *)op.data), args, &options);
     stead_send_with_fence(turn, 0);
@@ -232,9 +219,10 @@ struct outcome {
 static void tell(struct stead_turn *turn, struct stead_hub_task *task, const struct outcome *outcome)
 {
     const struct stead_hub_settings *settings = &task->worker->settings;
-    struct stead_slice body = task->message->body, instance = text_of(body, "i"), queue = text_of(body, "q");
-    struct stead_slice message_id = text_of(body, "m");
-    int64_t ref = number_of(body, "r"), execution = number_of(body, "x");
+    struct stead_slice body = task->message->body, instance = stead_hub_text(body, "i"),
+                       queue = stead_hub_text(body, "q");
+    struct stead_slice message_id = stead_hub_text(body, "m");
+    int64_t ref = positive(body, "r"), execution = positive(body, "x");
     uint64_t type = outcome->code == 0 ? STEAD_HISTORY_TASK_COMPLETED : STEAD_HISTORY_TASK_FAILED;
     struct stead_writer result;
 
@@ -249,7 +237,7 @@ static void tell(struct stead_turn *turn, struct stead_hub_task *task, const str
         stead_pack(&result, "{s:s,s:S,s:l,s:l,s:u,s:v,s:l,s:S,s:S,s:S}", "t", "result", "i", instance, "x", execution,
                    "r", ref, "k", type, "v", outcome->value, "c", (int64_t)outcome->code, "en", outcome->error_name,
                    "es", outcome->error_sentence, "h",
-                   task->holds && outcome->code == 0 ? text_of(body, "a") : (struct stead_slice){0});
+                   task->holds && outcome->code == 0 ? stead_hub_text(body, "a") : (struct stead_slice){0});
         struct stead_hub_part control = stead_hub_control(settings, stead_hub_partition(settings, instance));
         put(turn, task, control.text,
             stead_printed(turn, "%.*s>", (int)task->message->id.size, (const char *)task->message->id.data),
@@ -264,7 +252,7 @@ void stead_hub_task_take(struct stead_turn *turn, struct stead_hub_worker_state 
                          struct stead_hub_message **message)
 {
     struct stead_hub_task *task = make_task(worker, message);
-    bool is_call = text_of(task->message->body, "a").size > 0;
+    bool is_call = stead_hub_text(task->message->body, "a").size > 0;
     int code = is_call ? call_agent(turn, task) : call_activity(turn, task);
 
     worker->counts.tasks++;

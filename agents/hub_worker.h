@@ -136,6 +136,30 @@ struct stead_hub_worker_state {
     struct stead_hub_counts counts;
 };
 
+/* Members of a message: empty, or 0, when they are missing or of another type. Borrowed. */
+static inline struct stead_slice stead_hub_text(struct stead_slice body, const char *field)
+{
+    struct stead_slice it = {NULL, 0}, none = {NULL, 0};
+
+    return stead_get_str(body, field, &it) == 0 ? it : none;
+}
+
+/* The same of a value. */
+static inline struct stead_slice stead_hub_value(struct stead_slice body, const char *field)
+{
+    struct stead_slice it = {NULL, 0}, none = {NULL, 0};
+
+    return stead_get_value(body, field, &it) == 0 ? it : none;
+}
+
+/* The same of a number. */
+static inline int64_t stead_hub_number(struct stead_slice body, const char *field)
+{
+    int64_t it = 0;
+
+    return stead_get_i64(body, field, &it) == 0 ? it : 0;
+}
+
 /* ---- hub_worker.c ------------------------------------------------------------------------------ */
 
 /* Never NULL: out of memory, the process stops. Zeroed. */

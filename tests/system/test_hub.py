@@ -35,6 +35,18 @@ class Steering(OnHub, direct.Steering):
         self.assertEqual([it["id"] for it in node.cli("orchestrations", "--fabric", "hub")], ["a1"])
 
 
+    def test_one_that_has_not_begun_can_be_terminated_and_does_not_begin_later(self):
+        node = self.serve()
+        self.start("hello", ["Ada"], "--delay", "700ms", id="h1")
+        node.cli("terminate", "h1", "not needed")
+        self.assertEqual(self.await_status("h1", "Terminated")["error"]["sentence"], "not needed")
+        wait_until("its start has come and gone", lambda: all(
+            queue["depth"] == 0 for queue in node.cli("hub", "status")["queues"].values()))
+        self.assertEqual(self.status("h1")["status"], "Terminated")
+        self.start("hello", ["Ada"], id="h1")
+        self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
+
+
 class Dying(OnHub, direct.Dying):
     def kill_in_the_middle(self, name, count):
         node = self.serve()
