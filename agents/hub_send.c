@@ -257,8 +257,13 @@ void stead_hub_send_release(struct stead_hub_session *session, struct stead_slic
     struct message_id id;
     struct stead_writer value;
 
-    print(id.text, sizeof(id.text), "%s:%u:%llu:u%llu", session->id, session->execution, (unsigned long long)ref,
-          (unsigned long long)fence);
+    uint64_t hash =
+        0xcbf29ce484222325u; /* FNV-1a: agents of one section may have the same fence, and lie in one partition */
+
+    for (size_t i = 0; i < address.size; i++)
+        hash = (hash ^ address.data[i]) * 0x100000001b3u;
+    print(id.text, sizeof(id.text), "%s:%u:%llu:u%llu.%llx", session->id, session->execution, (unsigned long long)ref,
+          (unsigned long long)fence, (unsigned long long)hash);
     stead_writer_init(&value);
     stead_pack(&value, "{s:u}", "fence", fence);
     event.value = stead_written(&value);

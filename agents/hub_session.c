@@ -127,13 +127,25 @@ static bool came_twice(const struct stead_hub_message *messages)
     return false;
 }
 
+/* A rewind is replayed from the rows. */
+static bool rewinds(const struct stead_hub_message *messages)
+{
+    uint64_t kind = 0;
+
+    for (; messages != NULL; messages = messages->next)
+        if (stead_get_u64(messages->body, "k", &kind) == 0 && kind == STEAD_HISTORY_EXECUTION_REWOUND)
+            return true;
+    return false;
+}
+
 /* What waited becomes the next episode's. */
 static void begin(struct stead_turn *turn, struct stead_hub_session *session)
 {
     session->messages = session->waiting;
     session->waiting = NULL;
     set_phase(session, STEAD_HUB_READING);
-    if (session->engine != NULL && (came_twice(session->messages) || stead_engine_is_lost(session->engine)))
+    if (session->engine != NULL &&
+        (came_twice(session->messages) || rewinds(session->messages) || stead_engine_is_lost(session->engine)))
         stead_engine_destroy(&session->engine);
     if (session->engine != NULL) {
         run_episode(turn, session);

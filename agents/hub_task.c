@@ -47,6 +47,7 @@ static void free_task(struct stead_hub_task *task)
     else
         worker->tasks = task->next;
     worker->task_count--;
+    worker->call_count -= task->agent;
     stead_hub_message_destroy(&task->message);
     free(task);
 }
@@ -198,6 +199,8 @@ static int call_agent(struct stead_turn *turn, struct stead_hub_task *task)
                                                .ret_call = &task->call,
                                                .idempotency_key = key_of(turn, stead_hub_text(body, "m"))};
 
+    task->agent = true;
+    task->worker->call_count++;
     task->holds = stead_slice_equal(op, stead_str(STEAD_OP_HOLD));
     if (task->holds)
         args = stead_packed(turn, "{s:s}", "holder",
@@ -288,7 +291,9 @@ int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice 
         return 0;
     }
     task->unwanted = false; /* a hold that was given: its instance sees to it that it ends */
-    if (code == STEAD_EKIND || code == STEAD_EUNAVAILABLE) { /* a module that is not loaded yet */
+    /* A module that is not loaded yet; an agent whose mailbox is full; a session that is over: nothing that the instance should know. */
+    if (code == STEAD_EKIND || code == STEAD_EUNAVAILABLE || code == STEAD_EBUSY || code == STEAD_ESESSION ||
+        code == STEAD_EIO) {
         struct stead_hub_message *message = task->message;
         task->message = NULL;
         task->ended = true;

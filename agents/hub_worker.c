@@ -204,7 +204,7 @@ static struct stead_hub_part queue_at(const struct stead_hub_worker_state *worke
 static uint32_t room_for(const struct stead_hub_worker_state *worker, uint32_t at)
 {
     uint32_t limit = at == STEAD_HUB_WORK ? worker->settings.tasks : SESSIONS_MAX;
-    uint32_t used = at == STEAD_HUB_WORK ? worker->task_count : worker->busy_count;
+    uint32_t used = at == STEAD_HUB_WORK ? worker->task_count - worker->call_count : worker->busy_count;
 
     if (used >= limit)
         return 0;

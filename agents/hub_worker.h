@@ -92,6 +92,7 @@ struct stead_hub_task {
     struct stead_call_id call;
     bool calling;     /* the job or the agent has not answered */
     bool holds;       /* the call is one of stead.hold: its answer is looked at in any case */
+    bool agent;       /* a call of an agent: it may wait for as long as somebody else holds that */
     bool unwanted;    /* its message is gone: nobody wants the result */
     bool stored;      /* so is the result: the message can be deleted */
     bool failed;      /* the result was too large: it is a failure instead */
@@ -129,6 +130,7 @@ struct stead_hub_worker_state {
     uint32_t session_count; /* idle ones too */
     uint32_t busy_count;
     struct stead_hub_task *tasks;
+    uint32_t call_count; /* of the tasks: calls of agents, which take no room: else those that wait for a lock could keep its holder from going on */
     uint32_t task_count;
     bool renew_timer;                   /* stands */
     struct stead_hub_message *finished; /* to be deleted */

@@ -307,8 +307,11 @@ const char *stead_shadow_find_leftover(const struct stead_sim *sim, char *text, 
 
     for (uint32_t i = 1; i < STEAD_SIM_SHARDS_MAX; i++)
         for (uint32_t r = 0; r < sim->shadows[i]->count; r++)
-            if (stead_row_parse(key_of(&sim->shadows[i]->rows[r]), &parsed) == 0 && is_leftover(&parsed))
-                return describe(key_of(&sim->shadows[i]->rows[r]), text, size);
+            if (stead_row_parse(key_of(&sim->shadows[i]->rows[r]), &parsed) == 0 && is_leftover(&parsed)) {
+                describe(key_of(&sim->shadows[i]->rows[r]), text, size);
+                if (!sim->hub_lives || strstr(text, " of " STEAD_HUB_PREFIX) == NULL)
+                    return text;
+            }
     return NULL;
 }
 

@@ -148,6 +148,8 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
     if ((sim->plan.workloads & stead_sim_workload_bit(&stead_work_consensus)) != 0 &&
         sim->plan.settings.memory_bytes_max < CONSENSUS_BYTES_MIN)
         sim->plan.settings.memory_bytes_max = CONSENSUS_BYTES_MIN;
+    if ((sim->plan.workloads & stead_sim_workload_bit(&stead_work_hub)) != 0)
+        stead_sim_plan_hub(&sim->plan);
     sim->op_capacity = sim->plan.ops + OPS_SPARE;
     sim->ops = stead_alloc_zero(sim->op_capacity * sizeof *sim->ops);
     stead_writer_init(&sim->asked);

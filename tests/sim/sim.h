@@ -65,6 +65,8 @@ struct stead_sim_plan {
     bool again;                     /* restart everything at the end and look once more */
 };
 void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world);
+/* A store that has room for what its workers ask it at once, and sessions that outlast a visibility timeout. */
+void stead_sim_plan_hub(struct stead_sim_plan *plan);
 /* Takes everything out that goes wrong by itself, and most of the requests. */
 void stead_sim_plan_calm(struct stead_sim_plan *plan);
 
@@ -262,6 +264,7 @@ struct stead_workload {
 extern const struct stead_workload *const stead_workloads[]; /* ended by NULL */
 /* What the workloads orchestrate with; ended by NULL. */
 extern const struct stead_orchestrator *const stead_workload_orchestrators[];
+#define STEAD_HUB_PREFIX "hub" /* of the kinds of task hubs */
 #define STEAD_WORKLOADS_MAX 32u
 
 struct stead_sim_request {
@@ -359,6 +362,7 @@ struct stead_sim {
     void *oracle;          /* work_life.c */
     void *mail;            /* work_queue.c */
     void *flow;            /* work_flow.h */
+    bool hub_lives;        /* a task hub is at work: its own timers are not leftovers */
     uint32_t agent_faults; /* of the options, as the next */
     uint64_t death_at;
     void *consensus; /* work_consensus.c */

@@ -38,6 +38,7 @@ const struct stead_workload *const stead_workloads[] = {
     &stead_work_hold,
     &stead_work_flow,
     &stead_work_break,
+    &stead_work_hub,
     NULL,
 };
 /* clang-format on */

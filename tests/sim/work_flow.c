@@ -11,17 +11,13 @@
 #include "agents/instance.h"
 #include "tests/sim/work_flow.h"
 
+#define LATE_NS (6 * STEAD_S)      /* behind the end of faults: no request of theirs is under way */
 #define EXPLAIN_NS (170 * STEAD_S) /* something hangs: a trace shows what */
 
 static const char *const verb_ops[STEAD_FLOW_VERBS] = {
     [STEAD_FLOW_START] = "start",         [STEAD_FLOW_STATUS] = "status",   [STEAD_FLOW_RAISE] = "raise",
     [STEAD_FLOW_TERMINATE] = "terminate", [STEAD_FLOW_SUSPEND] = "suspend", [STEAD_FLOW_RESUME] = "resume",
     [STEAD_FLOW_REWIND] = "rewind",       [STEAD_FLOW_RESTART] = "restart", [STEAD_FLOW_PURGE] = "purge"};
-
-void stead_flow_address(char *ret_address, size_t size, const char *id)
-{
-    stead_format(ret_address, size, "%s/%s", STEAD_ORCHESTRATION_KIND, id);
-}
 
 /* ---- The hooks of the programs -------------------------------------------------------------------- */
 
@@ -65,7 +61,7 @@ static void print_line(void *context, const char *text)
     stead_world_note_text(context, "program", 0, text);
 }
 
-static struct stead_flow_instance *make_instance(struct stead_sim *sim, struct stead_flow *flow)
+static struct stead_flow_instance *make_instance(struct stead_sim *sim, struct stead_flow *flow, bool hub)
 {
     struct stead_flow_instance *instance = &flow->instances[flow->instance_count];
     struct stead_program program;
@@ -73,7 +69,9 @@ static struct stead_flow_instance *make_instance(struct stead_sim *sim, struct s
     stead_program_hooks = (struct stead_program_hooks){on_broken, on_entered, draw_chance};
     instance->seed = stead_world_below(&sim->world, 1u << 30);
     instance->number = flow->instance_count++;
-    stead_format(instance->id, sizeof instance->id, "flow-%llu", (unsigned long long)instance->number);
+    instance->hub = hub;
+    stead_format(instance->id, sizeof instance->id, "%s-%llu", hub ? "hub" : "flow",
+                 (unsigned long long)instance->number);
     stead_program_generate(&program, instance->seed);
     const struct stead_program_input input = stead_program_start(&program, instance->seed, instance->number);
     stead_program_events(&program, &input, add_event, instance);
@@ -109,19 +107,27 @@ static void pack_args(struct stead_writer *args, const struct stead_flow_instanc
 static void submit(struct stead_sim *sim, struct stead_sim_client *client, enum stead_flow_verb verb,
                    struct stead_flow_instance *instance, int64_t in)
 {
-    struct stead_sim_op *op = stead_sim_op_new(sim, client, &stead_work_flow, (int)verb, (uint32_t)instance->number);
-    char address[STEAD_FLOW_ID_SIZE + 32];
+    struct stead_sim_op *op = stead_sim_op_new(sim, client, instance->hub ? &stead_work_hub : &stead_work_flow,
+                                               (int)verb, (uint32_t)instance->number);
+    char address[STEAD_HUB_PART_SIZE];
     struct stead_writer args;
+    const char *name = verb_ops[verb];
 
     if (op == NULL)
         return;
     op->in[0] = in;
+    if (instance->hub && verb == STEAD_FLOW_RESTART)
+        op->in[0] = ++instance->starts;
     instance->tried[verb]++;
-    stead_flow_address(address, sizeof address, instance->id);
     stead_writer_init(&args);
-    pack_args(&args, instance, op);
+    if (instance->hub) {
+        name = stead_flow_hub_pack(stead_flow_oracle(), instance, op, address, sizeof address, &args);
+    } else {
+        stead_format(address, sizeof address, "%s/%s", STEAD_ORCHESTRATION_KIND, instance->id);
+        pack_args(&args, instance, op);
+    }
     const struct stead_sim_request request = {
-        .type = STEAD_CALL, .address = address, .op = verb_ops[verb], .args = stead_written(&args)};
+        .type = STEAD_CALL, .address = address, .op = name, .args = stead_written(&args)};
     stead_sim_op_submit(sim, op, &request);
     stead_writer_deinit(&args);
 }
@@ -136,17 +142,29 @@ static enum stead_flow_verb draw_steer(struct stead_sim *sim)
     return verbs[stead_world_below(&sim->world, sizeof verbs / sizeof verbs[0])];
 }
 
-static void issue_flow(struct stead_sim *sim, struct stead_sim_client *client)
+static struct stead_flow_instance *draw_instance(struct stead_sim *sim, struct stead_flow *flow, bool hub)
+{
+    struct stead_flow_instance *found = NULL;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < flow->instance_count; i++)
+        if (flow->instances[i].hub == hub && stead_world_below(&sim->world, ++count) == 0)
+            found = &flow->instances[i];
+    return found;
+}
+
+static void issue(struct stead_sim *sim, struct stead_sim_client *client, bool hub)
 {
     struct stead_flow *flow = stead_flow_oracle();
+    struct stead_flow_instance *instance = draw_instance(sim, flow, hub);
     uint64_t luck = stead_world_below(&sim->world, 10);
 
-    if (flow->instance_count == 0 || (luck < 3 && flow->instance_count < STEAD_FLOW_INSTANCES_MAX)) {
-        int64_t delay = stead_world_chance(&sim->world, 200) ? (int64_t)stead_world_below(&sim->world, 30) : 0;
-        submit(sim, client, STEAD_FLOW_START, make_instance(sim, flow), delay);
+    if (instance == NULL || luck < 3) {
+        int64_t delay = !hub && stead_world_chance(&sim->world, 200) ? (int64_t)stead_world_below(&sim->world, 30) : 0;
+        if (flow->instance_count < STEAD_FLOW_INSTANCES_MAX)
+            submit(sim, client, STEAD_FLOW_START, make_instance(sim, flow, hub), delay);
         return;
     }
-    struct stead_flow_instance *instance = &flow->instances[stead_world_below(&sim->world, flow->instance_count)];
     /* Half of the instances are left in peace, so that their outcome is exact. */
     if (luck < 5 && instance->number % 2 == 1)
         submit(sim, client, draw_steer(sim), instance, 0);
@@ -156,12 +174,44 @@ static void issue_flow(struct stead_sim *sim, struct stead_sim_client *client)
         submit(sim, client, STEAD_FLOW_RAISE, instance, (int64_t)stead_world_below(&sim->world, instance->event_count));
 }
 
+static void issue_flow(struct stead_sim *sim, struct stead_sim_client *client)
+{
+    issue(sim, client, false);
+}
+
+static void issue_hub(struct stead_sim *sim, struct stead_sim_client *client)
+{
+    if (stead_flow_oracle()->hub_made)
+        issue(sim, client, true);
+    else
+        stead_flow_hub_make(sim, client);
+}
+
+/* A row is there: its message, which alone makes anybody look at it. `number`: the request that made the row. */
+static void put_start(void *self, uint64_t number, void *data)
+{
+    struct stead_sim *sim = self;
+    const struct stead_sim_op *op = &sim->ops[number];
+
+    (void)data;
+    if (!sim->ending && !stead_flow_oracle()->hub_gone)
+        submit(sim, &sim->clients[op->client], STEAD_FLOW_PUT, &stead_flow_oracle()->instances[op->agent], op->in[0]);
+}
+
 static void read_flow(struct stead_sim *sim, struct stead_sim_op *op, struct stead_slice answer)
 {
     struct stead_flow_instance *instance = &stead_flow_oracle()->instances[op->agent];
     struct stead_instance told;
 
+    if (op->verb == STEAD_FLOW_MAKE) {
+        stead_flow_oracle()->hub_made = true;
+        return;
+    }
     instance->done[op->verb]++;
+    if (instance->hub && (op->verb == STEAD_FLOW_START || op->verb == STEAD_FLOW_RESTART)) {
+        instance->made = (uint32_t)op->in[0] + 1 > instance->made ? (uint32_t)op->in[0] + 1 : instance->made;
+        stead_world_after(&sim->world, stead_world_delay(&sim->world, STEAD_MS), put_start, sim, op->number, NULL);
+    }
     if (op->verb == STEAD_FLOW_RAISE)
         instance->events[op->in[0]].taken = true;
     if (op->verb != STEAD_FLOW_STATUS)
@@ -180,38 +230,66 @@ static const struct stead_sim_op *find_status(struct stead_sim *sim, const struc
 {
     for (uint32_t at = sim->op_count; at-- > 0;) {
         const struct stead_sim_op *op = &sim->ops[at];
-        if (op->workload == &stead_work_flow && op->agent == instance->number && op->verb == STEAD_FLOW_STATUS &&
-            op->client == STEAD_SIM_CLIENTS_MAX - 1u)
+        if (op->workload == (instance->hub ? &stead_work_hub : &stead_work_flow) && op->agent == instance->number &&
+            op->verb == STEAD_FLOW_STATUS && op->client == STEAD_SIM_CLIENTS_MAX - 1u)
             return op;
     }
     return NULL;
 }
 
-static void relieve_flow(struct stead_sim *sim)
+/* On the hub: a start that stopped half-way goes on; its message is known again if it was there. */
+static void relieve_start(struct stead_sim *sim, struct stead_flow_instance *instance)
 {
     struct stead_sim_client *auditor = &sim->clients[STEAD_SIM_CLIENTS_MAX - 1];
 
-    for (uint32_t i = 0; sim->flow != NULL && i < stead_flow_oracle()->instance_count; i++) {
-        struct stead_flow_instance *instance = &stead_flow_oracle()->instances[i];
-        const struct stead_sim_op *status = find_status(sim, instance);
-        if (status != NULL && status->returned_ns != UINT64_MAX && status->code == STEAD_ENOTFOUND)
-            instance->settled = true;
-        if (instance->settled)
-            continue;
-        if (sim->world.traced && sim->world.now_ns > EXPLAIN_NS)
-            stead_flow_explain(sim, instance->id);
-        if (instance->tried[STEAD_FLOW_SUSPEND] != 0)
-            submit(sim, auditor, STEAD_FLOW_RESUME, instance, 0);
-        for (uint32_t e = 0; e < instance->event_count; e++)
-            if (!instance->events[e].taken || instance->tried[STEAD_FLOW_RESTART] != 0)
-                submit(sim, auditor, STEAD_FLOW_RAISE, instance, (int64_t)e);
-        submit(sim, auditor, STEAD_FLOW_STATUS, instance, 0);
-    }
+    if (instance->made > 0)
+        submit(sim, auditor, STEAD_FLOW_PUT, instance, instance->made - 1);
+    else
+        submit(sim, auditor, STEAD_FLOW_START, instance, 0);
+}
+
+static void relieve_instance(struct stead_sim *sim, struct stead_flow_instance *instance)
+{
+    struct stead_sim_client *auditor = &sim->clients[STEAD_SIM_CLIENTS_MAX - 1];
+    const struct stead_sim_op *status = find_status(sim, instance);
+    uint64_t settled_ns = stead_flow_oracle()->calm_ns + LATE_NS;
+
+    if (status != NULL && status->invoked_ns > settled_ns && status->returned_ns != UINT64_MAX &&
+        status->code == STEAD_ENOTFOUND)
+        instance->settled = true;
+    if (instance->settled)
+        return;
+    if (sim->world.traced && sim->world.now_ns > EXPLAIN_NS)
+        stead_flow_explain(sim, instance->id);
+    if (instance->hub && (status == NULL || status->code != STEAD_ENOTFOUND || instance->tried[STEAD_FLOW_PURGE] == 0))
+        relieve_start(sim, instance);
+    if (instance->tried[STEAD_FLOW_SUSPEND] != 0)
+        submit(sim, auditor, STEAD_FLOW_RESUME, instance, 0);
+    for (uint32_t e = 0; e < instance->event_count; e++)
+        if (!instance->events[e].taken || instance->hub || instance->tried[STEAD_FLOW_RESTART] != 0)
+            submit(sim, auditor, STEAD_FLOW_RAISE, instance, (int64_t)e);
+    submit(sim, auditor, STEAD_FLOW_STATUS, instance, 0);
+}
+
+static void relieve_flow(struct stead_sim *sim)
+{
+    struct stead_flow *flow = sim->flow;
+
+    if (flow == NULL || flow->hub_gone)
+        return;
+    if (flow->calm_ns == 0)
+        flow->calm_ns = sim->world.now_ns;
+    if (sim->hub_lives && !flow->hub_made)
+        stead_flow_hub_make(sim, &sim->clients[STEAD_SIM_CLIENTS_MAX - 1]);
+    for (uint32_t i = 0; i < flow->instance_count; i++)
+        relieve_instance(sim, &flow->instances[i]);
 }
 
 /* An instance that has not ended yet; NULL: there is none. */
 static const char *find_running(struct stead_sim *sim)
 {
+    if (sim->hub_lives && !stead_flow_oracle()->hub_made)
+        return "the making of the hub";
     for (uint32_t i = 0; sim->flow != NULL && i < stead_flow_oracle()->instance_count; i++)
         if (!stead_flow_oracle()->instances[i].settled)
             return stead_flow_oracle()->instances[i].id;
@@ -231,3 +309,7 @@ const struct stead_workload stead_work_flow = {.name = "flow",
                                                .relieve = relieve_flow,
                                                .pending = find_running,
                                                .verify = verify_flow};
+
+static const struct stead_kind *const hub_kinds[] = {NULL}; /* those of flow */
+const struct stead_workload stead_work_hub = {
+    .name = "hub", .kinds = hub_kinds, .issue = issue_hub, .read = read_flow, .verify = verify_flow};

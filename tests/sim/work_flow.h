@@ -11,6 +11,7 @@
 #ifndef STEAD_SIM_WORK_FLOW_H
 #define STEAD_SIM_WORK_FLOW_H
 
+#include "agents/hub_settings.h"
 #include "tests/sim/program.h"
 #include "tests/sim/work.h"
 
@@ -30,6 +31,8 @@ enum stead_flow_verb {
     STEAD_FLOW_REWIND,
     STEAD_FLOW_RESTART,
     STEAD_FLOW_PURGE,
+    STEAD_FLOW_PUT,  /* hub: a start's second operation */
+    STEAD_FLOW_MAKE, /* the hub */
     STEAD_FLOW_VERBS
 };
 
@@ -39,6 +42,9 @@ struct stead_flow_instance {
     uint64_t number;                                          /* in its path */
     uint32_t tried[STEAD_FLOW_VERBS], done[STEAD_FLOW_VERBS]; /* requests; those answered with 0 */
     bool settled;                                             /* told as over, or as not there, since faults ended */
+    bool hub;                                                 /* on the hub, not on the direct fabric */
+    uint32_t starts;                                          /* hub: the number of its newest start */
+    uint32_t made; /* hub: 1 + the newest start whose row is there; 0: none */
     uint32_t event_count;
     struct {
         char name[STEAD_PROGRAM_TEXT_SIZE];
@@ -48,6 +54,10 @@ struct stead_flow_instance {
 };
 
 struct stead_flow {
+    struct stead_hub_settings hub; /* partitions 0: not drawn yet */
+    bool hub_made;                 /* somebody has been told so */
+    bool hub_gone;                 /* looked at, and dropped */
+    uint64_t calm_ns;              /* when faults ended; 0: they have not */
     uint32_t instance_count;
     struct stead_flow_instance instances[STEAD_FLOW_INSTANCES_MAX];
     struct {
@@ -70,7 +80,24 @@ extern const struct stead_kind *const stead_flow_kinds[]; /* ended by NULL */
 void stead_flow_verify(struct stead_sim *sim);
 /* Puts the history of an instance into the trace: for who looks at a seed. */
 void stead_flow_explain(struct stead_sim *sim, const char *id);
-/* The address of an instance. */
-void stead_flow_address(char *ret_address, size_t size, const char *id);
+/* Asks for `status`, or for a page of the history behind `after`, wherever the instance is. The code; STEAD_ENOTFOUND: nowhere. */
+int stead_flow_look(struct stead_sim *sim, const char *id, const char *op, uint64_t after,
+                    struct stead_slice *ret_value);
+
+/* ---- work_flow_hub.c ---- */
+
+void stead_flow_hub_draw(struct stead_sim *sim, struct stead_hub_settings *ret_settings);
+/* The request of an op of an instance on the hub; the op's name. */
+const char *stead_flow_hub_pack(struct stead_flow *flow, const struct stead_flow_instance *instance,
+                                const struct stead_sim_op *op, char *ret_address, size_t size,
+                                struct stead_writer *args);
+/* Asks for the hub to be made. */
+void stead_flow_hub_make(struct stead_sim *sim, struct stead_sim_client *client);
+/* Everything has been looked at: nothing of it may be left. */
+void stead_flow_hub_drop(struct stead_sim *sim);
+/* Waits until nothing is under way in its queues. */
+void stead_flow_hub_drain(struct stead_sim *sim);
+/* Messages that were set aside, as a text; NULL: none. */
+const char *stead_flow_hub_poison(struct stead_sim *sim, char *ret_text, size_t size);
 
 #endif

@@ -131,19 +131,15 @@ static void check_event(struct stead_sim *sim, struct history *history, struct s
 /* Reads and checks the whole history of an instance that is over. */
 static void check_history(struct stead_sim *sim, const char *id, struct history *ret_history)
 {
-    char address[STEAD_FLOW_ID_SIZE + 32];
-    struct stead_writer args;
     bool more = true;
 
     *ret_history = (struct history){.instance = id};
-    stead_flow_address(address, sizeof address, id);
     while (more) {
-        struct stead_slice page, events;
+        struct stead_slice page = {0}, events;
         uint32_t count = 0;
-        stead_writer_init(&args);
-        stead_pack(&args, "{s:u}", "after", ret_history->last);
-        page = stead_sim_ask(sim, address, "history", stead_written(&args));
-        stead_writer_deinit(&args);
+        int code = stead_flow_look(sim, id, "history", ret_history->last, &page);
+        if (code != 0)
+            stead_world_fail(&sim->world, "the history of %s cannot be had: %s", id, stead_error_name(code));
         more = false;
         if (stead_get_value(page, "events", &events) != 0 || stead_get_bool(page, "more", &more) == STEAD_EARGUMENT)
             stead_world_fail(&sim->world, "the history of %s cannot be read", id);
@@ -176,17 +172,33 @@ static void explain_vaults(struct stead_sim *sim)
     }
 }
 
+int stead_flow_look(struct stead_sim *sim, const char *id, const char *op, uint64_t after,
+                    struct stead_slice *ret_value)
+{
+    const struct stead_flow *flow = stead_flow_oracle();
+    char address[STEAD_FLOW_ID_SIZE + 32];
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:u}", "id", id, "after", after);
+    stead_format(address, sizeof address, "%s/%s", STEAD_ORCHESTRATION_KIND, id);
+    int code = stead_sim_try(sim, address, op, stead_written(&args), ret_value);
+    if (code == STEAD_ENOTFOUND && flow->hub_made && !flow->hub_gone)
+        code = stead_sim_try(sim, stead_hub_table(&flow->hub, stead_hub_partition(&flow->hub, stead_str(id))).text, op,
+                             stead_written(&args), ret_value);
+    stead_writer_deinit(&args);
+    return code;
+}
+
 void stead_flow_explain(struct stead_sim *sim, const char *id)
 {
-    char address[STEAD_FLOW_ID_SIZE + 32], text[160], type[40], name[64] = "", target[64] = "";
+    char text[160], type[40], name[64] = "", target[64] = "";
     struct stead_slice page, events, map;
     uint32_t count = 0;
     uint64_t ref = 0;
 
     explain_vaults(sim);
-    stead_flow_address(address, sizeof address, id);
-    if (stead_sim_try(sim, address, "history", (struct stead_slice){0}, &page) != 0 ||
-        stead_get_value(page, "events", &events) != 0)
+    if (stead_flow_look(sim, id, "history", 0, &page) != 0 || stead_get_value(page, "events", &events) != 0)
         return;
     struct stead_reader reader = stead_reader(events);
     if (stead_read_array(&reader, &count) != 0)
@@ -248,13 +260,11 @@ static bool check_instance(struct stead_sim *sim, const struct stead_flow_instan
                            const struct stead_program_outcome *outcome)
 {
     static struct history history; /* one run at a time */
-    char address[STEAD_FLOW_ID_SIZE + 32];
     struct stead_instance told;
     struct stead_slice value;
     bool purged = instance->tried[STEAD_FLOW_PURGE] != 0;
 
-    stead_flow_address(address, sizeof address, instance->id);
-    int code = stead_sim_try(sim, address, "status", (struct stead_slice){0}, &value);
+    int code = stead_flow_look(sim, instance->id, "status", 0, &value);
     if (code == STEAD_ENOTFOUND && (instance->done[STEAD_FLOW_START] == 0 || purged))
         return purged;
     if (code != 0 || stead_instance_read(value, &told) != 0)
@@ -269,7 +279,8 @@ static bool check_instance(struct stead_sim *sim, const struct stead_flow_instan
         if (instance->tried[STEAD_FLOW_TERMINATE] == 0)
             stead_world_fail(&sim->world, "%s is Terminated, and nobody has", instance->id);
     } else {
-        if (instance->done[STEAD_FLOW_TERMINATE] != 0 && instance->tried[STEAD_FLOW_RESTART] == 0)
+        /* On the hub an answer says that the message is stored, no more. */
+        if (!instance->hub && instance->done[STEAD_FLOW_TERMINATE] != 0 && instance->tried[STEAD_FLOW_RESTART] == 0)
             stead_world_fail(&sim->world, "%s was terminated and is %s", instance->id,
                              stead_instance_status_name(told.status));
         check_ended(sim, instance, &told, outcome);
@@ -287,11 +298,9 @@ static void check_orphans(struct stead_sim *sim)
     const struct stead_flow *flow = stead_flow_oracle();
 
     for (uint32_t i = 0; i < flow->seen_count; i++) {
-        char address[STEAD_FLOW_ID_SIZE + 32];
         struct stead_instance told;
         struct stead_slice value;
-        stead_flow_address(address, sizeof address, flow->seen[i]);
-        int code = stead_sim_try(sim, address, "status", (struct stead_slice){0}, &value);
+        int code = stead_flow_look(sim, flow->seen[i], "status", 0, &value);
         if (code == STEAD_ENOTFOUND)
             continue;
         if (code != 0 || stead_instance_read(value, &told) != 0)
@@ -392,7 +401,12 @@ void stead_flow_verify(struct stead_sim *sim)
     static struct stead_program_outcome outcome;
     const struct stead_flow *flow = stead_flow_oracle();
     struct stead_program program;
+    char text[64];
 
+    if (flow->hub_gone)
+        return;
+    if (flow->hub_made)
+        stead_flow_hub_drain(sim);
     effects.count = 0;
     for (uint32_t i = 0; i < flow->instance_count; i++) {
         const struct stead_flow_instance *instance = &flow->instances[i];
@@ -404,4 +418,8 @@ void stead_flow_verify(struct stead_sim *sim)
     }
     check_orphans(sim);
     check_effects(sim, &effects);
+    const char *poison = flow->hub_made ? stead_flow_hub_poison(sim, text, sizeof text) : NULL;
+    if (poison != NULL)
+        stead_world_fail(&sim->world, "%s", poison);
+    stead_flow_hub_drop(sim);
 }
