@@ -24,7 +24,7 @@
 #include "runtime/base.h"
 
 #define FLOOR_SAMPLES 4000u
-#define FLOOR_SAMPLES_QUICK 1000u
+#define FLOOR_SAMPLES_QUICK 300u
 #define FLOOR_BYTES 1024u
 #define PAGE "compare.html"
 
@@ -246,8 +246,12 @@ static int measure_hot(struct stead_compare *compare, const struct stead_compare
         code = stead_compare_session_hubs(&session, fabric->shared ? 1 : fabric->lanes);
     if (code == 0)
         code = stead_compare_idle(&session);
-    if (code == 0)
+    if (code == 0 && compare->quick && fabric->interval_ms != 0) {
+        stead_compare_say(compare, "%s: all orchestrations side by side", fabric->title);
+        code = stead_compare_together(&session, STEAD_COMPARE_HOT);
+    } else if (code == 0) {
         failed += measure_works(&session, true);
+    }
     stead_compare_session_close(&session);
     return code == 0 ? failed : failed + 1;
 }
@@ -255,7 +259,7 @@ static int measure_hot(struct stead_compare *compare, const struct stead_compare
 static int measure_cold(struct stead_compare *compare, const struct stead_compare_fabric *fabric, bool apart)
 {
     struct stead_compare_session session;
-    uint32_t hubs = stead_compare_cold_hubs(compare, fabric);
+    uint32_t hubs = fabric->longest_ms ? stead_compare_together_hubs(compare, STEAD_COMPARE_COLD) : 0;
 
     if (hubs == 0 || compare->quick)
         return 0;
@@ -263,9 +267,7 @@ static int measure_cold(struct stead_compare *compare, const struct stead_compar
                       apart ? ", on a node of its own" : "", hubs);
     int code = stead_compare_session_open(compare, fabric, apart, &session);
     if (code == 0)
-        code = stead_compare_session_hubs(&session, hubs);
-    if (code == 0)
-        code = stead_compare_cold(&session);
+        code = stead_compare_together(&session, STEAD_COMPARE_COLD);
     stead_compare_session_close(&session);
     compare->steps_done++;
     return code != 0;

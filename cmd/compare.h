@@ -232,10 +232,11 @@ int stead_compare_election(struct stead_compare_session *session, struct stead_c
 void stead_compare_derive(const struct stead_compare_session *session, struct stead_compare_cell *cell);
 /* Measures one workload hot, and appends its cell. A run that fails makes it STEAD_EFAILED after complaining. */
 int stead_compare_hot(struct stead_compare_session *session, const struct stead_compare_work *work) STEAD_MUST_USE;
-/* Measures all the plan's workloads cold at once, each on hubs of its own, and appends their cells. */
-int stead_compare_cold(struct stead_compare_session *session) STEAD_MUST_USE;
+/* Measures all the plan's orchestrations at once, each on hubs of its own, and appends their cells: cold those that are measured cold; hot, for polled fabrics when quick. Makes the
+ * hubs. Complains. */
+int stead_compare_together(struct stead_compare_session *session, enum stead_compare_start start) STEAD_MUST_USE;
 /* How many hubs that needs. */
-uint32_t stead_compare_cold_hubs(const struct stead_compare *compare, const struct stead_compare_fabric *fabric);
+uint32_t stead_compare_together_hubs(const struct stead_compare *compare, enum stead_compare_start start);
 
 /* ---- compare_report.c, compare_page.c ------------------------------------------------------- */
 

@@ -254,15 +254,29 @@ static int place_queue(struct stead_compare_session *session, const char *name, 
     return STEAD_ENOTFOUND;
 }
 
+/* Pollers know nothing of each other: each begins at a random moment of an interval. */
+static uint64_t first_poll(const struct stead_compare_fabric *fabric)
+{
+    int64_t interval_ms = fabric->interval_ms < 0 ? FIRST_MS : fabric->interval_ms;
+
+    return stead_bench_now_ns() + (interval_ms > 0 ? (uint64_t)(random() % interval_ms) * 1000000u : 0);
+}
+
+static uint32_t warm_up_of(const struct stead_compare_fabric *fabric)
+{
+    return fabric->interval_ms == 0 ? WARM_UP : 1;
+}
+
 static int run_pairs(struct echo *echo, uint32_t runs)
 {
     struct stead_compare_session *session = echo->session;
 
     for (uint32_t i = 0; i < echo->pair_count && echo->code == 0; i++) {
         struct pair *pair = &echo->pairs[i];
-        uint32_t warm_up = session->fabric->interval_ms == 0 ? WARM_UP : 0;
+        uint32_t warm_up = warm_up_of(session->fabric);
         *pair = (struct pair){.echo = echo, .left = runs + warm_up, .skip = warm_up};
-        pair->asker = pair->answerer = (struct side){.pair = pair, .pause_ms = FIRST_MS};
+        pair->asker = (struct side){.pair = pair, .pause_ms = FIRST_MS, .due_ns = first_poll(session->fabric)};
+        pair->answerer = (struct side){.pair = pair, .pause_ms = FIRST_MS, .due_ns = first_poll(session->fabric)};
         echo->code = place_queue(session, "pong", i, pair->asker.queue, sizeof pair->asker.queue);
         if (echo->code == 0)
             echo->code = place_queue(session, "ping", i, pair->answerer.queue, sizeof pair->answerer.queue);
@@ -331,8 +345,8 @@ int stead_compare_echo(struct stead_compare_session *session, struct stead_compa
     if (code == 0)
         code = stead_compare_count(session, &after);
     if (code == 0) {
-        bool warmed = session->fabric->hub && session->fabric->interval_ms == 0;
-        double asked = (double)runs * lanes + (warmed ? (double)WARM_UP * lanes : 0);
+        uint32_t warm_up = session->fabric->hub ? warm_up_of(session->fabric) : 0;
+        double asked = (double)(runs + warm_up) * lanes;
         stead_distribution_of(echo->samples, echo->count, 1000, &cell->latency);
         cell->lanes = lanes;
         cell->counts = stead_compare_counts_since(&after, &before, asked);

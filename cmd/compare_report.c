@@ -72,7 +72,7 @@ static json_t *storage_json(const struct stead_storage *it)
 
 static json_t *counts_json(const struct stead_compare_counts *it, bool partly)
 {
-    return json_pack("{s:f,s:o,s:o,s:o,s:o,s:o}", "messages", it->messages, "entries",
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "messages", real_or_null(it->messages, it->messages > 0), "entries",
                      real_or_null(it->entries, !partly), "syncs", real_or_null(it->syncs, !partly), "bytes",
                      real_or_null(it->entry_bytes + it->row_bytes, !partly), "cpu_us",
                      real_or_null(it->cpu_ns / 1000, !partly), "storage", storage_json(&it->storage));
@@ -91,7 +91,8 @@ static const char *place(const struct stead_compare_fabric *fabric, bool apart)
 
 static json_t *cell_json(const struct stead_compare_cell *cell)
 {
-    bool measured = cell->latency.count > 0, counted = measured && cell->counts.messages > 0;
+    bool measured = cell->latency.count > 0,
+         counted = measured && (cell->counts.messages > 0 || (cell->partly && cell->start == STEAD_COMPARE_HOT));
     double rest = cell->latency.mean - cell->wire - cell->disk - (cell->poll > 0 ? cell->poll : 0);
 
     json_t *it = json_pack("{s:s,s:s,s:s,s:s?,s:I,s:o,s:I}", "workload", cell->work->name, "fabric", cell->fabric->name,
@@ -249,12 +250,13 @@ static void add_counts(struct stead_columns *columns, const struct stead_compare
 {
     const struct stead_compare_counts *it = &cell->counts;
     const struct stead_storage *storage = &it->storage;
-    bool counted = cell->latency.count > 0 && it->messages > 0, all = counted && !cell->partly;
+    bool counted = cell->latency.count > 0 && (it->messages > 0 || (cell->partly && cell->start == STEAD_COMPARE_HOT));
+    bool all = counted && !cell->partly;
     double operations = storage->enqueues + storage->dequeues + storage->deletes + storage->renews + storage->empty +
                         storage->reads + storage->writes;
     char text[STEAD_PRINT_SIZE];
 
-    stead_columns_add(columns, "%s", print_number(it->messages, counted, text));
+    stead_columns_add(columns, "%s", print_number(it->messages, counted && it->messages > 0, text));
     stead_columns_add(columns, "%s", print_number(operations, counted, text));
     stead_columns_add(columns, "%s", print_number(storage->empty, counted, text));
     stead_columns_add(columns, "%s", print_number(it->syncs, all, text));
@@ -331,7 +333,8 @@ static void print_operations(const struct stead_compare *compare, FILE *file, bo
         const struct stead_storage *it = &cell->counts.storage;
         const double numbers[] = {it->enqueues, it->dequeues, it->deletes, it->reads,
                                   it->writes,   it->renews,   it->empty};
-        if (strcmp(cell->work->name, "hello3") != 0 || !cell->fabric->hub || cell->counts.messages <= 0)
+        if (strcmp(cell->work->name, "hello3") != 0 || !cell->fabric->hub || cell->start != STEAD_COMPARE_HOT ||
+            cell->latency.count == 0)
             continue;
         stead_columns_add(columns, "%s", cell->fabric->name);
         stead_columns_add(columns, "%s", place(cell->fabric, cell->apart));

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cmd/compare.h"
+#include "cmd/compare_hub.h"
 #include "runtime/base.h"
 #include "stead/orchestration_client.h"
 
@@ -22,7 +23,11 @@
 #define COLD_ROUNDS 2u
 #define COLD_ROUNDS_SHORT 10u /* where the longest interval is short */
 #define COLD_SHORT_MS 1000
-#define WARM_UP 3u       /* runs of a lane that are no samples, where they are short */
+#define HURRIED_LANES 4u    /* of a workload of a polled fabric when quick */
+#define HURRIED_RUNS 2u     /* of each of them */
+#define HURRY_NS 700000000u /* quick: no sample of a cell begins later */
+#define WARM_UP 3u          /* runs of a lane that are no samples, where they are short */
+#define FLOOR_SLICE_QUICK 30u
 #define FLOOR_SLICE 200u /* samples of each floor, before and after */
 
 struct drive;
@@ -39,6 +44,8 @@ struct lane {
     uint64_t number; /* of the present run */
     uint64_t *samples;
     size_t count; /* samples so far */
+    bool counted; /* `storage` is what its hub counted during its runs */
+    struct stead_storage storage;
 };
 
 /* Some lanes until their runs are made. */
@@ -47,6 +54,7 @@ struct drive {
     struct lane *lanes;
     uint32_t lane_count;
     bool cold;
+    bool count_each;   /* each lane's hub when its runs are made */
     uint64_t until_ns; /* no run begins after it; 0: as many as the lanes have */
     uint64_t done;     /* runs that have ended well */
     uint64_t failed;
@@ -161,6 +169,24 @@ static int begin_due(struct drive *drive, uint64_t *ret_next_ns)
     return 0;
 }
 
+/* Counts the hubs of lanes whose runs are made, before their pollers go on for nobody. */
+static int count_done(struct drive *drive)
+{
+    int code = 0;
+
+    for (uint32_t i = 0; code == 0 && i < drive->lane_count; i++) {
+        struct lane *lane = &drive->lanes[i];
+        if (lane->running || lane->left > 0 || lane->counted)
+            continue;
+        const struct stead_compare_counts before = {.storage = lane->storage};
+        struct stead_compare_counts after = {0};
+        code = stead_compare_hub_count(drive->session, lane->hub, &after.storage);
+        lane->storage = stead_compare_counts_since(&after, &before, 1).storage;
+        lane->counted = true;
+    }
+    return code;
+}
+
 /* Until every lane has made its runs. */
 static int drive_all(struct drive *drive)
 {
@@ -181,6 +207,8 @@ static int drive_all(struct drive *drive)
         code = stead_client_poll(session->client, wait_ms);
         if (code < 0)
             return stead_bench_fail(bench, "the client: %s", stead_error_sentence(code));
+        if (drive->count_each && count_done(drive) != 0)
+            return STEAD_EFAILED;
     }
     return drive->failed ? stead_bench_fail(bench, "%s", drive->why) : 0;
 }
@@ -269,7 +297,7 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
     size_t count = 0;
 
     bool sleeps = session->fabric->interval_ms != 0;
-    uint32_t warm_up = !sleeps ? WARM_UP : session->compare->quick && !session->fabric->shared ? 0 : 1;
+    uint32_t warm_up = sleeps ? 1 : WARM_UP;
     struct lane *lanes = make_lanes(&drive, cell->work, lane_count, warm_up, !session->fabric->shared);
     int code = drive_all(&drive);
     for (uint32_t i = 0; i < lane_count; i++) {
@@ -277,6 +305,7 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
         lanes[i].samples = stead_alloc(runs * sizeof(uint64_t));
     }
     drive.done = 0;
+    drive.until_ns = session->compare->quick && !cell->work->one_lane ? stead_bench_now_ns() + HURRY_NS : 0;
     if (code == 0)
         code = stead_compare_count(session, &before);
     if (code == 0)
@@ -300,7 +329,7 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
 /* Many lanes on one hub, for some seconds. */
 static int measure_rate(struct stead_compare_session *session, struct stead_compare_cell *cell)
 {
-    uint64_t span_ns = session->compare->quick ? 500000000u : 5000000000u;
+    uint64_t span_ns = session->compare->quick ? 300000000u : 5000000000u;
     struct drive drive = {.session = session};
 
     cell->in_flight = cell->work->in_flight;
@@ -323,7 +352,7 @@ static uint32_t runs_of(const struct stead_compare_session *session, const struc
     if (work->one_lane)
         return wanted;
     if (session->fabric->interval_ms != 0)
-        wanted = session->compare->quick ? lanes : wanted < 112 ? wanted : 112;
+        wanted = wanted < 112 ? wanted : 112;
     return (wanted + lanes - 1) / lanes;
 }
 
@@ -333,19 +362,19 @@ static int measure_runs(struct stead_compare_session *session, struct stead_comp
     const struct stead_compare_work *work = cell->work;
     uint32_t lanes = work->one_lane ? 1 : session->fabric->lanes;
     uint64_t trips[2 * FLOOR_SLICE], puts[2 * FLOOR_SLICE];
+    uint32_t slice = session->compare->quick ? FLOOR_SLICE_QUICK : FLOOR_SLICE;
 
-    int code = stead_compare_floors(session->compare, FLOOR_SLICE, trips, puts);
+    int code = stead_compare_floors(session->compare, slice, trips, puts);
     if (code == 0)
         code = measure_latency(session, cell, lanes, runs_of(session, work, lanes));
     if (code == 0)
-        code = stead_compare_floors(session->compare, FLOOR_SLICE, trips + FLOOR_SLICE, puts + FLOOR_SLICE);
+        code = stead_compare_floors(session->compare, slice, trips + slice, puts + slice);
     if (code != 0)
         return code;
-    cell->trip = (double)stead_bench_quantile(trips, 2 * FLOOR_SLICE, 500) / 1000;
-    cell->put = (double)stead_bench_quantile(puts, 2 * FLOOR_SLICE, 500) / 1000;
+    cell->trip = (double)stead_bench_quantile(trips, 2 * slice, 500) / 1000;
+    cell->put = (double)stead_bench_quantile(puts, 2 * slice, 500) / 1000;
     stead_compare_derive(session, cell);
-    bool hurried = session->compare->quick && session->fabric->interval_ms != 0;
-    return work->in_flight && !hurried ? measure_rate(session, cell) : 0;
+    return work->in_flight ? measure_rate(session, cell) : 0;
 }
 
 int stead_compare_hot(struct stead_compare_session *session, const struct stead_compare_work *work)
@@ -361,66 +390,103 @@ int stead_compare_hot(struct stead_compare_session *session, const struct stead_
     return code;
 }
 
-/* ---- Cold ----------------------------------------------------------------------------------- */
+/* ---- Side by side --------------------------------------------------------------------------- */
 
-static uint32_t cold_works(const struct stead_compare *compare)
+/* Is the work measured together with others, in this way of starting? */
+static bool is_together(const struct stead_compare_work *work, enum stead_compare_start start)
+{
+    return work->orchestrator && (start == STEAD_COMPARE_HOT || work->cold);
+}
+
+static uint32_t lanes_together(const struct stead_compare_work *work, enum stead_compare_start start)
+{
+    return start == STEAD_COMPARE_COLD ? COLD_LANES : work->one_lane ? 1 : HURRIED_LANES;
+}
+
+uint32_t stead_compare_together_hubs(const struct stead_compare *compare, enum stead_compare_start start)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < compare->work_count; i++)
-        count += compare->works[i]->cold;
+        count += is_together(compare->works[i], start) ? lanes_together(compare->works[i], start) : 0;
     return count;
 }
 
-uint32_t stead_compare_cold_hubs(const struct stead_compare *compare, const struct stead_compare_fabric *fabric)
+/* The cell of the lanes of one workload; what their hubs counted is known, what the nodes did for them is not. */
+static void take_together(struct stead_compare_session *session, const struct lane *lanes, uint32_t count,
+                          enum stead_compare_start start)
 {
-    return fabric->longest_ms ? cold_works(compare) * COLD_LANES : 0;
+    struct stead_compare_cell *cell = new_cell(session, lanes->work, start);
+    uint32_t steps = steps_of(session, lanes->work);
+    size_t total = 0;
+    uint64_t *samples = gather(lanes, count, &total);
+    struct stead_compare_counts none = {0}, all = {0};
+
+    stead_distribution_of(samples, total, 1000.0 * steps, &cell->latency);
+    free(samples);
+    cell->lanes = count;
+    cell->partly = true;
+    cell->trip = session->compare->trip.p50;
+    cell->put = session->compare->put.p50;
+    if (start == STEAD_COMPARE_HOT) {
+        for (uint32_t i = 0; i < count; i++) {
+            const struct stead_compare_counts one = {.storage = lanes[i].storage};
+            const double *from = (const double *)&one;
+            for (size_t k = 0; k < sizeof one / sizeof(double); k++)
+                ((double *)&all)[k] += from[k];
+        }
+        uint32_t runs = lanes->work->one_lane ? 1 : HURRIED_RUNS;
+        cell->counts.storage = stead_compare_counts_since(&all, &none, (double)(runs * count * steps)).storage;
+        if (lanes->work->fetches)
+            lanes->work->fetches(session, &cell->counts.storage);
+    }
+    stead_compare_derive(session, cell);
 }
 
-/* The cells of some lanes: those of one workload follow each other. */
-static void take_cold(struct stead_compare_session *session, const struct lane *lanes, uint32_t count)
+static void take_all_together(struct stead_compare_session *session, const struct lane *lanes, uint32_t lane_count,
+                              enum stead_compare_start start)
 {
-    for (uint32_t at = 0; at < count; at += COLD_LANES) {
-        struct stead_compare_cell *cell = new_cell(session, lanes[at].work, STEAD_COMPARE_COLD);
-        size_t total = 0;
-        uint64_t *samples = gather(lanes + at, COLD_LANES, &total);
-        stead_distribution_of(samples, total, 1000, &cell->latency);
-        free(samples);
-        cell->lanes = COLD_LANES;
-        cell->trip = session->compare->trip.p50;
-        cell->put = session->compare->put.p50;
-        cell->floor = cell->work->trips * cell->trip + cell->work->puts * cell->put;
+    for (uint32_t at = 0, count = 0; at < lane_count; at += count) {
+        count = lanes_together(lanes[at].work, start);
+        take_together(session, lanes + at, count, start);
     }
 }
 
-int stead_compare_cold(struct stead_compare_session *session)
+int stead_compare_together(struct stead_compare_session *session, enum stead_compare_start start)
 {
     struct stead_compare *compare = session->compare;
-    uint32_t count = stead_compare_cold_hubs(compare, session->fabric), at = 0;
-    uint32_t rounds = session->fabric->longest_ms <= COLD_SHORT_MS ? COLD_ROUNDS_SHORT : COLD_ROUNDS;
-    struct drive drive = {.session = session, .cold = true};
+    uint32_t lane_count = stead_compare_together_hubs(compare, start), at = 0;
+    bool cold = start == STEAD_COMPARE_COLD, soon = session->fabric->longest_ms <= COLD_SHORT_MS;
+    uint32_t rounds = !cold ? HURRIED_RUNS : soon ? COLD_ROUNDS_SHORT : COLD_ROUNDS;
+    struct drive drive = {.session = session, .cold = cold};
     int code = 0;
 
-    if (count == 0)
+    if (lane_count == 0)
         return 0;
-    STEAD_ASSERT(count <= STEAD_COMPARE_HUBS_MAX);
+    STEAD_ASSERT(lane_count <= STEAD_COMPARE_HUBS_MAX);
     memset(session->numbers, 0, sizeof session->numbers);
-    struct lane *lanes = make_lanes(&drive, NULL, count, rounds, true);
+    struct lane *lanes = make_lanes(&drive, NULL, lane_count, rounds, true);
     for (uint32_t i = 0; i < compare->work_count; i++) {
         const struct stead_compare_work *work = compare->works[i];
-        if (!work->cold)
+        if (!is_together(work, start))
             continue;
         if (code == 0 && work->prepare)
             code = work->prepare(session);
-        for (uint32_t k = 0; k < COLD_LANES; k++, at++) {
+        for (uint32_t k = 0; k < lanes_together(work, start); k++, at++) {
             lanes[at].work = work;
+            lanes[at].left = work->one_lane ? 1 : rounds;
             lanes[at].samples = stead_alloc(rounds * sizeof(uint64_t));
         }
     }
     if (code == 0)
+        code = stead_compare_session_hubs(session, lane_count);
+    drive.count_each = !cold;
+    for (uint32_t i = 0; code == 0 && !cold && i < lane_count; i++)
+        code = stead_compare_hub_count(session, lanes[i].hub, &lanes[i].storage);
+    if (code == 0)
         code = drive_all(&drive);
     if (code == 0)
-        take_cold(session, lanes, count);
-    free_lanes(lanes, count);
+        take_all_together(session, lanes, lane_count, start);
+    free_lanes(lanes, lane_count);
     return code;
 }
