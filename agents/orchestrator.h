@@ -43,7 +43,8 @@ struct stead_orchestration_state {
     uint64_t send_row;    /* first id of the row where that goes on */
     bool begun;           /* the code has run, or tried to */
     bool going;           /* a `go_on` is on its way */
-    bool sweep;           /* rows of executions before `send_execution` are there */
+    bool sweep;           /* rows of executions from `swept` on, before `send_execution`, are there */
+    uint32_t swept;       /* none is below: a store passes over what was deleted one by one */
     bool differs;         /* Failed because the code does not match the history: inputs are kept */
     uint32_t looks;       /* for the module, in vain */
     int64_t not_before;   /* a delayed start; ms since 1970 */
@@ -83,8 +84,8 @@ void stead_row_writer_deinit(struct stead_row_writer *writer);
 typedef int stead_rows_visit_fn(void *context, uint64_t first, struct stead_slice row);
 int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
                      void *context) STEAD_MUST_USE;
-/* Deletes rows of executions below this one, a page a turn. `ret_more`: there are more. */
-int stead_rows_sweep(struct stead_turn *turn, uint32_t execution, bool *ret_more) STEAD_MUST_USE;
+/* Deletes rows of executions from `from` on, below `execution`, a page a turn. `ret_more`: there are more. */
+int stead_rows_sweep(struct stead_turn *turn, uint32_t from, uint32_t execution, bool *ret_more) STEAD_MUST_USE;
 /* The key of a stored row's part, for who reads them raw. */
 #define STEAD_ROW_KEY_MAX 16u
 struct stead_slice stead_row_key_of(uint8_t memory[STEAD_ROW_KEY_MAX], char class, uint32_t execution, uint64_t first);

@@ -182,15 +182,15 @@ int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from,
     return code;
 }
 
-int stead_rows_sweep(struct stead_turn *turn, uint32_t execution, bool *ret_more)
+int stead_rows_sweep(struct stead_turn *turn, uint32_t from, uint32_t execution, bool *ret_more)
 {
     uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
     uint32_t count = 0, calls = 0;
 
-    int code = stead_kv_delete_range(turn, stead_row_key_of(low, 'h', 0, 0), stead_row_key_of(high, 'h', execution, 0),
+    int code = stead_kv_delete_range(turn, stead_row_key_of(low, 'h', from, 0), stead_row_key_of(high, 'h', execution, 0),
                                      SWEEP_MAX, &count);
     if (code == 0)
-        code = stead_kv_delete_range(turn, stead_row_key_of(low, 'c', 0, 0), stead_row_key_of(high, 'c', execution, 0),
+        code = stead_kv_delete_range(turn, stead_row_key_of(low, 'c', from, 0), stead_row_key_of(high, 'c', execution, 0),
                                      SWEEP_MAX, &calls);
     *ret_more = count == SWEEP_MAX || calls == SWEEP_MAX;
     return code;

@@ -517,8 +517,9 @@ int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration
     if (code == 0)
         code = stead_orchestration_answer(turn, it);
     if (code == 0 && it->sweep) {
-        code = stead_rows_sweep(turn, it->send_execution, &rows);
+        code = stead_rows_sweep(turn, it->swept, it->send_execution, &rows);
         it->sweep = rows;
+        it->swept = rows ? it->swept : it->send_execution;
     }
     if (code == 0 && (more || rows))
         code = stead_orchestration_go_on(turn, it);

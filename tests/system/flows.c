@@ -282,6 +282,17 @@ static int rounds(struct stead_orchestration *o, struct stead_slice input)
                     : stead_complete(o, stead_packed_for(o, "s", "done"));
 }
 
+/* Nothing but new executions. */
+static int reborn(struct stead_orchestration *o, struct stead_slice input)
+{
+    int64_t left = 0;
+    int code = stead_get_i64(input, NULL, &left);
+
+    if (code != 0)
+        return code;
+    return left > 0 ? stead_continue_as_new(o, stead_packed_for(o, "l", left - 1)) : stead_complete(o, input);
+}
+
 static int crash(struct stead_orchestration *o, struct stead_slice input)
 {
     struct stead_slice lives;
@@ -305,7 +316,8 @@ ORCHESTRATOR(gated);
 ORCHESTRATOR(parent);
 ORCHESTRATOR(locked);
 ORCHESTRATOR(rounds);
+ORCHESTRATOR(reborn);
 ORCHESTRATOR(crash);
 STEAD_ORCHESTRATORS(&hello_orchestrator, &steps_orchestrator, &fan_orchestrator, &approve_orchestrator,
                     &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &rounds_orchestrator,
-                    &crash_orchestrator);
+                    &reborn_orchestrator, &crash_orchestrator);

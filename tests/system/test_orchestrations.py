@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import threading
+import time
 
 from harness import CliError, Test, built, main, run_stead, scaled, wait_until
 
@@ -237,6 +238,18 @@ class Steering(Orchestrations):
         it = self.status("r1")
         self.assertEqual((it["status"], it["output"], it["execution"]), ("Completed", "done", 5))
         self.assertIn("ExecutionCompleted", out.splitlines()[-2] + out.splitlines()[-1])
+
+    def test_new_executions_cost_the_same_however_many_there_were(self):
+        """What was deleted of the earlier ones is not passed over again and again."""
+        node = self.serve()
+
+        def seconds(count):
+            begun = time.monotonic()
+            it = node.cli("run", "reborn", str(count), "--wait", "--timeout", "10m")
+            self.assertEqual((it["status"], it["execution"]), ("Completed", count + 1))
+            return time.monotonic() - begun
+        few = max(seconds(3000), 0.1)
+        self.assertLess(seconds(24000), few * 8 * 3)
 
 
 class Looking(Orchestrations):
