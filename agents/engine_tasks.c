@@ -336,7 +336,7 @@ bool stead_engine_result(struct stead_engine *engine, const struct stead_history
     struct stead_engine_task *task = stead_engine_map_get(&engine->requests, event->ref);
 
     if (task == NULL)
-        return STEAD_AGENT_FAULT(late_result_taken);
+        return false;
     if (event->type == STEAD_HISTORY_TIMER_FIRED) {
         if (task->timer != event->ref && task->kind != STEAD_ENGINE_TIMER)
             return false;

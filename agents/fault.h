@@ -20,7 +20,6 @@
     X(child_not_terminated, "flow", "a child that nobody wants any more goes on")                                      \
     X(child_started_twice, "flow", "the start of a child is sent twice")                                               \
     X(lock_not_given_back, "flow", "a lock that comes when nobody waits for it any more is kept")                      \
-    X(late_result_taken, "flow", "a result that nobody waits for any more is taken into the history")                  \
     X(receipt_given_twice, "queues", "a renewal may lead back to a receipt that was given before")                     \
     X(message_id_ignored, "queues", "a message is put in again although its id was in the queue")                      \
     X(message_not_hidden, "queues", "a message that was taken can be taken by the next one")                           \
