@@ -3,8 +3,9 @@
  * hub: a task hub's settings, and the leases of its partitions.
  *
  * A partition belongs to the worker that holds its lease: it renews every RENEW_MS, and who does not for LEASE_MS has lost it. Each partition has a worker that it would rather belong to
- * (its number modulo the workers): that one gets it back as soon as it is seen again, everybody else only while it is gone. A lease says who polls, no more: a worker that has lost one
- * without knowing may still write, and is then refused by the table's etags.
+ * (its number modulo the workers): everybody else gets it only while that one is gone, and gives it back when it is seen again: both are told to renew at once, so that a partition is not
+ * without a poller until the next renewal. A new hub's workers count as seen: the one that comes first does not take what belongs to the others. A lease says who polls, no more: a worker
+ * that has lost one without knowing may still write, and is then refused by the table's etags.
  *
  * The keeper is a durable timer: it tells the volatile workers to wake, so that after a restart of their node they are there again.
  */
@@ -63,13 +64,18 @@ static int reply_settings(struct stead_turn *turn, const struct stead_hub_settin
     return code;
 }
 
-static int tell_workers(struct stead_turn *turn, const struct stead_hub_settings *settings, const char *op)
+#define EVERYBODY UINT64_MAX
+
+/* `whom`: a bit for each worker. */
+static int tell_workers(struct stead_turn *turn, const struct stead_hub_settings *settings, uint64_t whom,
+                        const char *op)
 {
     int code = 0;
 
     for (uint32_t at = 0; at < settings->workers && code == 0; at++) {
         struct stead_hub_part worker = stead_hub_worker(settings, at);
-        code = stead_tell(turn, worker.text, op, (struct stead_slice){0});
+        if ((whom >> at & 1) != 0)
+            code = stead_tell(turn, worker.text, op, (struct stead_slice){0});
     }
     return code;
 }
@@ -93,6 +99,8 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
     hub->created = true;
     hub->lease_count = settings.partitions;
     hub->seen_count = settings.workers;
+    for (uint32_t at = 0; at < settings.workers; at++)
+        hub->seen[at].at_ms = stead_now_ms(turn);
     stead_writer_init(&writer);
     stead_hub_settings_write(&settings, &writer);
     int code = stead_kv_put(turn, stead_str("settings"), stead_written(&writer));
@@ -100,7 +108,7 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
     if (code == 0)
         code = stead_timer_every(turn, "keep", KEEP_MS, "keep", (struct stead_slice){0});
     if (code == 0)
-        code = tell_workers(turn, &settings, "wake");
+        code = tell_workers(turn, &settings, EVERYBODY, "wake");
     return code != 0 ? code : reply_settings(turn, &settings);
 }
 
@@ -120,7 +128,7 @@ static int keep(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)args;
     if (load_settings(turn, state, &settings) != 0)
         return stead_timer_cancel(turn, "keep");
-    return tell_workers(turn, &settings, "wake");
+    return tell_workers(turn, &settings, EVERYBODY, "wake");
 }
 
 /* May this worker have the partition? */
@@ -128,13 +136,34 @@ static bool may_have(const struct hub *hub, uint32_t partition, uint32_t worker,
 {
     const struct lease *lease = &hub->leases[partition];
     uint32_t home = partition % workers;
-    bool home_lives = hub->seen[home].at_ms + LEASE_MS > now_ms;
 
-    if (home == worker)
-        return lease->holder == worker + 1 || lease->holder == 0 || lease->until_ms <= now_ms;
-    if (home_lives)
+    if (home != worker && hub->seen[home].at_ms + LEASE_MS > now_ms) /* it lives */
         return false;
     return lease->holder == worker + 1 || lease->holder == 0 || lease->until_ms <= now_ms;
+}
+
+/* Gives a worker what it may have and takes from it what it may not; how many it holds then. `ret_concerned`: workers that are to renew too, a bit for each: who gets one back, and who holds
+ * one that is to be given back. */
+static uint32_t renew(struct hub *hub, const struct stead_hub_settings *settings, uint32_t worker, int64_t now_ms,
+                      uint64_t *ret_concerned)
+{
+    uint32_t held = 0;
+
+    *ret_concerned = 0;
+    for (uint32_t at = 0; at < settings->partitions; at++) {
+        struct lease *it = &hub->leases[at];
+        uint32_t home = at % settings->workers;
+        if (may_have(hub, at, worker, settings->workers, now_ms)) {
+            *it = (struct lease){worker + 1, now_ms + LEASE_MS};
+            held++;
+        } else if (it->holder == worker + 1) {
+            *it = (struct lease){0, 0};
+            *ret_concerned |= UINT64_C(1) << home;
+        } else if (home == worker) {
+            *ret_concerned |= UINT64_C(1) << (it->holder - 1);
+        }
+    }
+    return held;
 }
 
 static int lease(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -142,24 +171,19 @@ static int lease(struct stead_turn *turn, void *state, struct stead_slice args)
     struct hub *hub = state;
     struct stead_hub_settings settings;
     struct stead_writer writer;
-    int64_t now_ms = stead_now_ms(turn), worker = -1;
-    uint32_t held = 0;
+    int64_t worker = -1;
+    uint64_t concerned;
     int code = load_settings(turn, hub, &settings);
 
     if (code != 0)
         return code;
     if (stead_get_i64(args, "worker", &worker) != 0 || worker < 0 || worker >= settings.workers)
         return stead_fail(turn, "bad_argument", "worker is the number of one of the hub's workers");
-    hub->seen[worker].at_ms = now_ms;
-    for (uint32_t at = 0; at < settings.partitions; at++) {
-        struct lease *it = &hub->leases[at];
-        bool mine = may_have(hub, at, (uint32_t)worker, settings.workers, now_ms);
-        if (mine)
-            *it = (struct lease){(uint32_t)worker + 1, now_ms + LEASE_MS};
-        else if (it->holder == (uint32_t)worker + 1)
-            *it = (struct lease){0, 0};
-        held += mine;
-    }
+    hub->seen[worker].at_ms = stead_now_ms(turn);
+    uint32_t held = renew(hub, &settings, (uint32_t)worker, stead_now_ms(turn), &concerned);
+    code = tell_workers(turn, &settings, concerned, "lease");
+    if (code != 0)
+        return code;
     stead_writer_init(&writer);
     stead_write_map(&writer, 3);
     stead_pack(&writer, "s", "renew_ms");
@@ -212,7 +236,7 @@ static int drop_hub(struct stead_turn *turn, void *state, struct stead_slice arg
 
     (void)args;
     if (code == 0)
-        code = tell_workers(turn, &settings, "stop");
+        code = tell_workers(turn, &settings, EVERYBODY, "stop");
     return code != 0 ? code : stead_destroy(turn);
 }
 
