@@ -289,7 +289,7 @@ int stead_signal_agent(struct stead_orchestration *o, const char *address, const
 
 int stead_send_event(struct stead_orchestration *o, const char *instance_id, const char *name, struct stead_slice value)
 {
-    if (stead_instance_id_check(stead_str(instance_id)) != 0 || *name == '\0')
+    if (stead_instance_id_check(stead_str(instance_id)) != 0 || *name == '\0' || strlen(name) > STEAD_EVENT_NAME_MAX)
         return STEAD_EARGUMENT;
     int code = check_value(value);
     return code != 0 ? code : send(stead_engine_of(o), name, instance_id, value);

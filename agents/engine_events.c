@@ -141,7 +141,7 @@ struct stead_task stead_begin_event(struct stead_orchestration *o, const char *n
     const struct stead_slice none = {NULL, 0}, text = stead_str(name_text);
 
     task->name = stead_engine_text(text);
-    if (text.size == 0) {
+    if (text.size == 0 || text.size > STEAD_EVENT_NAME_MAX) {
         stead_engine_finish(engine, task, STEAD_EARGUMENT, none, none, none);
         return handle;
     }

@@ -14,7 +14,6 @@
 #include "agents/instance.h"
 
 #define PREFIX STEAD_ORCHESTRATION_KIND "/"
-#define EVENT_NAME_MAX 255u /* bytes */
 #define LIST_DEFAULT 100u   /* instances of a page */
 #define LIST_MAX 10000u
 
@@ -269,7 +268,7 @@ static int visit_page(struct stead_slice page, struct visiting *visiting)
         return STEAD_ECORRUPT;
     for (uint32_t i = 0; i < count && !visiting->ended; i++) {
         struct stead_instance_event event = {.id = 0};
-        char type[EVENT_NAME_MAX + 1];
+        char type[STEAD_EVENT_NAME_MAX + 1];
         if (stead_read_value(&reader, &event.map) != 0 || stead_get_u64(event.map, "id", &event.id) != 0 ||
             event.id <= visiting->last || stead_get_text(event.map, "type", type, sizeof(type)) != 0)
             return STEAD_ECORRUPT;
@@ -345,7 +344,7 @@ int stead_instance_raise(struct stead_client *client, const char *id, const char
     int code = address_of(id, &address, ret_answer);
     if (code != 0)
         return code;
-    if (size == 0 || size > EVENT_NAME_MAX)
+    if (size == 0 || size > STEAD_EVENT_NAME_MAX)
         return refuse(ret_answer, STEAD_EARGUMENT, "an event's name has 1 to 255 bytes");
     if (stead_value_check(value) != 0)
         return refuse(ret_answer, STEAD_EARGUMENT, "the event's value is not one value");

@@ -20,8 +20,6 @@
 #include "agents/fault.h"
 #include "agents/orchestrator.h"
 
-#define EVENT_NAME_MAX 255u /* bytes */
-
 typedef struct stead_orchestration_state instance;
 
 static const struct stead_field fields[] = {STEAD_FIELD(TEXT, instance, name),
@@ -171,7 +169,7 @@ static int raise_event(struct stead_turn *turn, instance *it, struct stead_slice
 {
     struct stead_history_event event = {.type = STEAD_HISTORY_EVENT_RAISED};
 
-    if (stead_get_str(args, "name", &event.name) != 0 || event.name.size == 0 || event.name.size > EVENT_NAME_MAX)
+    if (stead_get_str(args, "name", &event.name) != 0 || event.name.size == 0 || event.name.size > STEAD_EVENT_NAME_MAX)
         return STEAD_EARGUMENT;
     if (stead_get_value(args, "value", &event.value) != 0)
         event.value = nothing;

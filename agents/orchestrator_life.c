@@ -198,8 +198,10 @@ int stead_orchestration_again(struct stead_turn *turn, struct stead_orchestratio
     it->resident = resident;
     struct stead_history_event event = started(turn, it, input);
     keeping.code = stead_orchestration_keep(turn, it, &event);
-    if (taken_from != NULL)
+    if (taken_from != NULL) {
+        it->begun = true; /* the instance has run: it can be terminated, not canceled */
         stead_engine_untaken(taken_from, keep_untaken, &keeping);
+    }
     return keeping.code;
 }
 

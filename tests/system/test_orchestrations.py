@@ -239,6 +239,16 @@ class Steering(Orchestrations):
         self.assertEqual((it["status"], it["output"], it["execution"]), ("Completed", "done", 5))
         self.assertIn("ExecutionCompleted", out.splitlines()[-2] + out.splitlines()[-1])
 
+    def test_instance_that_begins_anew_without_end_is_steered_and_terminated(self):
+        node = self.serve()
+        self.start("reborn", 100000000, id="r1")
+        wait_until("it has begun anew", lambda: self.status("r1")["execution"] > 10)
+        node.cli("suspend", "r1")
+        self.assertEqual(self.await_status("r1", "Suspended")["status"], "Suspended")
+        node.cli("resume", "r1")
+        node.cli("terminate", "r1", "enough")
+        self.assertEqual(self.status("r1")["status"], "Terminated")  # not Canceled: it has run
+
     def test_new_executions_cost_the_same_however_many_there_were(self):
         """What was deleted of the earlier ones is not passed over again and again."""
         node = self.serve()

@@ -70,10 +70,45 @@ static void test_engine_rewind_waits_again_for_any_whose_failure_came_while_susp
     }
 }
 
+/* Whoever gets it refuses a name that is longer: so it is refused here, where somebody can mend it. */
+static int longest_event(struct stead_orchestration *o, struct stead_slice input)
+{
+    char name[257];
+
+    (void)input;
+    memset(name, 'e', 256);
+    name[256] = '\0';
+    if (stead_send_event(o, "other", name, nil) != STEAD_EARGUMENT ||
+        stead_await_event(o, name, -1, NULL) != STEAD_EARGUMENT)
+        return STEAD_EINTERNAL;
+    name[255] = '\0';
+    int code = stead_send_event(o, "other", name, nil);
+    return code != 0 ? code : stead_await_event(o, name, -1, NULL);
+}
+EN_ORCHESTRATOR(longest, longest_event);
+
+static void test_engine_event_with_a_name_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    struct en en;
+    char name[256];
+
+    memset(name, 'e', 255);
+    name[255] = '\0';
+    BOTH_WAYS(en, longest)
+    {
+        en_start(&en, nil);
+        assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_RUNNING);
+        assert_true(en_raise(&en, name, nil));
+        assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_COMPLETED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_engine_child_whose_time_was_up_while_suspended_is_terminated_with_its_parent),
+        cmocka_unit_test(test_engine_event_with_a_name_that_is_too_long_is_refused),
         cmocka_unit_test(test_engine_rewind_waits_again_for_any_whose_failure_came_while_suspended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
