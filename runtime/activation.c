@@ -274,6 +274,15 @@ static struct stead_agent *create_agent(struct stead_shard *shard, const struct 
     return agent;
 }
 
+void stead_agent_carry(struct stead_agent *agent, uint64_t bytes)
+{
+    uint32_t carried = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+
+    agent->shard->host->agent_bytes += carried;
+    agent->shard->host->agent_bytes -= agent->carried;
+    agent->carried = carried;
+}
+
 void stead_agent_free(struct stead_agent *agent)
 {
     struct stead_host *host = agent->shard->host;
@@ -293,7 +302,7 @@ void stead_agent_free(struct stead_agent *agent)
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
     stead_map_remove(&agent->shard->agents, agent->hash, agent);
-    host->agent_bytes -= agent->block_size + sizeof(struct stead_map_entry);
+    host->agent_bytes -= agent->block_size + sizeof(struct stead_map_entry) + agent->carried;
     host->agent_count--;
     free(agent);
 }
@@ -617,6 +626,7 @@ int stead_agent_rebuild(struct stead_agent *agent)
 
     if (agent->kind->on_unload != NULL) /* what the state holds beside its fields is the hook's to free */
         agent->kind->on_unload(agent->state);
+    stead_agent_carry(agent, 0);
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
     memset(agent->state, 0, agent->kind->state_size);

@@ -70,6 +70,7 @@ struct stead_agent {
     uint32_t pins;                 /* messages and calls that point here: not unloaded while > 0 */
     uint32_t queued;               /* messages in memory for it: the mailbox limit */
     uint32_t block_size;           /* bytes of this block */
+    uint32_t carried;              /* bytes that it keeps beside its state, as it said (stead_carry()) */
     stead_slot slot;
     uint16_t address_size; /* bytes, without the zero */
     uint8_t phase;         /* enum stead_agent_phase */
@@ -98,6 +99,8 @@ struct stead_agent *stead_agent_activate(struct stead_shard *shard, const struct
                                          struct stead_slice address, uint64_t hash, stead_slot slot);
 /* A load came back for an agent (consumed): goes on loading, or makes it READY and sets its waiting work going. */
 void stead_agent_loaded(struct stead_shard *shard, struct stead_load **load);
+/* What it keeps beside its state from now on: counts against the host's memory. */
+void stead_agent_carry(struct stead_agent *agent, uint64_t bytes);
 /* Forgets the activation, with its hook; what is durable is stored already. It must be READY, without pins and nothing waiting. */
 void stead_agent_unload(struct stead_agent *agent);
 /* Frees it without any hook or check: the host is being destroyed, or the activation holds a failed turn's changes. */

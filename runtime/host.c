@@ -530,6 +530,7 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
     stats->outputs_held = held;
     stats->outbox_records = records;
     stats->sessions = sessions;
+    stats->fibers = host->fibers != NULL ? stead_fibers_count(host->fibers) : 0;
     return stats;
 }
 

@@ -257,7 +257,7 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
 {
     struct stead_message *message;
 
-    while (count > 0 && (message = stead_queue_pop(queue)) != NULL) {
+    while (count > 0 && !shard->paused && (message = stead_queue_pop(queue)) != NULL) {
         stead_shard_take(shard, message);
         count--;
         if (batch_full(shard))
@@ -270,7 +270,7 @@ static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
 {
     struct stead_agent *last = shard->scheduled_tail;
 
-    while (shard->scheduled != NULL && *budget > 0) {
+    while (shard->scheduled != NULL && *budget > 0 && !shard->paused) {
         struct stead_agent *agent = shard->scheduled;
         shard->scheduled = agent->wait->scheduled_next;
         if (shard->scheduled == NULL)
@@ -338,13 +338,17 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
         return false;
     bool stalled = shard->unsynced_bytes > STEAD_UNSYNCED_BYTES_MAX; /* the disk is behind: synced() wakes us */
     if (!stalled && shard->phase == STEAD_SHARD_SERVING) {
+        shard->paused = false;
         more = stead_timers_run(shard, &next_due_ms);
         run_scheduled(shard, &budget);
-        while (budget > 0 && (shard->local.count > 0 || shard->inbox.count > 0)) {
+        while (budget > 0 && !shard->paused && (shard->local.count > 0 || shard->inbox.count > 0)) {
             uint32_t part = budget < TURNS_BETWEEN_QUEUES ? budget : TURNS_BETWEEN_QUEUES;
             budget -= part - take_from(shard, &shard->local, part);
+            bool paused = shard->paused; /* what goes on here must not keep out what comes from outside */
+            shard->paused = false;
             part = budget < TURNS_BETWEEN_QUEUES ? budget : TURNS_BETWEEN_QUEUES;
             budget -= part - take_from(shard, &shard->inbox, part);
+            shard->paused |= paused;
         }
         if (next_due_ms != UINT64_MAX)
             wake_at_ms(host, next_due_ms);

@@ -97,6 +97,7 @@ struct stead_shard {
     bool urgent;               /* something in the batch must not wait for the next turn */
     bool awaited;              /* an output waits for the open batch: it becomes an entry, even if nothing is in it */
     uint64_t lazy_ns;          /* since when the batch holds only what can wait; 0: nothing */
+    bool paused;               /* a turn of this round has asked for its end (stead_pause()) */
     uint32_t early_jobs;       /* that were started before their commit, and are not over */
     uint64_t early_index;      /* newest batch that one of them was started in */
     uint64_t early_until_ns;   /* that batch may wait for their answers until then */

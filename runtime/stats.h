@@ -44,7 +44,8 @@
     X(mailbox_messages, "messages", "messages waiting in memory")                                                      \
     X(outputs_held, "messages", "outputs waiting for a commit")                                                        \
     X(outbox_records, "records", "outbox records not acknowledged")                                                    \
-    X(sessions, "sessions", "client sessions in memory")
+    X(sessions, "sessions", "client sessions in memory")                                                               \
+    X(fibers, "fibers", "orchestrations in memory that wait on a stack")
 
 struct stead_stats {
 #define STEAD_COUNTER_FIELD(name, meaning) uint64_t name;

@@ -102,6 +102,7 @@ static bool fields_have_buffer(const struct stead_field *fields)
 struct before {
     bool plain;                /* no buffers: bytes say all */
     void *bytes;               /* plain: a copy of the state */
+    uint32_t carried;          /* what the agent kept beside it */
     struct stead_writer image; /* volatile with buffers: the encoded state */
     bool inited;               /* the agent had its first state */
     bool stored;               /* its state is in the rows; a read-only op may have made it in memory alone */
@@ -115,6 +116,7 @@ static void remember(struct stead_turn *turn, struct before *before)
     before->inited = (agent->flags & STEAD_AGENT_INITED) != 0;
     before->stored = (agent->flags & STEAD_AGENT_EXISTS) != 0;
     before->bytes = NULL;
+    before->carried = agent->carried;
     stead_writer_init(&before->image);
     if (agent->state == NULL)
         return;
@@ -137,6 +139,7 @@ static void put_back(struct stead_turn *turn, struct before *before)
         return;
     if (before->plain) {
         memcpy(agent->state, before->bytes, agent->kind->state_size);
+        stead_agent_carry(agent, before->carried);
     } else if (stead_agent_durable(agent)) {
         code = stead_agent_rebuild(agent);
     } else {
@@ -335,6 +338,7 @@ static void destroy_agent(struct stead_turn *turn)
     }
     if (agent->kind->on_unload != NULL)
         agent->kind->on_unload(agent->state);
+    stead_agent_carry(agent, 0);
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
     if (agent->state != NULL)

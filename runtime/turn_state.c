@@ -396,6 +396,16 @@ int stead_defer(struct stead_turn *turn)
     return 0;
 }
 
+void stead_pause(struct stead_turn *turn)
+{
+    turn->shard->paused = true;
+}
+
+void stead_carry(struct stead_turn *turn, size_t bytes)
+{
+    stead_agent_carry(turn->agent, bytes);
+}
+
 /* ---- What runs orchestrations ------------------------------------------------------------------------ */
 
 struct stead_fibers *stead_turn_fibers(struct stead_turn *turn)

@@ -237,6 +237,12 @@ STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
 
 /* ---- A turn: memory ------------------------------------------------------------------------- */
 
+/* This turn was one part of long work, which goes on in another turn of the same agent (a signal to itself): its reactor looks at its sockets and at its other shards
+ * before that, and at what else has come for this one. */
+STEAD_PUBLIC void stead_pause(struct stead_turn *turn);
+/* The agent keeps so many bytes beside its state, which its on_unload frees: they count against the node's memory until it says otherwise, or is unloaded. */
+STEAD_PUBLIC void stead_carry(struct stead_turn *turn, size_t bytes);
+
 /* `size` bytes of zeroed memory until the turn ends, aligned for any type. Never NULL. */
 STEAD_PUBLIC void *stead_turn_alloc(struct stead_turn *turn, size_t size);
 /* One value by the format of stead_pack() (value.h), in the turn's memory. A malformed format stops the process. */

@@ -267,6 +267,95 @@ static void test_volatile_agent_stays_unless_its_kind_may_be_forgotten(void **st
     fx_destroy(fx);
 }
 
+static size_t carried;
+static int carry(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    stead_carry(turn, carried);
+    return 0;
+}
+
+static int carry_and_fail(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    stead_carry(turn, 1u << 20);
+    return STEAD_EINTERNAL;
+}
+
+static void test_what_agents_carry_counts_against_the_budget(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    fx_do[0] = carry;
+    fx_do[1] = carry_and_fail;
+    fx_address(a, "d", 1, 0);
+    fx_address(b, "d", 1, 1);
+    (void)fx_call(fx, &client, a, "add");
+    (void)fx_call(fx, &client, b, "add");
+    uint64_t before = fx_stats(fx)->memory_bytes;
+    carried = 100000;
+    (void)fx_call(fx, &client, a, "do");
+    assert_in_range(fx_stats(fx)->memory_bytes, before + 100000, before + 110000);
+    carried = 1000;
+    (void)fx_call(fx, &client, a, "do"); /* not in addition */
+    assert_true(fx_stats(fx)->memory_bytes < before + 20000);
+    assert_int_not_equal(fx_call(fx, &client, a, "do2"), 0); /* what it was before is put back */
+    assert_true(fx_stats(fx)->memory_bytes < before + 20000);
+    fx_unloaded = 0;
+    carried = 1000000000;
+    (void)fx_call(fx, &client, a, "do"); /* above the budget: what can go goes */
+    fx_step_ms(fx, 1);
+    fx_step_ms(fx, 1);
+    assert_int_equal(fx_unloaded, 2);
+    assert_true(fx_stats(fx)->memory_bytes < before + 20000);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1);
+    fx_destroy(fx);
+}
+
+static uint32_t parts_done;
+static int do_part(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    stead_pause(turn);
+    return ++parts_done < 8 ? stead_signal(turn, stead_self(turn), "do", (struct stead_slice){NULL, 0}) : 0;
+}
+
+static void test_turn_that_pauses_ends_the_round(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+    uint32_t rounds = 0;
+
+    (void)state;
+    fx_do[0] = do_part;
+    parts_done = 0;
+    fx_address(a, "d", 1, 0);
+    fx_address(b, "v", 1, 1);
+    (void)fx_call(fx, &client, a, "add");
+    struct stead_message *begin = fx_request(fx, &client, STEAD_SIGNAL, a, "do", (struct stead_slice){NULL, 0}, NULL);
+    struct stead_message *call = fx_request(fx, &client, STEAD_CALL, b, "add", (struct stead_slice){NULL, 0}, NULL);
+    stead_host_deliver(fx->host, &begin);
+    for (bool more = true; parts_done < 8 || more; rounds++) {
+        uint32_t before = parts_done;
+        assert_true(rounds < 100);
+        if (parts_done == 3 && call != NULL)
+            stead_host_deliver(fx->host, &call); /* from outside, in the middle of the work */
+        stead_host_set_now(fx->host, fx->now_ns, fx->now_ms);
+        more = stead_host_run(fx->host);
+        assert_true(parts_done <= before + 1);
+        (void)fx_sync(fx);
+        if (parts_done == 5)
+            assert_int_equal(fx->answers.count,
+                             2); /* of the signal and of the call, which has not waited for the end */
+    }
+    fx_run(fx);
+    fx_destroy(fx);
+}
+
 static void test_memory_budget_unloads_the_least_recently_used(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -453,6 +542,8 @@ int main(void)
         cmocka_unit_test(test_kind_that_may_idle_longer_does_not_keep_others),
         cmocka_unit_test(test_volatile_agent_stays_unless_its_kind_may_be_forgotten),
         cmocka_unit_test(test_memory_budget_unloads_the_least_recently_used),
+        cmocka_unit_test(test_what_agents_carry_counts_against_the_budget),
+        cmocka_unit_test(test_turn_that_pauses_ends_the_round),
         cmocka_unit_test(test_clean_stop_leaves_everything_in_the_image),
         cmocka_unit_test(test_checkpoint_of_a_running_host_never_writes_ahead_of_the_disk),
         cmocka_unit_test(test_large_image_moves_to_a_row_of_its_own_and_back),
