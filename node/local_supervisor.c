@@ -43,6 +43,7 @@ struct child {
     int64_t started_ms;           /* monotonic */
     int64_t restart_ms;           /* when it is started again; -1: not */
     int pause_ms;                 /* before its next restart */
+    bool wanted;                  /* was asked for while it was dying: starts at once when its end is there */
 };
 
 struct supervisor {
@@ -146,6 +147,11 @@ static void note_end(struct supervisor *s, uint32_t at, int status)
     stead_local_plan_path(s->plan->folder, child->name, ".pid", path);
     unlink(path);
     child->process.pid = 0;
+    if (child->wanted && !s->stopping) {
+        child->wanted = false;
+        child->restart_ms = now;
+        return;
+    }
     if (s->stopping || (at != COORDINATOR && !s->plan->restart))
         return;
     int next = child->pause_ms < PAUSE_MS_MAX / 2 ? child->pause_ms * 2 : PAUSE_MS_MAX;
@@ -163,11 +169,15 @@ static void reap_children(struct supervisor *s)
     }
 }
 
+/* Whoever asks may have seen a death that is told behind its request, or is not complete: the first thread of a process is gone before the last one. */
 static void start_missing(struct supervisor *s)
 {
+    reap_children(s);
     for (uint32_t i = 0; i < s->child_count; i++)
         if (s->children[i].process.pid == 0)
             (void)start_any(s, i);
+        else
+            s->children[i].wanted = !stead_process_runs(&s->children[i].process);
 }
 
 static void start_due(struct supervisor *s)

@@ -287,6 +287,24 @@ class Cluster(WithModule):
         for n, (code, _, _) in enumerate(refused):
             self.assertEqual(self.value(f"counter/{n}", first), 1 if code else 2)
 
+    def test_request_that_overtakes_the_news_of_a_death_starts_the_node(self):
+        self.assertEqual(self.up(2)[0], 0)
+        supervisor, hangup = self.pid("supervisor"), 1 << (signal.SIGHUP - 1)
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            self.kill("n2")
+            up = subprocess.Popen([PROGRAM, "up", "2", "--folder", self.folder, "--any-port", "--json", "--", "--module",
+                                   self.modules / "counter.so", "--reactors", "1"], stdout=subprocess.DEVNULL)
+
+            def pending():
+                lines = pathlib.Path(f"/proc/{supervisor}/status").read_text().splitlines()
+                return int(next(line.split()[1] for line in lines if line.startswith("ShdPnd")), 16)
+            await_("the request is there beside the news", lambda: pending() & hangup)
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        self.assertEqual(up.wait(PATIENCE), 0)
+        self.assertTrue(runs(self.pid("n2")))
+
     def test_kill_of_the_coordinator_under_load_loses_nothing(self):
         self.assertEqual(self.up(2)[0], 0)
         load = Load(self.endpoints(), "counter/load")
