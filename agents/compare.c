@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agents/agents.h"
+#include "agents/bench_flow.h"
 
 #define ADDRESS_SIZE 128
 #define HELLOS_MAX 100000
@@ -264,10 +265,7 @@ ORCHESTRATOR(transfer_orchestrator, "compare.transfer", transfer);
 ORCHESTRATOR(serve_orchestrator, "compare.serve", serve);
 ORCHESTRATOR(train_orchestrator, "compare.train", train);
 
-const struct stead_orchestrator *const stead_bench_orchestrators[] = {&hello_orchestrator,
-                                                                      &fanout_orchestrator,
-                                                                      &count_orchestrator,
-                                                                      &transfer_orchestrator,
-                                                                      &serve_orchestrator,
-                                                                      &train_orchestrator,
-                                                                      NULL};
+const struct stead_orchestrator *const stead_bench_orchestrators[] = {
+    &hello_orchestrator,    &fanout_orchestrator, &count_orchestrator,
+    &transfer_orchestrator, &serve_orchestrator,  &train_orchestrator,
+    &stead_bench_sleeper,   &stead_bench_ticks,   NULL};

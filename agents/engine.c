@@ -428,6 +428,20 @@ uint64_t stead_engine_last(const struct stead_engine *engine)
     return engine->last;
 }
 
+#define FIBER_BYTES 8192u /* of a stack that orchestrators touch */
+#define TASK_BYTES 320u   /* of a task, with its names and what the allocator adds */
+
+size_t stead_engine_bytes(const struct stead_engine *engine)
+{
+    size_t maps = (size_t)engine->tasks.capacity + engine->requests.capacity + engine->names.capacity;
+    size_t arenas = engine->bytes.bytes + engine->kept.bytes + engine->transient.bytes;
+
+    return sizeof(*engine) + (engine->fiber != NULL ? FIBER_BYTES : 0) + maps * 16 + arenas +
+           engine->event_capacity * sizeof(*engine->events) +
+           ((size_t)engine->task_count + engine->spare_count) * TASK_BYTES + (size_t)engine->any_capacity * 16 +
+           engine->held_bytes + engine->input.size + engine->read_value.size;
+}
+
 bool stead_engine_is_lost(const struct stead_engine *engine)
 {
     return engine->lost || engine->broken;

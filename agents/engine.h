@@ -72,6 +72,8 @@ bool stead_engine_is_lost(const struct stead_engine *engine);
 /* After STEAD_ECONFLICT: the sentence for the error `nondeterminism`, and the id of the first event that differs. */
 const char *stead_engine_difference(const struct stead_engine *engine, uint64_t *ret_event);
 
+/* The memory that it takes, about: its own, its fiber's pages, its tasks, and what nobody has read yet. */
+size_t stead_engine_bytes(const struct stead_engine *engine);
 /* What is still open: visits each request (TASK_SCHEDULED, CHILD_CREATED, TIMER_CREATED) without a result, in order of ids; name and target are set. For rewind, terminate and
  * for who must send again. */
 void stead_engine_open(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context);

@@ -46,9 +46,12 @@ static bool is_op_name(struct stead_slice name)
     return name.size > 0 && name.size <= STEAD_OP_NAME_MAX;
 }
 
-static bool is_value(struct stead_slice value)
+/* 0, or how the value is none. */
+static int check_value(struct stead_slice value)
 {
-    return value.size <= STEAD_ENGINE_VALUE_MAX && stead_value_check(value) == 0;
+    if (value.size > STEAD_ENGINE_VALUE_MAX)
+        return STEAD_ETOOLARGE;
+    return stead_value_check(value) == 0 ? 0 : STEAD_EARGUMENT;
 }
 
 /* ---- Begins --------------------------------------------------------------------------------- */
@@ -118,28 +121,26 @@ static struct stead_task begin(struct stead_engine *engine, enum stead_engine_ki
 struct stead_task stead_begin_activity(struct stead_orchestration *o, const char *name, struct stead_slice input,
                                        const struct stead_task_options *options)
 {
-    bool fine = is_kind_name(stead_str(name)) && is_value(input);
+    int refusal = is_kind_name(stead_str(name)) ? check_value(input) : STEAD_EARGUMENT;
     struct stead_task_options given = options != NULL ? *options : no_options;
 
     given.version = 0;
-    return begin(stead_engine_of(o), STEAD_ENGINE_ACTIVITY, stead_str(name), nothing, input, &given,
-                 fine ? 0 : STEAD_EARGUMENT);
+    return begin(stead_engine_of(o), STEAD_ENGINE_ACTIVITY, stead_str(name), nothing, input, &given, refusal);
 }
 
 struct stead_task stead_begin_call(struct stead_orchestration *o, const char *address, const char *op,
                                    struct stead_slice args, const struct stead_task_options *options)
 {
     struct stead_engine *engine = stead_engine_of(o);
-    bool fine = stead_engine_is_address(stead_str(address)) && is_op_name(stead_str(op)) && is_value(args);
+    bool fine = stead_engine_is_address(stead_str(address)) && is_op_name(stead_str(op));
+    int refusal = fine ? check_value(args) : STEAD_EARGUMENT;
     bool allowed = engine->lock_count == 0 || stead_engine_fence(engine, address) != 0;
     struct stead_task_options given = options != NULL ? *options : no_options;
 
     given.version = 0;
     given.start_timeout_ms = given.run_timeout_ms = given.heartbeat_timeout_ms = 0;
     return begin(engine, STEAD_ENGINE_CALL, stead_str(op), stead_str(address), args, &given,
-                 !fine     ? STEAD_EARGUMENT
-                 : allowed ? 0
-                           : STEAD_ESTATE);
+                 refusal == 0 && !allowed ? STEAD_ESTATE : refusal);
 }
 
 /* An id for a child that was given none: `PARENT:EXECUTION:TASK`, or a hash of it when that is too long. */
@@ -166,13 +167,12 @@ struct stead_task stead_begin_child(struct stead_orchestration *o, const char *n
     struct stead_engine *engine = stead_engine_of(o);
     struct stead_task_options given = options != NULL ? *options : no_options;
     const char *id = given.instance_id != NULL ? given.instance_id : derive_id(o);
-    bool fine = is_kind_name(stead_str(name)) && stead_instance_id_check(stead_str(id)) == 0 && is_value(input);
+    bool fine = is_kind_name(stead_str(name)) && stead_instance_id_check(stead_str(id)) == 0;
+    int refusal = fine ? check_value(input) : STEAD_EARGUMENT;
 
     given.start_timeout_ms = given.run_timeout_ms = given.heartbeat_timeout_ms = 0;
     return begin(engine, STEAD_ENGINE_CHILD, stead_str(name), stead_str(id), input, &given,
-                 !fine                     ? STEAD_EARGUMENT
-                 : engine->lock_count == 0 ? 0
-                                           : STEAD_ESTATE);
+                 refusal == 0 && engine->lock_count > 0 ? STEAD_ESTATE : refusal);
 }
 
 struct stead_task stead_begin_timer(struct stead_orchestration *o, int64_t delay_ms)
@@ -263,14 +263,6 @@ static int send(struct stead_engine *engine, const char *name, const char *targe
 
     (void)stead_engine_decide(engine, &event);
     return 0;
-}
-
-/* 0, or how the value is none. */
-static int check_value(struct stead_slice value)
-{
-    if (value.size > STEAD_ENGINE_VALUE_MAX)
-        return STEAD_ETOOLARGE;
-    return stead_value_check(value) == 0 ? 0 : STEAD_EARGUMENT;
 }
 
 int stead_signal_agent(struct stead_orchestration *o, const char *address, const char *op, struct stead_slice args)

@@ -83,6 +83,7 @@ static struct stead_slice take_raised(struct stead_engine *engine, struct stead_
     struct stead_slice value = raised->value;
 
     *ret_id = raised->id;
+    engine->held_bytes -= raised->value.size;
     name->raised = raised->next;
     if (name->raised == NULL)
         name->raised_last = NULL;
@@ -113,6 +114,7 @@ void stead_engine_raise(struct stead_engine *engine, uint64_t id, struct stead_s
     struct stead_engine_raised *raised = stead_engine_alloc(sizeof(*raised));
     raised->id = id;
     raised->value = stead_engine_copy(value);
+    engine->held_bytes += value.size;
     raised->name = name;
     keep_raised(engine, raised);
 }

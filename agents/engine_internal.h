@@ -48,6 +48,7 @@ struct stead_engine_chunk;
 struct stead_engine_arena {
     struct stead_engine_chunk *chunks; /* the newest first; owned */
     size_t used;                       /* bytes of the newest */
+    size_t bytes;                      /* of all chunks */
 };
 /* Aligned for any type, not zeroed; lasts until reset. */
 void *stead_engine_arena_take(struct stead_engine_arena *arena, size_t size);
@@ -222,6 +223,7 @@ struct stead_engine {
     int read_code;
 
     /* Tasks. */
+    size_t held_bytes;                  /* of results and events that nobody has read */
     uint32_t numbers;                   /* given out */
     uint32_t task_count;                /* open, holds apart */
     struct stead_engine_map tasks;      /* by number */

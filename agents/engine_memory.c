@@ -60,6 +60,7 @@ void *stead_engine_arena_take(struct stead_engine_arena *arena, size_t size)
         STEAD_ENGINE_ASSERT(chunk != NULL);
         *chunk = (struct stead_engine_chunk){.older = arena->chunks, .size = wanted};
         arena->chunks = chunk;
+        arena->bytes += sizeof(*chunk) + wanted;
         arena->used = 0;
     }
     void *at = chunk->bytes + arena->used;
@@ -93,7 +94,7 @@ void stead_engine_arena_deinit(struct stead_engine_arena *arena)
         free(arena->chunks);
         arena->chunks = older;
     }
-    arena->used = 0;
+    arena->used = arena->bytes = 0;
 }
 
 /* ---- Maps ----------------------------------------------------------------------------------- */

@@ -79,6 +79,7 @@ void stead_engine_task_free(struct stead_engine *engine, struct stead_engine_tas
         stead_engine_map_remove(&engine->tasks, task->number);
     }
     free_again(task);
+    engine->held_bytes -= task->value.size;
     free(task->name);
     free(task->error_name);
     free((void *)(uintptr_t)task->value.data);
@@ -99,6 +100,7 @@ void stead_engine_finish(struct stead_engine *engine, struct stead_engine_task *
     task->phase = STEAD_ENGINE_FINISHED;
     task->code = code;
     task->value = stead_engine_copy(value);
+    engine->held_bytes += value.size;
     if (code != 0 && error_name.size + error_sentence.size > 0) {
         task->error_name = stead_engine_alloc(error_name.size + error_sentence.size + 2);
         task->error_sentence = task->error_name + error_name.size + 1;

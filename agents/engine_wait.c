@@ -87,6 +87,7 @@ int stead_engine_read(struct stead_engine *engine, struct stead_engine_task *tas
     engine->read_name = task->error_name;
     engine->read_sentence = task->error_sentence;
     engine->read_code = task->code;
+    engine->held_bytes -= task->value.size;
     task->value = nothing;
     task->error_name = task->error_sentence = NULL;
     if (ret_value != NULL && engine->read_code == 0)

@@ -3,7 +3,7 @@
  * orchestrator_run: the engine in memory, and its episodes.
  *
  * An input comes as a turn. When the engine is resident and stands where the stored history ends, the turn is one episode: begin, input, run, rows, decisions carried out. Nothing is read.
- * Otherwise the history is replayed first, at most REPLAY_EVENTS a turn. What comes before that is done is stored as it comes, in an episode that stays open (`open_ms`); when the replay
+ * Otherwise the history is replayed first, at most REPLAY_EVENTS or REPLAY_BYTES a turn. What comes before that is done is stored as it comes, in an episode that stays open (`open_ms`); when the replay
  * has come to its end, it has those inputs too, and the code runs with them. So inputs are never lost and never wait in a mailbox.
  *
  * A turn that fails throws the state away, the engine with it (on_unload). Should the engine ever stand elsewhere than the stored history ends, it is not trusted, and replayed.
@@ -13,9 +13,11 @@
  */
 #include "agents/orchestrator.h"
 
-#define REPLAY_EVENTS 50000u          /* a turn */
+#define REPLAY_EVENTS 8192u           /* a turn: a few milliseconds, so that its reactor's other agents hardly notice */
+#define REPLAY_BYTES (4u << 20)       /* the same for large ones */
 #define LOST_MAX 3u                   /* times that the fiber may be taken away in one turn */
 #define EPISODE_BYTES_MAX (20u << 20) /* of an episode's rows: its decisions have to fit into a turn */
+#define CALL_BYTES 64u                /* of a call's id that is kept, with what the allocator adds */
 #define LATER 1                       /* the code cannot run in this turn */
 
 static const struct stead_slice nothing = {NULL, 0};
@@ -77,6 +79,7 @@ int stead_orchestration_go_on(struct stead_turn *turn, struct stead_orchestratio
 struct replaying {
     struct stead_resident *resident;
     uint32_t left; /* events of this turn */
+    size_t bytes;  /* of their rows */
     int code;
 };
 
@@ -119,6 +122,9 @@ static int replay_row(void *context, uint64_t first, struct stead_slice row)
         replaying->code = code != 0 ? code : stead_engine_replay(replaying->resident->engine, &event);
         replaying->left -= replaying->left > 0;
     }
+    replaying->bytes -= row.size < replaying->bytes ? row.size : replaying->bytes;
+    if (replaying->bytes == 0)
+        replaying->left = 0;
     return replaying->code != 0 || replaying->left == 0;
 }
 
@@ -164,7 +170,7 @@ static int become_ready(struct stead_turn *turn, struct stead_orchestration_stat
 static int make_ready(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
     const struct stead_orchestrator *orchestrator = stead_orchestration_find(turn, it);
-    struct replaying replaying = {.left = REPLAY_EVENTS};
+    struct replaying replaying = {.left = REPLAY_EVENTS, .bytes = REPLAY_BYTES};
 
     if (it->differs)
         return LATER;
@@ -202,6 +208,7 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
         break;
     }
     int code = stead_orchestration_go_on(turn, it);
+    stead_pause(turn);
     return code != 0 ? code : LATER;
 }
 
@@ -424,8 +431,20 @@ static int run_episode(struct stead_turn *turn, struct stead_orchestration_state
 
 /* ---- What turns do -------------------------------------------------------------------------- */
 
-int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration_state *it,
-                             const struct stead_history_event *event)
+/* Memory that the node must know of, at the end of a turn. */
+static int weigh(struct stead_turn *turn, const struct stead_orchestration_state *it, int code)
+{
+    const struct stead_resident *resident = it->resident;
+    size_t bytes = 0;
+
+    if (resident != NULL)
+        bytes = sizeof(*resident) + stead_engine_bytes(resident->engine) + (size_t)resident->calls.capacity * 16 +
+                (size_t)resident->calls.count * CALL_BYTES;
+    stead_carry(turn, bytes);
+    return code;
+}
+
+static int give(struct stead_turn *turn, struct stead_orchestration_state *it, const struct stead_history_event *event)
 {
     it->updated = stead_now_ms(turn);
     if (!stead_orchestration_is_active(it) && !it->differs) {
@@ -452,10 +471,16 @@ int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration
     return code != 0 ? code : stead_orchestration_go_on(turn, it);
 }
 
+int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration_state *it,
+                             const struct stead_history_event *event)
+{
+    return weigh(turn, it, give(turn, it, event));
+}
+
 /* The whole history at once: without the code it goes by quickly. */
 static int replay_bare(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
-    struct replaying replaying = {.left = UINT32_MAX};
+    struct replaying replaying = {.left = UINT32_MAX, .bytes = SIZE_MAX};
 
     stead_orchestration_unload(it);
     create_resident(turn, it, NULL);
@@ -481,7 +506,7 @@ int stead_orchestration_close(struct stead_turn *turn, struct stead_orchestratio
         copy_text(it->error_sentence, sizeof(it->error_sentence), reason);
         stead_orchestration_unload(it);
         stead_orchestration_set_status(turn, it, STEAD_INSTANCE_TERMINATED);
-        return stead_orchestration_end(turn, it);
+        return weigh(turn, it, stead_orchestration_end(turn, it));
     }
     if (code != 0)
         return code;
@@ -491,7 +516,7 @@ int stead_orchestration_close(struct stead_turn *turn, struct stead_orchestratio
         stead_engine_begin(engine, stead_now_ms(turn));
     (void)stead_engine_input(engine, &event);
     code = run_episode(turn, it);
-    return code == LATER ? STEAD_EINTERNAL : code; /* no code has to run */
+    return weigh(turn, it, code == LATER ? STEAD_EINTERNAL : code); /* no code has to run */
 }
 
 /* The code, as far as it can run in this turn. */
@@ -523,5 +548,5 @@ int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration
     }
     if (code == 0 && (more || rows))
         code = stead_orchestration_go_on(turn, it);
-    return code;
+    return weigh(turn, it, code);
 }

@@ -124,7 +124,8 @@ struct stead_task_options {
 };
 
 /* Each begins a task and goes on at once. Texts, values and options are copied; `options` may be NULL. Names are not checked here: an activity, orchestrator
- * or agent that is nowhere loaded is waited for. A malformed name, id or value fails the task with STEAD_EARGUMENT. */
+ * or agent that is nowhere loaded is waited for. A malformed name, id or value fails the task with STEAD_EARGUMENT,
+ * a value over the payload limit with STEAD_ETOOLARGE. */
 STEAD_PUBLIC struct stead_task stead_begin_activity(struct stead_orchestration *o, const char *name,
                                                     struct stead_slice input, const struct stead_task_options *options);
 STEAD_PUBLIC struct stead_task stead_begin_child(struct stead_orchestration *o, const char *name,
@@ -229,7 +230,8 @@ STEAD_PUBLIC const char *stead_printed_for(struct stead_orchestration *o, const 
 
 /* ---- The end -------------------------------------------------------------------------------- */
 
-/* The output; returns 0, so `return stead_complete(o, value)` ends the function. STEAD_ETOOLARGE over the payload limit. */
+/* The output; returns 0, so `return stead_complete(o, value)` ends the function. STEAD_ETOOLARGE over the payload limit
+ * less 4 KiB, which are for what is told of the instance beside it. */
 STEAD_PUBLIC int stead_complete(struct stead_orchestration *o, struct stead_slice value);
 /* A failure of the function's own, by name and sentence; the function must return what it returns. */
 STEAD_PUBLIC int stead_fail_with(struct stead_orchestration *o, const char *name, const char *format, ...)

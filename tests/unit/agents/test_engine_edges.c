@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two steerings at once: what came while an instance was suspended, and then a rewind or a termination. Each resident, and thrown away before every episode.
+ * Two steerings at once: what came while an instance was suspended, and then a rewind or a termination. Each resident, and thrown away before every episode. And limits: memory, values.
  */
 #include "unit/agents/engine_fixture.h"
 
@@ -104,12 +104,91 @@ static void test_engine_event_with_a_name_that_is_too_long_is_refused(void **sta
     }
 }
 
+/* Rounds of so many at once, each with a result of 1,000 bytes. */
+#define WIDE 200u
+static int wide(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_task *tasks = stead_keep_bytes(o, WIDE * sizeof(*tasks));
+
+    (void)input;
+    for (uint32_t round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < WIDE; i++)
+            tasks[i] = stead_begin_activity(o, "a", nil, NULL);
+        int code = stead_await_all(o, tasks, WIDE);
+        for (uint32_t i = 0; code == 0 && i < WIDE; i++)
+            code = stead_await(o, tasks[i], NULL);
+        if (code == 0)
+            code = stead_await_event(o, "next", -1, NULL);
+        if (code != 0)
+            return code;
+    }
+    return stead_complete(o, nil);
+}
+EN_ORCHESTRATOR(widening, wide);
+
+static void test_engine_memory_follows_what_is_open(void **state)
+{
+    (void)state;
+    uint8_t bytes[1003] = {0xc5, 1000 >> 8, 1000 & 255};
+    size_t least = SIZE_MAX, last = 0;
+    struct en en;
+
+    en_init(&en, &widening);
+    en_start(&en, nil);
+    for (uint32_t round = 0; round < 10; round++) {
+        uint64_t newest = en_newest(&en, STEAD_HISTORY_TASK_SCHEDULED, "a");
+        size_t begun = stead_engine_bytes(en.engine);
+        for (uint64_t id = newest + 1 - WIDE; id < newest; id++)
+            assert_true(en_complete(&en, id, stead_bytes(bytes, sizeof(bytes))));
+        assert_true(stead_engine_bytes(en.engine) >= begun + WIDE * sizeof(bytes) - 20000); /* nobody has read them */
+        assert_true(en_complete(&en, newest, nil));
+        last = stead_engine_bytes(en.engine);
+        least = last < least ? last : least;
+        assert_true(last < begun);
+        assert_true(en_raise(&en, "early", stead_bytes(bytes, sizeof(bytes))));
+        assert_in_range(stead_engine_bytes(en.engine), last + sizeof(bytes), last + sizeof(bytes) + 20000);
+        if (round < 9)
+            assert_true(en_raise(&en, "next", nil));
+    }
+    assert_in_range(last, least, least + 10 * (sizeof(bytes) + 2000)); /* ten events that nobody took, and no history */
+    en_deinit(&en);
+}
+
+static int heavy(struct stead_orchestration *o, struct stead_slice input)
+{
+    static uint8_t zeros[(1u << 20) + 1];
+    const struct stead_slice large = stead_bytes(zeros, sizeof(zeros));
+    int codes[3] = {stead_await(o, stead_begin_activity(o, "a", large, NULL), NULL),
+                    stead_await(o, stead_begin_call(o, "a/b", "c", large, NULL), NULL),
+                    stead_await(o, stead_begin_child(o, "a", large, NULL), NULL)};
+
+    (void)input;
+    for (int i = 0; i < 3; i++)
+        if (codes[i] != STEAD_ETOOLARGE)
+            return STEAD_EINTERNAL;
+    return stead_complete(o, nil);
+}
+EN_ORCHESTRATOR(heaving, heavy);
+
+static void test_engine_value_over_the_limit_is_named_so(void **state)
+{
+    (void)state;
+    struct en en;
+
+    en_init(&en, &heaving);
+    en_start(&en, nil);
+    assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_COMPLETED);
+    en_deinit(&en);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_engine_child_whose_time_was_up_while_suspended_is_terminated_with_its_parent),
         cmocka_unit_test(test_engine_event_with_a_name_that_is_too_long_is_refused),
         cmocka_unit_test(test_engine_rewind_waits_again_for_any_whose_failure_came_while_suspended),
+        cmocka_unit_test(test_engine_memory_follows_what_is_open),
+        cmocka_unit_test(test_engine_value_over_the_limit_is_named_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
