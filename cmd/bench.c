@@ -42,6 +42,7 @@ static const struct bench_word words[] = {
     {"hello5_sustained", "orchestrations of 5 activities a second on 2 cores", stead_bench_hello5_sustained},
     {"fanout1000", "an orchestration of 1,000 activities at once", stead_bench_fanout1000},
     {"replay", "an execution from its history: events a second", stead_bench_replay},
+    {"suspended_1m", "1,000,000 orchestrations that wait for an event", stead_bench_suspended_1m},
     {"hub_hello5", "the same of 5 activities over a task hub with notify", stead_bench_hub_hello5},
     {"hub_task", "a task through a queue of the hub, beside Redis streams", stead_bench_hub_task},
     {"election", "leader election between agents of three nodes", stead_bench_election},

@@ -12,6 +12,8 @@
  *   bench_tell.c     agents and agents: tell_*, call_cross_node
  *   bench_flow.c     workflows: hello3, hello5, hub_hello5, hello5_sustained, fanout1000
  *   bench_replay.c   replay: events of a history a second
+ *   bench_replay_node.c  the same in a node after a kill
+ *   bench_suspended.c  suspended_1m: instances that wait for an event
  *   bench_task.c     hub_task: queues, the hub's and Redis' (bench_redis.c)
  *   bench_election.c the bully election over three nodes, by its own driver
  *   bench_life.c     resident_agent, unload_reload, restart_1m, idle
@@ -130,6 +132,7 @@ int stead_bench_connect(const struct stead_bench *bench, const struct stead_benc
 struct stead_bench_stats {
     uint64_t turns, entry_bytes, entries;            /* reactors */
     uint64_t agents_resident, memory_bytes, unloads; /* reactors */
+    uint64_t fibers;                                 /* reactors */
     uint64_t syncs, synced_entries, row_bytes;       /* log writer */
     uint64_t sync_ns;                                /* log writer: all syncs together */
     uint64_t messages;                               /* delivered to agents and jobs, from anywhere */
@@ -208,6 +211,9 @@ int stead_bench_hub_hello5(struct stead_bench *bench);
 int stead_bench_hello5_sustained(struct stead_bench *bench);
 int stead_bench_fanout1000(struct stead_bench *bench);
 int stead_bench_replay(struct stead_bench *bench);
+/* The second half of replay. */
+int stead_bench_replay_node(struct stead_bench *bench);
+int stead_bench_suspended_1m(struct stead_bench *bench);
 int stead_bench_hub_task(struct stead_bench *bench);
 int stead_bench_election(struct stead_bench *bench);
 int stead_bench_resident_agent(struct stead_bench *bench);

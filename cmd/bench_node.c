@@ -295,6 +295,7 @@ static void add_reactor(struct stead_bench_stats *stats, const json_t *reactor)
                        member(reactor, "counters", "jobs");
     stats->agents_resident += member(reactor, "gauges", "agents_resident");
     stats->memory_bytes += member(reactor, "gauges", "memory_bytes");
+    stats->fibers += member(reactor, "gauges", "fibers");
 }
 
 int stead_bench_stats(const struct stead_bench *bench, struct stead_client *client, struct stead_bench_stats *ret_stats)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bench_replay: replay: events of a history a second, from their stored bytes to the code that waits again where it waited. In this process, with the engine that every fabric and
- * the dry run drive; no disk and no agent is in the figure. The floor is reading the same bytes and doing nothing with them.
+ * the dry run drive; no disk and no agent is in the figure `rate`; bench_replay_node.c has those in a node. The floor is reading the same bytes and doing nothing with them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -127,5 +127,5 @@ int stead_bench_replay(struct stead_bench *bench)
         stead_bench_report(bench, &figure);
     }
     stead_writer_deinit(&history.bytes);
-    return code == 0 ? 0 : stead_bench_fail(bench, "%s", stead_error_sentence(code));
+    return code == 0 ? stead_bench_replay_node(bench) : stead_bench_fail(bench, "%s", stead_error_sentence(code));
 }
