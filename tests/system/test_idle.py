@@ -15,6 +15,7 @@ from harness import Test, built, main, run_stead, wait_until
 SECONDS = 5.0
 HEARTBEATS_A_SECOND = 4  # the control thread asks once a second, takes the answer, and looks at disk and turns
 TICKS_A_SECOND = 1.4  # of a reactor that has a connection, or had one in the last minute (net/transport.h)
+INSTANCES = 10000
 FOREIGN = ("ZMQbg", "rocksdb")
 
 
@@ -83,6 +84,25 @@ class Idle(Test):
         self.measure(node, reactors_with_connections=2)
         self.assertEqual(run_stead("call", "record/1", "get", node=node.endpoint)[0], 0)
         self.assertEqual(node.stop(), 0)
+
+    def test_suspended_orchestrations_cost_nothing_resident_or_not(self):
+        for idle, resident in (("60m", True), ("1s", False)):
+            node = self.node(folder=f"data-{idle}", modules=[built("soak.so")], options=["--reactors", 2, "--idle", idle])
+            with node.client() as client:
+                for n in range(INSTANCES):
+                    client.start("call", f"orchestration/s{n}", "start", {"name": "sleeper"})
+                self.assertTrue(client.drain())
+
+            def residents():
+                return sum(it["gauges"]["agents_resident"] for it in node.cli("stats")["nodes"][0]["reactors"])
+            if not resident:
+                wait_until("they are unloaded", lambda: residents() == 0)
+            self.measure(node, reactors_with_connections=2)
+            self.assertEqual(residents(), INSTANCES if resident else 0)
+            with node.client() as client:
+                client.call("orchestration/s7", "raise", {"name": "wake", "value": 7})
+                self.assertEqual(client.call("orchestration/s7", "wait")["output"], 7)
+            self.assertEqual(node.stop(), 0)
 
 
 if __name__ == "__main__":
