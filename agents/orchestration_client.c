@@ -14,7 +14,7 @@
 #include "agents/instance.h"
 
 #define PREFIX STEAD_ORCHESTRATION_KIND "/"
-#define LIST_DEFAULT 100u   /* instances of a page */
+#define LIST_DEFAULT 100u /* instances of a page */
 #define LIST_MAX 10000u
 
 static const struct stead_instance_options no_options = {.hub = NULL};

@@ -226,8 +226,8 @@ function section(id, any) {
   var kinds = ["enqueue", "dequeue", "delete", "read", "write", "renew", "empty"];
   var rows = list.map(function (c) { return {name: way(c), cls: c.fabric, s: c.per_run.storage, n: c.latency.n}; });
   rows.push({name: report.known.who + " (known)", cls: "other", s: report.known, n: null});
-  var svg = picture(node.querySelector(".plot"), 1120, 30 + rows.length * 30 + 10), span = 122;
-  kinds.forEach(function (k, i) { svg.append("text").attr("class", "small").attr("x", 270 + i * span).attr("y", 12).text(k === "empty" ? "empty polls" : k); });
+  var svg = picture(node.querySelector(".plot"), 1120, 30 + rows.length * 30 + 10), span = 112;
+  kinds.forEach(function (k, i) { svg.append("text").attr("class", "small").attr("x", 330 + i * span).attr("y", 12).text(k === "empty" ? "empty polls" : k); });
   var most = d3.max(rows, function (r) { return d3.max(kinds.slice(0, 5), function (k) { return r.s[k] || 0; }); });
   rows.forEach(function (r, i) {
     var y = 24 + i * 30;
@@ -235,8 +235,8 @@ function section(id, any) {
     kinds.forEach(function (k, j) {
       if (r.s[k] === undefined) return;
       var long = Math.min(1, r.s[k] / most) * (span - 50);
-      svg.append("rect").attr("class", "bar " + r.cls).attr("x", 270 + j * span).attr("y", y + 2).attr("width", Math.max(1, long)).attr("height", 14);
-      svg.append("text").attr("class", "small").attr("x", 274 + j * span + long).attr("y", y + 13).text(number(r.s[k]));
+      svg.append("rect").attr("class", "bar " + r.cls).attr("x", 330 + j * span).attr("y", y + 2).attr("width", Math.max(1, long)).attr("height", 14);
+      svg.append("text").attr("class", "small").attr("x", 334 + j * span + long).attr("y", y + 13).text(number(r.s[k]));
     });
   });
 })();

@@ -23,10 +23,11 @@
 #define COLD_ROUNDS 2u
 #define COLD_ROUNDS_SHORT 10u /* where the longest interval is short */
 #define COLD_SHORT_MS 1000
-#define HURRIED_LANES 4u    /* of a workload of a polled fabric when quick */
-#define HURRIED_RUNS 2u     /* of each of them */
-#define HURRY_NS 700000000u /* quick: no sample of a cell begins later */
-#define WARM_UP 3u          /* runs of a lane that are no samples, where they are short */
+#define HURRIED_LANES 4u         /* of a workload of a polled fabric when quick */
+#define HURRIED_RUNS 2u          /* of each of them */
+#define SPAN_QUICK_NS 700000000u /* no sample of a cell begins later, where runs are short */
+#define SPAN_NS 20000000000u
+#define WARM_UP 3u /* runs of a lane that are no samples, where they are short */
 #define FLOOR_SLICE_QUICK 30u
 #define FLOOR_SLICE 200u /* samples of each floor, before and after */
 
@@ -305,7 +306,8 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
         lanes[i].samples = stead_alloc(runs * sizeof(uint64_t));
     }
     drive.done = 0;
-    drive.until_ns = session->compare->quick && !cell->work->one_lane ? stead_bench_now_ns() + HURRY_NS : 0;
+    uint64_t span_ns = session->compare->quick ? SPAN_QUICK_NS : SPAN_NS;
+    drive.until_ns = sleeps || cell->work->one_lane ? 0 : stead_bench_now_ns() + span_ns;
     if (code == 0)
         code = stead_compare_count(session, &before);
     if (code == 0)
