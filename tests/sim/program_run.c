@@ -78,7 +78,8 @@ static struct stead_task begin_child(struct run *run, uint32_t node, uint64_t to
 
     stead_writer_init(&writer);
     stead_program_input_write(&writer, &input);
-    snprintf(id, sizeof id, "child-%llx", (unsigned long long)input.path);
+    snprintf(id, sizeof id, "child-%llx",
+             (unsigned long long)stead_program_mix(input.path, stead_program_error_value(stead_instance_id(run->o))));
     struct stead_task task = stead_begin_child(run->o, STEAD_PROGRAM_NAME, stead_written(&writer), &options);
     stead_writer_deinit(&writer);
     return task;
