@@ -26,7 +26,8 @@
  *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates, dequeues, deletes, waiting}; oldest: ms since 1970
  *                                    of the first message, 0: none; hidden: those that cannot be seen now (counted to 10,000); enqueued, dequeued, deleted are messages, dequeues and deletes
  *                                    the operations that took or deleted some; empty counts from when the queue was last loaded
- *   peek     {max, from_ms, from_seq}  read-only: [[seq, seen from, count, came, id, body]...], hidden ones too, long bodies as nil
+ *   peek     {max, from_ms, from_seq}  read-only: [[seq, seen from, count, came, id, body]...], hidden ones too, in the order in which they can be seen, from that one on; fewer than
+ *                                    `max` where they are long: what is told last is followed by (seen from, seq + 1)
  *   drop     {}                      forgets the queue and all that is in it
  *
  * Ops of `hub.table`, all calls. An instance's row is what `status` answers, in two pieces (what is small, what is not); its etag grows with each write:

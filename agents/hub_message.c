@@ -4,6 +4,8 @@
  */
 #include "agents/hub_message.h"
 
+#include <string.h>
+
 struct stead_hub_key stead_hub_message_key(int64_t seen_ms, uint64_t seq)
 {
     struct stead_hub_key key = {.bytes = {'v'}, .size = 1};
@@ -33,7 +35,7 @@ int stead_hub_message_read(struct stead_slice key, struct stead_slice value, str
     it.seq = stead_hub_load_u64(key.data + 9);
     if (stead_read_array(&reader, &count) != 0 || count != 5 || stead_read_u64(&reader, &it.count) != 0 ||
         stead_read_i64(&reader, &it.came_ms) != 0 || stead_read_str(&reader, &it.id) != 0 ||
-        stead_read_value(&reader, &it.body) != 0 || stead_read_bool(&reader, &it.apart) != 0)
+        stead_read_value(&reader, &it.body) != 0 || stead_read_u64(&reader, &it.apart) != 0)
         return STEAD_ECORRUPT;
     *ret_message = it;
     return 0;
@@ -45,6 +47,57 @@ int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored
     struct stead_slice nothing = {0};
 
     return stead_kv_put(turn, stead_hub_key(&key),
-                        stead_packed(turn, "[u,l,S,v,b]", message->count, message->came_ms, message->id,
-                                     message->apart ? nothing : message->body, (int)message->apart));
+                        stead_packed(turn, "[u,l,S,v,u]", message->count, message->came_ms, message->id,
+                                     message->apart > 0 ? nothing : message->body, message->apart));
+}
+
+struct telling {
+    struct stead_turn *turn;
+    size_t bytes;
+    uint32_t count;
+    int code;
+    struct stead_hub_stored messages[];
+};
+
+static int see(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct telling *telling = context;
+    struct stead_hub_stored *message = &telling->messages[telling->count];
+    uint8_t *copy = stead_turn_alloc(telling->turn, value.size);
+
+    memcpy(copy, value.data, value.size);
+    telling->code = stead_hub_message_read(key, stead_bytes(copy, value.size), message);
+    if (telling->code != 0)
+        return 1;
+    telling->bytes += value.size + message->apart;
+    if (telling->count > 0 && telling->bytes > STEAD_HUB_ANSWER_BYTES)
+        return 1;
+    telling->count++;
+    return 0;
+}
+
+int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, uint32_t max)
+{
+    struct telling *telling = stead_turn_alloc(turn, sizeof(*telling) + max * sizeof(telling->messages[0]));
+    struct stead_hub_key to = {.bytes = {'w'}, .size = 1};
+    struct stead_writer answer;
+
+    *telling = (struct telling){.turn = turn};
+    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), max, see, telling);
+    code = code == 0 ? telling->code : code;
+    stead_writer_init(&answer);
+    stead_write_array(&answer, telling->count);
+    for (uint32_t at = 0; at < telling->count && code == 0; at++) {
+        struct stead_hub_stored *it = &telling->messages[at];
+        struct stead_hub_key apart = stead_hub_body_key(it->seq);
+        if (it->apart > 0)
+            code = stead_kv_get(turn, stead_hub_key(&apart), &it->body);
+        if (code == 0)
+            stead_pack(&answer, "[u,u,u,l,S,v]", it->seq, (uint64_t)it->seen_ms, it->count, it->came_ms, it->id,
+                       it->body);
+    }
+    if (code == 0)
+        code = stead_reply(turn, stead_written(&answer));
+    stead_writer_deinit(&answer);
+    return code;
 }

@@ -7,14 +7,16 @@
 
 #include "agents/hub_key.h"
 
-/* A message as it is stored: [count, ms since 1970: came in, id, body, whether the body has a row of its own]. */
+#define STEAD_HUB_ANSWER_BYTES (512u << 10) /* of several messages; a single one may have more */
+
+/* A message as it is stored: [count, ms since 1970: came in, id, body, bytes of the body if it has a row of its own, else 0]. */
 struct stead_hub_stored {
     int64_t seen_ms;
     uint64_t seq;
     uint64_t count;
     int64_t came_ms;
     struct stead_slice id, body;
-    bool apart;
+    uint64_t apart;
 };
 
 /* Keys: of a message, and of a body that has a row of its own. */
@@ -25,5 +27,7 @@ int stead_hub_message_read(struct stead_slice key, struct stead_slice value,
                            struct stead_hub_stored *ret_message) STEAD_MUST_USE;
 /* Writes its row, not that of its body. */
 int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored *message) STEAD_MUST_USE;
+/* Replies up to `max` messages from that key on: [[seq, seen from, count, came, id, body]...]; fewer where they are long. */
+int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, uint32_t max) STEAD_MUST_USE;
 
 #endif

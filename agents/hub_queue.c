@@ -27,7 +27,6 @@
 
 #define BODY_INLINE 1024u
 #define BODY_MAX ((1u << 20) - 2048u) /* so that an answer holds it */
-#define ANSWER_BYTES (512u << 10)     /* a dequeue stops behind the message that passes it */
 #define ID_SIZE_MAX 400u
 #define ID_KEPT_MS 600000
 #define FORGET_PER_OP 8u
@@ -37,6 +36,7 @@
 #define WAIT_MS_MAX 3600000
 #define DELETE_MAX 1000u
 #define HIDDEN_COUNTED 10000u
+#define PEEK_MAX 1000u
 
 struct waiter {
     struct stead_token token;
@@ -240,13 +240,14 @@ static int see_message(void *context, struct stead_slice key, struct stead_slice
     taking->code = key.size == 17 ? 0 : STEAD_ECORRUPT;
     if (taking->code != 0)
         return 1;
-    if (taking->count == taking->max || taking->bytes > ANSWER_BYTES)
+    if (taking->count == taking->max)
         return 1;
     taking->code = stead_hub_message_read(key, copy_in_turn(taking->turn, value), message);
     if (taking->code != 0)
         return 1;
-    /* A body apart has at most BODY_MAX bytes: it may pass the limit, but one message is always taken. */
-    taking->bytes += value.size + (message->apart ? ANSWER_BYTES : 0);
+    taking->bytes += value.size + message->apart;
+    if (taking->count > 0 && taking->bytes > STEAD_HUB_ANSWER_BYTES)
+        return 1; /* one is always taken, however long it is */
     taking->count++;
     return 0;
 }
@@ -290,7 +291,7 @@ static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_h
     note_hidden(queue, message->seen_ms);
     if (code == 0)
         code = stead_hub_message_put(turn, message);
-    if (code == 0 && message->apart)
+    if (code == 0 && message->apart > 0)
         code = stead_kv_get(turn, stead_hub_key(&apart), &message->body);
     if (code == 0)
         stead_pack(answer, "[u,u,u,S,v]", message->seq, (uint64_t)message->seen_ms, message->count, message->id,
@@ -303,7 +304,7 @@ static int remove_message(struct stead_turn *turn, struct queue *queue, const st
 {
     int code = delete_row(turn, stead_hub_message_key(message->seen_ms, message->seq));
 
-    if (code == 0 && message->apart)
+    if (code == 0 && message->apart > 0)
         code = delete_row(turn, stead_hub_body_key(message->seq));
     if (code == 0 && message->id.size > 0) {
         struct stead_hub_key forget = forget_key(queue->clock_ms, message->id);
@@ -489,11 +490,11 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
                                        .came_ms = queue->clock_ms,
                                        .id = id,
                                        .body = body,
-                                       .apart = body.size > BODY_INLINE};
+                                       .apart = body.size > BODY_INLINE ? body.size : 0};
     struct stead_hub_key apart = stead_hub_body_key(message.seq);
     int code = stead_hub_message_put(turn, &message);
 
-    if (code == 0 && message.apart)
+    if (code == 0 && message.apart > 0)
         code = stead_kv_put(turn, stead_hub_key(&apart), body);
     if (code == 0 && id.size > 0)
         code = put_id(turn, id, 0, message.seq);
@@ -723,46 +724,15 @@ static int status(struct stead_turn *turn, void *state, struct stead_slice args)
                                           queue->deletes, "waiting", (uint64_t)queue->waiting));
 }
 
-struct peeking {
-    struct stead_writer list;
-    uint32_t count;
-};
-
-static int peek_message(void *context, struct stead_slice key, struct stead_slice value)
-{
-    struct peeking *peeking = context;
-    struct stead_hub_stored message;
-
-    if (stead_hub_message_read(key, value, &message) != 0)
-        return 1;
-    stead_pack(&peeking->list, "[u,u,u,l,S,v]", message.seq, (uint64_t)message.seen_ms, message.count, message.came_ms,
-               message.id, message.body);
-    peeking->count++;
-    return peeking->list.size > ANSWER_BYTES;
-}
-
-/* Long bodies are not shown. */
 static int peek(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     const struct queue *queue = state;
-    struct peeking peeking = {.count = 0};
-    struct stead_writer answer;
     int64_t max = STEAD_HUB_BATCH_MAX, from_ms = queue->head_ms, from_seq = (int64_t)queue->head_seq;
 
-    if (!take_number(args, "max", 1, 1000, &max) || !take_number(args, "from_ms", 0, INT64_MAX, &from_ms) ||
+    if (!take_number(args, "max", 1, PEEK_MAX, &max) || !take_number(args, "from_ms", 0, INT64_MAX, &from_ms) ||
         !take_number(args, "from_seq", 0, INT64_MAX, &from_seq))
         return bad(turn, "peek takes max, 1 to 1000, from_ms and from_seq");
-    struct stead_hub_key from = stead_hub_message_key(from_ms, (uint64_t)from_seq), to = {.bytes = {'w'}, .size = 1};
-    stead_writer_init(&peeking.list);
-    stead_writer_init(&answer);
-    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), (uint32_t)max, peek_message, &peeking);
-    stead_write_array(&answer, peeking.count);
-    stead_write_raw(&answer, peeking.list.data, peeking.list.size);
-    if (code == 0)
-        code = stead_reply(turn, stead_written(&answer));
-    stead_writer_deinit(&answer);
-    stead_writer_deinit(&peeking.list);
-    return code;
+    return stead_hub_messages_tell(turn, stead_hub_message_key(from_ms, (uint64_t)from_seq), (uint32_t)max);
 }
 
 static int drop_queue(struct stead_turn *turn, void *state, struct stead_slice args)

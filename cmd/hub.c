@@ -13,7 +13,7 @@
 #include "cmd/parse.h"
 #include "cmd/print.h"
 
-#define POISON_MAX 1000u /* messages of one look */
+#define PAGE 1000u /* messages of one look */
 
 enum hub_word { WORD_STATUS, WORD_CREATE, WORD_DELETE, WORD_POISON };
 enum poison_word { POISON_LIST, POISON_RETRY, POISON_DROP };
@@ -428,8 +428,16 @@ static int forget(const struct hub_options *o, struct stead_client *client, cons
     return done ? STEAD_EXIT_DONE : STEAD_EXIT_FAILED;
 }
 
+/* How far a walk through the queue has come. */
+struct walk {
+    uint64_t from_ms, from_seq; /* of the next message, at least */
+    uint64_t last;              /* the newest number when it began: what is retried may be back at once */
+    uint64_t dealt;
+    uint32_t page; /* messages of the last look */
+};
+
 static int deal(const struct hub_options *o, struct stead_client *client, const char *queue,
-                struct stead_reader *reader, uint64_t *ret_dealt)
+                struct stead_reader *reader, struct walk *walk)
 {
     struct stead_slice id, message;
     uint64_t seq, receipt, count;
@@ -442,9 +450,11 @@ static int deal(const struct hub_options *o, struct stead_client *client, const 
         stead_read_i64(reader, &came_ms) != 0 || stead_read_str(reader, &id) != 0 ||
         stead_read_value(reader, &message) != 0)
         return STEAD_EXIT_FAILED;
-    if (o->message != 0 && o->message != seq)
+    walk->from_ms = receipt;
+    walk->from_seq = seq + 1;
+    if (seq > walk->last || (o->message != 0 && o->message != seq))
         return STEAD_EXIT_DONE;
-    (*ret_dealt)++;
+    walk->dealt++;
     if (o->poison == POISON_LIST)
         return list_one(o, &message, seq, came_ms);
     if (o->poison == POISON_RETRY)
@@ -452,34 +462,47 @@ static int deal(const struct hub_options *o, struct stead_client *client, const 
     return status != STEAD_EXIT_DONE ? status : forget(o, client, queue, seq, receipt);
 }
 
-static int deal_with_poison(const struct hub_options *o, struct stead_client *client,
-                            const struct stead_hub_settings *settings)
+/* As many as one look shows. */
+static int deal_with_page(const struct hub_options *o, struct stead_client *client, const char *queue,
+                          struct walk *walk)
 {
-    struct stead_hub_part queue = stead_hub_part_queue(settings, "poison");
     struct stead_answer answer = stead_connect_no_answer();
     struct stead_writer args, list;
-    uint64_t dealt = 0;
-    uint32_t count = 0;
     int status = STEAD_EXIT_DONE;
 
     stead_writer_init(&args);
     stead_writer_init(&list);
-    stead_pack(&args, "{s:u}", "max", (uint64_t)POISON_MAX);
-    int code = stead_client_call(client, queue.text, "peek", stead_written(&args), NULL, &answer);
+    stead_pack(&args, "{s:u,s:u,s:u}", "max", (uint64_t)PAGE, "from_ms", walk->from_ms, "from_seq", walk->from_seq);
+    int code = stead_client_call(client, queue, "peek", stead_written(&args), NULL, &answer);
     stead_writer_deinit(&args);
+    walk->page = 0;
     if (code != 0)
         return stead_connect_failed(&o->connect, code, &answer);
     stead_write_raw(&list, answer.value.data, answer.value.size); /* what comes next forgets the answer */
     struct stead_reader reader = stead_reader(stead_written(&list));
-    if (stead_read_array(&reader, &count) != 0)
-        count = 0;
-    for (; count > 0 && status == STEAD_EXIT_DONE; count--)
-        status = deal(o, client, queue.text, &reader, &dealt);
+    if (stead_read_array(&reader, &walk->page) != 0)
+        walk->page = 0;
+    for (uint32_t left = walk->page; left > 0 && status == STEAD_EXIT_DONE; left--)
+        status = deal(o, client, queue, &reader, walk);
     stead_writer_deinit(&list);
+    return status;
+}
+
+static int deal_with_poison(const struct hub_options *o, struct stead_client *client,
+                            const struct stead_hub_settings *settings)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(settings, "poison");
+    json_t *begin = ask(o, client, queue.text, "status", (struct stead_slice){NULL, 0});
+    struct walk walk = {.last = (uint64_t)stead_json_member_int(begin, "enqueued"), .page = begin != NULL};
+    int status = begin != NULL ? STEAD_EXIT_DONE : STEAD_EXIT_FAILED;
+
+    json_decref(begin);
+    while (status == STEAD_EXIT_DONE && walk.page > 0)
+        status = deal_with_page(o, client, queue.text, &walk);
     if (status == STEAD_EXIT_DONE && o->poison != POISON_LIST)
         printf(o->connect.json ? "{\"%s\": %llu}\n" : "%s: %llu\n", o->poison == POISON_RETRY ? "retried" : "dropped",
-               (unsigned long long)dealt);
-    if (status == STEAD_EXIT_DONE && o->message != 0 && dealt == 0) {
+               (unsigned long long)walk.dealt);
+    if (status == STEAD_EXIT_DONE && o->message != 0 && walk.dealt == 0) {
         fprintf(stderr, "stead hub: there is no message %llu in the queue poison\n", (unsigned long long)o->message);
         status = STEAD_EXIT_FAILED;
     }

@@ -116,6 +116,14 @@ class Poison(OnHub, direct.Orchestrations):
         wait_until("it is set aside again", lambda: [it["message"] for it in self.poison("list")] not in ([], [listed["message"]]))
         self.assertEqual(self.poison("drop"), [{"dropped": 1}])
         self.assertEqual(self.poison("list"), [])
+        long = {"what": "x" * 5000}
+        for number in range(3):
+            node.call(queue, "enqueue", {"id": f"long{number}", "body": long})
+        wait_until("they are set aside", lambda: self.queues()["poison"]["depth"] == 3)
+        self.assertEqual([it["body"] for it in self.poison("list")], [long] * 3)
+        self.assertEqual(self.poison("retry"), [{"retried": 3}])
+        wait_until("they are set aside again", lambda: self.queues()["poison"]["depth"] == 3 and self.queues()["control-0"]["depth"] == 0)
+        self.assertEqual(self.poison("drop"), [{"dropped": 3}])
         node.cli("hub", "delete", "main")
         code, _, err = run_stead("hub", "status", "gone", node=node.endpoint)
         self.assertEqual(code, 1, err)

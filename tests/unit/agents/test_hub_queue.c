@@ -318,6 +318,62 @@ static void test_a_long_body_comes_whole_and_leaves_nothing(void **state)
     free(text);
 }
 
+/* The count of an answer that is a list. */
+static uint32_t count_of_answer(void)
+{
+    struct stead_reader reader = stead_reader(stead_message_payload(answer));
+    uint32_t count = UINT32_MAX;
+
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    return count;
+}
+
+static void test_short_ones_before_the_longest_do_not_make_an_answer_too_large(void **state)
+{
+    enum { LONG = (1 << 20) - 2048 - 8 };
+    char *text = calloc(1, LONG + 1), body[1001] = "";
+    struct taken list[32];
+
+    (void)state;
+    memset(text, 'x', LONG);
+    memset(body, 'y', sizeof(body) - 1);
+    for (int at = 0; at < 31; at++)
+        send("enqueue", "{s:s}", "body", body);
+    send("enqueue", "{s:s}", "body", text);
+    assert_int_equal(answer->status, 0);
+    send("peek", "{}");
+    assert_int_equal(count_of_answer(), 31);
+    assert_int_equal(get(list, 32, 1000), 31);
+    send("dequeue", "{s:l}", "max", (int64_t)32);
+    assert_int_equal(count_of_answer(), 1);
+    free(text);
+}
+
+static void test_bodies_with_rows_of_their_own_come_in_batches_and_are_seen_by_a_peek(void **state)
+{
+    char text[3001] = "";
+    struct stead_reader reader;
+    struct stead_slice body;
+    uint32_t count;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    for (int at = 0; at < 40; at++)
+        send("enqueue", "{s:s}", "body", text);
+    send("peek", "{s:d}", "max", 100);
+    assert_int_equal(count_of_answer(), 40);
+    reader = stead_reader(stead_message_payload(answer));
+    for (int at = 0; at < 2; at++) /* the list, its first */
+        assert_int_equal(stead_read_array(&reader, &count), 0);
+    for (int at = 0; at < 5; at++)
+        assert_int_equal(stead_read_skip(&reader), 0);
+    assert_int_equal(stead_read_str(&reader, &body), 0);
+    assert_true(stead_slice_equal(body, stead_str(text)));
+    send("dequeue", "{s:l}", "max", (int64_t)32);
+    assert_int_equal(count_of_answer(), 32);
+}
+
 static void test_what_is_no_request_is_refused(void **state)
 {
     (void)state;
@@ -521,6 +577,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_long_body_comes_whole_and_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_short_ones_before_the_longest_do_not_make_an_answer_too_large, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_bodies_with_rows_of_their_own_come_in_batches_and_are_seen_by_a_peek,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_no_request_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_empty_read_costs_no_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_message_and_its_delivery_share_a_sync, setup, teardown),
