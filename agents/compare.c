@@ -46,9 +46,9 @@ static int do_nothing(struct stead_job *job, struct stead_slice args)
                                                        {NULL, NULL, NULL, 0, NULL}};                                   \
     const struct stead_kind identifier = {.abi = STEAD_ABI,                                                            \
                                           .struct_size = sizeof(struct stead_kind),                                    \
-                                          .name = activity_name,                                                       \
+                                          .name = (activity_name),                                                     \
                                           .durability = STEAD_STATELESS,                                               \
-                                          .flags = kind_flags,                                                         \
+                                          .flags = (kind_flags),                                                       \
                                           .ops = identifier##_ops,                                                     \
                                           .needs = STEAD_COMPARE_LABEL}
 ACTIVITY(stead_compare_hello_kind, "compare.say_hello", say_hello, 0);
@@ -255,9 +255,9 @@ static int train(struct stead_orchestration *o, struct stead_slice input)
 #define ORCHESTRATOR(identifier, orchestrator_name, function)                                                          \
     static const struct stead_orchestrator identifier = {.abi = STEAD_ORCHESTRATION_ABI,                               \
                                                          .struct_size = sizeof(struct stead_orchestrator),             \
-                                                         .name = orchestrator_name,                                    \
+                                                         .name = (orchestrator_name),                                  \
                                                          .version = 1,                                                 \
-                                                         .run = function}
+                                                         .run = (function)}
 ORCHESTRATOR(hello_orchestrator, "compare.hello", hello);
 ORCHESTRATOR(fanout_orchestrator, "compare.fanout", fanout);
 ORCHESTRATOR(count_orchestrator, "compare.count", count);

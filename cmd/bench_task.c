@@ -303,17 +303,15 @@ static int measure(struct stead_bench *bench, const struct stead_queue_kind *kin
     return 0;
 }
 
-static void report(struct stead_bench *bench, const char *metric, double value, double floor, double peer,
-                   const char *unit, const char *target, bool measured, double flushes)
+/* Reports a figure beside the peer's; `flushes` 0: not known. */
+static void report(struct stead_bench *bench, struct stead_bench_figure figure, double peer, bool measured,
+                   double flushes)
 {
-    json_t *settings =
+    figure.settings =
         json_pack("{s:f,s:s,s:i}", "peer", (double)(int64_t)(peer * 10) / 10, "peer_is",
                   measured ? "Redis streams, measured" : "Redis streams, quoted", "payload", (int)STEAD_QUEUE_BODY);
-    struct stead_bench_figure figure = {
-        .metric = metric, .value = value, .unit = unit, .floor = floor, .target = target, .settings = settings};
-
     if (flushes > 0)
-        json_object_set_new(settings, "flushes_per_op", json_real((double)(int64_t)(flushes * 1e4) / 1e4));
+        json_object_set_new(figure.settings, "flushes_per_op", json_real((double)(int64_t)(flushes * 1e4) / 1e4));
     stead_bench_report(bench, &figure);
 }
 
@@ -378,9 +376,12 @@ int stead_bench_hub_task(struct stead_bench *bench)
     if (code != 0)
         return code;
     double tasks = bench->quick ? 20500 : 205000;
-    report(bench, "p50", hub.p50_us, floor_us, peer.p50_us, "us", "value <= 2 peer", measured, 0);
-    report(bench, "p99", hub.p99_us, 0, peer.p99_us, "us", NULL, measured, 0);
-    report(bench, "rate", hub.rate, 0, peer.rate, "1/s", "value > peer", measured,
-           (double)stead_bench_stats_since(&after, &before).syncs / tasks);
+    struct stead_bench_figure p50 = {
+        .metric = "p50", .value = hub.p50_us, .unit = "us", .floor = floor_us, .target = "value <= 2 peer"};
+    struct stead_bench_figure p99 = {.metric = "p99", .value = hub.p99_us, .unit = "us"};
+    struct stead_bench_figure rate = {.metric = "rate", .value = hub.rate, .unit = "1/s", .target = "value > peer"};
+    report(bench, p50, peer.p50_us, measured, 0);
+    report(bench, p99, peer.p99_us, measured, 0);
+    report(bench, rate, peer.rate, measured, (double)stead_bench_stats_since(&after, &before).syncs / tasks);
     return 0;
 }

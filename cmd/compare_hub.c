@@ -95,7 +95,7 @@ static double number(struct stead_slice map, const char *field)
 
 static int count_queue(struct stead_compare_session *session, const char *address, struct stead_storage *storage)
 {
-    struct stead_slice map;
+    struct stead_slice map = {NULL, 0};
     int code = ask_part(session, address, "status", &map);
 
     if (code != 0)
@@ -110,7 +110,7 @@ static int count_queue(struct stead_compare_session *session, const char *addres
 
 static int count_table(struct stead_compare_session *session, const char *address, struct stead_storage *storage)
 {
-    struct stead_slice map;
+    struct stead_slice map = {NULL, 0};
     int code = ask_part(session, address, "counts", &map);
 
     if (code != 0)
@@ -124,7 +124,7 @@ int stead_compare_hub_count(struct stead_compare_session *session, uint32_t inde
 {
     char name[STEAD_COMPARE_HUB_SIZE];
     struct stead_hub_settings settings;
-    struct stead_slice map;
+    struct stead_slice map = {NULL, 0};
 
     stead_hub_settings_default(&settings, stead_compare_hub_name(session, index, name));
     int code = ask_part(session, stead_hub_itself(name).text, "settings", &map);

@@ -15,14 +15,14 @@
 #include "cmd/json.h"
 
 /* The bytes of a file, with a zero behind them. STEAD_ASSETS and STEAD_D3 are paths, from the build. */
-#define ASSET(name, path)                                                                                              \
-    extern const char name[];                                                                                          \
-    __asm__(".section .rodata\n.hidden " #name "\n.global " #name "\n" #name ":\n.incbin \"" path                      \
+#define ASSET(symbol, path)                                                                                            \
+    __asm__(".section .rodata\n.hidden " symbol "\n.global " symbol "\n" symbol ":\n.incbin \"" path                   \
             "\"\n.byte 0\n.previous\n")
-ASSET(stead_compare_template, STEAD_ASSETS "/compare.html");
-ASSET(stead_compare_style, STEAD_ASSETS "/compare.css");
-ASSET(stead_compare_script, STEAD_ASSETS "/compare.js");
-ASSET(stead_compare_d3, STEAD_D3);
+extern const char stead_compare_template[], stead_compare_style[], stead_compare_script[], stead_compare_d3[];
+ASSET("stead_compare_template", STEAD_ASSETS "/compare.html");
+ASSET("stead_compare_style", STEAD_ASSETS "/compare.css");
+ASSET("stead_compare_script", STEAD_ASSETS "/compare.js");
+ASSET("stead_compare_d3", STEAD_D3);
 
 static void put_json(const json_t *report, FILE *file)
 {

@@ -292,7 +292,7 @@ static bool train_check(const struct stead_compare_session *session, const struc
     (void)work, (void)lane, (void)number;
     if (session->compare->loss <= 0)
         session->compare->loss = train_loss(session);
-    return stead_get_f64(output, NULL, &loss) == 0 && memcmp(&loss, &session->compare->loss, sizeof loss) == 0;
+    return stead_get_f64(output, NULL, &loss) == 0 && loss == session->compare->loss;
 }
 
 static void train_fetches(const struct stead_compare_session *session, struct stead_storage *storage)
@@ -306,11 +306,11 @@ static void train_fetches(const struct stead_compare_session *session, struct st
 /* Floors of the direct fabric: a client's round trip, and the synced writes that follow each other: the start and each activity's result (the activity starts after the commit
  * that schedules it), each call's way and answer, each lock. */
 #define HELLO(count, n, quick_n)                                                                                       \
-    .orchestrator = "compare.hello", .size = count, .activities = count, .trips = 1, .puts = (count) + 1, .runs = n,   \
-    .runs_quick = quick_n, .in_flight = 64, .input = count_input, .check = hello_check
+    .orchestrator = "compare.hello", .size = (count), .activities = (count), .trips = 1, .puts = (count) + 1,          \
+    .runs = (n), .runs_quick = (quick_n), .in_flight = 64, .input = count_input, .check = hello_check
 #define FANOUT(count, n, quick_n)                                                                                      \
-    .orchestrator = "compare.fanout", .size = count, .activities = count, .trips = 1, .puts = 2, .runs = n,            \
-    .runs_quick = quick_n, .input = count_input, .check = fanout_check
+    .orchestrator = "compare.fanout", .size = (count), .activities = (count), .trips = 1, .puts = 2, .runs = (n),      \
+    .runs_quick = (quick_n), .input = count_input, .check = fanout_check
 
 const struct stead_compare_work stead_compare_works[] = {
     {.name = "echo",
