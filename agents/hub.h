@@ -15,9 +15,10 @@
  * Ops of `hub.queue`, all calls:
  *   enqueue  {id, body, delay}       id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
  *                                    delay: ms until it can be seen, 0. Answers {seq, new}: its number, and whether it was put in.
- *   dequeue  {max, hide, wait}       at most `max` (1 to 32) of the messages that can be seen, in order, hidden for `hide` ms (1 to 3,600,000); with `wait` > 0 and
+ *   dequeue  {max, hide, wait, who}  at most `max` (1 to 32) of the messages that can be seen, in order, hidden for `hide` ms (1 to 3,600,000); with `wait` > 0 and
  *                                    nothing to be seen the answer comes with the next message, or empty after so many ms (notify; at most 64 wait). Answers
- *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken. An empty answer writes nothing. Several long messages may need several
+ *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken. An empty answer writes nothing. `who`, a number of the caller's (0: none): it
+ *                                    waits here once, and an older wait of the same number, perhaps of a life before, ends empty. Several long messages may need several
  *                                    dequeues. Asked again after a crash, it may take further messages: what it took before comes back when its time is over.
  *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone. What `peek` has found can be
  *                                    deleted too: its `seen from` is the receipt.

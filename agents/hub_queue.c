@@ -41,6 +41,7 @@
 struct waiter {
     struct stead_token token;
     uint32_t max;
+    int64_t who; /* 0: not told */
     int64_t hide_ms;
     int64_t until_ms; /* then it gets an empty answer */
 };
@@ -378,6 +379,22 @@ static int answer_waiter(struct stead_turn *turn, const struct waiter *waiter, s
     return code == STEAD_ENOTFOUND ? 0 : code;
 }
 
+/* Who asks again does not wait for an older answer any more: perhaps it died meanwhile, and what went there would be hidden for nobody. */
+static int dismiss(struct stead_turn *turn, struct queue *queue, int64_t who)
+{
+    int code = 0;
+
+    for (uint32_t at = 0; who != 0 && at < queue->waiting && code == 0;) {
+        if (queue->waiters[at].who == who) {
+            code = answer_waiter(turn, &queue->waiters[at], empty_answer(turn));
+            drop_waiter(queue, at);
+        } else {
+            at++;
+        }
+    }
+    return code;
+}
+
 static int see_next(void *context, struct stead_slice key, struct stead_slice value)
 {
     int64_t *next_ms = context;
@@ -554,15 +571,17 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
     struct queue *queue = state;
     struct taking taking;
     struct stead_slice answer;
-    int64_t max = 1, hide_ms = STEAD_HUB_HIDE_MS, wait_ms = 0;
+    int64_t max = 1, hide_ms = STEAD_HUB_HIDE_MS, wait_ms = 0, who = 0;
 
-    if (!take_number(args, "max", 1, STEAD_HUB_BATCH_MAX, &max) ||
+    if (!take_number(args, "who", 0, INT64_MAX, &who) || !take_number(args, "max", 1, STEAD_HUB_BATCH_MAX, &max) ||
         !take_number(args, "hide", 1, HIDE_MS_MAX, &hide_ms) || !take_number(args, "wait", 0, WAIT_MS_MAX, &wait_ms))
-        return bad(turn, "max is from 1 to 32, hide from 1 to 3600000 ms, wait from 0 to 3600000 ms");
+        return bad(turn, "max is from 1 to 32, hide from 1 to 3600000 ms, wait from 0 to 3600000 ms, who a number");
     int64_t clock_ms = queue->clock_ms;
     uint64_t dequeues = queue->dequeues;
     set_clock(turn, queue);
-    int code = queue->waiting > 0 ? serve(turn, queue) : 0;
+    int code = dismiss(turn, queue, who);
+    if (code == 0 && queue->waiting > 0)
+        code = serve(turn, queue);
     if (code == 0)
         code = collect(turn, queue, (uint32_t)max, &taking);
     if (code != 0)
@@ -572,7 +591,8 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
         return code != 0 ? code : stead_reply(turn, answer);
     }
     if (wait_ms > 0) {
-        const struct waiter asked = {.max = (uint32_t)max, .hide_ms = hide_ms, .until_ms = queue->clock_ms + wait_ms};
+        const struct waiter asked = {
+            .max = (uint32_t)max, .who = who, .hide_ms = hide_ms, .until_ms = queue->clock_ms + wait_ms};
         code = wait_for(turn, queue, &asked);
     } else {
         queue->empty++;
@@ -743,7 +763,7 @@ static int drop_queue(struct stead_turn *turn, void *state, struct stead_slice a
 
 static const struct stead_op ops[] = {
     {"enqueue", enqueue, NULL, 0, "{id, body, delay}: puts a message in"},
-    {"dequeue", dequeue, NULL, STEAD_OP_QUIET, "{max, hide, wait}: takes messages, hidden for a while"},
+    {"dequeue", dequeue, NULL, STEAD_OP_QUIET, "{max, hide, wait, who}: takes messages, hidden for a while"},
     {"delete", delete_them, NULL, 0, "[[number, receipt]...]: what was taken is done"},
     {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},
     {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go when they are next taken or renewed"},

@@ -27,7 +27,6 @@
 #define AGAIN_MS 500         /* after a failure */
 #define DELETE_AFTER_MS 5    /* messages that have done their work are deleted together */
 #define DELETES_AT_ONCE 256u /* ... or when there are so many */
-#define DELETES_MAX 1000u    /* of one operation */
 
 struct state {
     struct stead_hub_worker_state *worker; /* owned; NULL: not woken yet */
@@ -116,7 +115,7 @@ static void delete_of_one_queue(struct stead_turn *turn, struct stead_hub_worker
 
     stead_writer_init(&list);
     stead_writer_init(&args);
-    while (*link != NULL && count < DELETES_MAX) {
+    while (*link != NULL && count < STEAD_HUB_BATCH_MAX) {
         struct stead_hub_message *it = *link;
         if (it != first && strcmp(it->queue, first->queue) != 0) {
             link = &it->next;
@@ -230,10 +229,10 @@ static void poll_one(struct stead_turn *turn, struct stead_hub_worker_state *wor
     struct stead_hub_part queue = queue_at(worker, at);
     poll->asked = true;
     worker->counts.dequeues++;
-    call_with_context(
-        turn, queue.text, "dequeue",
-        stead_packed(turn, "{s:u,s:l,s:l}", "max", (uint64_t)max, "hide", worker->settings.hide_ms, "wait", wait_ms),
-        "got", at, wait_ms + CALL_MS);
+    call_with_context(turn, queue.text, "dequeue",
+                      stead_packed(turn, "{s:u,s:l,s:l,s:u}", "max", (uint64_t)max, "hide", worker->settings.hide_ms,
+                                   "wait", wait_ms, "who", (uint64_t)worker->number + 1),
+                      "got", at, wait_ms + CALL_MS);
 }
 
 void stead_hub_poll_all(struct stead_turn *turn, struct stead_hub_worker_state *worker)

@@ -511,6 +511,32 @@ static void test_more_than_64_are_not_let_wait(void **state)
 
 /* ---- Crashes --------------------------------------------------------------------------------------- */
 
+/* A worker died with its node, and asks again in its next life: what comes goes there, not into the grave. */
+static void test_who_asks_again_ends_its_older_wait(void **state)
+{
+    struct fx_client dead = fx_client(fx, 5), living = fx_client(fx, 6), other = fx_client(fx, 7);
+    struct taken taken;
+
+    (void)state;
+    client = dead;
+    send("dequeue", "{s:d,s:d}", "wait", 10000, "who", 3);
+    client = other;
+    send("dequeue", "{s:d,s:d}", "wait", 10000, "who", 4);
+    client = living;
+    send("dequeue", "{s:d,s:d}", "wait", 10000, "who", 3);
+    assert_non_null(answer); /* the older one's */
+    assert_int_equal(answer->route.connection, dead.connection);
+    assert_int_equal(read_taken(&taken), 0);
+    client = fx_client(fx, 1);
+    assert_int_equal(status_of("waiting"), 2);
+    for (int at = 0; at < 2; at++) {
+        put("", "x", 0);
+        take_answer();
+        assert_int_equal(answer->route.connection, at == 0 ? other.connection : living.connection);
+        assert_int_equal(read_taken(&taken), 1);
+    }
+}
+
 static void test_who_waited_asks_again_after_a_crash(void **state)
 {
     struct taken taken;
@@ -587,6 +613,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_those_who_wait_are_served_in_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_waiter_gets_a_delayed_and_a_returning_message, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_than_64_are_not_let_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_asks_again_ends_its_older_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_waited_asks_again_after_a_crash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_crash_loses_nothing_that_was_said, setup, teardown),
     };
