@@ -107,7 +107,7 @@ static struct stead_history_event *push_event(struct stead_engine *engine, const
     struct stead_engine_arena *bytes = &engine->bytes;
 
     if (engine->event_count == engine->event_capacity) {
-        engine->event_capacity = engine->event_capacity == 0 ? 8 : engine->event_capacity * 2;
+        engine->event_capacity = engine->event_capacity == 0 ? 6 : engine->event_capacity * 2;
         engine->events = realloc(engine->events, engine->event_capacity * sizeof(*engine->events));
         STEAD_ENGINE_ASSERT(engine->events != NULL);
     }

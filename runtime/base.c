@@ -26,6 +26,10 @@ _Noreturn void stead_assert_failed(const char *condition, const char *file, int 
 
 /* ---- Memory --------------------------------------------------------------------------------- */
 
+#define CACHED_MAX 1024u /* bytes of a block that the C library keeps for its thread */
+#define STEAD_OPAQUE(it)                                                                                               \
+    __asm__ volatile("" : "+r"(it)) /* else the compiler makes malloc() and memset() a calloc() again */
+
 void *stead_alloc(size_t size)
 {
     void *memory = malloc(size != 0 ? size : 1);
@@ -33,8 +37,15 @@ void *stead_alloc(size_t size)
     return memory;
 }
 
+/* A small block comes from the thread's cache, past which calloc() goes in some C libraries; a large one may come zeroed from the kernel. */
 void *stead_alloc_zero(size_t size)
 {
+    if (size > 0 && size <= CACHED_MAX) {
+        void *block = malloc(size);
+        STEAD_ASSERT(block != NULL); /* out of memory */
+        STEAD_OPAQUE(block);
+        return memset(block, 0, size);
+    }
     void *memory = calloc(1, size != 0 ? size : 1);
     STEAD_ASSERT(memory != NULL); /* out of memory */
     return memory;

@@ -16,7 +16,9 @@
 #include "runtime/base.h"
 #include "stead/value.h"
 
-#define FIRST_CAPACITY 64
+#define FIRST_CAPACITY 256
+#define CACHED_MAX                                                                                                     \
+    1024u /* bytes of a block that the C library keeps for its thread: moving one there is cheaper than realloc() */
 
 /* ---- The buffer ----------------------------------------------------------------------------- */
 
@@ -55,10 +57,12 @@ static __attribute__((noinline)) void grow(struct stead_writer *writer, size_t m
     STEAD_ASSERT(more <= SIZE_MAX / 4 && writer->size <= SIZE_MAX / 4);
     if (capacity < writer->size + more)
         capacity = writer->size + more;
-    if (writer->fixed) {
+    if (writer->fixed || capacity <= CACHED_MAX) {
         uint8_t *data = stead_alloc(capacity);
         if (writer->size > 0)
             memcpy(data, writer->data, writer->size);
+        if (!writer->fixed)
+            free(writer->data);
         writer->data = data;
         writer->fixed = false;
     } else {
