@@ -49,6 +49,7 @@ static const struct bench_word words[] = {
     {"resident_agent", "memory of an idle agent", stead_bench_resident_agent},
     {"unload_reload", "10,000,000 agents under 512 MiB", stead_bench_unload_reload},
     {"restart_1m", "start of a node that has 1,000,000 agents", stead_bench_restart_1m},
+    {"list_1m", "a list of 1,000,000 agents, and calls beside it", stead_bench_list_1m},
     {"idle", "what a node costs that has nothing to do", stead_bench_idle},
     {NULL, NULL, NULL}};
 

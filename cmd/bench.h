@@ -17,6 +17,7 @@
  *   bench_task.c     hub_task: queues, the hub's and Redis' (bench_redis.c)
  *   bench_election.c the bully election over three nodes, by its own driver
  *   bench_life.c     resident_agent, unload_reload, restart_1m, idle
+ *   bench_list.c     list_1m: a list of agents beside calls
  *
  * A bench measures its floor in the same run, in turns with itself where the machine's noise matters, and takes the median of its
  * runs. Everything happens in one process and one thread but for the client threads of bench_client.c.
@@ -219,6 +220,7 @@ int stead_bench_election(struct stead_bench *bench);
 int stead_bench_resident_agent(struct stead_bench *bench);
 int stead_bench_unload_reload(struct stead_bench *bench);
 int stead_bench_restart_1m(struct stead_bench *bench);
+int stead_bench_list_1m(struct stead_bench *bench);
 int stead_bench_idle(struct stead_bench *bench);
 
 /* bench_client.c: `count` signals of `size` bytes of payload, pipelined, over agents bench.counter/PREFIX0.. of `agents`; returns the rate. Each

@@ -81,6 +81,13 @@ static int scan(void *self, struct stead_slice from, struct stead_slice to, bool
     return stead_store_scan(reactor->shell->store, from, to, reverse, STEAD_STORE_ANY, visit, context);
 }
 
+static int scan_ranges(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
+{
+    struct stead_reactor *reactor = self;
+
+    return stead_store_scan_ranges(reactor->shell->store, next, visit, context);
+}
+
 static int read_entry(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
     struct stead_reactor *reactor = self;
@@ -259,6 +266,7 @@ struct stead_doors stead_reactor_doors(struct stead_reactor *reactor)
         .load = load,
         .get = get,
         .scan = scan,
+        .scan_ranges = scan_ranges,
         .read_entry = read_entry,
         .send = send,
         .answer = answer,

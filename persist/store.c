@@ -26,6 +26,12 @@ int stead_store_scan(struct stead_store *store, struct stead_slice from, struct 
     return store->functions->scan(store, from, to, reverse, tier, visit, context);
 }
 
+int stead_store_scan_ranges(struct stead_store *store, stead_row_range_fn *next, stead_row_visit_fn *visit,
+                            void *context)
+{
+    return store->functions->scan_ranges(store, next, visit, context);
+}
+
 int stead_store_log_get(struct stead_store *store, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
     return store->functions->log_get(store, shard, index, ret_entry);

@@ -52,6 +52,7 @@ struct stead_store_functions {
                struct stead_writer *ret_value);
     int (*scan)(struct stead_store *store, struct stead_slice from, struct stead_slice to, bool reverse,
                 enum stead_store_tier tier, stead_row_visit_fn *visit, void *context);
+    int (*scan_ranges)(struct stead_store *store, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context);
     int (*log_get)(struct stead_store *store, uint32_t shard, uint64_t index, struct stead_writer *ret_entry);
     int (*log_read)(struct stead_store *store, uint32_t shard, uint64_t from_index, stead_log_visit_fn *visit,
                     void *context);
@@ -77,6 +78,11 @@ int stead_store_get(struct stead_store *store, struct stead_slice key, enum stea
  * some rows may have been visited), STEAD_EIO, STEAD_ECORRUPT. */
 int stead_store_scan(struct stead_store *store, struct stead_slice from, struct stead_slice to, bool reverse,
                      enum stead_store_tier tier, stead_row_visit_fn *visit, void *context) STEAD_MUST_USE;
+
+/* Rows of many ranges, as `next` names them: one view of the store, one iterator, a seek for each range. `visit` non-zero ends the range, not the scan. 0, STEAD_EIO,
+ * STEAD_ECORRUPT. */
+int stead_store_scan_ranges(struct stead_store *store, stead_row_range_fn *next, stead_row_visit_fn *visit,
+                            void *context) STEAD_MUST_USE;
 
 /* Answers a load of the core: fills in ret_code, ret_found, ret_count and ret_rows. STEAD_EBUSY (CACHED only): nothing is filled in, give it to a
  * thread that may wait. Else 0: the answer, errors included, is in the load. */

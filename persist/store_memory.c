@@ -290,6 +290,17 @@ static int scan_rows(struct stead_store *base, struct stead_slice from, struct s
     return (reverse ? scan_down : scan_up)(&store->tree[ROWS], from, to, visit, context);
 }
 
+static int scan_ranges(struct stead_store *base, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
+{
+    struct memory_store *store = memory_of(base);
+    struct stead_slice from, to;
+
+    int code = fail_read(store, STEAD_STORE_ANY);
+    while (code == 0 && next(context, &from, &to))
+        (void)scan_up(&store->tree[ROWS], from, to, visit, context);
+    return code;
+}
+
 static int log_get(struct stead_store *base, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
     struct stead_log_key key = stead_log_key(shard, index);
@@ -388,6 +399,7 @@ static void close_store(struct stead_store **base)
 static const struct stead_store_functions memory_functions = {.write = write_ops,
                                                               .get = get_row,
                                                               .scan = scan_rows,
+                                                              .scan_ranges = scan_ranges,
                                                               .log_get = log_get,
                                                               .log_read = log_read,
                                                               .log_last = log_last,

@@ -306,6 +306,49 @@ static int scan_rows(struct stead_store *base, struct stead_slice from, struct s
     return run_walk(rocksdb_of(base), &walk);
 }
 
+/* Rows from `from` on, as long as they lie before `to`. The iterator has no bound of its own: it goes from range to range, and where it stands behind `from` already nothing lies
+ * between. */
+static void visit_range(rocksdb_iterator_t *iterator, struct stead_slice from, struct stead_slice to,
+                        stead_row_visit_fn *visit, void *context)
+{
+    struct stead_slice key, value;
+
+    if (rocksdb_iter_valid(iterator))
+        key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.size);
+    if (!rocksdb_iter_valid(iterator) || stead_slice_compare(key, from) < 0)
+        rocksdb_iter_seek(iterator, (const char *)from.data, from.size);
+    for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
+        key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.size);
+        if (to.size > 0 && stead_slice_compare(key, to) >= 0)
+            return;
+        value.data = (const uint8_t *)rocksdb_iter_value(iterator, &value.size);
+        if (visit(context, key, value) != 0)
+            return;
+    }
+}
+
+static int scan_ranges(struct stead_store *base, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
+{
+    struct rocksdb_store *store = rocksdb_of(base);
+    rocksdb_iterator_t *iterator =
+        rocksdb_create_iterator_cf(store->db, store->read[STEAD_STORE_ANY], store->family[ROWS]);
+    struct stead_slice from, to;
+    char *error = NULL;
+
+    for (bool ended = false; next(context, &from, &to);) {
+        if (ended) /* ranges rise */
+            continue;
+        visit_range(iterator, from, to, visit, context);
+        rocksdb_iter_get_error(iterator, &error);
+        if (error != NULL)
+            break;
+        ended = !rocksdb_iter_valid(iterator);
+    }
+    int code = settle_error(store, "a scan", error);
+    rocksdb_iter_destroy(iterator);
+    return code;
+}
+
 static int log_get(struct stead_store *base, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
     struct stead_log_key key = stead_log_key(shard, index);
@@ -546,6 +589,7 @@ static void close_store(struct stead_store **base)
 static const struct stead_store_functions rocksdb_functions = {.write = write_ops,
                                                                .get = get_row,
                                                                .scan = scan_rows,
+                                                               .scan_ranges = scan_ranges,
                                                                .log_get = log_get,
                                                                .log_read = log_read,
                                                                .log_last = log_last,

@@ -271,6 +271,7 @@ static struct stead_agent *create_agent(struct stead_shard *shard, const struct 
     stead_map_add(&shard->agents, hash, agent);
     shard->host->agent_bytes += size + sizeof(struct stead_map_entry);
     shard->host->agent_count++;
+    shard->volatile_agents += !stead_agent_durable(agent);
     return agent;
 }
 
@@ -304,6 +305,7 @@ void stead_agent_free(struct stead_agent *agent)
     stead_map_remove(&agent->shard->agents, agent->hash, agent);
     host->agent_bytes -= agent->block_size + sizeof(struct stead_map_entry) + agent->carried;
     host->agent_count--;
+    agent->shard->volatile_agents -= !stead_agent_durable(agent);
     free(agent);
 }
 

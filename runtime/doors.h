@@ -39,6 +39,8 @@ struct stead_turn_mark {
 };
 
 typedef int stead_row_visit_fn(void *context, struct stead_slice key, struct stead_slice value);
+/* The next range of a scan of many, from <= key < to, valid until the next call; false: there is none any more. */
+typedef bool stead_row_range_fn(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to);
 
 struct stead_doors {
     void *self; /* first argument of each */
@@ -59,6 +61,8 @@ struct stead_doors {
     int (*get)(void *self, struct stead_slice key, struct stead_writer *ret_value);
     int (*scan)(void *self, struct stead_slice from, struct stead_slice to, bool reverse, stead_row_visit_fn *visit,
                 void *context);
+    /* Many ranges, rising, of one moment: at the price of a seek each. What `visit` returns non-zero for ends the range, not the scan. 0, STEAD_EIO. */
+    int (*scan_ranges)(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context);
     /* Reads one entry of the log, for the journal. STEAD_ENOTFOUND when it was trimmed. */
     int (*read_entry)(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry);
 

@@ -13,6 +13,7 @@
 #include "runtime/host.h"
 
 #include "runtime/address.h"
+#include "runtime/query_slow.h"
 #include "runtime/shard.h"
 #include "stead/fiber.h"
 
@@ -85,6 +86,7 @@ void stead_host_destroy(struct stead_host **consumed)
     for (uint32_t i = 0; i < host->shard_count; i++)
         stead_shard_destroy(host->shards[i]);
     stead_fibers_destroy(&host->fibers); /* behind the agents, whose hooks may own fibers */
+    stead_queries_deinit(host);
     stead_placement_deinit(host);
     stead_effects_deinit(&host->effects);
     stead_writer_deinit(&host->scratch);
@@ -477,12 +479,17 @@ bool stead_host_run(struct stead_host *host)
     for (uint32_t i = 0; i < host->shard_count; i++) /* a later shard may have sent to an earlier one */
         more = more || stead_shard_ready(host->shards[i]);
     stead_drain(&host->effects, &host->doors);
+    if (host->queries != NULL) { /* nobody's answer waits for this */
+        more = stead_queries_run(host) || more;
+        stead_drain(&host->effects, &host->doors);
+    }
     return more;
 }
 
 void stead_host_stop(struct stead_host *host)
 {
     host->stopping = true;
+    stead_queries_refuse(host);
     for (uint32_t i = 0; i < host->shard_count; i++) {
         struct stead_shard *shard = host->shards[i];
         stead_queue_clear(&shard->inbox); /* unanswered: their senders keep them */
@@ -501,7 +508,7 @@ bool stead_host_idle(const struct stead_host *host)
     for (uint32_t i = 0; i < host->shard_count; i++)
         if (host->shards[i]->phase != STEAD_SHARD_RECOVERING && !stead_shard_idle(host->shards[i]))
             return false;
-    return stead_effects_empty(&host->effects) && host->job_count == 0;
+    return stead_effects_empty(&host->effects) && host->job_count == 0 && host->queries == NULL;
 }
 
 struct stead_message_pool *stead_host_message_pool(struct stead_host *host)
@@ -538,11 +545,13 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
 static uint64_t check_mailboxes(const struct stead_shard *shard)
 {
     uint64_t bytes = 0;
+    uint32_t volatile_agents = 0;
 
     for (uint32_t i = 0; shard->agents.entries != NULL && i <= shard->agents.mask; i++) {
         const struct stead_agent *agent = stead_map_at(&shard->agents, i);
         if (agent == NULL)
             continue;
+        volatile_agents += !stead_agent_durable(agent);
         STEAD_ASSERT(agent->queued == stead_agent_waiting(agent) && agent->pins >= agent->queued);
         STEAD_ASSERT(!(agent->flags & STEAD_AGENT_HELD) || (agent->wait != NULL && agent->wait->holder != NULL));
         for (const struct stead_message *m = agent->wait == NULL ? NULL : agent->wait->mailbox.head; m != NULL;
@@ -551,6 +560,7 @@ static uint64_t check_mailboxes(const struct stead_shard *shard)
             bytes += m->block_size;
         }
     }
+    STEAD_ASSERT(volatile_agents == shard->volatile_agents);
     return bytes;
 }
 

@@ -72,7 +72,7 @@ void stead_host_set_now(struct stead_host *host, uint64_t mono_ns, uint64_t wall
 void stead_host_add_shard(struct stead_host *host, uint32_t shard, uint64_t applied);
 /* STEAD_ECORRUPT: this shard must not be served. `entry` is borrowed. */
 int stead_host_replay(struct stead_host *host, uint32_t shard, uint64_t index, struct stead_slice entry) STEAD_MUST_USE;
-/* Serves it under `epoch`, which is above every epoch it was served under before. `slots`: those of this shard. */
+/* Serves it under `epoch`, which is above every epoch it was served under before. `slots`: those of this shard, rising. */
 void stead_host_start_shard(struct stead_host *host, uint32_t shard, uint64_t epoch, const stead_slot *slots,
                             uint32_t slot_count);
 /* The first log index the shard will append. */

@@ -510,6 +510,47 @@ int stead_overlay_scan_merged(const struct stead_overlay *overlay, const struct 
     return code;
 }
 
+/* A merge that goes from range to range. */
+struct merge_ranges {
+    struct merge merge; /* of the present one */
+    const struct stead_overlay *overlay;
+    stead_row_range_fn *next;
+};
+
+/* What the overlay has behind the image's last row of a range. */
+static void end_range(struct merge *merge)
+{
+    while (merge->row != NULL && !merge->stopped)
+        (void)visit_overlay_row(merge);
+}
+
+static bool next_merged(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to)
+{
+    struct merge_ranges *ranges = context;
+    struct merge *merge = &ranges->merge;
+
+    end_range(merge);
+    if (!ranges->next(merge->context, ret_from, ret_to))
+        return false;
+    merge->stopped = false;
+    begin_walk(&merge->walk, ranges->overlay, *ret_from, *ret_to, false);
+    merge->row = walk_on(&merge->walk);
+    return true;
+}
+
+static int visit_merged(void *context, struct stead_slice key, struct stead_slice value)
+{
+    return visit_image_row(&((struct merge_ranges *)context)->merge, key, value);
+}
+
+int stead_overlay_scan_ranges(const struct stead_overlay *overlay, const struct stead_doors *doors,
+                              stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
+{
+    struct merge_ranges ranges = {.merge = {.visit = visit, .context = context}, .overlay = overlay, .next = next};
+
+    return doors->scan_ranges(doors->self, next_merged, visit_merged, &ranges);
+}
+
 int stead_overlay_get_merged(const struct stead_overlay *overlay, const struct stead_doors *doors,
                              struct stead_slice key, struct stead_writer *ret_value)
 {

@@ -53,6 +53,9 @@ int stead_overlay_scan(const struct stead_overlay *overlay, struct stead_slice f
 int stead_overlay_scan_merged(const struct stead_overlay *overlay, const struct stead_doors *doors,
                               struct stead_slice from, struct stead_slice to, bool reverse, stead_row_visit_fn *visit,
                               void *context);
+/* The same over many ranges, rising, as `next` names them (doors.h): `visit` non-zero ends a range, not the scan. 0, STEAD_EIO. */
+int stead_overlay_scan_ranges(const struct stead_overlay *overlay, const struct stead_doors *doors,
+                              stead_row_range_fn *next, stead_row_visit_fn *visit, void *context);
 /* 0, STEAD_ENOTFOUND, STEAD_EIO. */
 int stead_overlay_get_merged(const struct stead_overlay *overlay, const struct stead_doors *doors,
                              struct stead_slice key, struct stead_writer *ret_value);

@@ -5,31 +5,45 @@
  * Addresses are sorted within a slot, not across slots, so a page is gathered with a bounded list kept in order: from each slot at
  * most `limit` addresses behind `after` can be among the first `limit` of all.
  *
- * A list with conditions may have to pass over millions that do not meet them, between turns. So it looks at only so many of each slot; the first address at which a
+ *     slots of a shard, each behind the greatest lower bound --> volatile agents of the shard --> the next shard
+ *
+ * That takes longer than a turn may, so it goes in slices (query_slow.h). A slice of slots is one scan of many ranges, as an iterator for each slot costs as much as reading twenty rows.
+ *
+ * A list with conditions may have to pass over millions that do not meet them. So it looks at only so many of each slot; the first address at which a
  * slot was left is a bound for all: what lies before it is complete, slots that come later are not read beyond it, and the page ends there with `next`. Slots are filled by
- * a hash, so they advance alike and little is read twice.
+ * a hash, so they advance alike and little is read twice; each page finds every slot again, so it looks at many.
+ *
+ * Turns between slices change the map of agents. It is walked from its end: an agent that leaves moves those behind it towards the beginning, where they are still met (twice at worst; a page takes
+ * each once). Those that lie before their home, around the corner, are therefore looked at first. A map that has grown is walked again.
  */
 #include "runtime/address.h"
 #include "runtime/fields.h"
+#include "runtime/query_slow.h"
 #include "runtime/query_where.h"
 #include "runtime/shard.h"
 
-#define LOOK_SLOT_MIN 16u /* agents looked at in a slot before it is left */
-#define LOOK_HOST 131072u /* the same for all slots of a host together, shared out evenly */
-#define WAITS_MAX 64u     /* callers named of those that wait for a held agent */
-#define PARKED_MAX 1000u  /* parked messages counted of a held agent */
+#define LOOK_SLOT_MIN 16u    /* agents looked at in a slot before it is left */
+#define LOOK_HOST 524288u    /* the same for all slots of a host together, shared out evenly */
+#define CELLS_PER_WORK 4u    /* places of the map of agents that count as much as a row */
+#define BYTES_PER_WORK 8192u /* of an image that is read apart */
+#define MOVES_PER_WORK 1024u /* places of a page that are moved */
+#define WAITS_MAX 64u        /* callers named of those that wait for a held agent */
+#define PARKED_MAX 1000u     /* parked messages counted of a held agent */
 
 struct listed {
-    char *address; /* owned */
     uint64_t incarnation;
     bool resident;
     bool durable;
     uint32_t more_count;      /* members in `more` */
     struct stead_writer more; /* what was asked for besides: members of a map */
+    uint32_t address_size;
+    uint8_t address[];
 };
 
 struct page {
-    struct listed *items; /* by address, ascending; owned */
+    struct stead_query_slow slow;
+    struct stead_host *host;
+    struct listed **items; /* by address, ascending; owned */
     uint32_t count, limit;
     bool more; /* something was left out */
     struct stead_slice prefix, after, kind;
@@ -42,17 +56,38 @@ struct page {
     uint32_t bound_size;              /* bytes of `bound`; 0: none */
     uint8_t bound[STEAD_ADDRESS_MAX]; /* what lies behind it is not known to be complete */
     struct stead_writer image;        /* of the agent being looked at, when it is not in its head */
+
+    /* ---- where the next slice goes on */
+    uint32_t work;     /* left of this slice */
+    uint32_t shard_at; /* of the host */
+    uint32_t slot_at;  /* of the shard's slots; all: its volatile agents */
+    bool sought;       /* nothing of the slot was found yet */
+    bool in_slot;      /* some of the slot was looked at: behind `from` it goes on */
+    bool in_map;       /* some of the map was looked at: `map_at` cells are left of one with `map_mask` */
+    uint32_t map_at, map_mask;
+    struct stead_row_key from, to; /* of the slot under way */
 };
 
 static void item_free(struct listed *item)
 {
-    free(item->address);
     stead_writer_deinit(&item->more);
+    free(item);
+}
+
+static struct stead_slice address_of(const struct listed *item)
+{
+    return stead_bytes(item->address, item->address_size);
 }
 
 static int compare(const struct listed *item, struct stead_slice address)
 {
-    return stead_slice_compare(stead_str(item->address), address);
+    return stead_slice_compare(address_of(item), address);
+}
+
+/* Some of the slice's work is done. */
+static void spend(struct page *page, uint32_t work)
+{
+    page->work -= work < page->work ? work : page->work;
 }
 
 /* The item's place in the page; NULL: it is there, or behind the page's end. Borrowed until the next. */
@@ -63,30 +98,34 @@ static struct listed *page_add(struct page *page, struct stead_slice address, ui
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (compare(&page->items[middle], address) < 0)
+        if (compare(page->items[middle], address) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low < page->count && compare(&page->items[low], address) == 0)
+    if (low < page->count && compare(page->items[low], address) == 0)
         return NULL;
     if (low == page->limit) {
         page->more = true;
         return NULL;
     }
     if (page->count == page->limit) {
-        item_free(&page->items[--page->count]);
+        item_free(page->items[--page->count]);
         page->more = true;
     }
-    memmove(page->items + low + 1, page->items + low, (page->count - low) * sizeof(*page->items));
-    char *text = stead_alloc(address.size + 1);
-    memcpy(text, address.data, address.size);
-    text[address.size] = '\0';
-    page->items[low] =
-        (struct listed){.address = text, .incarnation = incarnation, .resident = resident, .durable = durable};
-    stead_writer_init(&page->items[low].more);
+    memmove(page->items + low + 1, page->items + low, (page->count - low) * sizeof(struct listed *));
+    spend(page, 1 + (page->count - low) / MOVES_PER_WORK);
+    struct listed *item = stead_alloc(sizeof(*item) + address.size);
+    item->incarnation = incarnation;
+    item->resident = resident;
+    item->durable = durable;
+    item->more_count = 0;
+    stead_writer_init(&item->more);
+    item->address_size = (uint32_t)address.size;
+    memcpy(item->address, address.data, address.size);
+    page->items[low] = item;
     page->count++;
-    return &page->items[low];
+    return item;
 }
 
 static bool wanted(const struct page *page, struct stead_slice address)
@@ -140,6 +179,7 @@ static struct stead_slice image_of(const struct look *look)
                                  writer) != 0 ||
         stead_value_check(stead_written(writer)) != 0)
         stead_writer_reset(writer);
+    spend(look->page, STEAD_QUERY_SEEK + (uint32_t)(writer->size / BYTES_PER_WORK));
     return stead_written(writer);
 }
 
@@ -188,6 +228,7 @@ static void write_lock(const struct look *look, struct stead_writer *writer)
     struct stead_row_key from, to;
 
     stead_writer_init(&waiting.names);
+    spend(look->page, 2 * STEAD_QUERY_SEEK);
     stead_row_part(&from, look->slot, look->address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
     to = from;
     if (stead_row_after_prefix(&to))
@@ -195,6 +236,7 @@ static void write_lock(const struct look *look, struct stead_writer *writer)
                                         stead_row_slice(&to), false, visit_parked, &waiting);
     for (const struct stead_message *it = wait == NULL ? NULL : wait->mailbox.head; it != NULL; it = it->next)
         add_waiting(&waiting, it);
+    spend(look->page, waiting.count);
     struct stead_slice holder = {0};
     if (wait != NULL)
         holder = stead_str(wait->holder);
@@ -254,30 +296,27 @@ static bool has_looked_enough(struct page *page, struct stead_slice address)
     return true;
 }
 
-static int visit_agent(void *context, struct stead_slice key, struct stead_slice value)
+/* One agent's row. Non-zero: nothing more of this slot is wanted. */
+static int look_at_row(struct page *page, const struct stead_row_parsed *row, struct stead_slice value)
 {
-    struct page *page = context;
-    struct stead_row_parsed row;
     struct stead_agent_row head;
 
-    if (stead_row_parse(key, &row) != 0)
-        return 0;
     /* Within a slot addresses rise: behind the last of a full page, or behind prefix or kind, nothing of this slot is wanted any more. */
-    bool full = page->count == page->limit && compare(&page->items[page->count - 1], row.address) < 0;
-    if (full && wanted(page, row.address))
+    bool full = page->count == page->limit && compare(page->items[page->count - 1], row->address) < 0;
+    if (full && wanted(page, row->address))
         page->more = true;
-    if (full || is_behind(row.address, page->prefix) || is_behind(row.address, page->kind) ||
-        is_behind_bound(page, row.address))
+    if (full || is_behind(row->address, page->prefix) || is_behind(row->address, page->kind) ||
+        is_behind_bound(page, row->address))
         return 1;
-    if (!wanted(page, row.address) || row.address.size > sizeof(page->bound))
+    if (!wanted(page, row->address) || row->address.size > sizeof(page->bound))
         return 0;
-    bool enough = has_looked_enough(page, row.address);
+    bool enough = has_looked_enough(page, row->address);
     if (stead_agent_row_decode(value, &head) != 0 || !(head.flags & STEAD_AGENT_EXISTS))
         return enough;
     bool unheld = page->held && !(head.flags & STEAD_AGENT_HELD);
     const struct stead_agent *agent =
-        unheld ? NULL : stead_agent_find(page->shard, row.address, stead_hash(row.address.data, row.address.size));
-    struct look look = {page, row.slot, row.address, &head, agent};
+        unheld ? NULL : stead_agent_find(page->shard, row->address, stead_hash(row->address.data, row->address.size));
+    struct look look = {page, row->slot, row->address, &head, agent};
     if (agent != NULL && agent->phase != STEAD_AGENT_READY)
         look.agent = NULL;
     if (!unheld && take(&look, head.incarnation))
@@ -285,52 +324,127 @@ static int visit_agent(void *context, struct stead_slice key, struct stead_slice
     return enough || page->from_slot > page->limit; /* one more than fits, to know that there is more */
 }
 
-static void page_slot(struct page *page, stead_slot slot)
+static int visit_agent(void *context, struct stead_slice key, struct stead_slice value)
 {
-    struct stead_row_key from, to;
+    struct page *page = context;
+    struct stead_row_parsed row;
 
-    stead_row_begin(&from, slot, STEAD_ROW_AGENT);
-    to = from;
-    if (!stead_row_after_prefix(&to))
-        return;
-    /* Start at the greatest of the three lower bounds. */
-    struct stead_slice start = page->prefix;
-    if (stead_slice_compare(page->kind, start) > 0)
-        start = page->kind;
-    if (stead_slice_compare(page->after, start) > 0)
-        start = page->after;
-    stead_row_add(&from, start);
-    page->from_slot = page->looked = 0;
-    (void)stead_overlay_scan_merged(page->shard->overlay, &page->shard->host->doors, stead_row_slice(&from),
-                                    stead_row_slice(&to), false, visit_agent, page);
+    spend(page, page->sought ? STEAD_QUERY_SEEK : 1);
+    page->sought = false;
+    if (stead_row_parse(key, &row) == 0 && look_at_row(page, &row, value) != 0)
+        return 1;
+    if (page->work > 0)
+        return 0;
+    page->in_slot = true; /* and goes on at the least key behind this one */
+    page->from.size = 0;
+    stead_row_add(&page->from, key);
+    stead_row_add_u8(&page->from, 0);
+    return 1;
 }
 
-static void page_shard(struct page *page, struct stead_shard *shard)
+/* The slot that is looked through next; false: the slice, or the shard, is over. */
+static bool next_slot(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to)
 {
-    page->shard = shard;
-    for (uint32_t i = 0; i < shard->slot_count; i++)
-        page_slot(page, shard->slots[i]);
-    for (uint32_t i = 0; shard->agents.entries != NULL && i <= shard->agents.mask; i++) {
-        const struct stead_agent *agent = stead_map_at(&shard->agents, i);
-        if (agent == NULL || stead_agent_durable(agent) || !(agent->flags & STEAD_AGENT_EXISTS) ||
-            !wanted(page, stead_agent_address(agent)) || is_behind_bound(page, stead_agent_address(agent)))
-            continue;
-        struct look look = {page, agent->slot, stead_agent_address(agent), NULL, agent};
-        (void)take(&look, agent->incarnation);
+    struct page *page = context;
+    const struct stead_shard *shard = page->shard;
+
+    if (page->work == 0)
+        return false;
+    if (!page->in_slot) {
+        if (page->slot_at == shard->slot_count)
+            return false;
+        stead_row_begin(&page->from, shard->slots[page->slot_at], STEAD_ROW_AGENT);
+        page->to = page->from;
+        bool ends = stead_row_after_prefix(&page->to);
+        STEAD_ASSERT(ends); /* the class is no 0xff */
+        /* Start at the greatest of the three lower bounds. */
+        struct stead_slice start = page->prefix;
+        if (stead_slice_compare(page->kind, start) > 0)
+            start = page->kind;
+        if (stead_slice_compare(page->after, start) > 0)
+            start = page->after;
+        stead_row_add(&page->from, start);
+        page->from_slot = page->looked = 0;
+        page->slot_at++;
     }
+    page->in_slot = false;
+    page->sought = true;
+    spend(page, 1);
+    *ret_from = stead_row_slice(&page->from);
+    *ret_to = stead_row_slice(&page->to);
+    return true;
 }
 
-static void write_page(struct page *page, struct stead_writer *out)
+static void look_at_cell(struct page *page, uint32_t at)
 {
-    while (page->count > 0 && is_behind_bound(page, stead_str(page->items[page->count - 1].address)))
-        item_free(&page->items[--page->count]); /* the next page has them */
+    const struct stead_agent *agent = stead_map_at(&page->shard->agents, at);
+
+    if (agent == NULL || stead_agent_durable(agent) || !(agent->flags & STEAD_AGENT_EXISTS) ||
+        !wanted(page, stead_agent_address(agent)) || is_behind_bound(page, stead_agent_address(agent)))
+        return;
+    struct look look = {page, agent->slot, stead_agent_address(agent), NULL, agent};
+    (void)take(&look, agent->incarnation);
+    spend(page, 1);
+}
+
+/* Volatile agents, which have no rows. */
+static void look_at_map(struct page *page)
+{
+    const struct stead_map *map = &page->shard->agents;
+
+    if (!page->in_map || page->map_mask != map->mask) {
+        page->in_map = true;
+        page->map_mask = map->mask;
+        page->map_at = page->shard->volatile_agents == 0 ? 0 : map->mask + 1;
+        for (uint32_t at = 0; page->map_at > 0 && stead_map_at(map, at) != NULL; at++)
+            look_at_cell(page, at); /* with those around the corner, which may move to the end */
+    }
+    while (page->map_at > 0 && page->work > 0) {
+        look_at_cell(page, --page->map_at);
+        if (page->map_at % CELLS_PER_WORK == 0)
+            spend(page, 1);
+    }
+    if (page->map_at == 0)
+        page->in_map = false;
+}
+
+/* One slice. */
+static int step(struct stead_query_slow *slow)
+{
+    struct page *page = (struct page *)slow;
+    struct stead_host *host = page->host;
+    int code = 0;
+
+    for (page->work = STEAD_QUERY_WORK; code == 0 && page->work > 0 && page->shard_at < host->shard_count;) {
+        page->shard = host->shards[page->shard_at];
+        bool serves = page->shard->phase == STEAD_SHARD_SERVING;
+        if (serves && (page->in_slot || page->slot_at < page->shard->slot_count))
+            code = stead_overlay_scan_ranges(page->shard->overlay, &host->doors, next_slot, visit_agent, page);
+        if (serves && (page->in_slot || page->slot_at < page->shard->slot_count))
+            continue;
+        if (serves)
+            look_at_map(page);
+        if (!page->in_map) {
+            page->shard_at++;
+            page->slot_at = 0;
+        }
+    }
+    return code != 0 || page->shard_at == host->shard_count ? code : STEAD_QUERY_MORE;
+}
+
+static void write_page(struct stead_query_slow *slow, struct stead_writer *out)
+{
+    struct page *page = (struct page *)slow;
+
+    while (page->count > 0 && is_behind_bound(page, address_of(page->items[page->count - 1])))
+        item_free(page->items[--page->count]); /* the next page has them */
     stead_write_map(out, 2);
     stead_write_str(out, "agents");
     stead_write_array(out, page->count);
     for (uint32_t i = 0; i < page->count; i++) {
-        const struct listed *item = &page->items[i];
+        const struct listed *item = page->items[i];
         stead_write_map(out, 4 + item->more_count);
-        stead_write_str(out, "address"), stead_write_str(out, item->address);
+        stead_write_str(out, "address"), stead_write_str_slice(out, address_of(item));
         stead_write_str(out, "incarnation"), stead_write_u64(out, item->incarnation);
         stead_write_str(out, "resident"), stead_write_bool(out, item->resident);
         stead_write_str(out, "durability"), stead_write_str(out, item->durable ? "durable" : "volatile");
@@ -338,7 +452,7 @@ static void write_page(struct page *page, struct stead_writer *out)
     }
     stead_write_str(out, "next");
     if (page->more && page->count == page->limit)
-        stead_write_str(out, page->items[page->count - 1].address);
+        stead_write_str_slice(out, address_of(page->items[page->count - 1]));
     else if (page->bound_size > 0)
         stead_write_str_slice(out, stead_bytes(page->bound, page->bound_size));
     else
@@ -359,42 +473,65 @@ static int read_page(struct page *page, struct stead_slice args)
     return stead_where_read(args, &page->where);
 }
 
-/* How much of each slot is looked at for one page; 0: all that is listed is wanted. */
+/* The group that the agents asked for are in; STEAD_GROUPS: any. */
+static unsigned group_of(const struct stead_host *host, const struct page *page)
+{
+    struct stead_slice kind = page->kind.size > 0 ? page->kind : page->prefix;
+    const uint8_t *slash = page->kind.size > 0 || kind.size == 0 ? NULL : memchr(kind.data, '/', kind.size);
+
+    if (page->kind.size == 0 && slash == NULL)
+        return STEAD_GROUPS;
+    if (slash != NULL)
+        kind.size = (size_t)(slash - kind.data);
+    const struct stead_table_kind *known =
+        host->table == NULL ? NULL : stead_table_kind_find(host->table, (const char *)kind.data, kind.size);
+    return known == NULL ? STEAD_GROUP_DEFAULT : known->group;
+}
+
+/* How much of each slot is looked at for one page; 0: all that is listed is wanted. Slots of other groups are as good as empty. */
 static uint32_t look_max(const struct stead_host *host, const struct page *page)
 {
+    unsigned group = group_of(host, page);
     uint32_t slots = 1;
 
     if (page->where.count == 0 && !page->held)
         return 0;
-    for (uint32_t i = 0; i < host->shard_count; i++)
-        slots += host->shards[i]->phase == STEAD_SHARD_SERVING ? host->shards[i]->slot_count : 0;
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        const struct stead_shard *shard = host->shards[i];
+        for (uint32_t j = 0; shard->phase == STEAD_SHARD_SERVING && j < shard->slot_count; j++)
+            slots += group == STEAD_GROUPS || stead_slot_group(shard->slots[j]) == group;
+    }
     return LOOK_HOST / slots > LOOK_SLOT_MIN ? LOOK_HOST / slots : LOOK_SLOT_MIN;
+}
+
+static void destroy(struct stead_query_slow *slow)
+{
+    struct page *page = (struct page *)slow;
+
+    for (uint32_t i = 0; i < page->count; i++)
+        item_free(page->items[i]);
+    free(page->items);
+    stead_writer_deinit(&page->image);
+    free(page);
 }
 
 void stead_query_agents(struct stead_host *host, struct stead_message *query)
 {
-    struct stead_slice none = {0};
-    struct page page = {.limit = 1000};
-    struct stead_writer out;
+    struct page *page = stead_alloc_zero(sizeof(*page));
     int status = STEAD_EOP;
 
+    page->slow = (struct stead_query_slow){.query = query, .step = step, .write = write_page, .destroy = destroy};
+    page->host = host;
+    stead_writer_init(&page->image);
     if (stead_slice_equal(stead_bytes(query->op, query->op_size), stead_str("agents")))
-        status = read_page(&page, stead_message_payload(query));
-    stead_writer_init(&out);
-    stead_writer_init(&page.image);
-    if (status == 0) {
-        page.look_max = look_max(host, &page);
-        page.items = stead_alloc((page.limit + 1) * sizeof(*page.items));
-        for (uint32_t i = 0; i < host->shard_count; i++)
-            if (host->shards[i]->phase == STEAD_SHARD_SERVING)
-                page_shard(&page, host->shards[i]);
-        write_page(&page, &out);
+        status = read_page(page, stead_message_payload(query));
+    if (status != 0) {
+        stead_host_route(host, stead_message_answer(query, status, NULL, (struct stead_slice){0}));
+        stead_message_destroy(&page->slow.query);
+        destroy(&page->slow);
+        return;
     }
-    stead_host_route(host, stead_message_answer(query, status, NULL, status == 0 ? stead_written(&out) : none));
-    for (uint32_t i = 0; i < page.count; i++)
-        item_free(&page.items[i]);
-    free(page.items);
-    stead_writer_deinit(&page.image);
-    stead_writer_deinit(&out);
-    stead_message_destroy(&query);
+    page->look_max = look_max(host, page);
+    page->items = stead_alloc((page->limit + 1) * sizeof(struct listed *));
+    stead_query_slow_begin(host, &page->slow);
 }

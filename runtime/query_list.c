@@ -3,6 +3,7 @@
  * query_list: dead letters, of one agent or of all, and what is done with them.
  */
 #include "runtime/address.h"
+#include "runtime/query_slow.h"
 #include "runtime/shard.h"
 
 /* ---- deadletters -------------------------------------------------------------------------------------------- */
@@ -70,7 +71,18 @@ static int parse_action(struct stead_slice args, struct letters *letters, char *
     return known && stead_get_u64(args, "id", &letters->id) == 0 && letters->id != 0 ? 0 : STEAD_EARGUMENT;
 }
 
-#define LETTER_AGENTS_MAX 65536u /* agents looked at for one list of everybody's letters: it runs between turns */
+#define LETTER_AGENTS_MAX 65536u /* agents looked at for one list of everybody's letters */
+
+/* Everybody's letters: a list on its way. */
+struct all_letters {
+    struct stead_query_slow slow;
+    struct stead_host *host;
+    struct letters letters;
+    uint32_t agents_left;
+    uint32_t shard_at, slot_at;     /* where the next slice goes on */
+    bool in_slot;                   /* from `from` to `end` */
+    struct stead_row_key from, end; /* what is left of the slot under way */
+};
 
 /* The address of the first row of a range. */
 struct first_address {
@@ -91,75 +103,102 @@ static int visit_first(void *context, struct stead_slice key, struct stead_slice
     return 1;
 }
 
-/* The letters of every agent of a slot, from agent to agent: an agent's other rows are jumped over. */
-static void letters_slot(struct letters *letters, stead_slot slot, uint32_t *agents_left)
+/* The letters of the next agent of a slot; its other rows are jumped over. False: there is no agent any more. */
+static bool letters_of_next(struct all_letters *all, stead_slot slot)
 {
-    struct stead_overlay *overlay = letters->shard->overlay;
-    const struct stead_doors *doors = &letters->shard->host->doors;
-    struct stead_row_key from, to, end;
+    struct stead_overlay *overlay = all->letters.shard->overlay;
+    const struct stead_doors *doors = &all->host->doors;
+    struct first_address first = {0};
+    struct stead_row_key from, to;
 
-    stead_row_begin(&from, slot, STEAD_ROW_PART);
-    end = from;
-    if (!stead_row_after_prefix(&end))
-        return;
-    for (; *agents_left > 0 && letters->count < letters->limit; --*agents_left) {
-        struct first_address first = {0};
-        (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&from), stead_row_slice(&end), false,
-                                        visit_first, &first);
-        if (first.size == 0)
-            return;
-        struct stead_slice address = {first.text, first.size};
-        stead_row_part(&from, slot, address, 0, STEAD_PART_DEAD, (struct stead_slice){0});
-        to = from;
-        if (stead_row_after_prefix(&to))
-            (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&from), stead_row_slice(&to), false,
-                                            visit_letter, letters);
-        stead_row_begin(&from, slot, STEAD_ROW_PART);
-        stead_row_add_address(&from, address);
-        if (!stead_row_after_prefix(&from))
-            return;
-    }
+    (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&all->from), stead_row_slice(&all->end), false,
+                                    visit_first, &first);
+    if (first.size == 0)
+        return false;
+    struct stead_slice address = {first.text, first.size};
+    stead_row_part(&from, slot, address, 0, STEAD_PART_DEAD, (struct stead_slice){0});
+    to = from;
+    if (stead_row_after_prefix(&to))
+        (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&from), stead_row_slice(&to), false,
+                                        visit_letter, &all->letters);
+    stead_row_begin(&all->from, slot, STEAD_ROW_PART);
+    stead_row_add_address(&all->from, address);
+    all->agents_left--;
+    return stead_row_after_prefix(&all->from);
 }
 
-/* `deadletters` without an address: the letters of all agents of this host, which can only be listed. */
-static int list_all_letters(struct stead_host *host, struct stead_slice args, struct stead_writer *out)
+static int step_letters(struct stead_query_slow *slow)
 {
-    struct letters letters = {.limit = 0};
-    uint32_t agents_left = LETTER_AGENTS_MAX;
-    char action[8];
-    int status = parse_action(args, &letters, action, sizeof(action));
+    struct all_letters *all = (struct all_letters *)slow;
 
-    if (status != 0 || letters.keep_message)
-        return STEAD_EARGUMENT;
-    stead_writer_init(&letters.items);
-    for (uint32_t i = 0; i < host->shard_count; i++) {
-        letters.shard = host->shards[i];
-        for (uint32_t j = 0; letters.shard->phase == STEAD_SHARD_SERVING && j < letters.shard->slot_count; j++)
-            letters_slot(&letters, letters.shard->slots[j], &agents_left);
+    for (uint32_t work = STEAD_QUERY_WORK / (4 * STEAD_QUERY_SEEK); work > 0; work--) {
+        struct stead_shard *shard = all->shard_at < all->host->shard_count ? all->host->shards[all->shard_at] : NULL;
+        if (shard == NULL || all->agents_left == 0 || all->letters.count >= all->letters.limit)
+            return 0;
+        if (shard->phase != STEAD_SHARD_SERVING || all->slot_at == shard->slot_count) {
+            all->shard_at++;
+            all->slot_at = 0;
+            continue;
+        }
+        stead_slot slot = shard->slots[all->slot_at];
+        all->letters.shard = shard;
+        if (!all->in_slot) {
+            stead_row_begin(&all->from, slot, STEAD_ROW_PART);
+            all->end = all->from;
+            all->in_slot = stead_row_after_prefix(&all->end);
+        }
+        all->in_slot = all->in_slot && letters_of_next(all, slot);
+        all->slot_at += !all->in_slot;
     }
+    return STEAD_QUERY_MORE;
+}
+
+static void write_letters(struct stead_query_slow *slow, struct stead_writer *out)
+{
+    const struct all_letters *all = (const struct all_letters *)slow;
+
     stead_write_map(out, 1);
     stead_write_str(out, "letters");
-    stead_write_array(out, letters.count);
-    stead_write_raw(out, letters.items.data, letters.items.size);
-    stead_writer_deinit(&letters.items);
-    return 0;
+    stead_write_array(out, all->letters.count);
+    stead_write_raw(out, all->letters.items.data, all->letters.items.size);
+}
+
+static void destroy_letters(struct stead_query_slow *slow)
+{
+    struct all_letters *all = (struct all_letters *)slow;
+
+    stead_writer_deinit(&all->letters.items);
+    free(all);
+}
+
+/* `deadletters` without an address: the letters of all agents of this host, which can only be listed. Consumes `query`. */
+static void list_all_letters(struct stead_host *host, struct stead_message *query)
+{
+    struct letters letters = {.limit = 0};
+    char action[8];
+
+    if (parse_action(stead_message_payload(query), &letters, action, sizeof(action)) != 0 || letters.keep_message) {
+        stead_host_route(host, stead_message_answer(query, STEAD_EARGUMENT, NULL, (struct stead_slice){0}));
+        stead_message_destroy(&query);
+        return;
+    }
+    struct all_letters *all = stead_alloc_zero(sizeof(*all));
+    all->slow = (struct stead_query_slow){
+        .query = query, .step = step_letters, .write = write_letters, .destroy = destroy_letters};
+    all->host = host;
+    all->letters = letters;
+    all->agents_left = LETTER_AGENTS_MAX;
+    stead_writer_init(&all->letters.items);
+    stead_query_slow_begin(host, &all->slow);
 }
 
 /* A query to the node that its hosts answer. Consumes `query`. */
 void stead_query_host(struct stead_host *host, struct stead_message *query)
 {
-    struct stead_slice none = {0};
-    struct stead_writer out;
-
-    if (!stead_slice_equal(stead_bytes(query->op, query->op_size), stead_str("deadletters"))) {
+    if (stead_slice_equal(stead_bytes(query->op, query->op_size), stead_str("deadletters")))
+        list_all_letters(host, query);
+    else
         stead_query_agents(host, query);
-        return;
-    }
-    stead_writer_init(&out);
-    int status = list_all_letters(host, stead_message_payload(query), &out);
-    stead_host_route(host, stead_message_answer(query, status, NULL, status == 0 ? stead_written(&out) : none));
-    stead_writer_deinit(&out);
-    stead_message_destroy(&query);
 }
 
 void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *query)

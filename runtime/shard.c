@@ -110,7 +110,7 @@ void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_sl
     shard->slot_waits = stead_alloc_zero(slot_count + 1);
     shard->slot_due_ms = stead_alloc(slot_count * sizeof(*shard->slot_due_ms) + 1);
     for (uint32_t i = 0; i < slot_count; i++) {
-        STEAD_ASSERT(host->shard_of[slots[i].v] == NULL);
+        STEAD_ASSERT(host->shard_of[slots[i].v] == NULL && (i == 0 || slots[i].v > slots[i - 1].v));
         host->shard_of[slots[i].v] = shard;
         shard->slot_at[slots[i].v] = (uint16_t)(i + 1);
         shard->slot_due_ms[i] = UINT64_MAX;

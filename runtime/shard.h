@@ -124,6 +124,7 @@ struct stead_shard {
 
     /* ---- tables */
     struct stead_map agents;       /* struct stead_agent, by hash of the address */
+    uint32_t volatile_agents;      /* of those, not durable */
     struct stead_map channels_in;  /* struct stead_channel_in */
     struct stead_map channels_out; /* struct stead_channel_out */
     struct stead_channel_in *dirty_in;
@@ -215,11 +216,12 @@ struct stead_host {
     struct stead_agent *lru_first, *lru_last; /* READY activations, most recently used first */
     uint64_t agent_bytes;                     /* blocks and what hangs off them */
     uint64_t agent_count;
-    uint64_t message_bytes; /* waiting in mailboxes */
-    uint64_t overlay_bytes; /* as of the last round */
-    uint64_t tick_ns;       /* next look at idle agents, sessions, gauges */
-    struct stead_map jobs;  /* struct stead_placed, by message id */
-    uint32_t job_count;     /* running on this node through this host */
+    uint64_t message_bytes;                          /* waiting in mailboxes */
+    uint64_t overlay_bytes;                          /* as of the last round */
+    uint64_t tick_ns;                                /* next look at idle agents, sessions, gauges */
+    struct stead_query_slow *queries, *queries_tail; /* under way, owned; the first one has the next slice */
+    struct stead_map jobs;                           /* struct stead_placed, by message id */
+    uint32_t job_count;                              /* running on this node through this host */
     struct stead_peer peers[STEAD_NODES_MAX];
     uint32_t peer_count;
     const struct stead_agent *marked_agent; /* of the newest turn mark; NULL once it is freed */

@@ -171,6 +171,11 @@ static int door_scan(void *self, struct stead_slice from, struct stead_slice to,
                             context);
 }
 
+static int door_scan_ranges(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
+{
+    return stead_store_scan_ranges(((struct stead_sim_host *)self)->node->store, next, visit, context);
+}
+
 static int door_read_entry(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
     return stead_store_log_get(((struct stead_sim_host *)self)->node->store, shard, index, ret_entry);
@@ -271,6 +276,7 @@ void stead_sim_host_doors(struct stead_sim_host *host, struct stead_doors *ret_d
         .load = door_load,
         .get = door_get,
         .scan = door_scan,
+        .scan_ranges = door_scan_ranges,
         .read_entry = door_read_entry,
         .send = door_send,
         .answer = door_answer,

@@ -15,7 +15,7 @@ import unittest
 PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
 PATIENCE = 60  # seconds
 NAMES = ["volatile_call", "durable_call", "durable_signals_1k", "durable_signals_1m", "tell_same_reactor", "tell_cross_reactor",
-         "call_cross_node", "tell_cross_node", "hello3", "hello5", "hello5_sustained", "fanout1000", "replay", "suspended_1m", "hub_hello5", "hub_task", "election", "resident_agent", "unload_reload", "restart_1m", "idle"]
+         "call_cross_node", "tell_cross_node", "hello3", "hello5", "hello5_sustained", "fanout1000", "replay", "suspended_1m", "hub_hello5", "hub_task", "election", "resident_agent", "unload_reload", "restart_1m", "list_1m", "idle"]
 
 
 def bench(*words):

@@ -249,6 +249,54 @@ static void test_scan_stopped_by_its_visitor_returns_what_it_said(void **state)
     assert_int_equal(count, 2);
 }
 
+/* Ranges by name, and what was seen of them: at most `each` rows of each. */
+struct ranges {
+    const char *const *bounds; /* pairs, then NULL */
+    uint32_t each, seen;
+    char out[512];
+};
+
+static bool next_range(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to)
+{
+    struct ranges *ranges = context;
+
+    if (ranges->bounds[0] == NULL)
+        return false;
+    *ret_from = text(ranges->bounds[0]);
+    *ret_to = text(ranges->bounds[1]);
+    ranges->bounds += 2;
+    ranges->seen = 0;
+    append_words(ranges->out, text("|"), text(""));
+    return true;
+}
+
+static int see_of_range(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct ranges *ranges = context;
+
+    append_words(ranges->out, key, value);
+    return ++ranges->seen == ranges->each;
+}
+
+static void expect_ranges(struct fixture *it, const char *const *bounds, uint32_t each, const char *expected)
+{
+    struct ranges ranges = {.bounds = bounds, .each = each};
+
+    assert_int_equal(stead_store_scan_ranges(it->store, next_range, see_of_range, &ranges), 0);
+    assert_string_equal(ranges.out, expected);
+}
+
+static void test_scan_of_ranges_goes_on_behind_one_that_its_visitor_ended(void **state)
+{
+    static const char *const bounds[] = {"a", "b", "bb", "bc", "c", "cz", "d", "g", "g", "h", "x", "", NULL};
+    struct fixture *it = *state;
+    write_rows(it, "+a=1 +a2=2 +b=3 +c=4 +c2=5 +c3=6 +d=7 +e=8", false);
+    expect_ranges(it, bounds, 0, "|= a=1 a2=2 |= |= c=4 c2=5 c3=6 |= d=7 e=8 |= |=");
+    expect_ranges(it, bounds, 1, "|= a=1 |= |= c=4 |= d=7 |= |=");
+    write_rows(it, "+x=9 -c ~d..e", false);
+    expect_ranges(it, bounds, 2, "|= a=1 a2=2 |= |= c2=5 c3=6 |= e=8 |= |= x=9");
+}
+
 static void test_log_is_read_in_order_from_an_index(void **state)
 {
     struct fixture *it = *state;
@@ -585,6 +633,7 @@ int main(void)
         CONTRACT(test_rows_range_delete_takes_from_inclusive_to_exclusive),
         CONTRACT(test_scan_bounds_and_direction_are_kept),
         CONTRACT(test_scan_stopped_by_its_visitor_returns_what_it_said),
+        CONTRACT(test_scan_of_ranges_goes_on_behind_one_that_its_visitor_ended),
         CONTRACT(test_log_is_read_in_order_from_an_index),
         CONTRACT(test_log_trim_deletes_up_to_its_index_in_one_shard),
         CONTRACT(test_marks_are_kept_and_deleted_by_empty_bytes),

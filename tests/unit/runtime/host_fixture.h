@@ -230,6 +230,18 @@ static inline int fx_door_scan(void *self, struct stead_slice from, struct stead
     return 0;
 }
 
+static inline int fx_door_scan_ranges(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
+{
+    struct fx *fx = self;
+    struct stead_slice from, to;
+
+    if (fx->io_error)
+        return STEAD_EIO;
+    while (next(context, &from, &to))
+        (void)fx_door_scan(fx, from, to, false, visit, context);
+    return 0;
+}
+
 static inline int fx_door_read_entry(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
     const struct fx_log *log = &((struct fx *)self)->logs[shard];
@@ -434,6 +446,7 @@ static inline struct fx *fx_create(uint32_t shard_count)
                                      fx_door_load,
                                      fx_door_get,
                                      fx_door_scan,
+                                     fx_door_scan_ranges,
                                      fx_door_read_entry,
                                      fx_door_send,
                                      fx_door_answer,

@@ -318,6 +318,15 @@ static int image_scan(void *self, struct stead_slice from, struct stead_slice to
     return 0;
 }
 
+static int image_scan_ranges(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
+{
+    struct stead_slice from, to;
+
+    while (next(context, &from, &to))
+        (void)image_scan(self, from, to, false, visit, context);
+    return 0;
+}
+
 static void apply(int32_t *values, struct stead_slice mutations, bool *written)
 {
     struct stead_mutation it;
@@ -461,6 +470,60 @@ static void expect_scan(struct model *model)
     assert_int_equal(expected.at, stops ? expected.stop_at : expected.count);
 }
 
+#define RANGES 4u
+
+/* A scan of some rising ranges, of which some are ended early. */
+struct expected_ranges {
+    struct sorted rows[RANGES][KEYS];
+    char bounds[RANGES][2][64];
+    struct expected expected[RANGES];
+    uint32_t at; /* of the range under way, + 1 */
+};
+
+static bool next_expected(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to)
+{
+    struct expected_ranges *it = context;
+
+    if (it->at == RANGES)
+        return false;
+    *ret_from = text(it->bounds[it->at][0]);
+    *ret_to = text(it->bounds[it->at][1]);
+    it->at++;
+    return true;
+}
+
+static int expect_row_of_range(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct expected_ranges *it = context;
+
+    return expect_row(&it->expected[it->at - 1], key, value);
+}
+
+static void expect_scan_of_ranges(struct model *model)
+{
+    static struct expected_ranges it;
+    uint32_t from = pick(model, KEYS);
+
+    it.at = 0;
+    for (uint32_t i = 0; i < RANGES; i++) {
+        uint32_t to = from + pick(model, 3) * pick(model, KEYS - from + 1) / 2;
+        key_name(from, it.bounds[i][0]);
+        key_name(to, it.bounds[i][1]);
+        it.expected[i] = (struct expected){.rows = it.rows[i]};
+        it.expected[i].count = collect(model->truth, it.bounds[i][0], it.bounds[i][1], false, it.rows[i]);
+        it.expected[i].stop_at = pick(model, 3) == 0 ? 1 + pick(model, 4) : 0;
+        from = to < KEYS ? to : KEYS - 1;
+    }
+    int code = stead_overlay_scan_ranges(model->overlay, &model->doors, next_expected, expect_row_of_range, &it);
+    assert_int_equal(code, 0);
+    assert_int_equal(it.at, RANGES);
+    for (uint32_t i = 0; i < RANGES; i++) {
+        const struct expected *expected = &it.expected[i];
+        bool stops = expected->stop_at != 0 && expected->stop_at <= expected->count;
+        assert_int_equal(expected->at, stops ? expected->stop_at : expected->count);
+    }
+}
+
 static void expect_get(struct model *model)
 {
     uint32_t key = pick(model, KEYS);
@@ -490,7 +553,8 @@ static void run_model(uint64_t seed)
 {
     struct model *model = stead_alloc_zero(sizeof *model);
     model->overlay = stead_overlay_create();
-    model->doors = (struct stead_doors){.self = model, .get = image_get, .scan = image_scan};
+    model->doors =
+        (struct stead_doors){.self = model, .get = image_get, .scan = image_scan, .scan_ranges = image_scan_ranges};
     model->index = 1;
     stead_rng_seed(&model->rng, seed);
     bool ranges = seed % 2; /* with ranges, scans see rows that nobody may read: only recovery is compared */
@@ -511,7 +575,7 @@ static void run_model(uint64_t seed)
         else if (what < 94)
             expect_recovery(model);
         else if (what < 96 && !ranges)
-            expect_scan(model);
+            expect_scan(model), expect_scan_of_ranges(model);
         else
             expect_get(model);
         if (what % 16 == 0)

@@ -170,7 +170,7 @@ static void test_list_that_meets_few_comes_in_short_pages(void **state)
     struct listing it;
 
     (void)state;
-    fill(fx, &client, "d", "{t}", 300); /* all in one slot */
+    fill(fx, &client, "d", "{t}", 600); /* all in one slot */
     fill(fx, &client, "d", "{u}", 100);
     list_where(fx, &client, 1000, 2000, &it);
     assert_int_equal(it.seen, 0);
@@ -179,6 +179,148 @@ static void test_list_that_meets_few_comes_in_short_pages(void **state)
     list_where(fx, &client, 90, 110, &it);
     assert_int_equal(it.seen, 30);
     stead_message_destroy(&it.answer);
+    fx_destroy(fx);
+}
+
+/* ---- Slices ----------------------------------------------------------------------------------------- */
+
+static struct stead_message *start_list(struct fx *fx, struct fx_client *client, const char *kind)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:u}", "kind", kind, "limit", (uint64_t)10000);
+    struct stead_message *message = fx_request(fx, client, STEAD_QUERY, "", "agents", stead_written(&args), NULL);
+    stead_writer_deinit(&args);
+    return message;
+}
+
+/* One round of the host. */
+static bool run_once(struct fx *fx)
+{
+    stead_host_set_now(fx->host, fx->now_ns, fx->now_ms);
+    bool more = stead_host_run(fx->host);
+    stead_host_check(fx->host);
+    return more;
+}
+
+static uint32_t count_listed(const struct stead_message *answer)
+{
+    struct stead_slice agents;
+    uint32_t count = 0;
+
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_get_value(stead_message_payload(answer), "agents", &agents), 0);
+    struct stead_reader reader = stead_reader(agents);
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    return count;
+}
+
+static void test_turns_run_between_the_slices_of_a_list(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fill(fx, &client, "d", "", 100);
+    fill(fx, &client, "d", "{t}", 2500);
+    fx_forget_outputs(fx);
+    struct stead_message *message = start_list(fx, &client, "d");
+    stead_host_deliver(fx->host, &message);
+    assert_true(run_once(fx));
+    assert_int_equal(fx->answers.count, 0); /* a slice is not all of it */
+    assert_false(stead_host_idle(fx->host));
+    fx_send(fx, &client, STEAD_CALL, "v/1", "add");
+    message = fx->answers.head;
+    assert_non_null(message);
+    assert_int_equal(message->session.number, client.number); /* the call, though it was made later */
+    fx_run(fx);
+    struct stead_message *call = fx_answer(fx), *list = fx_answer(fx);
+    assert_int_equal(count_listed(list), 2600);
+    stead_message_destroy(&call);
+    stead_message_destroy(&list);
+    fx_destroy(fx);
+}
+
+#define STAY 4000u
+#define GO 2000u /* together they nearly fill a map of 8,192: those that stay stand in long rows */
+
+static void fill_at_once(struct fx *fx, struct fx_client *client, const char *kind, const char *tag, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char address[64];
+        snprintf(address, sizeof address, "%s/%s%03u", kind, tag, i);
+        struct stead_message *message = fx_request(fx, client, STEAD_CALL, address, "add", fx_i64(1), NULL);
+        stead_host_deliver(fx->host, &message);
+    }
+    fx_run(fx);
+    fx_forget_outputs(fx);
+}
+
+/* A list of STAY agents, in the middle of which, after `slices` of it, GO others are unloaded: they were there first, so those that stay move into their places. */
+static void list_while_others_go(uint32_t slices)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+    uint64_t idle_ns = (uint64_t)(fx->settings.idle_ms_max + 2000) * 1000000u;
+
+    fill_at_once(fx, &client, "f", "", GO);
+    fill_at_once(fx, &client, "v", "", STAY);
+    fx_forget_outputs(fx);
+    struct stead_message *message = start_list(fx, &client, "v");
+    stead_host_deliver(fx->host, &message);
+    for (uint32_t i = 0; i < slices; i++)
+        assert_true(run_once(fx));
+    assert_int_equal(fx_stats(fx)->agents_resident, STAY + GO);
+    fx->now_ns += idle_ns;
+    (void)run_once(fx);
+    assert_int_equal(fx_stats(fx)->agents_resident, STAY);
+    fx_run(fx);
+    message = fx_answer(fx);
+    assert_int_equal(count_listed(message), STAY);
+    stead_message_destroy(&message);
+    fx_destroy(fx);
+}
+
+static void test_list_of_volatile_agents_has_each_that_stays_while_others_go(void **state)
+{
+    (void)state;
+    for (uint32_t slices = 1; slices < 14; slices++)
+        list_while_others_go(slices);
+}
+
+static void test_list_under_way_is_refused_when_the_host_stops(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fill(fx, &client, "d", "{t}", 1500);
+    fx_forget_outputs(fx);
+    struct stead_message *message = start_list(fx, &client, "d");
+    stead_host_deliver(fx->host, &message);
+    assert_true(run_once(fx));
+    stead_host_stop(fx->host);
+    fx_run(fx);
+    struct stead_message *answer = fx_answer(fx);
+    assert_int_equal(answer->status, STEAD_EUNAVAILABLE);
+    stead_message_destroy(&answer);
+    fx_destroy(fx);
+}
+
+static void test_list_fails_when_the_disk_does(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fill(fx, &client, "d", "", 5);
+    fx_forget_outputs(fx);
+    fx->io_error = true;
+    struct stead_message *answer = fx_query(fx, &client, "", "agents", (struct stead_slice){0});
+    assert_int_equal(answer->status, STEAD_EIO);
+    stead_message_destroy(&answer);
+    fx->io_error = false;
     fx_destroy(fx);
 }
 
@@ -242,6 +384,10 @@ int main(void)
         cmocka_unit_test(test_malformed_conditions_are_refused),
         cmocka_unit_test(test_list_with_conditions_shows_who_meets_them_and_their_fields),
         cmocka_unit_test(test_list_that_meets_few_comes_in_short_pages),
+        cmocka_unit_test(test_turns_run_between_the_slices_of_a_list),
+        cmocka_unit_test(test_list_of_volatile_agents_has_each_that_stays_while_others_go),
+        cmocka_unit_test(test_list_under_way_is_refused_when_the_host_stops),
+        cmocka_unit_test(test_list_fails_when_the_disk_does),
         cmocka_unit_test(test_held_agents_are_listed_with_those_who_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
