@@ -84,6 +84,7 @@ void stead_engine_destroy(struct stead_engine **engine_pointer)
     free(engine->any_tasks);
     free(engine->events);
     free(engine->voids);
+    free(engine->said);
     free(engine->parent);
     free(engine->instance);
     free(engine);
@@ -249,6 +250,13 @@ void stead_engine_doom(struct stead_engine *engine, int code)
         stead_engine_stop(engine, STEAD_ENGINE_ENDED);
 }
 
+struct stead_engine_said *stead_engine_say_why(struct stead_engine *engine)
+{
+    if (engine->said == NULL)
+        engine->said = stead_engine_alloc(sizeof(*engine->said));
+    return engine->said;
+}
+
 /* Where a rewind would begin. */
 static uint64_t rewind_point(const struct stead_engine *engine, int code, bool own)
 {
@@ -277,8 +285,8 @@ static void decide_failure(struct stead_engine *engine, int code)
         event.error_name = stead_str(stead_error_name(STEAD_EARGUMENT));
         event.error_sentence = stead_str("the orchestrator's function returned a number above 0");
     } else if (own) {
-        event.error_name = stead_str(engine->failure_name);
-        event.error_sentence = stead_str(engine->failure_sentence);
+        event.error_name = stead_str(stead_engine_say_why(engine)->failure_name);
+        event.error_sentence = stead_str(stead_engine_say_why(engine)->failure_sentence);
     } else if (engine->read_code == code && engine->read_name != NULL) {
         event.error_name = stead_str(engine->read_name);
         event.error_sentence = stead_str(engine->read_sentence);
@@ -492,6 +500,7 @@ static int differ(struct stead_engine *engine, const struct stead_history_event 
     const char *how = "";
     const struct stead_history_event effect = {.type = STEAD_HISTORY_SIDE_EFFECT};
 
+    char *difference = stead_engine_say_why(engine)->difference;
     engine->broken = true;
     engine->difference_event = recorded->id;
     describe(was, recorded);
@@ -501,11 +510,10 @@ static int differ(struct stead_engine *engine, const struct stead_history_event 
         describe(wants, wanted);
         if (recorded->type == wanted->type && strcmp(was, wants) == 0)
             how = recorded->type == STEAD_HISTORY_TIMER_CREATED ? " for another time" : " with another value";
-        (void)print(engine->difference, sizeof(engine->difference),
-                    "event %llu of the history is %s, the code wants %s%s", (unsigned long long)recorded->id, was,
-                    wants, how);
+        (void)print(difference, STEAD_ENGINE_TEXT_MAX, "event %llu of the history is %s, the code wants %s%s",
+                    (unsigned long long)recorded->id, was, wants, how);
     } else {
-        (void)print(engine->difference, sizeof(engine->difference), "event %llu of the history is %s, the code %s",
+        (void)print(difference, STEAD_ENGINE_TEXT_MAX, "event %llu of the history is %s, the code %s",
                     (unsigned long long)recorded->id, was, is_over(engine) ? "has ended" : "wants nothing more here");
     }
     return STEAD_ECONFLICT;
@@ -609,5 +617,5 @@ int stead_engine_replay(struct stead_engine *engine, const struct stead_history_
 const char *stead_engine_difference(const struct stead_engine *engine, uint64_t *ret_event)
 {
     *ret_event = engine->difference_event;
-    return engine->difference;
+    return engine->said != NULL ? engine->said->difference : "";
 }

@@ -478,14 +478,15 @@ int stead_complete(struct stead_orchestration *o, struct stead_slice value)
 int stead_fail_with(struct stead_orchestration *o, const char *name, const char *format, ...)
 {
     struct stead_engine *engine = stead_engine_of(o);
+    struct stead_engine_said *said = stead_engine_say_why(engine);
     size_t size = strlen(name);
     va_list args;
 
-    size = size < sizeof(engine->failure_name) ? size : sizeof(engine->failure_name) - 1;
-    memmove(engine->failure_name, name, size);
-    engine->failure_name[size] = '\0';
+    size = size < sizeof(said->failure_name) ? size : sizeof(said->failure_name) - 1;
+    memmove(said->failure_name, name, size);
+    said->failure_name[size] = '\0';
     va_start(args, format);
-    (void)stead_print_v(engine->failure_sentence, sizeof(engine->failure_sentence), format, args);
+    (void)stead_print_v(said->failure_sentence, sizeof(said->failure_sentence), format, args);
     va_end(args);
     engine->failure_set = true;
     return STEAD_EFAILED;

@@ -35,8 +35,7 @@ static void follow_result(struct stead_engine *engine, const struct stead_histor
         return;
     if (task->kind == STEAD_ENGINE_HOLD && event->type == STEAD_HISTORY_TASK_COMPLETED &&
         engine->lock_count < STEAD_ENGINE_LOCKS_MAX && stead_get_u64(event->value, NULL, &fence) == 0) {
-        engine->locks[engine->lock_count].address = stead_engine_text(stead_str(task->target));
-        engine->locks[engine->lock_count++].fence = fence;
+        stead_engine_keep_lock(engine, task->target, fence);
     }
     stead_engine_task_free(engine, task);
 }

@@ -153,6 +153,11 @@ struct stead_engine_lock {
     uint64_t fence;
 };
 
+struct stead_engine_said {                                          /* why it failed: few instances do */
+    char failure_name[64], failure_sentence[STEAD_ENGINE_TEXT_MAX]; /* stead_fail_with() */
+    char difference[STEAD_ENGINE_TEXT_MAX];
+};
+
 struct stead_engine_void { /* what a rewind made void: events from <= id < at */
     uint64_t from, at;
 };
@@ -212,8 +217,8 @@ struct stead_engine {
     int end_code;        /* ENDED: what the function returned */
     int doom;            /* 0, or why the code may not go on */
     bool again_set, failure_set;
-    struct stead_slice output, again; /* of stead_complete(), stead_continue_as_new(); in `kept` */
-    char failure_name[64], failure_sentence[STEAD_ENGINE_TEXT_MAX];
+    struct stead_slice output, again;    /* of stead_complete(), stead_continue_as_new(); in `kept` */
+    struct stead_engine_said *said;      /* NULL: nothing yet; owned */
     int effect_code;                     /* a side effect's recorded failure */
     struct stead_slice effect;           /* a side effect's recorded value; in `transient` */
     struct stead_engine_arena kept;      /* as long as the execution */
@@ -246,11 +251,10 @@ struct stead_engine {
     struct stead_engine_raised *raised_first, *raised_last;
 
     /* The critical section. */
-    struct stead_engine_lock locks[STEAD_ENGINE_LOCKS_MAX];
+    struct stead_engine_lock *locks; /* STEAD_ENGINE_LOCKS_MAX places; NULL: nothing was ever locked; owned */
     uint32_t lock_count;
     uint64_t lock_episode; /* in which it was asked for */
 
-    char difference[STEAD_ENGINE_TEXT_MAX];
     uint64_t difference_event;
 };
 
@@ -263,6 +267,8 @@ static inline struct stead_engine *stead_engine_of(const struct stead_orchestrat
 /* engine.c */
 /* Appends a decision (texts and values are copied into the episode's bytes) and gives it its id, which is returned. */
 uint64_t stead_engine_decide(struct stead_engine *engine, const struct stead_history_event *event);
+/* The texts of a failure, made when they are first asked for. */
+struct stead_engine_said *stead_engine_say_why(struct stead_engine *engine);
 /* Ends the instance with this code, from inside the code; does not return. */
 void stead_engine_doom(struct stead_engine *engine, int code);
 /* Stops the fiber until what it waits for is there. */
@@ -327,6 +333,8 @@ void stead_engine_events_deinit(struct stead_engine *engine);
 /* engine_locks.c */
 /* The fence of a locked address; 0: not locked. */
 uint64_t stead_engine_fence(const struct stead_engine *engine, const char *address);
+/* One more locked address; at most STEAD_ENGINE_LOCKS_MAX. */
+void stead_engine_keep_lock(struct stead_engine *engine, const char *address, uint64_t fence);
 /* Decides LOCKS_RELEASED when something is locked. */
 void stead_engine_unlock(struct stead_engine *engine);
 void stead_engine_locks_deinit(struct stead_engine *engine);

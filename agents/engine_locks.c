@@ -25,6 +25,16 @@ void stead_engine_locks_deinit(struct stead_engine *engine)
     for (uint32_t i = 0; i < engine->lock_count; i++)
         free(engine->locks[i].address);
     engine->lock_count = 0;
+    free(engine->locks);
+    engine->locks = NULL;
+}
+
+void stead_engine_keep_lock(struct stead_engine *engine, const char *address, uint64_t fence)
+{
+    if (engine->locks == NULL)
+        engine->locks = stead_engine_alloc(STEAD_ENGINE_LOCKS_MAX * sizeof(*engine->locks));
+    engine->locks[engine->lock_count++] =
+        (struct stead_engine_lock){.address = stead_engine_text(stead_str(address)), .fence = fence};
 }
 
 /* A lock that was given while the code did not run (it was suspended) and never will: it is released with the others. */
@@ -38,8 +48,7 @@ static void take_unread_holds(struct stead_engine *engine)
         if (task->kind != STEAD_ENGINE_HOLD || task->code != 0 || engine->lock_count == STEAD_ENGINE_LOCKS_MAX ||
             stead_get_u64(task->value, NULL, &fence) != 0)
             continue;
-        engine->locks[engine->lock_count].address = stead_engine_text(stead_str(task->target));
-        engine->locks[engine->lock_count++].fence = fence;
+        stead_engine_keep_lock(engine, task->target, fence);
         stead_engine_task_free(engine, task);
     }
 }
@@ -121,8 +130,7 @@ int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint
             stead_engine_unlock(engine);
             return code;
         }
-        engine->locks[engine->lock_count].address = stead_engine_text(stead_str(sorted[i]));
-        engine->locks[engine->lock_count++].fence = fence;
+        stead_engine_keep_lock(engine, sorted[i], fence);
     }
     return 0;
 }
