@@ -355,6 +355,11 @@ static int run_code(struct stead_engine *engine)
         stead_engine_unlock(engine);
         return 0;
     }
+    if (engine->orchestrator == NULL) {
+        STEAD_ENGINE_ASSERT(engine->doom != 0);
+        stead_engine_fail_bare(engine);
+        return 0;
+    }
     if (engine->status != STEAD_INSTANCE_RUNNING || !engine->begun)
         return 0;
     if (engine->rewinding)
@@ -424,6 +429,19 @@ int stead_engine_run(struct stead_engine *engine, stead_engine_sink_fn *sink, vo
         sink(context, &engine->events[i]);
     close_episode(engine, engine->next);
     return 0;
+}
+
+size_t stead_engine_episode_bytes(const struct stead_engine *engine)
+{
+    const size_t about = 24; /* numbers, and how long what follows is */
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < engine->event_count; i++) {
+        const struct stead_history_event *event = &engine->events[i];
+        bytes += about + event->name.size + event->target.size + event->value.size + event->error_name.size +
+                 event->error_sentence.size + event->extra.size;
+    }
+    return bytes;
 }
 
 enum stead_instance_status stead_engine_status(const struct stead_engine *engine)

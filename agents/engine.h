@@ -24,7 +24,7 @@
 struct stead_engine;
 
 struct stead_engine_options {
-    /* Borrowed for the engine's life. NULL: a replay without the code, which matches anything; only a termination may come behind it. */
+    /* Borrowed for the engine's life. NULL: a replay without the code, which matches anything; only a termination or condemn() may come behind it. */
     const struct stead_orchestrator *orchestrator;
     const char *instance; /* id; copied */
     uint32_t execution;
@@ -62,6 +62,12 @@ bool stead_engine_is_open(const struct stead_engine *engine);
  * episode. STEAD_ECORRUPT: the replay ended in the middle of an episode's decisions. */
 typedef void stead_engine_sink_fn(void *context, const struct stead_history_event *event);
 int stead_engine_run(struct stead_engine *engine, stead_engine_sink_fn *sink, void *context) STEAD_MUST_USE;
+
+/* Inside run()'s sink: about how many bytes all the events are that it hands out. */
+size_t stead_engine_episode_bytes(const struct stead_engine *engine);
+/* A replay without the code: the next run(), which may have no input, ends the execution as Failed with this code and sentence, and all that is open with it, as a termination
+ * does. Such a failure has no rewind point. */
+void stead_engine_condemn(struct stead_engine *engine, int code, const char *sentence);
 
 /* Running, Suspended, or how it ended (ContinuedAsNew included). */
 enum stead_instance_status stead_engine_status(const struct stead_engine *engine);

@@ -7,6 +7,8 @@
  */
 #include "agents/engine_internal.h"
 
+/* ---- Replay --------------------------------------------------------------------------------- */
+
 static void follow_request(struct stead_engine *engine, const struct stead_history_event *event)
 {
     struct stead_engine_task *task;
@@ -65,4 +67,28 @@ void stead_engine_follow(struct stead_engine *engine, const struct stead_history
     default:
         return;
     }
+}
+
+/* ---- The end -------------------------------------------------------------------------------- */
+
+void stead_engine_condemn(struct stead_engine *engine, int code, const char *sentence)
+{
+    size_t size = strlen(sentence);
+
+    STEAD_ENGINE_ASSERT(engine->orchestrator == NULL && code < 0 && size < sizeof(engine->failure_sentence));
+    engine->doom = code;
+    memcpy(engine->failure_sentence, sentence, size + 1);
+}
+
+void stead_engine_fail_bare(struct stead_engine *engine)
+{
+    const struct stead_history_event failed = {.type = STEAD_HISTORY_EXECUTION_FAILED,
+                                               .code = engine->doom,
+                                               .error_name = stead_str(stead_error_name(engine->doom)),
+                                               .error_sentence = stead_str(engine->failure_sentence)};
+
+    stead_engine_cancel_open(engine, false);
+    stead_engine_unlock(engine);
+    (void)stead_engine_decide(engine, &failed);
+    engine->status = STEAD_INSTANCE_FAILED;
 }

@@ -215,7 +215,7 @@ struct stead_engine {
     uint32_t missing;    /* WAITS: results until it goes on */
     bool waits_any;      /* WAITS: any of the present round will do */
     int end_code;        /* ENDED: what the function returned */
-    int doom;            /* 0, or why the code may not go on */
+    int doom;            /* 0, or why the code may not go on, or (without it) may not be run again */
     bool again_set, failure_set;
     struct stead_slice output, again;    /* of stead_complete(), stead_continue_as_new(); in `kept` */
     struct stead_engine_said *said;      /* NULL: nothing yet; owned */
@@ -302,6 +302,8 @@ void stead_engine_list_remove(struct stead_engine_tasks *list, struct stead_engi
 /* engine_bare.c */
 /* A recorded event, in a replay without the code. */
 void stead_engine_follow(struct stead_engine *engine, const struct stead_history_event *event);
+/* Decides how a condemned execution ends. */
+void stead_engine_fail_bare(struct stead_engine *engine);
 
 /* engine_wait.c */
 /* Tells the await that counts on it. */

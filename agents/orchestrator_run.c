@@ -16,9 +16,12 @@
 #define REPLAY_EVENTS 8192u           /* a turn: a few milliseconds, so that its reactor's other agents hardly notice */
 #define REPLAY_BYTES (4u << 20)       /* the same for large ones */
 #define LOST_MAX 3u                   /* times that the fiber may be taken away in one turn */
-#define EPISODE_BYTES_MAX (20u << 20) /* of an episode's rows: its decisions have to fit into a turn */
+#define EPISODE_BYTES_MAX (20u << 20) /* of an episode's events: its decisions have to fit into a turn */
 #define CALL_BYTES 64u                /* of a call's id that is kept, with what the allocator adds */
 #define LATER 1                       /* the code cannot run in this turn */
+#define TOO_LARGE 2                   /* an episode decided more than a turn may store */
+
+#define TOO_LARGE_SENTENCE "what the code decided between two awaits is larger than a turn may store"
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -264,7 +267,8 @@ struct episode {
     uint64_t last;            /* the newest event */
     uint64_t output_row;      /* first id of the row with the output */
     struct stead_slice again; /* CONTINUE_AS_NEW's input; in the turn's memory */
-    bool too_large;           /* more than a turn may store */
+    bool
+        too_large; /* more than a turn may store: its inputs are kept, for nothing of them may be lost, and no decision is seen */
     int code;
 };
 
@@ -338,8 +342,16 @@ static void take_event(void *context, const struct stead_history_event *event)
     struct episode *episode = context;
     struct stead_history_event stored = *event;
 
-    if (episode->code != 0 || episode->too_large)
+    if (episode->last == 0)
+        episode->too_large = stead_engine_episode_bytes(episode->it->resident->engine) > EPISODE_BYTES_MAX;
+    episode->last = event->id;
+    if (episode->code != 0)
         return;
+    if (episode->too_large) {
+        if (stead_history_is_input(event->type))
+            episode->code = stead_orchestration_keep(episode->turn, episode->it, event);
+        return;
+    }
     note_event(episode, event);
     if (event->type == STEAD_HISTORY_TASK_COMPLETED || event->type == STEAD_HISTORY_TASK_FAILED)
         stead_resident_drop_call(episode->it->resident, event->ref);
@@ -348,9 +360,6 @@ static void take_event(void *context, const struct stead_history_event *event)
     stead_row_writer_add(&episode->rows, &stored);
     if (event->type == STEAD_HISTORY_EXECUTION_COMPLETED)
         episode->output_row = episode->rows.count > 0 ? episode->rows.first : episode->rows.last_row;
-    episode->last = event->id;
-    if (episode->rows.rows.size > EPISODE_BYTES_MAX)
-        episode->too_large = true;
 }
 
 /* What the engine's status means for the instance. */
@@ -373,22 +382,8 @@ static int follow_status(struct stead_turn *turn, struct stead_orchestration_sta
     return stead_orchestration_end(turn, it);
 }
 
-/* One episode decided more than a turn can store: nothing of it is. */
-static int stop_too_large(struct stead_turn *turn, struct stead_orchestration_state *it)
-{
-    it->error_code = STEAD_ELIMIT;
-    copy_text(it->error_name, sizeof(it->error_name), stead_str(stead_error_name(STEAD_ELIMIT)));
-    copy_text(it->error_sentence, sizeof(it->error_sentence),
-              stead_str("what the code decided between two awaits is larger than a turn may store"));
-    it->sent = it->events;
-    it->send_row = it->events + 1;
-    stead_orchestration_unload(it);
-    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_FAILED);
-    return stead_orchestration_end(turn, it);
-}
-
-/* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. */
-static int run_episode(struct stead_turn *turn, struct stead_orchestration_state *it)
+/* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. TOO_LARGE: its inputs are stored, and the engine is gone. */
+static int try_episode(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
     struct episode episode = {.turn = turn, .it = it, .rows = {.turn = turn, .execution = it->execution}};
     uint64_t first = it->events + 1;
@@ -412,8 +407,10 @@ static int run_episode(struct stead_turn *turn, struct stead_orchestration_state
     stead_row_writer_deinit(&episode.rows);
     if (code != 0)
         return code;
-    if (episode.too_large)
-        return stop_too_large(turn, it);
+    if (episode.too_large) {
+        stead_orchestration_unload(it);
+        return TOO_LARGE;
+    }
     it->end_row = episode.output_row;
     it->events = episode.last;
     it->open_ms = 0;
@@ -427,6 +424,64 @@ static int run_episode(struct stead_turn *turn, struct stead_orchestration_state
     if (code == 0 && !stead_decisions_done(it))
         code = stead_orchestration_go_on(turn, it);
     return code;
+}
+
+/* ---- Ends without the code ------------------------------------------------------------------ */
+
+/* The whole history at once: without the code it goes by quickly. */
+static int replay_bare(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    struct replaying replaying = {.left = UINT32_MAX, .bytes = SIZE_MAX};
+
+    stead_orchestration_unload(it);
+    create_resident(turn, it, NULL);
+    replaying.resident = it->resident;
+    int code = stead_rows_visit(turn, it->execution, 1, replay_row, &replaying);
+    if (code == 0)
+        code = replaying.code;
+    if (code == 0 && stead_engine_last(it->resident->engine) != it->events)
+        code = STEAD_ECORRUPT;
+    return code;
+}
+
+/* Terminated for this reason, or Failed because an episode was too large, with all that is open: by the engine, which `replayed` says is there. */
+static int end_now(struct stead_turn *turn, struct stead_orchestration_state *it, int replayed,
+                   enum stead_instance_status status, struct stead_slice reason)
+{
+    const struct stead_history_event event = {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .error_sentence = reason};
+    bool failed = status == STEAD_INSTANCE_FAILED;
+
+    if (replayed == STEAD_ECORRUPT || replayed == STEAD_EVERSION) { /* nothing is known of what is open */
+        it->error_code = failed ? STEAD_ELIMIT : STEAD_ECANCELLED;
+        copy_text(it->error_name, sizeof(it->error_name),
+                  stead_str(failed ? stead_error_name(STEAD_ELIMIT) : "terminated"));
+        copy_text(it->error_sentence, sizeof(it->error_sentence), reason);
+        stead_orchestration_unload(it);
+        stead_orchestration_set_status(turn, it, status);
+        return stead_orchestration_end(turn, it);
+    }
+    if (replayed != 0)
+        return replayed;
+    struct stead_engine *engine = it->resident->engine;
+    it->resident->turn = turn;
+    if (!stead_engine_is_open(engine))
+        stead_engine_begin(engine, move_clock(turn, it));
+    if (failed)
+        stead_engine_condemn(engine, STEAD_ELIMIT, TOO_LARGE_SENTENCE);
+    else
+        (void)stead_engine_input(engine, &event);
+    int code = try_episode(turn, it);
+    return code > 0 ? STEAD_EINTERNAL : code; /* no code has to run, and what ends all is small */
+}
+
+/* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. */
+static int run_episode(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    int code = try_episode(turn, it);
+
+    if (code != TOO_LARGE)
+        return code;
+    return end_now(turn, it, replay_bare(turn, it), STEAD_INSTANCE_FAILED, stead_str(TOO_LARGE_SENTENCE));
 }
 
 /* ---- What turns do -------------------------------------------------------------------------- */
@@ -477,46 +532,13 @@ int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration
     return weigh(turn, it, give(turn, it, event));
 }
 
-/* The whole history at once: without the code it goes by quickly. */
-static int replay_bare(struct stead_turn *turn, struct stead_orchestration_state *it)
-{
-    struct replaying replaying = {.left = UINT32_MAX, .bytes = SIZE_MAX};
-
-    stead_orchestration_unload(it);
-    create_resident(turn, it, NULL);
-    replaying.resident = it->resident;
-    int code = stead_rows_visit(turn, it->execution, 1, replay_row, &replaying);
-    if (code == 0)
-        code = replaying.code;
-    if (code == 0 && stead_engine_last(it->resident->engine) != it->events)
-        code = STEAD_ECORRUPT;
-    return code;
-}
-
 int stead_orchestration_close(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
 {
-    const struct stead_history_event event = {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .error_sentence = reason};
     bool ready = it->resident != NULL && it->resident->ready && !stead_engine_is_lost(it->resident->engine) && /* O6 */
                  stead_engine_last(it->resident->engine) == it->events;
     int code = ready ? 0 : replay_bare(turn, it);
 
-    if (code == STEAD_ECORRUPT || code == STEAD_EVERSION) { /* nothing is known of what is open */
-        it->error_code = STEAD_ECANCELLED;
-        copy_text(it->error_name, sizeof(it->error_name), stead_str("terminated"));
-        copy_text(it->error_sentence, sizeof(it->error_sentence), reason);
-        stead_orchestration_unload(it);
-        stead_orchestration_set_status(turn, it, STEAD_INSTANCE_TERMINATED);
-        return weigh(turn, it, stead_orchestration_end(turn, it));
-    }
-    if (code != 0)
-        return code;
-    struct stead_engine *engine = it->resident->engine;
-    it->resident->turn = turn;
-    if (!stead_engine_is_open(engine))
-        stead_engine_begin(engine, stead_now_ms(turn));
-    (void)stead_engine_input(engine, &event);
-    code = run_episode(turn, it);
-    return weigh(turn, it, code == LATER ? STEAD_EINTERNAL : code); /* no code has to run */
+    return weigh(turn, it, end_now(turn, it, code, STEAD_INSTANCE_TERMINATED, reason));
 }
 
 /* The code, as far as it can run in this turn. */

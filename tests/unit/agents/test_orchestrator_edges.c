@@ -97,6 +97,29 @@ static struct stead_orchestrator holder = {.abi = STEAD_ORCHESTRATION_ABI,
                                            .version = 1,
                                            .run = holds_all};
 
+/* Holds the lock and has an activity, a child and a timer open when it decides more than a turn may store: after the event "go", or at once when the lock is there. */
+static int takes_too_much(struct stead_orchestration *o, struct stead_slice input)
+{
+    const char *const one[] = {"vault/a"};
+    const size_t size = 1u << 20;
+    bool at_once = false;
+    int code = stead_get_bool(input, NULL, &at_once);
+
+    (void)stead_begin_activity(o, "inc", stead_packed_for(o, "l", 1ll), NULL);
+    (void)stead_begin_child(o, "waiter", input, NULL);
+    (void)stead_begin_timer(o, 3600000);
+    if (code == 0)
+        code = stead_lock(o, one, 1);
+    if (code == 0 && !at_once)
+        code = stead_await_event(o, "go", -1, NULL);
+    struct stead_slice value = stead_packed_for(o, "B", stead_bytes(stead_keep_bytes(o, size), size - 8));
+    (void)stead_set_status(o, stead_packed_for(o, "s", "much"));
+    for (int i = 0; code == 0 && i < 25; i++)
+        code = stead_signal_agent(o, "vault/b", "note", value);
+    return code != 0 ? code : stead_await_event(o, "never", -1, NULL);
+}
+OR_ORCHESTRATOR(glutton, takes_too_much);
+
 /* ---- An agent to lock ----------------------------------------------------------------------- */
 
 static int vault_ping(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -104,7 +127,15 @@ static int vault_ping(struct stead_turn *turn, void *state, struct stead_slice a
     (void)state, (void)args;
     return stead_reply(turn, stead_packed(turn, "l", 1ll));
 }
-static const struct stead_op vault_ops[] = {{"ping", vault_ping, NULL, 0, NULL}, {NULL, NULL, NULL, 0, NULL}};
+static uint32_t vault_notes;
+static int vault_note(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)state, (void)args;
+    vault_notes++;
+    return 0;
+}
+static const struct stead_op vault_ops[] = {
+    {"ping", vault_ping, NULL, 0, NULL}, {"note", vault_note, NULL, 0, NULL}, {NULL, NULL, NULL, 0, NULL}};
 static const struct stead_kind vault = {.abi = STEAD_ABI,
                                         .struct_size = sizeof(struct stead_kind),
                                         .name = "vault",
@@ -261,6 +292,54 @@ static void test_edges_instance_whose_code_differs_leaves_nothing(void **state)
     }
 }
 
+static bool told_of(const char *text)
+{
+    size_t size = strlen(text);
+
+    for (size_t at = 0; at + size <= answer->payload_size; at++)
+        if (memcmp(answer->payload + at, text, size) == 0)
+            return true;
+    return false;
+}
+
+/* The episode that is too large leaves nothing of itself but its inputs: the lock's answer is among them. */
+static void test_edges_episode_that_is_too_large_leaves_nothing_open(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        bool at_once = round == 0, crash = round == 2;
+        if (round > 0)
+            (void)or_teardown(state), (void)or_setup(state);
+        vault_notes = 0;
+        or_ask("i", "start", "{s:s,s:b}", "name", "glutton", "input", (int)at_once);
+        if (!at_once)
+            or_expect_status("i:1:2", STEAD_INSTANCE_RUNNING);
+        if (crash)
+            or_crash();
+        if (!at_once)
+            assert_int_equal(raised("i", "go"), 0);
+        fx_run(fx);
+        or_expect_status("i", STEAD_INSTANCE_FAILED);
+        assert_string_equal(or_told().error_name, "limit");
+        assert_int_equal(or_told().custom_status.size, 0);
+        uint64_t events = or_told().events;
+        or_ask("i", "history", "{}");
+        assert_true(told_of("ExecutionFailed"));
+        assert_true(told_of("LocksReleased"));
+        assert_false(told_of("EventSent"));
+        assert_true(at_once || told_of("EventRaised"));
+        expect_all_ended();
+        assert_int_equal(vault_notes, 0);
+        assert_int_equal(asked("i", "rewind"), STEAD_ESTATE);
+        or_do_jobs();
+        fx_step_ms(fx, 4000000);
+        or_expect_status("i", STEAD_INSTANCE_FAILED);
+        assert_int_equal(or_told().events, events);
+        assert_int_equal(asked("i", "restart"), 0);
+        or_expect_status("i:2:2", at_once ? STEAD_INSTANCE_TERMINATED : STEAD_INSTANCE_RUNNING);
+    }
+}
+
 /* Clients that wait for a while, and again, for one that runs for long: the newest is never refused. */
 static void test_edges_who_waits_again_and_again_is_answered(void **state)
 {
@@ -297,10 +376,11 @@ int main(void)
         TEST(test_edges_instance_whose_code_is_gone_is_terminated),
         TEST(test_edges_instance_whose_code_is_gone_is_replaced),
         TEST(test_edges_instance_whose_code_differs_leaves_nothing),
+        TEST(test_edges_episode_that_is_too_large_leaves_nothing_open),
         TEST(test_edges_who_waits_again_and_again_is_answered),
         TEST(test_edges_child_of_the_longest_id_has_an_id_of_whole_characters),
     };
-    const struct stead_orchestrator *const mine[] = {&waiter, &leaver, &teller};
+    const struct stead_orchestrator *const mine[] = {&waiter, &leaver, &teller, &glutton};
 
     memcpy(or_orchestrators, mine, sizeof(mine));
     or_kinds[0] = &vault;
