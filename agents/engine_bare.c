@@ -73,11 +73,12 @@ void stead_engine_follow(struct stead_engine *engine, const struct stead_history
 
 void stead_engine_condemn(struct stead_engine *engine, int code, const char *sentence)
 {
+    struct stead_engine_said *said = stead_engine_say_why(engine);
     size_t size = strlen(sentence);
 
-    STEAD_ENGINE_ASSERT(engine->orchestrator == NULL && code < 0 && size < sizeof(engine->failure_sentence));
+    STEAD_ENGINE_ASSERT(engine->orchestrator == NULL && code < 0 && size < sizeof(said->failure_sentence));
     engine->doom = code;
-    memcpy(engine->failure_sentence, sentence, size + 1);
+    memcpy(said->failure_sentence, sentence, size + 1);
 }
 
 void stead_engine_fail_bare(struct stead_engine *engine)
@@ -85,7 +86,8 @@ void stead_engine_fail_bare(struct stead_engine *engine)
     const struct stead_history_event failed = {.type = STEAD_HISTORY_EXECUTION_FAILED,
                                                .code = engine->doom,
                                                .error_name = stead_str(stead_error_name(engine->doom)),
-                                               .error_sentence = stead_str(engine->failure_sentence)};
+                                               .error_sentence =
+                                                   stead_str(stead_engine_say_why(engine)->failure_sentence)};
 
     stead_engine_cancel_open(engine, false);
     stead_engine_unlock(engine);
