@@ -728,15 +728,22 @@ static enum stead_hub_verdict run_it(struct episode *episode, struct stead_write
     return verdict == STEAD_HUB_WRITE ? verdict : fail_by_size(episode, args);
 }
 
-/* Terminated before it has begun: its start may come later, or never. */
+/* Terminated before it has begun: its start may come later, or never. Its history is this episode alone. */
 static enum stead_hub_verdict end_unbegun(struct episode *episode, struct stead_writer *args)
 {
     const struct stead_hub_message *message = find_steer(episode->session, STEAD_HISTORY_EXECUTION_TERMINATED);
-    const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_TERMINATED,
-                                            .error_sentence = stead_hub_text(message->body, "es")};
+    const struct stead_history_event events[] = {
+        {.type = STEAD_HISTORY_ORCHESTRATOR_STARTED, .id = 1},
+        {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .id = 2, .error_sentence = stead_hub_text(message->body, "es")},
+        {.type = STEAD_HISTORY_ORCHESTRATOR_COMPLETED, .id = 3}};
 
+    for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
+        stead_write_u64(&episode->taken, it->seq);
+        episode->taken_count++;
+    }
     episode->session->version = (uint32_t)stead_hub_number(stead_written(&episode->session->row), "version");
-    note_event(episode, &end);
+    for (size_t at = 0; at < sizeof(events) / sizeof(events[0]); at++)
+        take_event(episode, &events[at]);
     return write_episode(episode, STEAD_INSTANCE_TERMINATED, args);
 }
 

@@ -217,6 +217,29 @@ static void test_renewing_never_makes_it_visible_sooner(void **state)
     assert_int_equal(done(&again), 1);
 }
 
+static void test_what_was_cancelled_goes_and_its_neighbours_stay(void **state)
+{
+    struct taken list[8];
+
+    (void)state;
+    put("a", "a", 0);
+    put("b", "b", 0);
+    put("c", "c", 0);
+    put("d", "d", 0);
+    send("cancel", "[s,s]", "b", "c");
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(get(list, 8, 1000), 2);
+    assert_string_equal(list[0].id, "a");
+    assert_string_equal(list[1].id, "d");
+    assert_int_equal(status_of("depth"), 2);
+    assert_int_equal(done(&list[0]), 1);
+    assert_int_equal(done(&list[1]), 1);
+    assert_int_equal(status_of("depth"), 0);
+    put("e", "e", 0);
+    assert_int_equal(get(list, 8, 1000), 1);
+    assert_string_equal(list[0].id, "e");
+}
+
 static void test_a_delayed_message_is_seen_when_its_time_has_come(void **state)
 {
     struct taken list[4];
@@ -599,6 +622,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_renewing_hides_it_on_and_gives_a_new_receipt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renewing_never_makes_it_visible_sooner, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_cancelled_goes_and_its_neighbours_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_delayed_message_is_seen_when_its_time_has_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),

@@ -115,6 +115,12 @@ static int late_one(struct stead_orchestration *o, struct stead_slice input)
 }
 OR_ORCHESTRATOR(late, late_one);
 
+static struct stead_orchestrator leaving = {.abi = STEAD_ORCHESTRATION_ABI,
+                                            .struct_size = sizeof(struct stead_orchestrator),
+                                            .name = "leaving",
+                                            .version = 1,
+                                            .run = add_up};
+
 static const struct stead_orchestrator kept = {.abi = STEAD_ORCHESTRATION_ABI,
                                                .struct_size = sizeof(struct stead_orchestrator),
                                                .name = "kept",
@@ -199,6 +205,66 @@ static void test_life_unknown_orchestrator_waits_until_it_is_loaded(void **state
     fx_step_ms(fx, 31000);
     or_expect_status("i", STEAD_INSTANCE_COMPLETED);
     assert_int_equal(or_output(), 7);
+}
+
+/* Whether it waits for its code from the start, or lost it: a suspension and its end need no code. */
+static void test_life_pending_one_is_suspended_and_resumed(void **state)
+{
+    (void)state;
+    or_ask("i", "run", "{s:s,s:l}", "name", "late", "input", 7ll);
+    or_expect_status("i", STEAD_INSTANCE_PENDING);
+    assert_int_equal(asked("i", "suspend"), 0);
+    or_expect_status("i", STEAD_INSTANCE_SUSPENDED);
+    assert_int_equal(asked("i", "suspend"), STEAD_ESTATE);
+    fx_step_ms(fx, 100000);
+    or_crash();
+    add("i", 1);
+    or_expect_status("i", STEAD_INSTANCE_SUSPENDED);
+    assert_int_equal(asked("i", "resume"), 0);
+    or_expect_status("i", STEAD_INSTANCE_PENDING);
+    assert_string_equal(or_told().error_sentence, "its orchestrator is not loaded on this node");
+    assert_int_equal(asked("i", "suspend"), 0);
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &late, NULL), 0);
+    fx_step_ms(fx, 100000);
+    or_expect_status("i", STEAD_INSTANCE_SUSPENDED); /* the code is there, and does not run */
+    assert_int_equal(asked("i", "resume"), 0);
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 7);
+}
+
+static void test_life_suspended_one_whose_code_is_gone_is_resumed_when_it_is_back(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s}", "name", "leaving");
+    assert_int_equal(asked("i", "suspend"), 0);
+    or_crash();
+    leaving.version = 2; /* version 1 is not loaded any more */
+    add("i", 4);
+    add("i", 0);
+    or_expect_status("i", STEAD_INSTANCE_SUSPENDED);
+    assert_int_equal(asked("i", "resume"), 0);
+    or_expect_status("i", STEAD_INSTANCE_PENDING);
+    leaving.version = 1;
+    fx_step_ms(fx, 31000);
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 4);
+}
+
+static void test_life_delayed_one_is_suspended_and_its_delay_goes_on(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s,s:l}", "name", "kept", "delay", 5000ll);
+    or_ask("j", "start", "{s:s,s:l}", "name", "kept", "delay", 5000ll);
+    assert_int_equal(asked("i", "suspend"), 0);
+    assert_int_equal(asked("j", "suspend"), 0);
+    or_expect_status("i", STEAD_INSTANCE_SUSPENDED);
+    assert_int_equal(asked("i", "resume"), 0);
+    or_expect_status("i", STEAD_INSTANCE_PENDING);
+    fx_step_ms(fx, 5001);
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    or_expect_status("j", STEAD_INSTANCE_SUSPENDED);
+    assert_int_equal(asked("j", "terminate"), 0);
+    or_expect_status("j", STEAD_INSTANCE_CANCELED); /* it never ran */
 }
 
 static void test_life_pending_one_is_canceled(void **state)
@@ -427,6 +493,9 @@ int main(void)
         TEST(test_life_active_id_is_a_conflict_and_finished_one_is_used_again),
         TEST(test_life_unknown_ids_are_not_found),
         TEST(test_life_unknown_orchestrator_waits_until_it_is_loaded),
+        TEST(test_life_pending_one_is_suspended_and_resumed),
+        TEST(test_life_suspended_one_whose_code_is_gone_is_resumed_when_it_is_back),
+        TEST(test_life_delayed_one_is_suspended_and_its_delay_goes_on),
         TEST(test_life_pending_one_is_canceled),
         TEST(test_life_events_and_custom_status_survive_crashes),
         TEST(test_life_suspended_code_does_not_run_and_loses_nothing),
@@ -439,8 +508,8 @@ int main(void)
         TEST(test_life_other_code_fails_precisely_and_rewind_goes_on_with_the_old),
         TEST(test_life_lock_is_given_back_when_the_instance_is_terminated),
     };
-    const struct stead_orchestrator *const mine[] = {&adder,  &anew,     &family, &brittle,
-                                                     &parent, &changing, &locker, &kept};
+    const struct stead_orchestrator *const mine[] = {&adder,    &anew,   &family,  &brittle, &parent,
+                                                     &changing, &locker, &leaving, &kept};
 
     memcpy(or_orchestrators, mine, sizeof(mine));
     or_kinds[0] = &vault;
