@@ -328,7 +328,7 @@ static int collect(struct stead_turn *turn, struct queue *queue, uint32_t max, s
     do {
         code = look_for(turn, queue, max, taking);
         kept = removed = 0;
-        for (uint32_t at = 0; at < taking->count && code == 0 && queue->cancelled > 0; at++) {
+        for (uint32_t at = 0; at < taking->count && code == 0; at++) {
             if (is_cancelled(turn, queue, taking->messages[at].id)) {
                 code = remove_message(turn, queue, &taking->messages[at]);
                 removed++;
