@@ -369,7 +369,7 @@ static int large(struct stead_orchestration *o, struct stead_slice input)
                                                                           sizeof(struct stead_orchestrator),           \
                                                                       .name = #function,                               \
                                                                       .version = 1,                                    \
-                                                                      .run = function}
+                                                                      .run = (function)}
 ORCHESTRATOR(chain);
 ORCHESTRATOR(crowd);
 ORCHESTRATOR(naps);
