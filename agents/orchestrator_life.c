@@ -2,9 +2,9 @@
 /*
  * orchestrator_life: how executions begin and end.
  *
- *     start ---> Pending (its orchestrator is not loaded here, or it is too early) <---> Running <---> Suspended
- *                    \--- terminate ---> Canceled                                          |
+ *     start ---> Pending (its orchestrator is not loaded here, or it is too early) <---> Running <---> Suspended <---> Pending
  *                                        Completed, Failed, Terminated <-------------------+---> the next execution (continue-as-new)
+ *     what never ran, when it is terminated ---> Canceled
  *
  * An id lives through many executions, numbered from 1: by continue-as-new, by a restart, by a start of a finished id. Their histories have the number in their keys, and everything that comes
  * back (answers, timers, children) says it: so nothing of an earlier execution reaches a later one. The rows of earlier ones are swept a page a turn.

@@ -177,8 +177,9 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
 
     if (it->differs)
         return LATER;
-    if (orchestrator == NULL || stead_now_ms(turn) < it->not_before) {
-        int code = stead_orchestration_pend(turn, it);
+    if (orchestrator == NULL || stead_now_ms(turn) < it->not_before) { /* suspended: who resumes it looks again */
+        bool suspended = stead_orchestration_status(it) == STEAD_INSTANCE_SUSPENDED;
+        int code = suspended ? 0 : stead_orchestration_pend(turn, it);
         return code != 0 ? code : LATER;
     }
     it->version = orchestrator->version; /* for life, also when it was loaded only after the start */
@@ -390,7 +391,7 @@ static int try_episode(struct stead_turn *turn, struct stead_orchestration_state
 
     /* Nothing is carried out ahead of what was left over. */
     episode.sending = stead_decisions_done(it);
-    it->begun = true;
+    it->begun |= stead_engine_status(it->resident->engine) != STEAD_INSTANCE_SUSPENDED;
     stead_writer_init(&episode.rows.events);
     stead_writer_init(&episode.rows.rows);
     int code = stead_engine_run(it->resident->engine, take_event, &episode);
@@ -499,6 +500,22 @@ static int weigh(struct stead_turn *turn, const struct stead_orchestration_state
     return code;
 }
 
+/* An input that the code cannot have in this turn. A suspension and its end are seen at once all the same: they need no code, and may wait for it for long. */
+static int keep_for_later(struct stead_turn *turn, struct stead_orchestration_state *it,
+                          const struct stead_history_event *event)
+{
+    int code = stead_orchestration_keep(turn, it, event);
+
+    if (code != 0 || it->differs)
+        return code;
+    if (event->type == STEAD_HISTORY_EXECUTION_SUSPENDED)
+        stead_orchestration_set_status(turn, it, STEAD_INSTANCE_SUSPENDED);
+    if (event->type != STEAD_HISTORY_EXECUTION_RESUMED)
+        return 0;
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_RUNNING);
+    return stead_orchestration_go_on(turn, it); /* that makes it Pending when there is no code */
+}
+
 static int give(struct stead_turn *turn, struct stead_orchestration_state *it, const struct stead_history_event *event)
 {
     it->updated = stead_now_ms(turn);
@@ -510,7 +527,7 @@ static int give(struct stead_turn *turn, struct stead_orchestration_state *it, c
     if (code < 0)
         return code;
     if (code == LATER)
-        return stead_orchestration_keep(turn, it, event);
+        return keep_for_later(turn, it, event);
     struct stead_engine *engine = it->resident->engine;
     if (!stead_engine_takes(engine, event)) {
         it->dropped++;
@@ -522,7 +539,7 @@ static int give(struct stead_turn *turn, struct stead_orchestration_state *it, c
     code = run_episode(turn, it);
     if (code != LATER)
         return code;
-    code = stead_orchestration_keep(turn, it, event);
+    code = keep_for_later(turn, it, event);
     return code != 0 ? code : stead_orchestration_go_on(turn, it);
 }
 
