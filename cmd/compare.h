@@ -45,6 +45,8 @@ struct stead_storage {
     double empty;                               /* dequeues that brought nothing */
     double reads, writes;                       /* of tables and objects */
     double bytes;                               /* of messages, rows and objects, both ways */
+    double own_enqueues, own_dequeues; /* of them, the orchestrators': work items; batches of a control queue */
+    double own_reads, own_writes;      /* and episodes: neither clients' nor activities' */
 };
 
 struct stead_prices {
@@ -52,7 +54,7 @@ struct stead_prices {
     double queue_operation; /* a million */
     double read, write;     /* a million */
     double gigabyte;        /* moved to or from the storage service */
-    double stored_gigabyte; /* written to disk and kept for a month */
+    double stored_gigabyte; /* of log entries, kept for a month */
     double cpu_hour;
     char source[512]; /* where they are from */
 };
@@ -180,8 +182,11 @@ int stead_compare_session_hubs(struct stead_compare_session *session, uint32_t h
 void stead_compare_session_close(struct stead_compare_session *session);
 /* The name of hub `index`, or NULL on the direct fabric. `ret_name`: STEAD_COMPARE_HUB_SIZE. */
 const char *stead_compare_hub_name(const struct stead_compare_session *session, uint32_t index, char *ret_name);
+/* A look before or after what is counted: the messages that ask the hubs are outside of the two. */
+enum stead_compare_look { STEAD_COMPARE_BEFORE, STEAD_COMPARE_AFTER };
 /* Everything that is counted, up to now. */
-int stead_compare_count(struct stead_compare_session *session, struct stead_compare_counts *ret_counts) STEAD_MUST_USE;
+int stead_compare_count(struct stead_compare_session *session, enum stead_compare_look look,
+                        struct stead_compare_counts *ret_counts) STEAD_MUST_USE;
 /* What was counted between two looks, divided by `by`. */
 struct stead_compare_counts stead_compare_counts_since(const struct stead_compare_counts *now,
                                                        const struct stead_compare_counts *before, double by);

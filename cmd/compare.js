@@ -224,10 +224,14 @@ function section(id, any) {
   var list = shown("hello3", function (c) { return is_hot(c) && c.per_run && c.hub; }), node = section("operations", list.length);
   if (!node) return;
   var kinds = ["enqueue", "dequeue", "delete", "read", "write", "renew", "empty"];
-  var rows = list.map(function (c) { return {name: way(c), cls: c.fabric, s: c.per_run.storage, n: c.latency.n}; });
-  rows.push({name: report.known.who + " (known)", cls: "other", s: report.known, n: null});
-  var svg = picture(node.querySelector(".plot"), 1120, 30 + rows.length * 30 + 10), span = 112;
-  kinds.forEach(function (k, i) { svg.append("text").attr("class", "small").attr("x", 330 + i * span).attr("y", 12).text(k === "empty" ? "empty polls" : k); });
+  var rows = [];
+  list.forEach(function (c) {
+    rows.push({name: way(c), cls: c.fabric, s: c.per_run.storage, n: c.latency.n});
+    rows.push({name: "\u2003its orchestrator alone", cls: c.fabric, s: c.per_run.storage.orchestrator, n: null});
+  });
+  rows.push({name: report.known.who + ", its orchestrator (known)", cls: "other", s: report.known, n: null});
+  var svg = picture(node.querySelector(".plot"), 1120, 30 + rows.length * 30 + 10), span = 100;
+  kinds.forEach(function (k, i) { svg.append("text").attr("class", "small").attr("x", 400 + i * span).attr("y", 12).text(k === "empty" ? "empty polls" : k); });
   var most = d3.max(rows, function (r) { return d3.max(kinds.slice(0, 5), function (k) { return r.s[k] || 0; }); });
   rows.forEach(function (r, i) {
     var y = 24 + i * 30;
@@ -235,8 +239,8 @@ function section(id, any) {
     kinds.forEach(function (k, j) {
       if (r.s[k] === undefined) return;
       var long = Math.min(1, r.s[k] / most) * (span - 50);
-      svg.append("rect").attr("class", "bar " + r.cls).attr("x", 330 + j * span).attr("y", y + 2).attr("width", Math.max(1, long)).attr("height", 14);
-      svg.append("text").attr("class", "small").attr("x", 334 + j * span + long).attr("y", y + 13).text(number(r.s[k]));
+      svg.append("rect").attr("class", "bar " + r.cls).attr("x", 400 + j * span).attr("y", y + 2).attr("width", Math.max(1, long)).attr("height", 14);
+      svg.append("text").attr("class", "small").attr("x", 404 + j * span + long).attr("y", y + 13).text(number(r.s[k]));
     });
   });
 })();

@@ -335,7 +335,7 @@ int stead_compare_echo(struct stead_compare_session *session, struct stead_compa
     echo->samples = stead_alloc((size_t)runs * lanes * sizeof(uint64_t));
     int code = session->fabric->hub ? 0 : call_echo(session, echo->samples, runs < 100 ? runs : 100);
     if (code == 0)
-        code = stead_compare_count(session, &before);
+        code = stead_compare_count(session, STEAD_COMPARE_BEFORE, &before);
     if (code == 0 && session->fabric->hub) {
         code = run_pairs(echo, runs);
     } else if (code == 0) {
@@ -343,7 +343,7 @@ int stead_compare_echo(struct stead_compare_session *session, struct stead_compa
         echo->count = runs;
     }
     if (code == 0)
-        code = stead_compare_count(session, &after);
+        code = stead_compare_count(session, STEAD_COMPARE_AFTER, &after);
     if (code == 0) {
         uint32_t warm_up = session->fabric->hub ? warm_up_of(session->fabric) : 0;
         double asked = (double)(runs + warm_up) * lanes;

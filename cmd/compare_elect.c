@@ -2,7 +2,7 @@
 /*
  * compare_elect: the bully election, measured by its own program: `stead elect` on this session's nodes, a line of JSON for each size of the group.
  *
- * A sample is the round with the median length of a size, from the leader's silence to the last member that knows the next. Patience and answer timeouts are in it, and stand apart: polled members
+ * A sample is a round, from the leader's silence to the last member that knows the next; messages, operations and patience are those of the round with the median length. Patience and answer timeouts are in it, and stand apart: polled members
  * must be given more of them, which is a cost of polling. On a back-off to 30 s no detector of any use can be built, so it is not measured there; nor with the hub apart: members poll queues of
  * their own.
  */
@@ -28,15 +28,14 @@ static double number(const json_t *line, const char *name)
 /* One line: a cell of its own. The first goes into the cell that is there. */
 static void take_line(struct stead_compare_cell *cell, const struct stead_prices *prices, const json_t *line)
 {
-    double total = (number(line, "detection_ms") + number(line, "timeouts_ms") + number(line, "rest_ms")) * 1000;
-    struct stead_distribution *latency = &cell->latency;
+    const json_t *rounds = json_object_get(line, "all_rounds_ms");
+    uint64_t samples[ROUNDS] = {0};
+    size_t count = json_array_size(rounds) < ROUNDS ? json_array_size(rounds) : ROUNDS;
 
+    for (size_t i = 0; i < count; i++)
+        samples[i] = (uint64_t)(json_number_value(json_array_get(rounds, i)) * 1e6);
     cell->size = (uint32_t)number(line, "agents");
-    latency->count = (size_t)number(line, "rounds");
-    latency->p50 = latency->mean = latency->min = latency->max = total;
-    latency->p99 = -1;
-    latency->quantiles[0] = total;
-    latency->quantile_count = 1;
+    stead_distribution_of(samples, count, 1000, &cell->latency);
     cell->patience = (number(line, "detection_ms") + number(line, "timeouts_ms")) * 1000;
     cell->floor = number(line, "floor_ms") * 1000;
     cell->partly = true;

@@ -113,11 +113,24 @@ static void add_usage(const struct stead_bench_node *node, struct stead_compare_
     counts->wakes += (double)usage.own_switches;
 }
 
-int stead_compare_count(struct stead_compare_session *session, struct stead_compare_counts *ret_counts)
+static int count_hubs(struct stead_compare_session *session, struct stead_storage *storage)
+{
+    int code = 0;
+
+    for (uint32_t i = 0; code == 0 && i < session->hubs; i++)
+        code = stead_compare_hub_count(session, i, storage);
+    return code;
+}
+
+int stead_compare_count(struct stead_compare_session *session, enum stead_compare_look look,
+                        struct stead_compare_counts *ret_counts)
 {
     struct stead_bench_stats stats;
+    struct stead_storage storage = {0};
 
-    int code = stead_bench_stats(&session->compare->bench, session->client, &stats);
+    int code = look == STEAD_COMPARE_BEFORE ? count_hubs(session, &storage) : 0;
+    if (code == 0)
+        code = stead_bench_stats(&session->compare->bench, session->client, &stats);
     if (code != 0)
         return code;
     *ret_counts = (struct stead_compare_counts){.messages = (double)stats.messages,
@@ -128,8 +141,9 @@ int stead_compare_count(struct stead_compare_session *session, struct stead_comp
                                                 .sync_ns = (double)stats.sync_ns};
     add_usage(&session->worker, ret_counts);
     add_usage(&session->hub, ret_counts);
-    for (uint32_t i = 0; code == 0 && i < session->hubs; i++)
-        code = stead_compare_hub_count(session, i, &ret_counts->storage);
+    if (look == STEAD_COMPARE_AFTER)
+        code = count_hubs(session, &storage);
+    ret_counts->storage = storage;
     return code;
 }
 
@@ -166,10 +180,10 @@ int stead_compare_idle(struct stead_compare_session *session)
         return 0; /* it is not idle within a minute */
     sleep_ms(fabric->settle_ms + 1000);
     uint64_t start_ns = stead_bench_now_ns();
-    int code = stead_compare_count(session, &before);
+    int code = stead_compare_count(session, STEAD_COMPARE_BEFORE, &before);
     sleep_ms(seconds * 1000);
     if (code == 0)
-        code = stead_compare_count(session, &after);
+        code = stead_compare_count(session, STEAD_COMPARE_AFTER, &after);
     if (code != 0)
         return code;
     struct stead_compare_idle *idle = &compare->idles[compare->idle_count++];
@@ -178,8 +192,8 @@ int stead_compare_idle(struct stead_compare_session *session)
     idle->seconds = (double)(stead_bench_now_ns() - start_ns) / SECOND_NS;
     idle->hubs = session->hubs;
     idle->counts = stead_compare_counts_since(&after, &before, idle->seconds);
-    double stored = idle->counts.entry_bytes + idle->counts.row_bytes;
-    idle->money = stead_price_of(&compare->prices, &idle->counts.storage, stored, idle->counts.cpu_ns / 1e9) * 3600 /
-                  (session->hubs ? session->hubs : 1);
+    idle->money =
+        stead_price_of(&compare->prices, &idle->counts.storage, idle->counts.entry_bytes, idle->counts.cpu_ns / 1e9) *
+        3600 / (session->hubs ? session->hubs : 1);
     return 0;
 }

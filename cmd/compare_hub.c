@@ -93,7 +93,8 @@ static double number(struct stead_slice map, const char *field)
     return stead_get_u64(map, field, &it) == 0 ? (double)it : 0;
 }
 
-static int count_queue(struct stead_compare_session *session, const char *address, struct stead_storage *storage)
+static int count_queue(struct stead_compare_session *session, const char *address, bool control,
+                       struct stead_storage *storage)
 {
     struct stead_slice map = {NULL, 0};
     int code = ask_part(session, address, "status", &map);
@@ -105,6 +106,8 @@ static int count_queue(struct stead_compare_session *session, const char *addres
     storage->empty += number(map, "empty");
     storage->deletes += number(map, "deletes");
     storage->renews += number(map, "renewed");
+    storage->own_dequeues += control ? number(map, "dequeues") : 0;
+    storage->own_enqueues += control ? 0 : number(map, "enqueued");
     return 0;
 }
 
@@ -117,6 +120,8 @@ static int count_table(struct stead_compare_session *session, const char *addres
         return code;
     storage->writes += number(map, "creates") + number(map, "writes") + number(map, "purges");
     storage->reads += number(map, "reads") + number(map, "polls");
+    storage->own_reads += number(map, "reads");
+    storage->own_writes += number(map, "writes");
     return 0;
 }
 
@@ -131,9 +136,9 @@ int stead_compare_hub_count(struct stead_compare_session *session, uint32_t inde
     if (code == 0)
         code = stead_hub_settings_read(&settings, map);
     for (uint32_t i = 0; code == 0 && i < settings.partitions; i++) {
-        code = count_queue(session, stead_hub_control(&settings, i).text, storage);
+        code = count_queue(session, stead_hub_control(&settings, i).text, true, storage);
         if (code == 0)
             code = count_table(session, stead_hub_table(&settings, i).text, storage);
     }
-    return code == 0 ? count_queue(session, stead_hub_part_queue(&settings, "work").text, storage) : code;
+    return code == 0 ? count_queue(session, stead_hub_part_queue(&settings, "work").text, false, storage) : code;
 }

@@ -284,8 +284,8 @@ void stead_compare_derive(const struct stead_compare_session *session, struct st
     cell->floor = wire + cell->work->puts * cell->put;
     cell->wire = wire < mean ? wire : mean;
     cell->disk = disk < mean - cell->wire ? disk : mean - cell->wire;
-    cell->money = stead_price_of(&session->compare->prices, &counts->storage, counts->entry_bytes + counts->row_bytes,
-                                 counts->cpu_ns / 1e9);
+    cell->money =
+        stead_price_of(&session->compare->prices, &counts->storage, counts->entry_bytes, counts->cpu_ns / 1e9);
 }
 
 /* Runs one at a time in each lane, between two looks at the counters. */
@@ -309,11 +309,11 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
     uint64_t span_ns = session->compare->quick ? SPAN_QUICK_NS : SPAN_NS;
     drive.until_ns = sleeps || cell->work->one_lane ? 0 : stead_bench_now_ns() + span_ns;
     if (code == 0)
-        code = stead_compare_count(session, &before);
+        code = stead_compare_count(session, STEAD_COMPARE_BEFORE, &before);
     if (code == 0)
         code = drive_all(&drive);
     if (code == 0)
-        code = stead_compare_count(session, &after);
+        code = stead_compare_count(session, STEAD_COMPARE_AFTER, &after);
     uint64_t *samples = gather(lanes, lane_count, &count);
     stead_distribution_of(samples, count, 1000.0 * steps, &cell->latency);
     free(samples);

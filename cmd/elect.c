@@ -7,7 +7,8 @@
  *     detection   from the silence to the first ELECTION: patience, a setting that must fit the fabric
  *     timeouts    that the winner waited for answers that could not come: a setting, too
  *     rest        everything else until the last member knows its leader: what the messages cost
- *     floor       two messages one after the other: direct, two one-way delays between members; hub, two times enqueue and dequeue, without any wait for a poll
+ *     floor       two messages one after the other: direct, two one-way delays between members; hub, two times enqueue and dequeue, without any wait for a poll; with a long
+ *                 poll two times enqueue, because the waiting dequeue shares its sync
  *
  * Beside it: the same algorithm through polled storage took 16.7 s a round at 4 polls a second (Hellerstein et al., "Serverless Computing: One Step Forward, Two Steps Back",
  * CIDR 2019), and $450 an hour at 1,000 nodes. Times are of the machine's monotonic clock, so all nodes must be on this machine.
@@ -183,7 +184,8 @@ static int by_whole(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void tell_json(const struct elect *elect, const struct round *round)
+/* `rounds`: all of them, by length. */
+static void tell_json(const struct elect *elect, const struct round *round, const struct round *rounds)
 {
     const struct stead_group *group = &elect->group;
     struct stead_group_times times = stead_group_times(group);
@@ -200,19 +202,24 @@ static void tell_json(const struct elect *elect, const struct round *round)
         group->hub ? stead_group_cost(group->members, group->poll_ms) : 0.0, "paper_s", PAPER_S, "ping_ms",
         (int)times.ping_ms, "silence_ms", (int)times.silence_ms, "answer_ms", (int)times.answer_ms);
 
+    json_t *all = json_array();
+    for (uint32_t i = 0; i < elect->rounds; i++)
+        json_array_append_new(all, json_real((double)whole(&rounds[i]) / 1e6));
+    json_object_set_new(line, "all_rounds_ms", all);
     stead_json_print(line, 0);
     json_decref(line);
     fflush(stdout);
 }
 
-static void tell(struct elect *elect, const struct round *round)
+static void tell(struct elect *elect, const struct round *rounds)
 {
+    const struct round *round = &rounds[(elect->rounds - 1) / 2]; /* the median */
     const struct stead_group *group = &elect->group;
     char text[STEAD_PRINT_SIZE];
     const uint64_t times[] = {round->detection_ns, round->timeouts_ns, round->rest_ns, elect->floor_ns};
 
     if (group->connect.json) {
-        tell_json(elect, round);
+        tell_json(elect, round, rounds);
         return;
     }
     stead_columns_add(elect->columns, "%s", stead_group_fabric(group));
@@ -245,7 +252,7 @@ static int run_size(struct elect *elect, uint32_t members)
         code = stead_group_ask_all(&elect->group, "leave", (struct stead_slice){NULL, 0}, NULL, NULL);
     if (code == 0) {
         qsort(rounds, elect->rounds, sizeof *rounds, by_whole);
-        tell(elect, &rounds[elect->rounds / 2]);
+        tell(elect, rounds);
     }
     free(rounds);
     return code;
