@@ -227,7 +227,7 @@ function section(id, any) {
   var rows = [];
   list.forEach(function (c) {
     rows.push({name: way(c), cls: c.fabric, s: c.per_run.storage, n: c.latency.n});
-    rows.push({name: "\u2003its orchestrator alone", cls: c.fabric, s: c.per_run.storage.orchestrator, n: null});
+    rows.push({name: "\u2003its orchestrator alone", cls: c.fabric, s: c.per_run.orchestrator, n: null});
   });
   rows.push({name: report.known.who + ", its orchestrator (known)", cls: "other", s: report.known, n: null});
   var svg = picture(node.querySelector(".plot"), 1120, 30 + rows.length * 30 + 10), span = 100;

@@ -66,18 +66,25 @@ static json_t *distribution_json(const struct stead_distribution *it)
 
 static json_t *storage_json(const struct stead_storage *it)
 {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:{s:f,s:f,s:f,s:f}}", "enqueue", it->enqueues, "dequeue",
-                     it->dequeues, "delete", it->deletes, "renew", it->renews, "empty", it->empty, "read", it->reads,
-                     "write", it->writes, "bytes", it->bytes, "orchestrator", "enqueue", it->own_enqueues, "dequeue",
-                     it->own_dequeues, "read", it->own_reads, "write", it->own_writes);
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "enqueue", it->enqueues, "dequeue", it->dequeues, "delete",
+                     it->deletes, "renew", it->renews, "empty", it->empty, "read", it->reads, "write", it->writes,
+                     "bytes", it->bytes);
+}
+
+/* Of the orchestrators alone. */
+static json_t *own_json(const struct stead_storage *it)
+{
+    return json_pack("{s:f,s:f,s:f,s:f}", "enqueue", it->own_enqueues, "dequeue", it->own_dequeues, "read",
+                     it->own_reads, "write", it->own_writes);
 }
 
 static json_t *counts_json(const struct stead_compare_counts *it, bool partly)
 {
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "messages", real_or_null(it->messages, it->messages > 0), "entries",
-                     real_or_null(it->entries, !partly), "syncs", real_or_null(it->syncs, !partly), "bytes",
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "messages", real_or_null(it->messages, it->messages > 0),
+                     "entries", real_or_null(it->entries, !partly), "syncs", real_or_null(it->syncs, !partly), "bytes",
                      real_or_null(it->entry_bytes + it->row_bytes, !partly), "cpu_us",
-                     real_or_null(it->cpu_ns / 1000, !partly), "storage", storage_json(&it->storage));
+                     real_or_null(it->cpu_ns / 1000, !partly), "storage", storage_json(&it->storage), "orchestrator",
+                     own_json(&it->storage));
 }
 
 /* How often the floor fits into what is not patience. */

@@ -96,10 +96,10 @@ class Quick(unittest.TestCase):
 
     def test_direct_is_faster_than_notify_and_notify_than_polling(self):
         for workload in ("echo", "hello3", "hello10", "counter", "bank"):
-            p50 = {fabric: self.cell(workload, fabric)["latency"]["p50_us"] for fabric in FABRICS}
-            self.assertLess(p50["direct"], p50["hub-notify"], workload)
-            self.assertLess(p50["hub-notify"], p50["hub-250ms"], workload)
-            self.assertLess(p50["hub-notify"], p50["hub-backoff"], workload)
+            least = {fabric: self.cell(workload, fabric)["latency"]["min_us"] for fabric in FABRICS}  # a busy machine moves the others
+            self.assertLess(least["direct"], least["hub-notify"], workload)
+            self.assertLess(least["hub-notify"], least["hub-250ms"], workload)
+            self.assertLess(least["hub-notify"], least["hub-backoff"], workload)
         self.assertGreater(self.cell("hello3", "hub-250ms")["latency"]["p50_us"], 250_000)
 
     def test_floors_are_measured_and_no_run_beats_a_round_trip(self):
@@ -109,7 +109,7 @@ class Quick(unittest.TestCase):
         for cell in self.report["cells"]:
             if cell["workload"] != "echo":
                 self.assertGreater(cell["latency"]["min_us"], self.report["floors"]["trip"]["min_us"], cell)
-            if cell["floor_us"]:
+            if cell["floor_us"] and cell["workload"] != "election":  # there 0 is less than one round of a reactor
                 self.assertGreater(cell["ratio"], 0)
 
     def test_storage_operations_are_counted(self):
@@ -118,12 +118,22 @@ class Quick(unittest.TestCase):
             self.assertGreaterEqual(storage["enqueue"], 4, storage)  # the start, three activities; and their results
             self.assertGreaterEqual(storage["write"], 4, storage)
             self.assertGreaterEqual(storage["delete"], 1, storage)
+            own = self.cell("hello3", fabric)["per_run"]["orchestrator"]  # batches and retries aside, as Durable Functions
+            self.assertGreaterEqual(own["enqueue"], 3, own)
+            for name in ("dequeue", "read", "write"):
+                self.assertGreaterEqual(own[name], 4, own)
         direct = self.cell("hello3", "direct")["per_run"]["storage"]
         self.assertEqual(sum(direct.values()), 0)
         self.assertGreater(self.cell("hello3", "hub-250ms")["per_run"]["storage"]["empty"], 1)
         fetched = self.cell("train_fetched", "direct")["per_run"]["storage"]
         self.assertGreaterEqual(fetched["read"], 8)
         self.assertEqual([self.report["known"][name] for name in ("dequeue", "enqueue", "read", "write")], [4, 3, 4, 4])
+
+    def test_election_without_known_costs_says_so(self):
+        for fabric in FABRICS[:3]:
+            cell = self.cell("election", fabric)
+            self.assertIsNone(cell["breakdown"])  # patience is no code
+            self.assertEqual(cell["money_per_million"] is None, fabric == "direct")
 
     def test_fetching_costs_more_than_keeping(self):
         for name in ("serve", "train"):
