@@ -115,6 +115,16 @@ static int compare_places(const void *a, const void *b)
     return one->shard < other->shard ? -1 : one->shard > other->shard;
 }
 
+/* Reactor by reactor, each of all nodes: neighbours are on different nodes. */
+static int compare_across_nodes(const void *a, const void *b)
+{
+    const struct place *one = a, *other = b;
+
+    if (one->reactor != other->reactor)
+        return one->reactor < other->reactor ? -1 : 1;
+    return compare_places(a, b);
+}
+
 static void print(char *buffer, size_t size, const char *format, ...) STEAD_PRINTF(3, 4);
 static void print(char *buffer, size_t size, const char *format, ...)
 {
@@ -201,6 +211,8 @@ static int choose(struct stead_client *client, struct stead_hub_settings *settin
     int code = find_places(client, settings->name, all);
     if (code == 0)
         code = divide(all, apart, store, workers);
+    if (code == 0) /* a partition's worker follows from its number: so those of few partitions are on all nodes */
+        qsort(workers->list, workers->count, sizeof(workers->list[0]), compare_across_nodes);
     if (code == 0 && !has(asked, "workers")) {
         uint32_t reactors = count_reactors(workers);
         settings->workers = reactors < WORKERS_DEFAULT_MAX ? reactors : WORKERS_DEFAULT_MAX;

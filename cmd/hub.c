@@ -240,47 +240,51 @@ static int delete_hub(const struct hub_options *o, struct stead_client *client)
 
 /* ---- status ----------------------------------------------------------------------------------------------- */
 
-/* Everything that is shown, as one tree: {hub, queues, tables, workers}. */
-static json_t *collect(const struct hub_options *o, struct stead_client *client,
-                       const struct stead_hub_settings *settings)
+/* Asks one more part for what is shown; of one that does not answer it complains: it is null, and `ret_whole` false. */
+static json_t *ask_part(struct stead_client *client, struct stead_hub_part part, const char *op, bool *ret_whole)
 {
-    struct stead_hub_part hub = stead_hub_itself(settings->name);
-    const struct stead_slice nothing = {NULL, 0};
-    json_t *all = json_object(), *queues = json_object(), *tables = json_array(), *workers = json_array();
-    json_t *part = ask(o, client, hub.text, "status", nothing);
-    bool whole = part != NULL;
+    struct stead_answer answer = stead_connect_no_answer();
+    int code = stead_client_call(client, part.text, op, (struct stead_slice){NULL, 0}, NULL, &answer);
 
-    json_object_set_new(all, "hub", part);
+    if (code == 0)
+        return stead_json_from_value(answer.value);
+    stead_complain("%s: %s", part.text,
+                   answer.error_sentence[0] != '\0' ? answer.error_sentence : stead_error_sentence(code));
+    *ret_whole = false;
+    return json_null();
+}
+
+/* Everything that is shown, as one tree: {hub, queues, tables, workers}. `ret_whole`: all parts have answered. */
+static json_t *collect(struct stead_client *client, const struct stead_hub_settings *settings, bool *ret_whole)
+{
+    json_t *all = json_object(), *queues = json_object(), *tables = json_array(), *workers = json_array();
+
+    *ret_whole = true;
+    json_object_set_new(all, "hub", ask_part(client, stead_hub_itself(settings->name), "status", ret_whole));
     json_object_set_new(all, "queues", queues);
     json_object_set_new(all, "tables", tables);
     json_object_set_new(all, "workers", workers);
-    for (uint32_t at = 0; whole && at < settings->partitions + 2; at++) {
+    for (uint32_t at = 0; at < settings->partitions; at++) {
         char name[32];
-        struct stead_hub_part queue;
-        if (at < settings->partitions) {
-            snprintf(name, sizeof(name), "control-%u", at);
-            queue = stead_hub_control(settings, at);
-        } else {
-            snprintf(name, sizeof(name), "%s", at == settings->partitions ? "work" : "poison");
-            queue = stead_hub_part_queue(settings, name);
-        }
-        part = ask(o, client, queue.text, "status", nothing);
-        whole = part != NULL;
-        json_object_set_new(queues, name, part);
+        snprintf(name, sizeof(name), "control-%u", at);
+        json_object_set_new(queues, name, ask_part(client, stead_hub_control(settings, at), "status", ret_whole));
+        json_array_append_new(tables, ask_part(client, stead_hub_table(settings, at), "counts", ret_whole));
     }
-    for (uint32_t at = 0; whole && at < settings->partitions; at++) {
-        part = ask(o, client, stead_hub_table(settings, at).text, "counts", nothing);
-        whole = part != NULL;
-        json_array_append_new(tables, part);
-    }
-    for (uint32_t at = 0; whole && at < settings->workers; at++) {
-        part = ask(o, client, stead_hub_worker(settings, at).text, "status", nothing);
-        whole = part != NULL;
-        json_array_append_new(workers, part);
-    }
-    if (!whole)
-        json_decref(all);
-    return whole ? all : NULL;
+    json_object_set_new(queues, "work", ask_part(client, stead_hub_part_queue(settings, "work"), "status", ret_whole));
+    json_object_set_new(queues, "poison",
+                        ask_part(client, stead_hub_part_queue(settings, "poison"), "status", ret_whole));
+    for (uint32_t at = 0; at < settings->workers; at++)
+        json_array_append_new(workers, ask_part(client, stead_hub_worker(settings, at), "status", ret_whole));
+    return all;
+}
+
+/* A number of a part, "-" when the part has not answered. */
+static void add_member(struct stead_columns *columns, const json_t *part, const char *name)
+{
+    if (json_is_null(part))
+        stead_columns_add(columns, "-");
+    else
+        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(part, name));
 }
 
 static void print_age(struct stead_columns *columns, int64_t since_ms, int64_t now_ms)
@@ -304,12 +308,12 @@ static void print_queues(const json_t *queues, int64_t now_ms)
     json_object_foreach((json_t *)(uintptr_t)queues, name, queue)
     {
         stead_columns_add(columns, "%s", name);
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "depth"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "hidden"));
+        add_member(columns, queue, "depth");
+        add_member(columns, queue, "hidden");
         print_age(columns, stead_json_member_int(queue, "oldest"), now_ms);
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "enqueued"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "dequeued"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(queue, "deleted"));
+        add_member(columns, queue, "enqueued");
+        add_member(columns, queue, "dequeued");
+        add_member(columns, queue, "deleted");
     }
     stead_columns_print(columns, stdout, stead_print_is_fancy(stdout));
     stead_columns_destroy(&columns);
@@ -333,14 +337,14 @@ static void print_workers(const json_t *all, int64_t now_ms)
                 snprintf(held + strlen(held), sizeof(held) - strlen(held), "%s%zu", held[0] ? " " : "", lease_at);
         }
         stead_columns_add(columns, "%zu", at);
-        stead_columns_add(columns, "%s", stead_json_member_text(worker, "node"));
+        stead_columns_add(columns, "%s", json_is_null(worker) ? "-" : stead_json_member_text(worker, "node"));
         stead_columns_add(columns, "%s", held[0] ? held : "-");
         print_age(columns, stead_json_member_int(json_array_get(json_object_get(hub, "workers"), at), "seen"), now_ms);
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "instances"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "running"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "episodes"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "reads"));
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(worker, "writes"));
+        add_member(columns, worker, "instances");
+        add_member(columns, worker, "running");
+        add_member(columns, worker, "episodes");
+        add_member(columns, worker, "reads");
+        add_member(columns, worker, "writes");
     }
     stead_columns_print(columns, stdout, stead_print_is_fancy(stdout));
     stead_columns_destroy(&columns);
@@ -348,11 +352,10 @@ static void print_workers(const json_t *all, int64_t now_ms)
 
 static int show(const struct hub_options *o, struct stead_client *client, const struct stead_hub_settings *settings)
 {
-    json_t *all = collect(o, client, settings);
+    bool whole;
+    json_t *all = collect(client, settings, &whole);
     int64_t now_ms = stead_parse_now_ms();
 
-    if (all == NULL)
-        return STEAD_EXIT_FAILED;
     if (o->connect.json) {
         stead_json_print(all, 0);
     } else {
@@ -363,7 +366,7 @@ static int show(const struct hub_options *o, struct stead_client *client, const 
         print_workers(all, now_ms);
     }
     json_decref(all);
-    return STEAD_EXIT_DONE;
+    return whole ? STEAD_EXIT_DONE : STEAD_EXIT_FAILED;
 }
 
 /* ---- poison ------------------------------------------------------------------------------------------------ */

@@ -130,6 +130,28 @@ class Poison(OnHub, direct.Orchestrations):
 
 
 class Several(Test):
+    def test_partitions_are_shared_by_all_nodes_from_the_beginning(self):
+        cluster = self.cluster(3)
+        endpoints = ",".join(cluster.endpoints())
+        code, _, err = run_stead("hub", "create", "main", node=endpoints)
+        self.assertEqual(code, 0, err)
+        status = wait_until("every worker was seen", lambda: (lambda s: s if all(w["seen"] for w in s["hub"]["workers"]) else None)(
+            json.loads(run_stead("hub", "--json", "status", node=endpoints)[1])))
+        busy = {w["node"] for w in wait_until("all partitions are held", lambda: (lambda s: s if sum(
+            w["partitions"] for w in s["workers"]) == 4 else None)(json.loads(run_stead("hub", "--json", "status", node=endpoints)[1])))["workers"]
+            if w["partitions"]}
+        self.assertEqual(busy, {"n1", "n2", "n3"}, status)
+        for name in ("n3", "n2"):  # not that of the hub's settings, without which nothing is found
+            cluster.kill(name)
+            code, out, err = run_stead("hub", "--timeout", "2s", "--json", "status", node=cluster.endpoints()[0])
+            if "owns hub/main" not in err:
+                break
+            wait_until("it is up again", lambda: cluster.up() >= 0)
+        self.assertEqual(code, 1, err)
+        parts = json.loads(out)
+        self.assertIn(None, parts["workers"], "what does not answer is null")
+        self.assertIn("n1", {worker and worker["node"] for worker in parts["workers"]}, "and the others are told")
+
     def test_hub_apart_from_its_workers_is_killed_and_comes_back(self):
         cluster = self.cluster(2, modules=[built("flows.so")])
         endpoints = ",".join(cluster.endpoints())
