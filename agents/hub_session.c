@@ -285,12 +285,34 @@ static void send_some(struct stead_turn *turn, struct stead_hub_session *session
         finish(turn, session);
 }
 
+/* What came while the history was read joins the episode: fewer of them, and the start of a next execution finds what waits for it. An engine that was kept has read no rows, by
+ * which what came twice is known. */
+static void join_waiting(struct stead_hub_session *session)
+{
+    if (session->engine != NULL && (came_twice(session->waiting) || rewinds(session->waiting)))
+        return;
+    while (session->waiting != NULL) {
+        struct stead_hub_message *it = session->waiting, *same = session->messages;
+        session->waiting = it->next;
+        while (same != NULL && (same->seq != it->seq || strcmp(same->queue, it->queue) != 0))
+            same = same->next;
+        if (same == NULL) {
+            append_message(&session->messages, it);
+            continue;
+        }
+        same->receipt = it->receipt; /* it came again meanwhile: one message, and only the newest receipt deletes it */
+        same->count = it->count;
+        stead_hub_message_destroy(&it);
+    }
+}
+
 static void run_episode(struct stead_turn *turn, struct stead_hub_session *session)
 {
     struct stead_hub_part table = table_of(session);
     struct stead_writer args;
 
     session->failed = false;
+    join_waiting(session);
     stead_writer_init(&args);
     switch (stead_hub_episode(turn, session, &args)) {
     case STEAD_HUB_WRITE:
