@@ -41,9 +41,13 @@ bool stead_engine_is_address(struct stead_slice address)
     return true;
 }
 
+/* What begins with `stead.` is the engine's alone: holds and releases are asked for by stead_lock() and stead_unlock(). */
 static bool is_op_name(struct stead_slice name)
 {
-    return name.size > 0 && name.size <= STEAD_OP_NAME_MAX;
+    static const char ours[] = "stead.";
+    const size_t size = sizeof(ours) - 1;
+
+    return name.size > 0 && name.size <= STEAD_OP_NAME_MAX && (name.size < size || memcmp(name.data, ours, size) != 0);
 }
 
 /* 0, or how the value is none. */

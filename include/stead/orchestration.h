@@ -133,7 +133,8 @@ STEAD_PUBLIC struct stead_task stead_begin_child(struct stead_orchestration *o, 
 STEAD_PUBLIC struct stead_task stead_begin_timer(struct stead_orchestration *o, int64_t delay_ms);
 /* The next external event of that name that no earlier task has taken; one that came before it was asked for was kept. */
 STEAD_PUBLIC struct stead_task stead_begin_event(struct stead_orchestration *o, const char *name);
-/* A call to an agent: exactly-once effect. Inside a critical section only to what is locked. */
+/* A call to an agent: exactly-once effect. Inside a critical section only to what is locked. An op that begins with `stead.` is refused (STEAD_EARGUMENT): locks are taken by
+ * stead_lock(). */
 STEAD_PUBLIC struct stead_task stead_begin_call(struct stead_orchestration *o, const char *address, const char *op,
                                                 struct stead_slice args, const struct stead_task_options *options);
 
@@ -172,7 +173,8 @@ STEAD_PUBLIC const char *stead_await_error_sentence(const struct stead_orchestra
 
 /* ---- One way -------------------------------------------------------------------------------- */
 
-/* A signal to an agent, exactly-once effect; inside a critical section only to what is not locked (STEAD_ESTATE). */
+/* A signal to an agent, exactly-once effect; inside a critical section only to what is not locked (STEAD_ESTATE). STEAD_EADDRESS; STEAD_EARGUMENT: an op that is none or begins
+ * with `stead.`, or no value; STEAD_ETOOLARGE. */
 STEAD_PUBLIC int stead_signal_agent(struct stead_orchestration *o, const char *address, const char *op,
                                     struct stead_slice args);
 /* Raises an event at another instance. It is dropped there when the instance does not exist or has ended. */

@@ -104,6 +104,36 @@ static void test_engine_event_with_a_name_that_is_too_long_is_refused(void **sta
     }
 }
 
+/* A lock's ops are the engine's own: nobody can take one beside it, or give one away. */
+static int meddle(struct stead_orchestration *o, struct stead_slice input)
+{
+    static const char *const ops[] = {STEAD_OP_HOLD, STEAD_OP_RELEASE, "stead.other"};
+    const char *const one[] = {"vault/a"};
+
+    (void)input;
+    for (uint32_t i = 0; i < 3; i++)
+        if (stead_await_call(o, "vault/a", ops[i], nil, NULL) != STEAD_EARGUMENT ||
+            stead_signal_agent(o, "vault/a", ops[i], nil) != STEAD_EARGUMENT)
+            return STEAD_EINTERNAL;
+    int code = stead_signal_agent(o, "vault/a", "steady", nil);
+    return code != 0 ? code : stead_lock(o, one, 1);
+}
+EN_ORCHESTRATOR(meddler, meddle);
+
+static void test_engine_ops_of_locks_are_refused(void **state)
+{
+    (void)state;
+    struct en en;
+
+    BOTH_WAYS(en, meddler)
+    {
+        en_start(&en, nil);
+        assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_RUNNING); /* the lock is asked for */
+        assert_int_equal(en.count, 5); /* started twice, the signal, the hold, completed */
+        assert_true(en_newest(&en, STEAD_HISTORY_TASK_SCHEDULED, STEAD_OP_HOLD) == 4);
+    }
+}
+
 /* Rounds of so many at once, each with a result of 1,000 bytes. */
 #define WIDE 200u
 static int wide(struct stead_orchestration *o, struct stead_slice input)
@@ -186,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_engine_child_whose_time_was_up_while_suspended_is_terminated_with_its_parent),
         cmocka_unit_test(test_engine_event_with_a_name_that_is_too_long_is_refused),
+        cmocka_unit_test(test_engine_ops_of_locks_are_refused),
         cmocka_unit_test(test_engine_rewind_waits_again_for_any_whose_failure_came_while_suspended),
         cmocka_unit_test(test_engine_memory_follows_what_is_open),
         cmocka_unit_test(test_engine_value_over_the_limit_is_named_so),
