@@ -7,6 +7,7 @@
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"
+#include "agents/hash.h"
 #include "agents/instance.h"
 
 static const struct stead_slice nothing = {NULL, 0};
@@ -14,23 +15,11 @@ static const struct stead_task_options no_options = {.timeout_ms = 0};
 
 /* ---- What names and values must be ---------------------------------------------------------- */
 
-static bool is_kind_name(struct stead_slice name)
-{
-    if (name.size == 0 || name.size > STEAD_KIND_NAME_MAX || name.data[0] < 'a' || name.data[0] > 'z')
-        return false;
-    for (size_t i = 1; i < name.size; i++) {
-        uint8_t c = name.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'))
-            return false;
-    }
-    return true;
-}
-
 bool stead_engine_is_address(struct stead_slice address)
 {
     const uint8_t *slash = address.size > 0 ? memchr(address.data, '/', address.size) : NULL;
 
-    if (slash == NULL || !is_kind_name(stead_bytes(address.data, (size_t)(slash - address.data))))
+    if (slash == NULL || !stead_kind_name_check(stead_bytes(address.data, (size_t)(slash - address.data))))
         return false;
     struct stead_slice key = {slash + 1, address.size - (size_t)(slash + 1 - address.data)};
     if (key.size == 0 || key.size > STEAD_KEY_MAX)
@@ -125,7 +114,7 @@ static struct stead_task begin(struct stead_engine *engine, enum stead_engine_ki
 struct stead_task stead_begin_activity(struct stead_orchestration *o, const char *name, struct stead_slice input,
                                        const struct stead_task_options *options)
 {
-    int refusal = is_kind_name(stead_str(name)) ? check_value(input) : STEAD_EARGUMENT;
+    int refusal = stead_kind_name_check(stead_str(name)) ? check_value(input) : STEAD_EARGUMENT;
     struct stead_task_options given = options != NULL ? *options : no_options;
 
     given.version = 0;
@@ -152,12 +141,10 @@ static const char *derive_id(struct stead_orchestration *o)
 {
     struct stead_engine *engine = stead_engine_of(o);
     const char *id = stead_printed_for(o, "%s:%u:%u", engine->instance, engine->execution, engine->numbers + 1);
-    uint64_t hash = 0xcbf29ce484222325u;
 
     if (strlen(id) <= STEAD_INSTANCE_ID_MAX)
         return id;
-    for (const char *at = engine->instance; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * 0x100000001b3u;
+    uint64_t hash = stead_hash64(stead_str(engine->instance));
     int size = 128;
     while (((uint8_t)engine->instance[size] & 0xc0) == 0x80) /* whole characters */
         size--;
@@ -171,7 +158,7 @@ struct stead_task stead_begin_child(struct stead_orchestration *o, const char *n
     struct stead_engine *engine = stead_engine_of(o);
     struct stead_task_options given = options != NULL ? *options : no_options;
     const char *id = given.instance_id != NULL ? given.instance_id : derive_id(o);
-    bool fine = is_kind_name(stead_str(name)) && stead_instance_id_check(stead_str(id)) == 0;
+    bool fine = stead_kind_name_check(stead_str(name)) && stead_instance_id_check(stead_str(id)) == 0;
     int refusal = fine ? check_value(input) : STEAD_EARGUMENT;
 
     given.start_timeout_ms = given.run_timeout_ms = given.heartbeat_timeout_ms = 0;
@@ -310,10 +297,8 @@ static uint64_t mix(uint64_t x)
 uint64_t stead_random_of(struct stead_orchestration *o)
 {
     struct stead_engine *engine = stead_engine_of(o);
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = stead_hash64(stead_str(engine->instance));
 
-    for (const char *at = engine->instance; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * 0x100000001b3u;
     hash = mix(hash + engine->execution * 0x9e3779b97f4a7c15u);
     hash = mix(hash + engine->episode * 0x9e3779b97f4a7c15u);
     hash = mix(hash + (uint64_t)engine->now_ms); /* two lives of one id draw differently */

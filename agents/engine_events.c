@@ -5,13 +5,11 @@
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"
+#include "agents/hash.h"
 
 static uint64_t hash_of(struct stead_slice name)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-
-    for (size_t i = 0; i < name.size; i++)
-        hash = (hash ^ name.data[i]) * 0x100000001b3u;
+    uint64_t hash = stead_hash64(name);
     return hash != 0 ? hash : 1;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agents/hash.h"
 #include "agents/hub_worker.h"
 
 static const struct stead_slice nothing = {NULL, 0};
@@ -256,12 +257,8 @@ void stead_hub_send_release(struct stead_hub_session *session, struct stead_slic
     struct stead_history_event event = {.name = stead_str(STEAD_OP_RELEASE), .target = address};
     struct message_id id;
     struct stead_writer value;
+    uint64_t hash = stead_hash64(address); /* agents of one section may have the same fence, and lie in one partition */
 
-    uint64_t hash =
-        0xcbf29ce484222325u; /* FNV-1a: agents of one section may have the same fence, and lie in one partition */
-
-    for (size_t i = 0; i < address.size; i++)
-        hash = (hash ^ address.data[i]) * 0x100000001b3u;
     print(id.text, sizeof(id.text), "%s:%u:%llu:u%llu.%llx", session->id, session->execution, (unsigned long long)ref,
           (unsigned long long)fence, (unsigned long long)hash);
     stead_writer_init(&value);

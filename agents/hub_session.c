@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agents/hash.h"
 #include "agents/hub_worker.h"
 
 #define SENDS_AT_ONCE 256u
@@ -29,10 +30,7 @@ static const struct stead_slice nothing = {NULL, 0};
 
 static uint32_t bucket_of(struct stead_slice id)
 {
-    uint32_t hash = 2166136261u;
-
-    for (size_t at = 0; at < id.size; at++)
-        hash = (hash ^ id.data[at]) * 16777619u;
+    uint32_t hash = stead_hash32(id);
     return (hash ^ hash >> 15) % STEAD_HUB_BUCKETS;
 }
 

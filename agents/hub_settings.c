@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "agents/hash.h"
+
 static const char *const modes[] = {
     [STEAD_HUB_NOTIFY] = "notify", [STEAD_HUB_BACKOFF] = "backoff", [STEAD_HUB_FIXED] = "fixed"};
 #define MODES (sizeof(modes) / sizeof(*modes))
@@ -220,11 +222,7 @@ void stead_hub_settings_write(const struct stead_hub_settings *settings, struct 
 
 uint32_t stead_hub_partition(const struct stead_hub_settings *settings, struct stead_slice id)
 {
-    uint32_t hash = 2166136261u;
-
-    for (size_t at = 0; at < id.size; at++)
-        hash = (hash ^ id.data[at]) * 16777619u;
-    return hash % settings->partitions;
+    return stead_hash32(id) % settings->partitions;
 }
 
 static struct text begin_part(struct stead_hub_part *part, const char *kind, const char *tag, const char *name)

@@ -7,12 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agents/hash.h"
+
 static uint32_t bucket_of(struct stead_slice id)
 {
-    uint32_t hash = 2166136261u;
-
-    for (size_t at = 0; at < id.size; at++)
-        hash = (hash ^ id.data[at]) * 16777619u;
+    uint32_t hash = stead_hash32(id);
     return (hash ^ hash >> 16) % STEAD_HUB_WAITER_BUCKETS;
 }
 

@@ -53,19 +53,21 @@ int stead_instance_id_check(struct stead_slice id)
     return 0;
 }
 
-bool stead_orchestrator_name_check(const char *name)
+bool stead_kind_name_check(struct stead_slice name)
 {
-    size_t size = name != NULL ? strlen(name) : 0;
-
-    if (size == 0 || size > STEAD_KIND_NAME_MAX || name[0] < 'a' || name[0] > 'z')
+    if (name.size == 0 || name.size > STEAD_KIND_NAME_MAX || name.data[0] < 'a' || name.data[0] > 'z')
         return false;
-    for (size_t i = 1; i < size; i++) {
-        bool fits = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '_' ||
-                    name[i] == '.' || name[i] == '-';
-        if (!fits)
+    for (size_t i = 1; i < name.size; i++) {
+        uint8_t c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'))
             return false;
     }
     return true;
+}
+
+bool stead_orchestrator_name_check(const char *name)
+{
+    return name != NULL && stead_kind_name_check(stead_str(name));
 }
 
 /* ---- The map -------------------------------------------------------------------------------- */

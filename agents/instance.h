@@ -12,7 +12,9 @@
 
 /* 0, or STEAD_EARGUMENT: empty, over STEAD_INSTANCE_ID_MAX bytes, beginning with '@', or with one of / \ # ? or a control character in it. UTF-8 is the address' to check. */
 int stead_instance_id_check(struct stead_slice id) STEAD_MUST_USE;
-/* Can it be an orchestrator's name: [a-z][a-z0-9_.-]{0,62}? NULL cannot. */
+/* Can it be the name of a kind, an activity or an orchestrator: [a-z][a-z0-9_.-]{0,62}? */
+bool stead_kind_name_check(struct stead_slice name);
+/* The same of an orchestrator that a caller names; NULL cannot. */
 bool stead_orchestrator_name_check(const char *name);
 /* The status of this name. STEAD_ENOTFOUND: there is none. */
 int stead_instance_status_find(struct stead_slice name, enum stead_instance_status *ret_status) STEAD_MUST_USE;

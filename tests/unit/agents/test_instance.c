@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ids, statuses, and the map that tells of an instance. */
+/* Ids, names, hashes, statuses, and the map that tells of an instance. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "agents/hash.h"
 #include "agents/instance.h"
 
 static void test_status_names_are_those_of_the_field(void **state)
@@ -139,11 +140,43 @@ static void test_what_tells_of_no_instance_is_corrupt(void **state)
     stead_writer_deinit(&map);
 }
 
+static void test_kind_name_is_checked_at_its_edges(void **state)
+{
+    char name[65];
+
+    (void)state;
+    memset(name, 'a', sizeof(name));
+    assert_true(stead_kind_name_check(stead_bytes(name, 63)));
+    assert_false(stead_kind_name_check(stead_bytes(name, 64)));
+    assert_false(stead_kind_name_check(stead_bytes(name, 0)));
+    assert_true(stead_orchestrator_name_check("z_0.9-a"));
+    assert_false(stead_orchestrator_name_check("0a"));
+    assert_false(stead_orchestrator_name_check("aB"));
+    assert_false(stead_orchestrator_name_check("a/b"));
+    assert_false(stead_orchestrator_name_check("\xc3\xa4"));
+    assert_false(stead_orchestrator_name_check(""));
+    assert_false(stead_orchestrator_name_check(NULL));
+}
+
+/* What is stored follows from it: the published values of FNV-1a. */
+static void test_hashes_are_what_they_always_were(void **state)
+{
+    (void)state;
+    assert_true(stead_hash64(stead_str("")) == 0xcbf29ce484222325u);
+    assert_true(stead_hash64(stead_str("a")) == 0xaf63dc4c8601ec8cu);
+    assert_true(stead_hash64(stead_str("foobar")) == 0x85944171f73967e8u);
+    assert_true(stead_hash32(stead_str("")) == 0x811c9dc5u);
+    assert_true(stead_hash32(stead_str("a")) == 0xe40c292cu);
+    assert_true(stead_hash32(stead_str("foobar")) == 0xbf9cf968u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status_names_are_those_of_the_field),
         cmocka_unit_test(test_id_is_checked_at_its_edges),
+        cmocka_unit_test(test_kind_name_is_checked_at_its_edges),
+        cmocka_unit_test(test_hashes_are_what_they_always_were),
         cmocka_unit_test(test_map_of_an_instance_is_read),
         cmocka_unit_test(test_map_with_little_in_it_reads_as_nothing),
         cmocka_unit_test(test_long_texts_are_cut),
