@@ -5,10 +5,14 @@
  */
 #include "agents/agents.h"
 
-const struct stead_kind *const stead_builtin_kinds[] = {&stead_election_member_kind,    &stead_consensus_member_kind,
-                                                        &stead_consensus_proposer_kind, &stead_hub_kind,
-                                                        &stead_hub_queue_kind,          &stead_hub_table_kind,
-                                                        &stead_hub_worker_kind,         &stead_orchestration_kind,
+const struct stead_kind *const stead_builtin_kinds[] = {&stead_election_member_kind,
+                                                        &stead_consensus_member_kind,
+                                                        &stead_consensus_proposer_kind,
+                                                        &stead_hub_kind,
+                                                        &stead_hub_queue_kind,
+                                                        &stead_hub_table_kind,
+                                                        &stead_hub_worker_kind,
+                                                        &stead_orchestration_kind,
                                                         NULL};
 
 const struct stead_orchestrator *const stead_builtin_orchestrators[] = {NULL};

@@ -362,7 +362,9 @@ static void tell(const struct consensus *consensus, const struct figures *it)
     printf("  floor               %s: round trip %s%s, synced write %s%s%s\n",
            stead_print_duration(consensus->floor_ns, a), stead_print_duration(consensus->trip_ns, b),
            group->nodes > 1 ? " twice" : "", stead_print_duration(consensus->sync_ns, c),
-           group->hub ? ", four storage operations of " : "",
+           !group->hub           ? ""
+           : group->poll_ms == 0 ? ", two enqueues of "
+                                 : ", four storage operations of ",
            group->hub ? stead_print_duration(consensus->operation_ns, d) : "");
     printf("  p50 / floor         %.2f\n", (double)it->p50_ns / (double)consensus->floor_ns);
     printf("  messages a decision %.1f between members\n", it->messages);

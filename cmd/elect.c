@@ -22,6 +22,7 @@
 #include "cmd/group.h"
 #include "cmd/parse.h"
 #include "cmd/print.h"
+#include "runtime/base.h"
 
 #define KIND "election.member"
 #define SIZES_MAX 16u
@@ -237,13 +238,11 @@ static void tell(struct elect *elect, const struct round *rounds)
 
 static int run_size(struct elect *elect, uint32_t members)
 {
-    struct round *rounds = calloc(elect->rounds, sizeof *rounds);
-    int code = rounds == NULL ? STEAD_EFAILED : 0;
+    struct round *rounds = stead_alloc_zero(elect->rounds * sizeof *rounds);
 
     stead_group_rename(&elect->group, members);
     stead_bench_progress(&elect->group.bench, "%s, %" PRIu32 " members", stead_group_fabric(&elect->group), members);
-    if (code == 0)
-        code = start_members(elect);
+    int code = start_members(elect);
     if (code == 0)
         code = measure_floor(elect);
     for (uint32_t i = 0; code == 0 && i < elect->rounds; i++)

@@ -303,7 +303,7 @@ int stead_group_measure_hub(struct stead_group *group, uint64_t *ret_operation_n
     uint64_t trip_ns = stead_bench_quantile(trips, SAMPLES, 500);
     uint64_t put_ns = without(stead_bench_quantile(puts, SAMPLES, 500), trip_ns);
     uint64_t take_ns = without(stead_bench_quantile(takes, SAMPLES, 500), trip_ns);
-    *ret_operation_ns = (put_ns + take_ns) / 2;
+    *ret_operation_ns = group->poll_ms == 0 ? put_ns : (put_ns + take_ns) / 2;
     *ret_floor_ns = 2 * (group->poll_ms == 0 ? put_ns : put_ns + take_ns); /* a long poll is served with the enqueue */
     return 0;
 }

@@ -61,7 +61,8 @@ struct stead_group_counters {
 void stead_group_add_counters(struct stead_group_counters *counters, struct stead_slice status);
 uint64_t stead_group_operations(const struct stead_group_counters *counters);
 
-/* Median time of one storage operation, one at a time from this program, less its own raw round trip, and of those that two messages one after the other need: 2 x (enqueue + dequeue). 0 or a code. */
+/* Median time of one storage operation, one at a time from this program, less its own raw round trip, and of those that two messages one after the other need: 2 x (enqueue + dequeue), with long
+ * polls 2 x enqueue: the waiting dequeue shares its sync. 0 or a code. */
 int stead_group_measure_hub(struct stead_group *group, uint64_t *ret_operation_ns, uint64_t *ret_floor_ns);
 /* What polls cost in dollars an hour by the paper's price: n x polls/s x 125 read units x $0.25 a million. */
 double stead_group_cost(uint32_t members, uint32_t poll_ms);
