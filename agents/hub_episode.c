@@ -42,7 +42,6 @@ struct episode {
     char error_sentence[STEAD_INSTANCE_ERROR_SENTENCE_MAX + 1];
     uint32_t inputs;      /* taken by the engine */
     bool clear;           /* the history before is thrown away */
-    bool resent;          /* something was found in the history */
     bool fresh;           /* an execution begins here */
     bool mended;          /* code that did not match its history does now */
     uint64_t rewind_from; /* 0: no rewind */
@@ -188,69 +187,6 @@ static bool is(const struct stead_hub_message *message, const char *what)
     return stead_slice_equal(stead_hub_text(message->body, "t"), stead_str(what));
 }
 
-/* Sends again what the episode of this row decided. */
-static void send_again(struct stead_hub_session *session, struct stead_slice events)
-{
-    struct stead_history_row row;
-    struct stead_history_event event;
-
-    if (stead_history_row_begin(events, &row) != 0)
-        return;
-    while (stead_history_row_next(&row, &event) == 0) {
-        if (event.type == STEAD_HISTORY_EXECUTION_COMPLETED || event.type == STEAD_HISTORY_EXECUTION_FAILED ||
-            event.type == STEAD_HISTORY_EXECUTION_TERMINATED)
-            stead_hub_send_end(session, &event);
-        session->now_ms = event.time_ms; /* a timer's delay is counted from its episode: it is not late because of us */
-        stead_hub_send_event(session, &event);
-    }
-}
-
-static void send_again_list(struct stead_hub_session *session, struct stead_slice out)
-{
-    static const char *const ops[] = {"enqueue", "cancel"};
-    struct stead_reader reader = stead_reader(out);
-    struct stead_slice address, args;
-    uint64_t op;
-    uint32_t count, three;
-
-    if (out.size == 0 || stead_read_array(&reader, &count) != 0)
-        return;
-    for (; count > 0; count--) {
-        if (stead_read_array(&reader, &three) != 0 || three != 3 || stead_read_str(&reader, &address) != 0 ||
-            stead_read_u64(&reader, &op) != 0 || op > 1 || stead_read_value(&reader, &args) != 0)
-            return;
-        stead_hub_send_again(session, address, ops[op], args);
-    }
-}
-
-/* Was this message taken by an episode that is stored? Then what that decided is sent again, once. */
-static bool was_taken(struct episode *episode, const struct stead_hub_message *message)
-{
-    struct stead_hub_session *session = episode->session;
-    struct stead_slice row = stead_written(&session->row);
-    struct stead_hub_walk walk = {.at = 0};
-    bool found = false;
-
-    if (message->count <= 1)
-        return false;
-    int64_t now_ms = session->now_ms;
-    while (stead_hub_next_row(session, &walk)) {
-        if (!stead_hub_is_listed(walk.taken, message->seq))
-            continue;
-        if (!episode->resent)
-            send_again(session, walk.events);
-        found = true;
-    }
-    session->now_ms = now_ms;
-    if (!found && stead_hub_is_listed(stead_hub_value(row, "taken"), message->seq)) {
-        if (!episode->resent)
-            send_again_list(session, stead_hub_value(row, "out"));
-        found = true;
-    }
-    episode->resent = episode->resent || found;
-    return found;
-}
-
 static void give_start(struct episode *episode, struct stead_slice body, struct stead_history_event *event)
 {
     struct stead_writer extra;
@@ -350,7 +286,7 @@ static bool sort_messages(struct episode *episode)
     bool left = false;
 
     for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
-        it->dropped = was_taken(episode, it);
+        it->dropped = stead_hub_was_taken(episode->session, it);
         if (!it->dropped && is(it, "start")) {
             it->dropped = episode->start != NULL || !starts_now(episode->session, it);
             if (!it->dropped)
@@ -697,6 +633,32 @@ static void ask_again(void *context, const struct stead_history_event *event)
     stead_hub_send_event(episode->session, event);
 }
 
+/* It is over, and nobody wants what comes; what a message holds is released. */
+static void give_to_nobody(struct episode *episode, const struct stead_hub_message *message)
+{
+    struct stead_engine *engine = episode->session->engine;
+
+    episode->session->engine = NULL;
+    give(episode, message);
+    episode->session->engine = engine;
+}
+
+/* Until its rewind an instance that has failed is over, for messages of the same batch too. */
+static void give_all(struct episode *episode)
+{
+    bool over = episode->start == NULL && status_of(episode->session) == STEAD_INSTANCE_FAILED;
+
+    for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
+        if (it->dropped)
+            continue;
+        over = over && !(is(it, "steer") && stead_hub_number(it->body, "k") == STEAD_HISTORY_EXECUTION_REWOUND);
+        if (over)
+            give_to_nobody(episode, it);
+        else
+            give(episode, it);
+    }
+}
+
 static enum stead_hub_verdict run_it(struct episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -706,9 +668,7 @@ static enum stead_hub_verdict run_it(struct episode *episode, struct stead_write
         episode->taken_count++;
     }
     stead_engine_begin(session->engine, session->now_ms);
-    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
-        if (!it->dropped)
-            give(episode, it);
+    give_all(episode);
     if (episode->inputs == 0 && !episode->mended) {
         stead_engine_destroy(&session->engine); /* it has an open episode */
         return STEAD_HUB_SEND;

@@ -318,3 +318,76 @@ void stead_hub_send_end(struct stead_hub_session *session, const struct stead_hi
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
     stead_writer_deinit(&body);
 }
+
+/* ---- Again ---------------------------------------------------------------------------------------- */
+
+/* Sends again what the episode of this row decided. */
+static void send_again(struct stead_hub_session *session, struct stead_slice events)
+{
+    struct stead_history_row row;
+    struct stead_history_event event;
+
+    if (stead_history_row_begin(events, &row) != 0)
+        return;
+    while (stead_history_row_next(&row, &event) == 0) {
+        if (event.type == STEAD_HISTORY_EXECUTION_COMPLETED || event.type == STEAD_HISTORY_EXECUTION_FAILED ||
+            event.type == STEAD_HISTORY_EXECUTION_TERMINATED)
+            stead_hub_send_end(session, &event);
+        session->now_ms = event.time_ms; /* a timer's delay is counted from its episode: it is not late because of us */
+        stead_hub_send_event(session, &event);
+    }
+}
+
+static void send_again_list(struct stead_hub_session *session, struct stead_slice out)
+{
+    static const char *const ops[] = {"enqueue", "cancel"};
+    struct stead_reader reader = stead_reader(out);
+    struct stead_slice address, args;
+    uint64_t op;
+    uint32_t count, three;
+
+    if (out.size == 0 || stead_read_array(&reader, &count) != 0)
+        return;
+    for (; count > 0; count--) {
+        if (stead_read_array(&reader, &three) != 0 || three != 3 || stead_read_str(&reader, &address) != 0 ||
+            stead_read_u64(&reader, &op) != 0 || op > 1 || stead_read_value(&reader, &args) != 0)
+            return;
+        stead_hub_send_again(session, address, ops[op], args);
+    }
+}
+
+/* Of the messages that came again, is it the first in this list? The other ones may be of other episodes. */
+static bool is_first_of(const struct stead_hub_session *session, const struct stead_hub_message *message,
+                        struct stead_slice taken)
+{
+    const struct stead_hub_message *it = session->messages;
+
+    while (it != message && (it->count <= 1 || !stead_hub_is_listed(taken, it->seq)))
+        it = it->next;
+    return it == message;
+}
+
+bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_hub_message *message)
+{
+    struct stead_slice row = stead_written(&session->row), taken = stead_hub_value(row, "taken");
+    struct stead_hub_walk walk = {.at = 0};
+    int64_t now_ms = session->now_ms;
+    bool found = false;
+
+    if (message->count <= 1)
+        return false;
+    while (stead_hub_next_row(session, &walk)) {
+        if (!stead_hub_is_listed(walk.taken, message->seq))
+            continue;
+        if (is_first_of(session, message, walk.taken))
+            send_again(session, walk.events);
+        found = true;
+    }
+    session->now_ms = now_ms;
+    if (stead_hub_is_listed(taken, message->seq)) { /* what the execution before decided is there alone */
+        if (is_first_of(session, message, taken))
+            send_again_list(session, stead_hub_value(row, "out"));
+        found = true;
+    }
+    return found;
+}

@@ -130,7 +130,8 @@ struct stead_hub_worker_state {
     uint32_t session_count; /* idle ones too */
     uint32_t busy_count;
     struct stead_hub_task *tasks;
-    uint32_t call_count; /* of the tasks: calls of agents, which take no room: else those that wait for a lock could keep its holder from going on */
+    /* Of the tasks: calls of agents, which take no room: else those that wait for a lock could keep its holder from going on. */
+    uint32_t call_count;
     uint32_t task_count;
     bool renew_timer;                   /* stands */
     struct stead_hub_message *finished; /* to be deleted */
@@ -225,6 +226,9 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
 void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event);
 /* The instance is over: its parent (of its row) is told how. */
 void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end);
+/* Was this message, which came again, taken by an episode that is stored? Then what that decided is sent again: once for all of its messages, and for each episode whose messages are
+ * among the session's. */
+bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_hub_message *message);
 /* A hold that nobody waited for any more was given: it is released. */
 void stead_hub_send_release(struct stead_hub_session *session, struct stead_slice address, uint64_t fence,
                             uint64_t ref);
