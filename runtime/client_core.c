@@ -379,6 +379,22 @@ static void finish_here(struct stead_client_core *core, uint32_t item, int code)
     finish(core, item, code, &none);
 }
 
+/* Nobody waits for its answer any more: a job is told, best effort, where it was sent last. A call to an agent is left alone: its turn is over before it could be told. */
+static void give_up(struct stead_client_core *core, uint32_t item, int code)
+{
+    const struct request *request = &core->requests[item];
+    const struct stead_client_peer *peer = core->peers.peers[stead_client_peers_of(&core->peers, item)];
+
+    if (request->message->type == STEAD_CALL && request->anywhere && request->unanswered > 0 && peer->up) {
+        struct stead_message *cancel = stead_client_cancel_message(request->message);
+        cancel->session.mark = request->session->mark;
+        core->counters.cancels++;
+        core->options.effects.send(core->options.effects.self, peer->node, peer->reactor, cancel);
+        stead_message_destroy(&cancel);
+    }
+    finish_here(core, item, code);
+}
+
 static void finish_at_deadline(struct stead_client_core *core, uint32_t item)
 {
     const struct request *request = &core->requests[item];
@@ -386,7 +402,7 @@ static void finish_at_deadline(struct stead_client_core *core, uint32_t item)
 
     if (request->unanswered == 0)
         code = request->refusal == STEAD_EBUSY ? STEAD_EBUSY : STEAD_EUNAVAILABLE;
-    finish_here(core, item, code);
+    give_up(core, item, code);
 }
 
 /* ---- Submitting ----------------------------------------------------------------------------- */
@@ -678,7 +694,7 @@ static void finish_all(struct stead_client_core *core, int code, bool unsent_onl
         const struct request *request = &core->requests[i];
 
         if (request->message != NULL && request->serial <= serial && (!unsent_only || request->sends == 0))
-            finish_here(core, i, code);
+            give_up(core, i, code);
     }
 }
 

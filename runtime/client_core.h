@@ -13,6 +13,8 @@
  *        |                                 |
  *        +------(peer down, new table)-----+
  *
+ * A call to a stateless kind that is given up, at its deadline or when the client is closed, is followed by a CANCEL to where it was sent last, so that its job need not go on; best effort.
+ *
  * It performs nothing: what is to be done goes through the table of effects, called on the caller's stack. A completion may
  * submit and tell; it may call nothing else of this core.
  *
@@ -118,6 +120,7 @@ struct stead_client_counters {
     uint64_t answers_dropped; /* duplicates, and answers of requests that have ended */
     uint64_t refusals;        /* busy, not_owner, unavailable: went again */
     uint64_t sessions;        /* opened */
+    uint64_t cancels;         /* jobs given up that were told so */
 };
 const struct stead_client_counters *stead_client_core_counters(const struct stead_client_core *core);
 /* Asserts the invariants; for tests. Linear. */

@@ -96,6 +96,20 @@ struct stead_message *stead_client_tell_message(struct stead_slice address, stru
     return make(STEAD_TELL, &parts, rng);
 }
 
+struct stead_message *stead_client_cancel_message(const struct stead_message *call)
+{
+    const struct stead_message_parts parts = {.address = stead_bytes(call->address, call->address_size)};
+    struct stead_message *message = stead_message_create(STEAD_CANCEL, &parts);
+
+    message->id = call->id;
+    message->slot = call->slot;
+    message->source_slot = call->source_slot;
+    message->groups = STEAD_GROUP_SESSION;
+    message->session = call->session;
+    message->table_version = call->table_version;
+    return message;
+}
+
 uint16_t stead_client_kind_size(const struct stead_message *message)
 {
     const char *slash = memchr(message->address, '/', message->address_size);

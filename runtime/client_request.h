@@ -22,6 +22,8 @@ struct stead_message *stead_client_request_message(const struct stead_client_req
 /* The same for a tell. Returned. */
 struct stead_message *stead_client_tell_message(struct stead_slice address, struct stead_slice op,
                                                 struct stead_slice args, struct stead_rng *rng);
+/* The record that takes a call back which was sent: its id, address, slot and session. Returned. */
+struct stead_message *stead_client_cancel_message(const struct stead_message *call);
 /* Bytes of the kind's name in an address that was checked before. */
 uint16_t stead_client_kind_size(const struct stead_message *message);
 /* How long a request waits that was refused for the `refusals`-th time, from 0: the receiver's hint, or doubling; and up to a quarter more

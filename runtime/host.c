@@ -265,7 +265,7 @@ void stead_host_route(struct stead_host *host, struct stead_message *message)
 {
     struct stead_shard *shard = host->shard_of[message->slot.v];
 
-    if (message->type == STEAD_CANCEL && stead_placement_cancel(host, message->id)) {
+    if (message->type == STEAD_CANCEL && stead_placement_cancel(host, message)) {
         stead_message_destroy(&message); /* of a job that this host has placed */
         return;
     }

@@ -167,6 +167,19 @@ struct stead_answer_error {
 struct stead_message *stead_message_answer(const struct stead_message *request, int status,
                                            const struct stead_answer_error *error, struct stead_slice value);
 
+/* The session of the client that says it; zero: an agent or a node does, or a client without a session. */
+static inline struct stead_id stead_message_client(const struct stead_message *m)
+{
+    bool has = m->source_slot.v == STEAD_SLOT_SESSION && (m->groups & STEAD_GROUP_SESSION);
+    return has ? m->session.id : (struct stead_id){{0}};
+}
+/* May this CANCEL take back what was asked by `client` (as above)? Clients take back what they asked themselves, and nobody guesses a session's id; nodes are trusted. */
+static inline bool stead_message_may_cancel(const struct stead_message *cancel, struct stead_id client)
+{
+    struct stead_id says = stead_message_client(cancel);
+    return cancel->source_slot.v != STEAD_SLOT_SESSION || (!stead_id_is_zero(says) && stead_id_equal(says, client));
+}
+
 static inline struct stead_slice stead_message_payload(const struct stead_message *m)
 {
     return (struct stead_slice){m->payload, m->payload_size};

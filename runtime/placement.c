@@ -24,6 +24,7 @@ struct stead_placed {
     uint64_t since_ns;
     struct stead_route route; /* newest connection that asked */
     bool has_route;
+    struct stead_id session;   /* of the client that asked; zero: an agent or a node did */
     struct stead_shard *early; /* whose commit it was started before; NULL: nobody's */
 };
 
@@ -57,6 +58,7 @@ static struct stead_placed *remember(struct stead_host *host, const struct stead
     placed->incarnation = incarnation;
     placed->reactor = reactor;
     placed->since_ns = host->now_ns;
+    placed->session = stead_message_client(request);
     stead_map_add(&host->jobs, placed->hash, placed);
     return placed;
 }
@@ -230,20 +232,24 @@ void stead_host_job_done(struct stead_host *host, struct stead_message **consume
     stead_message_destroy(&request);
 }
 
-bool stead_placement_cancel(struct stead_host *host, struct stead_id id)
+bool stead_placement_cancel(struct stead_host *host, const struct stead_message *cancel)
 {
+    struct stead_id id = cancel->id;
     const struct stead_placed *placed = host->jobs.count == 0 ? NULL : find_placed(host, id);
 
     if (placed == NULL)
         return false;
+    if (!stead_message_may_cancel(cancel, placed->session))
+        return true; /* a stranger, who has learned the id */
     if (placed->node == host->options.node && placed->reactor == host->options.reactor) {
         STEAD_EFFECT_ADD(&host->effects.cancels, id);
         return true;
     }
-    struct stead_message *cancel = stead_message_create(STEAD_CANCEL, &(struct stead_message_parts){0});
-    cancel->id = id;
-    cancel->slot = (stead_slot){STEAD_SLOT_NODE};
-    STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, cancel});
+    struct stead_message *told = stead_message_create(STEAD_CANCEL, &(struct stead_message_parts){0});
+    told->id = id;
+    told->slot = (stead_slot){STEAD_SLOT_NODE};
+    told->source_slot = (stead_slot){STEAD_SLOT_NODE}; /* who may say so was looked at here */
+    STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, told});
     return true;
 }
 

@@ -252,8 +252,8 @@ static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 }
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
 void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
-/* Tells a job that nobody waits for it any more, wherever this host has placed it. False: it has not. */
-bool stead_placement_cancel(struct stead_host *host, struct stead_id id);
+/* Tells a job that nobody waits for it any more, wherever this host has placed it; not when a client says so of what another one asked. False: it has not placed it. */
+bool stead_placement_cancel(struct stead_host *host, const struct stead_message *cancel);
 /* May a durable agent's call to this kind (NULL: unknown) start on this node before the commit of the turn that makes it? */
 bool stead_placement_may_start_early(const struct stead_host *host, const struct stead_kind *kind);
 /* Starts it. Consumed. */

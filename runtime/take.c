@@ -523,9 +523,16 @@ static void take_of_session(struct stead_shard *shard, struct stead_message *mes
 
 /* ---- Cancelling ------------------------------------------------------------------------------------------------------ */
 
+/* Is it this call that is taken back, by who may? A client only takes back what it asked itself. */
+static bool cancels(const struct stead_message *cancel, const struct stead_message *call)
+{
+    return call->type == STEAD_CALL && stead_id_equal(call->id, cancel->id) &&
+           stead_message_may_cancel(cancel, stead_message_client(call));
+}
+
 struct parked_call {
     struct stead_shard *shard;
-    struct stead_id id;
+    const struct stead_message *cancel;
     uint32_t left; /* rows that may still be looked at */
     struct stead_row_key key;
     struct stead_message *found; /* owned */
@@ -538,7 +545,7 @@ static int look_at_parked(void *context, struct stead_slice key, struct stead_sl
 
     if (search->left-- == 0 || search->shard->host->doors.decode(record, &message) != 0)
         return 1;
-    if (message->type != STEAD_CALL || !stead_id_equal(message->id, search->id)) {
+    if (!cancels(search->cancel, message)) {
         stead_message_destroy(&message);
         return 0;
     }
@@ -559,10 +566,10 @@ static void delete_mail(struct stead_agent *agent, const struct stead_row_key *k
     stead_shard_dirty(shard, true);
 }
 
-static void cancel_parked(struct stead_agent *agent, struct stead_id id)
+static void cancel_parked(struct stead_agent *agent, const struct stead_message *cancel)
 {
     struct stead_shard *shard = agent->shard;
-    struct parked_call search = {.shard = shard, .id = id, .left = CANCEL_ROWS_MAX};
+    struct parked_call search = {.shard = shard, .cancel = cancel, .left = CANCEL_ROWS_MAX};
     struct stead_row_key from, to;
 
     stead_row_part(&from, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
@@ -586,7 +593,7 @@ static void cancel_waiting(struct stead_shard *shard, const struct stead_message
 
     for (uint32_t left = agent == NULL ? 0 : stead_agent_waiting(agent); left > 0; left--) {
         struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
-        if (message->type != STEAD_CALL || !stead_id_equal(message->id, cancel->id)) {
+        if (!cancels(cancel, message)) {
             stead_queue_push(&agent->wait->mailbox, message);
             continue;
         }
@@ -597,7 +604,7 @@ static void cancel_waiting(struct stead_shard *shard, const struct stead_message
     if (agent != NULL)
         stead_agent_tidy_wait(agent);
     if (agent != NULL && (agent->flags & STEAD_AGENT_MAIL) && agent->phase == STEAD_AGENT_READY)
-        cancel_parked(agent, cancel->id);
+        cancel_parked(agent, cancel);
 }
 
 void stead_shard_take(struct stead_shard *shard, struct stead_message *message)

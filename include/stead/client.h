@@ -61,7 +61,7 @@ struct stead_answer {
  * returned: close it. */
 STEAD_PUBLIC int stead_client_open(const struct stead_client_options *options,
                                    struct stead_client **ret_client) STEAD_MUST_USE;
-/* Frees the client; unfinished requests complete with STEAD_ECANCELLED (what was sent may still take effect). Nulls
+/* Frees the client; unfinished requests complete with STEAD_ECANCELLED (what was sent may still take effect; a job is told: stead_job_cancelled()). Nulls
  * `*client`; NULL in it is fine. Not from a completion: that stops the process. */
 STEAD_PUBLIC void stead_client_close(struct stead_client **client);
 

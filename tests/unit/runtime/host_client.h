@@ -46,6 +46,22 @@ static inline struct stead_message *fx_request(struct fx *fx, struct fx_client *
     return message;
 }
 
+/* A CANCEL of a request, as the client sends it and the node lets it in. */
+static inline struct stead_message *fx_cancel(const struct stead_message *request, const struct fx_client *client)
+{
+    const struct stead_message_parts parts = {.address = stead_bytes(request->address, request->address_size)};
+    struct stead_message *cancel = stead_message_create(STEAD_CANCEL, &parts);
+
+    cancel->id = request->id;
+    cancel->slot = request->slot;
+    cancel->source_slot = (stead_slot){STEAD_SLOT_SESSION};
+    cancel->groups = STEAD_GROUP_ROUTE | (client == NULL ? 0 : STEAD_GROUP_SESSION);
+    cancel->route = (struct stead_route){FX_NODE, 0, client == NULL ? 1 : client->connection};
+    if (client != NULL)
+        cancel->session.id = client->id;
+    return cancel;
+}
+
 /* Delivers a copy of the message and runs. */
 static inline void fx_deliver(struct fx *fx, const struct stead_message *message)
 {

@@ -314,12 +314,47 @@ static void test_job_of_a_patient_caller_is_not_started_twice(void **state)
     fx_destroy(it.fx);
 }
 
+static char room[64];
+
+static int hold_room(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {.reply_op = "reply", .timeout_ms = STEAD_TIMEOUT_NEVER};
+
+    (void)state, (void)args;
+    return stead_call(turn, room, STEAD_OP_HOLD, (struct stead_slice){0}, &options);
+}
+
+static void test_client_takes_back_its_own_waiting_call_and_nobody_elses(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1), stranger = fx_client(fx, 2);
+    char holder[64];
+
+    (void)state;
+    fx_do[0] = hold_room, fx_reply = NULL;
+    fx_address(room, "d", 1, 1), fx_address(holder, "d", 1, 2);
+    assert_int_equal(fx_call(fx, &client, holder, "do"), 0);
+    struct stead_message *request = fx_request(fx, &client, STEAD_CALL, room, "add", fx_i64(1), NULL);
+    fx_deliver(fx, request);
+    for (int who = 0; who < 3; who++) {
+        const struct fx_client *const says[] = {NULL, &stranger, &client};
+        assert_int_equal(fx->answers.count, 0); /* it waits for the room */
+        struct stead_message *cancel = fx_cancel(request, says[who]);
+        stead_host_deliver(fx->host, &cancel);
+        fx_run(fx);
+    }
+    assert_int_equal(fx_answer_status(fx), STEAD_ECANCELLED);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cancelled_call_takes_no_answer_and_no_deadline),
         cmocka_unit_test(test_cancel_of_a_turn_that_fails_changes_nothing),
         cmocka_unit_test(test_call_cancelled_in_its_own_turn_is_never_sent),
+        cmocka_unit_test(test_client_takes_back_its_own_waiting_call_and_nobody_elses),
         cmocka_unit_test(test_only_the_caller_can_cancel_and_only_what_waits),
         cmocka_unit_test(test_job_is_told_with_the_commit_of_the_cancel),
         cmocka_unit_test(test_job_on_another_node_is_told_there),

@@ -48,7 +48,7 @@ static void on_connect(void *self, uint32_t node, uint16_t reactor)
 
 static void on_send(void *self, uint32_t node, uint16_t reactor, const struct stead_message *message)
 {
-    static const char *const verbs[] = {"", "tell", "signal", "call", "answer", "ack", "query"};
+    static const char *const verbs[] = {"", "tell", "signal", "call", "answer", "ack", "query", "", "", "", "cancel"};
     struct scene *scene = self;
 
     note(scene, "send %u.%u %s %s", node, (unsigned)reactor, verbs[message->type], message->address);
@@ -354,6 +354,36 @@ static void test_request_refused_until_its_deadline_was_not_executed(void **stat
     answer(scene, 0, STEAD_EBUSY);
     expect(scene, "send 1.0 call a/1 #1<0\nend a/1 busy\n");
     scene_close(scene);
+}
+
+static void test_job_that_is_given_up_is_told_where_it_was_sent(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct scene *scene = scene_connected();
+        struct stead_client_request job = request_to("job/1");
+        job.type = how == 1 ? STEAD_SIGNAL : STEAD_CALL;
+        stead_client_core_peer_up(scene->core, 2, 0);
+        submit(scene, "a/1"); /* an agent's turn is not told */
+        assert_int_equal(stead_client_core_submit(scene->core, &job), 0);
+        if (how == 2)
+            answer(scene, 0, STEAD_EBUSY); /* it did nothing and said so */
+        scene->log_size = 0;
+        if (how == 3)
+            set_now(scene, scene->now_ms + 10000), stead_client_core_step(scene->core);
+        else
+            stead_client_core_cancel_all(scene->core);
+        const char *told = strstr(scene->log, "cancel job/1 #2<");
+        assert_int_equal(told != NULL, how == 0 || how == 3);
+        assert_null(strstr(scene->log, "cancel a/1"));
+        if (how == 0) {
+            const struct stead_message *cancel = scene->sent[2], *call = scene->sent[1];
+            assert_true(stead_id_equal(cancel->id, call->id));
+            assert_true(stead_id_equal(cancel->session.id, call->session.id));
+            assert_int_equal(cancel->slot.v, call->slot.v);
+        }
+        scene_close(scene);
+    }
 }
 
 static void test_request_refused_once_but_sent_twice_may_have_been_executed(void **state)
@@ -674,6 +704,7 @@ int main(void)
         cmocka_unit_test(test_request_never_sent_is_unavailable_at_its_deadline),
         cmocka_unit_test(test_request_refused_busy_waits_and_goes_again),
         cmocka_unit_test(test_request_refused_until_its_deadline_was_not_executed),
+        cmocka_unit_test(test_job_that_is_given_up_is_told_where_it_was_sent),
         cmocka_unit_test(test_request_refused_once_but_sent_twice_may_have_been_executed),
         cmocka_unit_test(test_request_sent_to_the_old_owner_follows_the_table),
         cmocka_unit_test(test_requests_in_flight_move_with_a_new_table_in_order),

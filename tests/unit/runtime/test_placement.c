@@ -246,6 +246,40 @@ static void test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_o
     fx_destroy(fx);
 }
 
+static void test_job_is_cancelled_by_the_client_that_asked_for_it_alone(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client client = fx_client(fx, 1), stranger = fx_client(fx, 2);
+    struct stead_message *request = work(fx, &client, "s/1");
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    fx_deliver(fx, request);
+    for (int who = 0; who < 3; who++) {
+        const struct fx_client *const says[] = {NULL, &stranger, &client};
+        struct stead_message *cancel = fx_cancel(request, says[who]);
+        stead_host_deliver(fx->host, &cancel);
+        fx_run(fx);
+        assert_int_equal(fx->cancels, who == 2);
+    }
+    finish(fx, STEAD_ECANCELLED);
+    stead_message_destroy(&request);
+    fx_destroy(fx);
+    /* Nor is an agent's, which has no session: neither by none nor by an empty one. */
+    char a[64];
+    fx = with_caller(&client, a, false);
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    memset(&stranger.id, 0, sizeof(stranger.id));
+    for (int who = 0; who < 2; who++) {
+        struct stead_message *cancel = fx_cancel(fx->jobs.head, who == 0 ? NULL : &stranger);
+        stead_host_deliver(fx->host, &cancel);
+        fx_run(fx);
+        assert_int_equal(fx->cancels, 0);
+    }
+    finish(fx, 0);
+    fx_destroy(fx);
+}
+
 static void test_job_whose_caller_gave_up_is_cancelled(void **state)
 {
     (void)state;
@@ -497,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_placed_job_runs_where_it_arrives),
         cmocka_unit_test(test_expired_job_is_not_started_and_a_cancelled_one_is_told),
         cmocka_unit_test(test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_once),
+        cmocka_unit_test(test_job_is_cancelled_by_the_client_that_asked_for_it_alone),
         cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
         cmocka_unit_test(test_signal_to_a_stateless_kind_is_done_in_the_end),
         cmocka_unit_test(test_job_that_killed_the_process_three_times_is_poison),
