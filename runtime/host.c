@@ -13,6 +13,7 @@
 #include "runtime/host.h"
 
 #include "runtime/address.h"
+#include "runtime/lock_waits.h"
 #include "runtime/query_slow.h"
 #include "runtime/shard.h"
 #include "stead/fiber.h"
@@ -86,6 +87,7 @@ void stead_host_destroy(struct stead_host **consumed)
     for (uint32_t i = 0; i < host->shard_count; i++)
         stead_shard_destroy(host->shards[i]);
     stead_fibers_destroy(&host->fibers); /* behind the agents, whose hooks may own fibers */
+    stead_lock_waits_deinit(host);
     stead_queries_deinit(host);
     stead_placement_deinit(host);
     stead_effects_deinit(&host->effects);

@@ -24,6 +24,7 @@ int stead_registry_add(struct stead_registry *registry, const struct stead_kind 
 const struct stead_kind *stead_registry_find(const struct stead_registry *registry, const char *name, size_t name_size);
 /* Ops that every kind with agents has unless it names its own (lock_ops.c); ended by a NULL name. Every op whose name begins with `stead.` is one of these. */
 extern const struct stead_op stead_lock_ops[];
+#define STEAD_LOCK_OP_HOLD (&stead_lock_ops[0])
 #define STEAD_LOCK_OP_RELEASE (&stead_lock_ops[1])
 /* The op of a kind, or of every kind; NULL when there is none. Linear for short tables, hashed for long ones. */
 const struct stead_op *stead_registry_op(const struct stead_registry *registry, const struct stead_kind *kind,

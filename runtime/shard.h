@@ -219,6 +219,7 @@ struct stead_host {
     uint64_t message_bytes;                          /* waiting in mailboxes */
     uint64_t overlay_bytes;                          /* as of the last round */
     uint64_t tick_ns;                                /* next look at idle agents, sessions, gauges */
+    struct stead_lock_waits *lock_waits;             /* who waits to hold what; owned; NULL: nobody did yet */
     struct stead_query_slow *queries, *queries_tail; /* under way, owned; the first one has the next slice */
     struct stead_map jobs;                           /* struct stead_placed, by message id */
     uint32_t job_count;                              /* running on this node through this host */

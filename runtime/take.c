@@ -13,6 +13,7 @@
  * Invariants: M1 a message is in exactly one place: an outbox, a queue, a mailbox, a parked row or history; M2 in one channel or session
  * messages run in order; M3 an agent's mailbox holds at most mailbox_messages_max.
  */
+#include "runtime/lock_waits.h"
 #include "runtime/address.h"
 #include "runtime/shard.h"
 
@@ -396,6 +397,9 @@ static void deliver_to_agent(struct stead_agent *agent, struct stead_message *me
                  "the hold that this fencing number was given for is over");
         return;
     }
+    if (op == STEAD_LOCK_OP_HOLD && agent->phase == STEAD_AGENT_READY && (agent->flags & STEAD_AGENT_HELD) &&
+        must_wait(agent, message))
+        stead_lock_waits_add(agent, message);
     if (agent->phase != STEAD_AGENT_READY || must_wait(agent, message))
         stead_shard_let_wait(agent, message, taken);
     else if (!is_known_by_key(agent, message, taken))
@@ -580,6 +584,7 @@ static void cancel_parked(struct stead_agent *agent, const struct stead_message 
                                     false, look_at_parked, &search);
     if (search.found == NULL)
         return;
+    stead_lock_waits_remove(agent, stead_bytes(search.found->source, search.found->source_size));
     delete_mail(agent, &search.key);
     conclude(shard, search.found, stead_agent_durable(agent), true, STEAD_ECANCELLED, NULL);
 }
@@ -598,6 +603,7 @@ static void cancel_waiting(struct stead_shard *shard, const struct stead_message
             continue;
         }
         unpin(message);
+        stead_lock_waits_remove(agent, stead_bytes(message->source, message->source_size));
         shard->host->message_bytes -= message->block_size;
         conclude(shard, message, false, false, STEAD_ECANCELLED, NULL);
     }

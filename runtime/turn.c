@@ -10,6 +10,7 @@
  * Invariants: U1 a failed turn leaves no row but its answer, its dead letter and the taking of its message; U2 the journaled state is
  * what the next turn sees; U3 a read-only op leaves the state's bytes as they were; U4 nor does a quiet op's turn that is not journaled change what is stored.
  */
+#include "runtime/lock_waits.h"
 #include "runtime/turn.h"
 
 #include "runtime/fields.h"
@@ -275,6 +276,7 @@ static void commit_lock(struct stead_turn *turn)
         wait->holder = stead_text_copy(turn->holder);
         agent->fence = turn->new_fence;
         agent->flags |= STEAD_AGENT_HELD;
+        stead_lock_waits_remove(agent, stead_str(wait->holder));
     }
 }
 

@@ -78,8 +78,10 @@ struct fx {
     bool marked;                             /* a turn is in progress */
     struct stead_turn_mark mark;             /* of the newest turn */
     char mark_op[80];
-    uint32_t errors;  /* lines traced as errors */
-    uint32_t flushes; /* synced() calls made */
+    uint32_t errors; /* lines traced as errors */
+    uint32_t warnings;
+    char warning[1024]; /* the newest */
+    uint32_t flushes;   /* synced() calls made */
     uint64_t request_ids;
     uint64_t armed_ns; /* newest deadline the host asked for */
 };
@@ -380,8 +382,14 @@ static inline int fx_door_zone(void *self, const char *name, struct stead_writer
 
 static inline void fx_door_trace(void *self, int level, const char *line)
 {
+    struct fx *fx = self;
+
     if (level == STEAD_TRACE_ERROR)
-        ((struct fx *)self)->errors++;
+        fx->errors++;
+    if (level == STEAD_TRACE_WARN) {
+        fx->warnings++;
+        snprintf(fx->warning, sizeof(fx->warning), "%s", line);
+    }
     if (getenv("FX_TRACE") != NULL)
         fprintf(stderr, "%d %s\n", level, line);
 }
