@@ -58,6 +58,8 @@
 #define STEAD_HUB_HIDE_MS 300000 /* visibility timeout */
 #define STEAD_HUB_PARTITIONS_MAX 16u
 #define STEAD_HUB_WORKERS_MAX 64u
+#define STEAD_HUB_TASKS_MAX                                                                                            \
+    4096u /* that a worker runs at once: it renews all of them in one turn, which has 10,000 effects at most */
 #define STEAD_HUB_TRIES_MAX 10u /* a message that was taken more often goes to the queue `poison` */
 
 #endif

@@ -175,7 +175,7 @@ int stead_hub_settings_read(struct stead_hub_settings *settings, struct stead_sl
         return STEAD_EARGUMENT;
     if (!take_u32(map, "partitions", 1, STEAD_HUB_PARTITIONS_MAX, &settings->partitions) ||
         !take_u32(map, "workers", 1, STEAD_HUB_WORKERS_MAX, &settings->workers) ||
-        !take_u32(map, "tasks", 1, 10000, &settings->tasks) ||
+        !take_u32(map, "tasks", 1, STEAD_HUB_TASKS_MAX, &settings->tasks) ||
         !take_number(map, "hide_ms", 100, 3600000, &settings->hide_ms) ||
         stead_get_bool(map, "extended", &settings->extended) == STEAD_EARGUMENT ||
         !take_tags(map, "tags", STEAD_HUB_PARTITIONS_MAX, settings->tags) ||

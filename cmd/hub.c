@@ -57,7 +57,7 @@ static const struct argp_option options[] = {
     {"poll", OPTION_POLL, "HOW", 0, "notify, backoff, or an interval as 250ms. Default: notify", 10},
     {"partitions", OPTION_PARTITIONS, "COUNT", 0, "Control queues, 1 to 16. Default: 4", 10},
     {"workers", OPTION_WORKERS, "COUNT", 0, "1 to 64. Default: one a reactor", 10},
-    {"tasks", OPTION_TASKS, "COUNT", 0, "Activities that a worker runs at once. Default: 64", 10},
+    {"tasks", OPTION_TASKS, "COUNT", 0, "Activities that a worker runs at once, to 4096. Default: 64", 10},
     {"hide", OPTION_HIDE, "TIME", 0, "How long a message that was taken is hidden. Default: 5m", 10},
     {"extended", OPTION_EXTENDED, NULL, 0, "Workers keep instances in memory between episodes", 10},
     {"apart", OPTION_APART, NULL, 0, "Queues and tables on a node that runs no workers", 10},
@@ -121,7 +121,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         take_number(&o->workers, "workers", arg, STEAD_HUB_WORKERS_MAX, state);
         return 0;
     case OPTION_TASKS:
-        take_number(&o->tasks, "tasks", arg, 10000, state);
+        take_number(&o->tasks, "tasks", arg, STEAD_HUB_TASKS_MAX, state);
         return 0;
     case OPTION_HIDE:
         if (!stead_parse_duration(arg, 3600000, &o->hide_ms) || o->hide_ms < 100)

@@ -138,12 +138,35 @@ static void test_who_comes_back_gets_its_share_at_once(void **state)
     assert_int_equal(told[0] + told[1], 2);
 }
 
+static void test_more_tasks_than_a_turn_can_renew_are_refused(void **state)
+{
+    struct stead_message *answers[2];
+
+    (void)state;
+    for (uint64_t more = 0; more < 2; more++) {
+        struct stead_writer args;
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:u}", "tasks", STEAD_HUB_TASKS_MAX + more);
+        struct stead_message *message =
+            fx_request(fx, &client, STEAD_CALL, more ? "hub/more" : "hub/most", "create", stead_written(&args), NULL);
+        stead_host_deliver(fx->host, &message);
+        fx_run(fx);
+        stead_writer_deinit(&args);
+        answers[more] = fx_answer(fx);
+    }
+    assert_int_equal(answers[0]->status, 0);
+    assert_int_equal(answers[1]->status, STEAD_EFAILED);
+    stead_message_destroy(&answers[0]);
+    stead_message_destroy(&answers[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_first_worker_of_a_new_hub_takes_its_share_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_gone_is_replaced_after_thirty_seconds_and_not_sooner, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_more_tasks_than_a_turn_can_renew_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_comes_back_gets_its_share_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
