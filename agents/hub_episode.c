@@ -217,7 +217,7 @@ static void give_result(struct episode *episode, struct stead_slice body)
     bool fits = type == STEAD_HISTORY_TASK_COMPLETED || type == STEAD_HISTORY_TASK_FAILED ||
                 type == STEAD_HISTORY_CHILD_COMPLETED || type == STEAD_HISTORY_CHILD_FAILED ||
                 type == STEAD_HISTORY_TIMER_FIRED;
-    bool taken = fits && session->engine != NULL && stead_hub_number(body, "x") == session->execution &&
+    bool taken = fits && session->engine != NULL && (uint64_t)stead_hub_number(body, "x") == stead_hub_life(session) &&
                  stead_engine_input(session->engine, &event) != 0;
     uint64_t fence = 0;
 
@@ -462,7 +462,8 @@ static void start_later(struct episode *episode, struct stead_writer *start_id)
     struct stead_writer body;
 
     stead_writer_init(&body);
-    stead_pack(start_id, "s", stead_printed(episode->turn, "%s:%u:again", session->id, session->execution));
+    stead_pack(start_id, "s",
+               stead_printed(episode->turn, "%s:%llx:again", session->id, (unsigned long long)stead_hub_life(session)));
     stead_pack(&body, "{s:s,s:s,s:S,s:v,s:u,s:S,s:l,s:l}", "t", "start", "i", session->id, "n",
                stead_hub_text(row, "name"), "v", stead_written(&episode->again), "ver", (uint64_t)session->version, "p",
                stead_hub_text(row, "parent"), "px", stead_hub_number(row, "px"), "pr", stead_hub_number(row, "pr"));
@@ -483,8 +484,9 @@ static void start_later(struct episode *episode, struct stead_writer *start_id)
         stead_writer_reset(&body);
         stead_pack(&body, "{s:s,s:s,s:S,s:v}", "t", "raise", "i", session->id, "n", text, "v", value);
         stead_pack(&args, "{s:s,s:v}", "id",
-                   stead_printed(episode->turn, "%s:%u:again%u", session->id, session->execution, at), "body",
-                   stead_written(&body));
+                   stead_printed(episode->turn, "%s:%llx:again%u", session->id,
+                                 (unsigned long long)stead_hub_life(session), at),
+                   "body", stead_written(&body));
         stead_hub_send_again(session, stead_str(queue.text), "enqueue", stead_written(&args));
     }
     stead_writer_deinit(&args);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hub_send: what an episode decided, as operations of the store. Ids of messages follow from the instance, its execution and the event that asks: who repeats them because a
- * predecessor died between the write and the delete puts nothing in twice.
+ * predecessor died between the write and the delete puts nothing in twice. An execution is known by its number and the time its instance was created: when an instance was purged the
+ * next one of its id has the same numbers, and queues still know the messages of the one before.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "agents/hash.h"
 #include "agents/hub_worker.h"
+
+#define EXECUTION_BITS 20u
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -27,12 +30,19 @@ static void print(char *buffer, size_t size, const char *format, ...)
     va_end(args);
 }
 
+uint64_t stead_hub_life(const struct stead_hub_session *session)
+{
+    uint64_t created_ms = (uint64_t)stead_hub_number(stead_written(&session->row), "created");
+
+    return created_ms << EXECUTION_BITS | (session->execution & ((1u << EXECUTION_BITS) - 1));
+}
+
 static struct message_id id_of(const struct stead_hub_session *session, uint64_t event, const char *what)
 {
     struct message_id id;
 
-    print(id.text, sizeof(id.text), "%s:%u:%llu:%s%llu", session->id, session->execution, (unsigned long long)event,
-          what, (unsigned long long)session->salt);
+    print(id.text, sizeof(id.text), "%s:%llx:%llu:%s%llu", session->id, (unsigned long long)stead_hub_life(session),
+          (unsigned long long)event, what, (unsigned long long)session->salt);
     return id;
 }
 
@@ -132,7 +142,7 @@ static void send_work(struct stead_hub_session *session, const struct stead_hist
 
     stead_writer_init(&body);
     stead_pack(&body, "{s:s,s:s,s:u,s:u,s:S,s:v,s:l,s:l,s:l,s:l}", "t", "work", "i", session->id, "x",
-               (uint64_t)session->execution, "r", event->id, "n", event->name, "v", event->value, "timeout",
+               stead_hub_life(session), "r", event->id, "n", event->name, "v", event->value, "timeout",
                option(event, "timeout"), "start", option(event, "start"), "run", option(event, "run"), "heartbeat",
                option(event, "heartbeat"));
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
@@ -149,7 +159,7 @@ static void send_call(struct stead_hub_session *session, const struct stead_hist
     stead_writer_init(&body);
     stead_pack(&body, "{s:s,s:S,s:S,s:v,s:u,s:l,s:s,s:u,s:u,s:s}", "t", "call", "a", event->target, "n", event->name,
                "v", event->value, "f", fence, "timeout", option(event, "timeout"), "i", session->id, "x",
-               (uint64_t)session->execution, "r", ref, "m", id.text);
+               stead_hub_life(session), "r", ref, "m", id.text);
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
     stead_writer_deinit(&body);
 }
@@ -175,8 +185,8 @@ static void send_child(struct stead_hub_session *session, const struct stead_his
 
     stead_writer_init(&body);
     stead_pack(&body, "{s:s,s:S,s:S,s:v,s:l,s:s,s:u,s:u}", "t", "start", "i", event->target, "n", event->name, "v",
-               event->value, "ver", option(event, "version"), "p", session->id, "px", (uint64_t)session->execution,
-               "pr", event->id);
+               event->value, "ver", option(event, "version"), "p", session->id, "px", stead_hub_life(session), "pr",
+               event->id);
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
     stead_writer_deinit(&body);
 }
@@ -189,7 +199,7 @@ static void send_timer(struct stead_hub_session *session, const struct stead_his
     struct stead_writer body;
 
     stead_writer_init(&body);
-    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u}", "t", "result", "i", session->id, "x", (uint64_t)session->execution, "r",
+    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u}", "t", "result", "i", session->id, "x", stead_hub_life(session), "r",
                event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED);
     enqueue(session, queue.text, id.text, delay_ms > 0 ? delay_ms : 0, stead_written(&body));
     stead_writer_deinit(&body);
@@ -259,8 +269,8 @@ void stead_hub_send_release(struct stead_hub_session *session, struct stead_slic
     struct stead_writer value;
     uint64_t hash = stead_hash64(address); /* agents of one section may have the same fence, and lie in one partition */
 
-    print(id.text, sizeof(id.text), "%s:%u:%llu:u%llu.%llx", session->id, session->execution, (unsigned long long)ref,
-          (unsigned long long)fence, (unsigned long long)hash);
+    print(id.text, sizeof(id.text), "%s:%llx:%llu:u%llu.%llx", session->id, (unsigned long long)stead_hub_life(session),
+          (unsigned long long)ref, (unsigned long long)fence, (unsigned long long)hash);
     stead_writer_init(&value);
     stead_pack(&value, "{s:u}", "fence", fence);
     event.value = stead_written(&value);

@@ -227,6 +227,12 @@ static int put_value(struct stead_turn *turn, struct stead_slice id, uint8_t whi
     return stead_kv_put(turn, stead_hub_key(&key), value);
 }
 
+/* No etag comes twice: who has read an instance that was purged since writes nothing into the next one of its id. */
+static uint64_t first_etag(const struct stead_turn *turn)
+{
+    return (uint64_t)stead_now_ms(turn) << 20;
+}
+
 static int create(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_table *table = state;
@@ -256,7 +262,7 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
         execution = 0;
     table->instances += code != 0;
     table->creates++;
-    row.etag = old.etag + 1;
+    row.etag = (old.etag > 0 ? old.etag : first_etag(turn)) + 1;
     row.first = row.last = (uint64_t)now_ms << 16;
     row.map = stead_packed(turn, "{s:S,s:l,s:l,s:u,s:l,s:l,s:u,s:S}", "name", name, "version", version, "execution",
                            execution + 1, "status", (uint64_t)STEAD_INSTANCE_PENDING, "created", now_ms, "updated",
@@ -343,7 +349,7 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
     table->instances += code != 0;
     table->writes++;
     code = clear ? delete_history(turn, id, &row) : 0;
-    row.etag++;
+    row.etag = (row.etag > 0 ? row.etag : first_etag(turn)) + 1;
     row.map = map;
     row.first = clear ? row.last : row.first;
     if (code == 0 && stead_get_value(args, "rows", &rows) == 0)

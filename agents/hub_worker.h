@@ -226,6 +226,8 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
 void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event);
 /* The instance is over: its parent (of its row) is told how. */
 void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end);
+/* Says which execution of which instance of this id it is: `x` and `px` of messages. */
+uint64_t stead_hub_life(const struct stead_hub_session *session);
 /* Was this message, which came again, taken by an episode that is stored? Then what that decided is sent again: once for all of its messages, and for each episode whose messages are
  * among the session's. */
 bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_hub_message *message);

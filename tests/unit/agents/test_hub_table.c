@@ -210,6 +210,7 @@ static void test_what_is_over_is_purged_and_a_living_one_not(void **state)
     for (int at = 0; at < 3; at++)
         assert_int_equal(put("a", etag_of("a"), STEAD_INSTANCE_RUNNING, 700, 10, 0), 0);
     assert_int_equal(put("a", etag_of("a"), STEAD_INSTANCE_COMPLETED, 0, 0, 0), 0);
+    uint64_t etag = etag_of("a");
     assert_int_equal(ask("purge", "{s:s}", "id", "a"), 0);
     assert_int_equal(ask("status", "{s:s}", "id", "a"), STEAD_ENOTFOUND);
     assert_int_equal(ask("purge", "{s:s}", "id", "a"), STEAD_ENOTFOUND);
@@ -218,7 +219,7 @@ static void test_what_is_over_is_purged_and_a_living_one_not(void **state)
     client = fx_client(fx, 2);
     assert_true(fx->row_count < 100);
     assert_int_equal(create("a", "s2"), 0); /* the id is free */
-    assert_int_equal(etag_of("a"), 1);
+    assert_true(etag_of("a") > etag); /* whoever knew the one before writes nothing into this one */
 }
 
 static void test_retention_purges_each_at_its_time(void **state)
