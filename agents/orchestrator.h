@@ -84,6 +84,8 @@ void stead_row_writer_deinit(struct stead_row_writer *writer);
 typedef int stead_rows_visit_fn(void *context, uint64_t first, struct stead_slice row);
 int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
                      void *context) STEAD_MUST_USE;
+/* The first id of the row that event `id` lies in: of the last one that begins there or before. 0: there is none. */
+int stead_rows_find(struct stead_turn *turn, uint32_t execution, uint64_t id, uint64_t *ret_first) STEAD_MUST_USE;
 /* Deletes rows of executions from `from` on, below `execution`, a page a turn. `ret_more`: there are more. */
 int stead_rows_sweep(struct stead_turn *turn, uint32_t from, uint32_t execution, bool *ret_more) STEAD_MUST_USE;
 /* The key of a stored row's part, for who reads them raw. */

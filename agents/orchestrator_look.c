@@ -2,7 +2,7 @@
 /*
  * orchestrator_look: what an instance tells of itself: the status map, pages of its history for people, and its rows as they are stored for a dry run.
  *
- * A page is bounded by events and bytes, and ends with a whole row where it can: then the next one begins with a row, and is found by its key. An event that is too large for an answer is shown
+ * A page is bounded by events and bytes, and may end and begin in the middle of a row: the row that it begins in is searched for by the rows' keys. An event that is too large for an answer is shown
  * without its value.
  */
 #include "agents/orchestrator.h"
@@ -113,7 +113,7 @@ struct page {
     uint64_t after, limit;
     uint32_t count;
     struct stead_writer maps;
-    bool more, missed; /* `missed`: the first row does not begin behind `after` */
+    bool more;
     int code;
 };
 
@@ -133,13 +133,11 @@ static int visit_page(void *context, uint64_t first, struct stead_slice row)
     struct stead_history_row reader;
     struct stead_history_event event;
 
+    (void)first;
     if (page->count > 0 && (page->count >= page->limit || page->maps.size >= PAGE_BYTES)) {
         page->more = true;
         return 1;
     }
-    page->missed |= page->count == 0 && first > page->after + 1;
-    if (page->missed)
-        return 1;
     page->code = stead_history_row_begin(row, &reader);
     while (page->code == 0) {
         page->code = stead_history_row_next(&reader, &event);
@@ -168,11 +166,10 @@ int stead_orchestration_op_history(struct stead_turn *turn, void *state, struct 
     stead_writer_init(&page.maps);
     int code = 0;
     if (page.after < it->events) {
-        code = stead_rows_visit(turn, it->execution, page.after + 1, visit_page, &page);
-        if (code == 0 && (page.missed || page.count == 0)) { /* it lies inside a row */
-            page.missed = false;
-            code = stead_rows_visit(turn, it->execution, 1, visit_page, &page);
-        }
+        uint64_t first = 0;
+        code = stead_rows_find(turn, it->execution, page.after + 1, &first);
+        if (code == 0)
+            code = stead_rows_visit(turn, it->execution, first, visit_page, &page);
     }
     code = code != 0 ? code : page.code;
     if (code == 0) {

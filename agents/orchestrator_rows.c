@@ -78,7 +78,8 @@ static void flush(struct stead_row_writer *writer)
         return;
     size_t at = writer->rows.size;
     stead_write_raw(&writer->rows, head, sizeof(head));
-    stead_history_row_write(&writer->rows, writer->first, writer->time_ms, writer->count - (STEAD_AGENT_FAULT(history_without_last) ? 1 : 0),
+    stead_history_row_write(&writer->rows, writer->first, writer->time_ms,
+                            writer->count - (STEAD_AGENT_FAULT(history_without_last) ? 1 : 0),
                             stead_written(&writer->events));
     head[1] = writer->rows.size - at - sizeof(head);
     memcpy(writer->rows.data + at, head, sizeof(head));
@@ -182,16 +183,46 @@ int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from,
     return code;
 }
 
+static int note_first(void *context, struct stead_slice key, struct stead_slice value)
+{
+    uint32_t execution = 0, part = 0;
+
+    (void)value;
+    (void)stead_row_key_read(key, &execution, context, &part);
+    return 1;
+}
+
+/* Keys are read in ascending order only, so the last one up to `id` is searched for by halves; a probe reads one row. `id` goes first: pages as a rule begin with a row. */
+int stead_rows_find(struct stead_turn *turn, uint32_t execution, uint64_t id, uint64_t *ret_first)
+{
+    uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
+    uint64_t found = 0, last = id, probe = id; /* a row begins at `found`, none behind `last` */
+    int code = 0;
+
+    while (code == 0 && found < last) {
+        uint64_t first = 0;
+        code = stead_kv_scan(turn, stead_row_key_of(low, 'h', execution, probe),
+                             stead_row_key_of(high, 'h', execution, id + 1), 1, note_first, &first);
+        if (first > 0)
+            found = first;
+        else
+            last = probe - 1;
+        probe = found + (last - found + 1) / 2;
+    }
+    *ret_first = found;
+    return code;
+}
+
 int stead_rows_sweep(struct stead_turn *turn, uint32_t from, uint32_t execution, bool *ret_more)
 {
     uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
     uint32_t count = 0, calls = 0;
 
-    int code = stead_kv_delete_range(turn, stead_row_key_of(low, 'h', from, 0), stead_row_key_of(high, 'h', execution, 0),
-                                     SWEEP_MAX, &count);
+    int code = stead_kv_delete_range(turn, stead_row_key_of(low, 'h', from, 0),
+                                     stead_row_key_of(high, 'h', execution, 0), SWEEP_MAX, &count);
     if (code == 0)
-        code = stead_kv_delete_range(turn, stead_row_key_of(low, 'c', from, 0), stead_row_key_of(high, 'c', execution, 0),
-                                     SWEEP_MAX, &calls);
+        code = stead_kv_delete_range(turn, stead_row_key_of(low, 'c', from, 0),
+                                     stead_row_key_of(high, 'c', execution, 0), SWEEP_MAX, &calls);
     *ret_more = count == SWEEP_MAX || calls == SWEEP_MAX;
     return code;
 }

@@ -71,6 +71,20 @@ static int large_child(struct stead_orchestration *o, struct stead_slice input)
     return stead_await_child(o, "none", value, NULL);
 }
 
+/* 300 small episodes, then one of 2,000 decisions. */
+static int small_then_wide(struct stead_orchestration *o, struct stead_slice input)
+{
+    for (int i = 0; i < 300; i++) {
+        int code = stead_await_event(o, "tick", -1, NULL);
+        if (code != 0)
+            return code;
+    }
+    for (int i = 0; i < 2000; i++)
+        (void)stead_begin_timer(o, 3600000);
+    return stead_await_event(o, "end", -1, &input);
+}
+
+OR_ORCHESTRATOR(widening, small_then_wide);
 OR_ORCHESTRATOR(much, send_much);
 OR_ORCHESTRATOR(large, large_child);
 OR_ORCHESTRATOR(steps, three_steps);
@@ -300,6 +314,36 @@ static void test_orchestrator_history_pages_leave_nothing_out(void **state)
     assert_int_equal(answer->status, STEAD_EARGUMENT);
 }
 
+static void test_orchestrator_history_page_inside_a_row_begins_at_that_row(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s}", "name", "widening");
+    for (int i = 0; i < 300; i++)
+        or_ask("i", "raise", "{s:s}", "name", "tick");
+    or_ask("i", "status", "{}");
+    uint64_t events = or_told().events, first = 0;
+    assert_true(events > 2900);
+    fx_cold_restart(fx); /* all that is stored is in the image */
+    fx_set_table(fx, NULL, 1, false);
+    or_expect_status("i", STEAD_INSTANCE_RUNNING);
+    for (uint64_t after = events - 2003; after < events; after += 100) {
+        uint64_t before = fx->rows_scanned;
+        struct stead_slice page, map;
+        uint32_t count = 0;
+        or_ask("i", "history", "{s:u,s:u}", "after", after, "limit", 10ull);
+        assert_int_equal(answer->status, 0);
+        assert_int_equal(stead_get_value(stead_message_payload(answer), "events", &page), 0);
+        struct stead_reader reader = stead_reader(page);
+        assert_int_equal(stead_read_array(&reader, &count), 0);
+        assert_int_equal(count, events - after < 10 ? events - after : 10);
+        assert_int_equal(stead_read_value(&reader, &map), 0);
+        assert_int_equal(stead_get_u64(map, "id", &first), 0);
+        assert_int_equal(first, after + 1);
+        assert_in_range(fx->rows_scanned - before, 1, 24); /* of more than 300 */
+    }
+    assert_int_equal(walk("i", 300), events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,11 +364,14 @@ int main(void)
                                         or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_all_who_wait_are_answered, or_setup, or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_history_pages_leave_nothing_out, or_setup, or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_history_page_inside_a_row_begins_at_that_row, or_setup,
+                                        or_teardown),
     };
     or_orchestrators[0] = &steps;
     or_orchestrators[1] = &fan;
     or_orchestrators[2] = &none;
     or_orchestrators[3] = &much;
     or_orchestrators[4] = &large;
+    or_orchestrators[5] = &widening;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

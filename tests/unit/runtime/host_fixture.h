@@ -70,6 +70,7 @@ struct fx {
     uint32_t row_count, row_capacity;
     struct fx_log logs[FX_SHARDS];
     bool hold_sync, hold_rows, hold_loads; /* a test lets things through by hand */
+    uint64_t rows_scanned;                 /* shown to scans */
     bool io_error;                         /* reads fail */
     struct stead_load *loads, *loads_tail;
     struct stead_queue answers, sends, jobs; /* what came out, oldest first */
@@ -225,6 +226,7 @@ static inline int fx_door_scan(void *self, struct stead_slice from, struct stead
         struct stead_slice key = stead_bytes(fx->rows[i].key, fx->rows[i].key_size);
         if (to.size > 0 && stead_slice_compare(key, to) >= 0)
             return 0;
+        fx->rows_scanned++;
         int code = visit(context, key, stead_bytes(fx->rows[i].value, fx->rows[i].value_size));
         if (code != 0)
             return code;
