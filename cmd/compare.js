@@ -260,7 +260,7 @@ function section(id, any) {
     var y = 14 + i * 30;
     svg.append("text").attr("x", 0).attr("y", y + 4).text(w.name);
     svg.append("line").attr("class", "row").attr("x1", 0).attr("x2", 1080).attr("y1", y + 15).attr("y2", y + 15);
-    shown(w.name, function (c) { return is_hot(c) && c.size === w.size; }).forEach(function (c) {
+    shown(w.name, is_hot).forEach(function (c) { /* an election of each size */
       if (c.money_per_million > 0) mark(svg, c.fabric, x(c.money_per_million), y, 60).append("title").text(money(c.money_per_million) + " " + p.currency + "\n" + told(c));
     });
   });

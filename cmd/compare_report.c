@@ -330,7 +330,9 @@ static void print_idle(const struct stead_compare *compare, FILE *file, bool bol
         stead_columns_add(columns, "%.2f %%", one.cpu_ns / 1e7);
         stead_columns_add(columns, "%s", print_number(idle->money, true, text));
     }
-    fputs("\nidle: what a fabric costs that nobody asks for anything, one hub\n", file);
+    fputs("\nidle: what a fabric costs that nobody asks for anything; of hubs side by side one, with its share of "
+          "their node\n",
+          file);
     stead_columns_print(columns, file, bold);
     stead_columns_destroy(&columns);
 }
