@@ -252,7 +252,7 @@ static int expire(struct stead_turn *turn, void *state, struct stead_slice args)
 static const struct stead_op ops[] = {
     {"start", stead_orchestration_start, NULL, 0, "starts an execution"},
     {"run", stead_orchestration_run, NULL, 0, "starts an execution and answers when it is over"},
-    {"wait", stead_orchestration_op_wait, NULL, 0, "answers when it is over"},
+    {"wait", stead_orchestration_wait, NULL, 0, "answers when it is over"},
     {"status", stead_orchestration_op_status, NULL, STEAD_OP_READ_ONLY, "what there is to say about the instance"},
     {"history", stead_orchestration_op_history, NULL, STEAD_OP_READ_ONLY, "a page of its events"},
     {"raw_history", stead_orchestration_op_raw_history, NULL, STEAD_OP_READ_ONLY, "a page of its history as stored"},

@@ -80,7 +80,7 @@ void stead_row_writer_add(struct stead_row_writer *writer, const struct stead_hi
 int stead_row_writer_end(struct stead_row_writer *writer) STEAD_MUST_USE;
 /* Frees the writer's memory. */
 void stead_row_writer_deinit(struct stead_row_writer *writer);
-/* Visits whole rows from the one that begins with event `from` (or the next behind it) on, until `visit` returns non-zero. `key`, of the row. */
+/* Visits whole rows from the one that begins with event `from` (or the next behind it) on, until `visit` returns non-zero. `first`: the row's. */
 typedef int stead_rows_visit_fn(void *context, uint64_t first, struct stead_slice row);
 int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
                      void *context) STEAD_MUST_USE;
@@ -142,18 +142,19 @@ bool stead_orchestration_is_active(const struct stead_orchestration_state *it);
 /* The orchestrator it runs, NULL when that is not loaded here. */
 const struct stead_orchestrator *stead_orchestration_find(const struct stead_turn *turn,
                                                           const struct stead_orchestration_state *it);
-/* It is over: tells who waits, and sets its retention. */
+/* It is over, as its status says: tells who waits and the parent, and sets the timer of its retention. */
 int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
-/* Over: answers those who still wait. */
+/* Answers those who still wait, once it is over; 0 before. */
 int stead_orchestration_answer(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
-/* The next execution of this instance, with these events that nobody had taken: stored as an open episode. */
+/* The next execution of this instance, stored as an open episode: with the events that nobody had taken from that engine (NULL: a restart, without any). */
 int stead_orchestration_again(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice input,
                               const struct stead_engine *taken_from) STEAD_MUST_USE;
-/* Its orchestrator is not loaded here, or it is too early: looks again later. */
+/* Its orchestrator is not loaded here, or it is too early: Pending, and looks again later. */
 int stead_orchestration_pend(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
 /* Ops. */
 int stead_orchestration_start(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_run(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_orchestration_wait(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_rewind(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_restart(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_purge(struct stead_turn *turn, void *state, struct stead_slice args);
@@ -172,6 +173,5 @@ struct stead_slice stead_orchestration_output(struct stead_turn *turn, const str
 int stead_orchestration_op_status(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_op_history(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_op_raw_history(struct stead_turn *turn, void *state, struct stead_slice args);
-int stead_orchestration_op_wait(struct stead_turn *turn, void *state, struct stead_slice args);
 
 #endif

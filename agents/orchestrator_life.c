@@ -137,7 +137,7 @@ int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_
 
 /* ---- Begins --------------------------------------------------------------------------------- */
 
-/* The number of the next execution, with nothing in it. */
+/* The next execution, with nothing in it yet. */
 static void next_execution(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
     bool done = stead_decisions_done(it);
@@ -152,7 +152,7 @@ static void next_execution(struct stead_turn *turn, struct stead_orchestration_s
     it->error_name[0] = it->error_sentence[0] = '\0';
     it->looks = 0;
     stead_buffer_set(&it->rewinds, nothing);
-    if (done) {
+    if (done) { /* else what is left of the earlier one is carried out first, and then goes on to this one (stead_decisions_send()) */
         it->sweep = it->execution > 1;
         it->send_execution = it->execution;
         it->sent = 0;
@@ -262,12 +262,12 @@ static int read_beginning(struct stead_slice args, struct beginning *ret_from)
     return 0;
 }
 
-static int give_terminated(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
+/* Terminated with all that it has begun; Canceled when it never ran and so has begun nothing. */
+static int terminate_or_cancel(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
 {
     it->differs = false;
     if (it->begun)
         return stead_orchestration_close(turn, it, reason);
-    /* It has not run, and never will. */
     static const char canceled[] = "canceled";
     memcpy(it->error_name, canceled, sizeof(canceled));
     it->error_code = STEAD_ECANCELLED;
@@ -286,10 +286,10 @@ static bool has_to_be_ended(const struct stead_orchestration_state *it)
     return stead_orchestration_is_active(it) || it->differs;
 }
 
-/* For the next execution. */
+/* What has still to be ended before the next execution begins, or the instance is forgotten. */
 static int make_room(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
-    return has_to_be_ended(it) ? give_terminated(turn, it, stead_str("replaced")) : 0;
+    return has_to_be_ended(it) ? terminate_or_cancel(turn, it, stead_str("replaced")) : 0;
 }
 
 static int check_id(struct stead_turn *turn)
@@ -364,7 +364,7 @@ int stead_orchestration_run(struct stead_turn *turn, void *state, struct stead_s
     return wait_for_end(turn, it);
 }
 
-int stead_orchestration_op_wait(struct stead_turn *turn, void *state, struct stead_slice args)
+int stead_orchestration_wait(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_orchestration_state *it = state;
 
@@ -415,7 +415,7 @@ int stead_orchestration_terminate_child(struct stead_turn *turn, void *state, st
     if (!stead_orchestration_is_active(it) || !is_child_of(it, parent) || it->parent_life != life ||
         it->parent_execution != execution || it->parent_ref != ref)
         return 0;
-    return give_terminated(turn, it, stead_str("the parent does not want it any more"));
+    return terminate_or_cancel(turn, it, stead_str("the parent does not want it any more"));
 }
 
 /* ---- Steering ------------------------------------------------------------------------------- */
@@ -431,7 +431,7 @@ int stead_orchestration_terminate(struct stead_turn *turn, void *state, struct s
         return STEAD_ESTATE;
     if (stead_get_str(args, "reason", &reason) != 0)
         reason = nothing;
-    return give_terminated(turn, it, reason);
+    return terminate_or_cancel(turn, it, reason);
 }
 
 int stead_orchestration_rewind(struct stead_turn *turn, void *state, struct stead_slice args)

@@ -24,6 +24,7 @@ struct finding {
     struct stead_slice value;
 };
 
+/* In one row. */
 static int find_event(void *context, uint64_t first, struct stead_slice row)
 {
     struct finding *finding = context;
@@ -42,7 +43,7 @@ static int find_event(void *context, uint64_t first, struct stead_slice row)
     return 1;
 }
 
-/* The input may be in the second row, when it is large. */
+/* EXECUTION_STARTED is event 2: in the first row, or, when its input is large, alone in the second. */
 static int find_input(void *context, uint64_t first, struct stead_slice row)
 {
     struct finding *finding = context;
