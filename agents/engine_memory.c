@@ -16,7 +16,9 @@ void *stead_engine_alloc(size_t size)
     void *memory = cached ? malloc(size) : calloc(1, size > 0 ? size : 1);
 
     STEAD_ENGINE_ASSERT(memory != NULL);
+#ifndef __clang_analyzer__               /* it would lose sight of the memory */
     __asm__ volatile("" : "+r"(memory)); /* else the compiler makes a calloc() of it again */
+#endif
     return cached ? memset(memory, 0, size) : memory;
 }
 

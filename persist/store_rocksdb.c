@@ -311,11 +311,12 @@ static int scan_rows(struct stead_store *base, struct stead_slice from, struct s
 static void visit_range(rocksdb_iterator_t *iterator, struct stead_slice from, struct stead_slice to,
                         stead_row_visit_fn *visit, void *context)
 {
-    struct stead_slice key, value;
+    struct stead_slice key = {NULL, 0}, value;
+    bool stands = rocksdb_iter_valid(iterator);
 
-    if (rocksdb_iter_valid(iterator))
+    if (stands)
         key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.size);
-    if (!rocksdb_iter_valid(iterator) || stead_slice_compare(key, from) < 0)
+    if (!stands || stead_slice_compare(key, from) < 0)
         rocksdb_iter_seek(iterator, (const char *)from.data, from.size);
     for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
         key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.size);

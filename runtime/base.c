@@ -27,8 +27,12 @@ _Noreturn void stead_assert_failed(const char *condition, const char *file, int 
 /* ---- Memory --------------------------------------------------------------------------------- */
 
 #define CACHED_MAX 1024u /* bytes of a block that the C library keeps for its thread */
-#define STEAD_OPAQUE(it)                                                                                               \
-    __asm__ volatile("" : "+r"(it)) /* else the compiler makes malloc() and memset() a calloc() again */
+/* Else the compiler makes malloc() and memset() a calloc() again. */
+#ifdef __clang_analyzer__ /* it would lose sight of the block */
+#define STEAD_OPAQUE(it) ((void)(it))
+#else
+#define STEAD_OPAQUE(it) __asm__ volatile("" : "+r"(it))
+#endif
 
 void *stead_alloc(size_t size)
 {

@@ -20,7 +20,7 @@ extern "C" {
     X(EADDRESS, 3, "bad_address", "the address is not of the form kind/key")                                           \
     X(EKIND, 4, "unknown_kind", "no kind of this name is loaded")                                                      \
     X(EOP, 5, "unknown_op", "the kind has no op of this name")                                                         \
-    X(ETOOLARGE, 6, "too_large", "a payload, image or value is over its limit, or nests deeper than 32")                                        \
+    X(ETOOLARGE, 6, "too_large", "a payload, image or value is over its limit, or nests deeper than 32")               \
     X(ELIMIT, 7, "limit", "a turn went over one of its limits")                                                        \
     X(EBUSY, 8, "busy", "a mailbox or a quota is full: try again later")                                               \
     X(ENOTOWNER, 9, "not_owner", "this node does not own the slot")                                                    \

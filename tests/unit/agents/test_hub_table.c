@@ -219,7 +219,7 @@ static void test_what_is_over_is_purged_and_a_living_one_not(void **state)
     client = fx_client(fx, 2);
     assert_true(fx->row_count < 100);
     assert_int_equal(create("a", "s2"), 0); /* the id is free */
-    assert_true(etag_of("a") > etag); /* whoever knew the one before writes nothing into this one */
+    assert_true(etag_of("a") > etag);       /* whoever knew the one before writes nothing into this one */
 }
 
 static void test_retention_purges_each_at_its_time(void **state)
