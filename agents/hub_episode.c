@@ -746,13 +746,28 @@ static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stea
     return run_it(episode, args);
 }
 
+/* Clocks of nodes differ: an instance's time never falls from one worker to the next, and no timer fires before its time because its queue's clock is ahead of ours. */
+static int64_t time_of(const struct stead_turn *turn, const struct stead_hub_session *session)
+{
+    int64_t now_ms = stead_now_ms(turn), updated_ms = stead_hub_number(stead_written(&session->row), "updated");
+
+    if (session->exists && updated_ms > now_ms)
+        now_ms = updated_ms;
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
+        int64_t due_ms = stead_hub_number(it->body, "due");
+        if (is(it, "result") && due_ms > now_ms)
+            now_ms = due_ms;
+    }
+    return now_ms;
+}
+
 enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_hub_session *session,
                                          struct stead_writer *ret_args)
 {
     struct episode episode;
 
     init_episode(&episode, turn, session);
-    session->now_ms = stead_now_ms(turn);
+    session->now_ms = time_of(turn, session);
     session->turn = turn;
     enum stead_hub_verdict verdict = begin_and_run(&episode, ret_args);
     session->turn = NULL;

@@ -199,8 +199,8 @@ static void send_timer(struct stead_hub_session *session, const struct stead_his
     struct stead_writer body;
 
     stead_writer_init(&body);
-    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u}", "t", "result", "i", session->id, "x", stead_hub_life(session), "r",
-               event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED);
+    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u,s:l}", "t", "result", "i", session->id, "x", stead_hub_life(session), "r",
+               event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED, "due", option(event, "due"));
     enqueue(session, queue.text, id.text, delay_ms > 0 ? delay_ms : 0, stead_written(&body));
     stead_writer_deinit(&body);
 }

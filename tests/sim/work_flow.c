@@ -237,15 +237,22 @@ static const struct stead_sim_op *find_status(struct stead_sim *sim, const struc
     return NULL;
 }
 
-/* On the hub: a start that stopped half-way goes on; its message is known again if it was there. */
-static void relieve_start(struct stead_sim *sim, struct stead_flow_instance *instance)
+/* On the hub: a start that stopped half-way goes on; its message is known again if it was there. A client may have died before it heard that its restart was taken: one of those is
+ * tried after the other while the instance waits for its start, which takes no notice of any but its own. */
+static void relieve_start(struct stead_sim *sim, struct stead_flow_instance *instance,
+                          const struct stead_sim_op *status)
 {
     struct stead_sim_client *auditor = &sim->clients[STEAD_SIM_CLIENTS_MAX - 1];
+    bool waits = status != NULL && status->code == 0 && status->returned_ns != UINT64_MAX &&
+                 status->out == (int64_t)STEAD_INSTANCE_PENDING;
+    uint32_t most = instance->starts + 1 > instance->made ? instance->starts + 1 - instance->made : 0;
 
     if (instance->made > 0)
         submit(sim, auditor, STEAD_FLOW_PUT, instance, instance->made - 1);
     else
         submit(sim, auditor, STEAD_FLOW_START, instance, 0);
+    if (waits && most > 0)
+        submit(sim, auditor, STEAD_FLOW_PUT, instance, instance->made + instance->reliefs++ % most);
 }
 
 static void relieve_instance(struct stead_sim *sim, struct stead_flow_instance *instance)
@@ -262,7 +269,7 @@ static void relieve_instance(struct stead_sim *sim, struct stead_flow_instance *
     if (sim->world.traced && sim->world.now_ns > EXPLAIN_NS)
         stead_flow_explain(sim, instance->id);
     if (instance->hub && (status == NULL || status->code != STEAD_ENOTFOUND || instance->tried[STEAD_FLOW_PURGE] == 0))
-        relieve_start(sim, instance);
+        relieve_start(sim, instance, status);
     if (instance->tried[STEAD_FLOW_SUSPEND] != 0)
         submit(sim, auditor, STEAD_FLOW_RESUME, instance, 0);
     for (uint32_t e = 0; e < instance->event_count; e++)

@@ -44,7 +44,8 @@ struct stead_flow_instance {
     bool settled;                                             /* told as over, or as not there, since faults ended */
     bool hub;                                                 /* on the hub, not on the direct fabric */
     uint32_t starts;                                          /* hub: the number of its newest start */
-    uint32_t made; /* hub: 1 + the newest start whose row is there; 0: none */
+    uint32_t made;    /* hub: 1 + the newest start whose row is there; 0: none */
+    uint32_t reliefs; /* hub: restarts whose message was put in for a client that died */
     uint32_t event_count;
     struct {
         char name[STEAD_PROGRAM_TEXT_SIZE];
