@@ -53,7 +53,6 @@ static uint32_t draw_workloads(struct stead_world *world)
 
     while (stead_workloads[count] != NULL)
         count++;
-    count--; /* the last one, `hub`, is run by its name alone: its plan is another one, and not every seed of it passes */
     if (stead_world_chance(world, 100))
         return (1u << count) - 1u;
     for (uint32_t n = 1 + (uint32_t)stead_world_below(world, 4); n > 0; n--)
