@@ -331,7 +331,7 @@ void stead_hub_send_end(struct stead_hub_session *session, const struct stead_hi
 
 /* ---- Again ---------------------------------------------------------------------------------------- */
 
-/* Sends again what the episode of this row decided. */
+/* Sends again what the episode of this row decided. A timer is due when it was: what is left of its delay is counted from now. */
 static void send_again(struct stead_hub_session *session, struct stead_slice events)
 {
     struct stead_history_row row;
@@ -343,7 +343,6 @@ static void send_again(struct stead_hub_session *session, struct stead_slice eve
         if (event.type == STEAD_HISTORY_EXECUTION_COMPLETED || event.type == STEAD_HISTORY_EXECUTION_FAILED ||
             event.type == STEAD_HISTORY_EXECUTION_TERMINATED)
             stead_hub_send_end(session, &event);
-        session->now_ms = event.time_ms; /* a timer's delay is counted from its episode: it is not late because of us */
         stead_hub_send_event(session, &event);
     }
 }
@@ -381,7 +380,6 @@ bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_h
 {
     struct stead_slice row = stead_written(&session->row), taken = stead_hub_value(row, "taken");
     struct stead_hub_walk walk = {.at = 0};
-    int64_t now_ms = session->now_ms;
     bool found = false;
 
     if (message->count <= 1)
@@ -393,7 +391,6 @@ bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_h
             send_again(session, walk.events);
         found = true;
     }
-    session->now_ms = now_ms;
     if (stead_hub_is_listed(taken, message->seq)) { /* what the execution before decided is there alone */
         if (is_first_of(session, message, taken))
             send_again_list(session, stead_hub_value(row, "out"));
