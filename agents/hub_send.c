@@ -233,7 +233,9 @@ static void send_cancel(struct stead_hub_session *session, const struct stead_hi
     } else if (event->target.size == 0) {
         cancel(session, work.text, id_of(session, event->ref, "w").text);
     } else if (is_agent(event->target)) {
-        cancel(session, other.text, id_of(session, event->ref, "c").text);
+        /* A hold that was asked for may be given even after its worker's death: its message stays, so that somebody hears of it and releases it. */
+        if (!stead_slice_equal(event->name, stead_str(STEAD_OP_HOLD)))
+            cancel(session, other.text, id_of(session, event->ref, "c").text);
     } else {
         struct message_id id = id_of(session, event->id, "x");
         stead_writer_init(&body);
