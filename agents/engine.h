@@ -54,6 +54,8 @@ void stead_engine_begin(struct stead_engine *engine, int64_t now_ms);
 uint64_t stead_engine_input(struct stead_engine *engine, const struct stead_history_event *event);
 /* Would input() take it now, or is it a result that nobody waits for? */
 bool stead_engine_takes(const struct stead_engine *engine, const struct stead_history_event *event);
+/* A hold of this address was given to it with this fence and is not released: the code has it, or has not read it yet. Who hears of it again must not give it back. */
+bool stead_engine_holds(const struct stead_engine *engine, struct stead_slice address, uint64_t fence);
 /* An episode is open: after begin(), or after a replay that ended in its inputs. */
 bool stead_engine_is_open(const struct stead_engine *engine);
 /* Runs the code until it waits or ends (not at all while suspended), closes the episode, and hands every event of it that was not replayed, from ORCHESTRATOR_STARTED to

@@ -53,6 +53,20 @@ static void take_unread_holds(struct stead_engine *engine)
     }
 }
 
+bool stead_engine_holds(const struct stead_engine *engine, struct stead_slice address, uint64_t fence)
+{
+    uint64_t given = 0;
+
+    for (uint32_t i = 0; i < engine->lock_count; i++)
+        if (engine->locks[i].fence == fence && stead_slice_equal(stead_str(engine->locks[i].address), address))
+            return true;
+    for (const struct stead_engine_task *task = engine->finished.first; task != NULL; task = task->next)
+        if (task->kind == STEAD_ENGINE_HOLD && task->code == 0 && stead_slice_equal(stead_str(task->target), address) &&
+            stead_get_u64(task->value, NULL, &given) == 0 && given == fence)
+            return true;
+    return false;
+}
+
 void stead_engine_unlock(struct stead_engine *engine)
 {
     struct stead_writer value;

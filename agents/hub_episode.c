@@ -202,7 +202,8 @@ static void give_start(struct episode *episode, struct stead_slice body, struct 
     stead_writer_deinit(&extra);
 }
 
-/* What came of a request; of an execution that is over nobody wants it. */
+/* What came of a request; of an execution that is over nobody wants it. A hold that nobody takes is given back, unless it is the one that this instance has: its request was
+ * carried out again (its message came twice, or went on under another id and came as well) and was answered with the same fence. */
 static void give_result(struct episode *episode, struct stead_slice body)
 {
     struct stead_hub_session *session = episode->session;
@@ -222,7 +223,8 @@ static void give_result(struct episode *episode, struct stead_slice body)
     uint64_t fence = 0;
 
     episode->inputs += taken;
-    if (!taken && held.size > 0 && stead_get_u64(event.value, NULL, &fence) == 0)
+    if (!taken && held.size > 0 && stead_get_u64(event.value, NULL, &fence) == 0 &&
+        (session->engine == NULL || !stead_engine_holds(session->engine, held, fence)))
         stead_hub_send_release(session, held, fence, event.ref);
 }
 

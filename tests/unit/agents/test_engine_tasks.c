@@ -434,6 +434,32 @@ static void test_engine_locks_keep_their_rules(void **state)
     }
 }
 
+static void test_engine_knows_the_hold_it_has(void **state)
+{
+    (void)state;
+    struct stead_slice a = stead_str("acct/a"), b = stead_str("acct/b");
+    uint8_t fence[1];
+    struct en en;
+
+    BOTH_WAYS(en, bank)
+    {
+        en_start(&en, nil);
+        assert_false(stead_engine_holds(en.engine, a, 11));
+        assert_true(en_complete(&en, scheduled(&en, STEAD_OP_HOLD), en_number(fence, 11)));
+        assert_true(en_say_type(&en, STEAD_HISTORY_EXECUTION_SUSPENDED));
+        assert_true(en_complete(&en, scheduled(&en, STEAD_OP_HOLD), en_number(fence, 12)));
+        assert_true(stead_engine_holds(en.engine, a, 11));
+        assert_true(stead_engine_holds(en.engine, b, 12)); /* the code has not read it */
+        assert_false(stead_engine_holds(en.engine, b, 11));
+        assert_false(stead_engine_holds(en.engine, a, 12));
+        assert_true(en_say_type(&en, STEAD_HISTORY_EXECUTION_RESUMED));
+        assert_true(stead_engine_holds(en.engine, b, 12));
+        assert_true(en_complete(&en, scheduled(&en, "add"), nil));
+        assert_false(stead_engine_holds(en.engine, a, 11)); /* released */
+        assert_false(stead_engine_holds(en.engine, b, 12));
+    }
+}
+
 static void test_engine_call_under_a_broken_lock_is_wrong_state(void **state)
 {
     (void)state;
@@ -476,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_engine_retry_delays_follow_the_formula),
         cmocka_unit_test(test_engine_child_whose_time_is_up_is_cancelled_and_tried_again),
         cmocka_unit_test(test_engine_locks_keep_their_rules),
+        cmocka_unit_test(test_engine_knows_the_hold_it_has),
         cmocka_unit_test(test_engine_call_under_a_broken_lock_is_wrong_state),
         cmocka_unit_test(test_engine_termination_releases_and_cancels),
     };
