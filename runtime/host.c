@@ -543,18 +543,29 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
     return stats;
 }
 
+/* Messages between agents of a shard that are still on their way: none after a round, unless the shard may run no turns now. */
+static uint32_t on_their_way(const struct stead_shard *shard)
+{
+    uint32_t count = 0;
+
+    for (const struct stead_message *m = shard->local.head; m != NULL; m = m->next)
+        count += m->target != NULL;
+    return count;
+}
+
 /* Bytes of the messages that wait for the agents of a shard; each waits for the agent it is meant for. */
 static uint64_t check_mailboxes(const struct stead_shard *shard)
 {
     uint64_t bytes = 0;
-    uint32_t volatile_agents = 0;
+    uint32_t volatile_agents = 0, coming = 0;
 
     for (uint32_t i = 0; shard->agents.entries != NULL && i <= shard->agents.mask; i++) {
         const struct stead_agent *agent = stead_map_at(&shard->agents, i);
         if (agent == NULL)
             continue;
         volatile_agents += !stead_agent_durable(agent);
-        STEAD_ASSERT(agent->queued == stead_agent_waiting(agent) && agent->pins >= agent->queued);
+        STEAD_ASSERT(agent->queued >= stead_agent_waiting(agent) && agent->pins >= agent->queued);
+        coming += agent->queued - stead_agent_waiting(agent);
         STEAD_ASSERT(!(agent->flags & STEAD_AGENT_HELD) || (agent->wait != NULL && agent->wait->holder != NULL));
         for (const struct stead_message *m = agent->wait == NULL ? NULL : agent->wait->mailbox.head; m != NULL;
              m = m->next) {
@@ -563,6 +574,7 @@ static uint64_t check_mailboxes(const struct stead_shard *shard)
         }
     }
     STEAD_ASSERT(volatile_agents == shard->volatile_agents);
+    STEAD_ASSERT(coming == on_their_way(shard));
     return bytes;
 }
 
