@@ -418,6 +418,12 @@ static int take_ms(struct stead_turn *turn, struct stead_slice args, const char 
     return 0;
 }
 
+/* Neither is said twice: a proposer that missed a lost `rest` would lead for ever. In order, so the last one said holds. */
+static int signal_proposer(struct stead_turn *turn, const struct stead_consensus_member *member, const char *op)
+{
+    return stead_signal(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), op, nothing);
+}
+
 /* Fine again; but the size of a group is for ever: a majority of another size is none of this one. */
 static int join(struct stead_turn *turn, void *state, struct stead_slice args)
 {
@@ -446,8 +452,7 @@ static int join(struct stead_turn *turn, void *state, struct stead_slice args)
     member->resting = false;
     code = stead_timer_every(turn, "watch", WATCH_MS, "watch", nothing);
     if (code == 0)
-        code =
-            stead_tell(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "wake", nothing);
+        code = signal_proposer(turn, member, "wake");
     return code == 0 ? stead_reply(turn, stead_packed(turn, "u", member->chosen)) : code;
 }
 
@@ -467,10 +472,7 @@ static int rest(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)args;
     member->resting = true;
     (void)stead_timer_cancel(turn, "watch");
-    return member->members == 0
-               ? 0
-               : stead_tell(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), "rest",
-                            nothing);
+    return member->members == 0 ? 0 : signal_proposer(turn, member, "rest");
 }
 
 static int silence(struct stead_turn *turn, void *state, struct stead_slice args)

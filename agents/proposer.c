@@ -124,16 +124,30 @@ static int follow(struct stead_turn *turn, struct stead_proposer *proposer, uint
     return 0;
 }
 
+static void stop(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t phase)
+{
+    (void)follow(turn, proposer, 0);
+    proposer->phase = phase;
+    (void)stead_timer_cancel(turn, "tick");
+    stead_carrier_stop(turn, &proposer->fabric);
+}
+
 static int configured(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_proposer *proposer = state;
     uint64_t members = 0, ping = 0, quiet = 0, answer = 0, way = 0, poll = 0, chosen = 0, promised = 0;
     bool silent = false;
 
+    if (proposer->phase == STEAD_PROPOSER_ASLEEP) /* told to rest since it asked: the answer may be older */
+        return 0;
     if (proposer->phase == STEAD_PROPOSER_WAKING)
         proposer->phase = STEAD_PROPOSER_ASLEEP;
-    if (stead_reply_code(turn) != 0 || stead_get_u64(args, "members", &members) != 0 || members == 0 ||
+    if (stead_reply_code(turn) != 0 || stead_get_u64(args, "members", &members) != 0 ||
         members > STEAD_CONSENSUS_MEMBERS_MAX)
+        return 0;
+    if (members == 0 && proposer->phase >= STEAD_PROPOSER_FOLLOWING) /* its member rests */
+        stop(turn, proposer, STEAD_PROPOSER_ASLEEP);
+    if (members == 0)
         return 0;
     int code = stead_get_u64(args, "ping_ms", &ping) | stead_get_u64(args, "silence_ms", &quiet) |
                stead_get_u64(args, "answer_ms", &answer) | stead_get_u64(args, "way", &way) |
@@ -441,14 +455,6 @@ static int wake(struct stead_turn *turn, void *state, struct stead_slice args)
                : stead_proposer_call(turn, "config", nothing, "configured", nothing);
 }
 
-static void stop(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t phase)
-{
-    (void)follow(turn, proposer, 0);
-    proposer->phase = phase;
-    (void)stead_timer_cancel(turn, "tick");
-    stead_carrier_stop(turn, &proposer->fabric);
-}
-
 static int rest(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_proposer *proposer = state;
@@ -456,6 +462,7 @@ static int rest(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)args;
     if (proposer->phase >= STEAD_PROPOSER_FOLLOWING)
         stop(turn, proposer, STEAD_PROPOSER_ASLEEP);
+    proposer->phase = STEAD_PROPOSER_ASLEEP;
     return 0;
 }
 
