@@ -102,7 +102,7 @@ static int check_options(const struct stead_local_cluster_options *options, char
     if (options->arg_count > STEAD_LOCAL_CLUSTER_ARGS_MAX)
         return explain(ret_why, STEAD_EARGUMENT, "at most %u arguments for the nodes", STEAD_LOCAL_CLUSTER_ARGS_MAX);
     for (uint32_t i = 0; i < options->arg_count; i++)
-        if (strchr(options->args[i], '\n') || strlen(options->args[i]) > 4000)
+        if (strchr(options->args[i].word, '\n') || strlen(options->args[i].word) > 4000)
             return explain(ret_why, STEAD_EARGUMENT, "an argument of the nodes has a newline or is too long");
     if (mkdir(options->folder, 0755) != 0 && errno != EEXIST)
         return explain(ret_why, STEAD_EIO, "%.300s: %s", options->folder, strerror(errno));
@@ -128,6 +128,13 @@ static int make_plan(const struct stead_local_cluster_options *options, struct s
     strcpy(plan.folder, options->folder);
     if (!known)
         plan.nodes = options->nodes ? options->nodes : 1;
+    for (uint32_t i = 0; i < options->arg_count; i++)
+        if (options->args[i].node > plan.nodes) {
+            explain(ret_why, STEAD_EARGUMENT, "there is no n%" PRIu32 ": the nodes are n1 to n%" PRIu32,
+                    options->args[i].node, plan.nodes);
+            stead_local_plan_deinit(&plan);
+            return STEAD_EARGUMENT;
+        }
     if (options->any_port)
         plan.port = 0;
     else if (options->port != 0 || !known)
@@ -136,7 +143,7 @@ static int make_plan(const struct stead_local_cluster_options *options, struct s
     if (options->arg_count > 0) {
         stead_local_plan_deinit(&plan);
         for (uint32_t i = 0; i < options->arg_count; i++)
-            plan.args[plan.arg_count++] = stead_text_copy(options->args[i]);
+            stead_local_plan_add(&plan, options->args[i].node, options->args[i].word);
     }
     *ret_plan = plan;
     return 0;
@@ -281,6 +288,20 @@ static int await_serving(const struct stead_local_plan *plan, const struct stead
                                plan->folder);
 }
 
+/* The supervisor of a running cluster knows the words that it was started with, and no others. */
+static int check_args(const struct stead_local_cluster_options *options, char *ret_why)
+{
+    struct stead_local_plan plan;
+    if (options->arg_count == 0 || stead_local_plan_read(options->folder, &plan) != 0)
+        return 0;
+    bool same = stead_local_plan_has(&plan, options->args, options->arg_count);
+    stead_local_plan_deinit(&plan);
+    return same ? 0
+                : explain(ret_why, STEAD_EINUSE,
+                          "the cluster in %.300s runs with other options of its nodes: `stead down` first",
+                          options->folder);
+}
+
 /* `up` on a running cluster: has the supervisor start what is down. */
 static int start_missing(const struct stead_local_plan *plan, const struct stead_local_cluster_options *options,
                          struct stead_local_cluster_result *ret_result, char *ret_why)
@@ -297,6 +318,9 @@ static int start_missing(const struct stead_local_plan *plan, const struct stead
                        "the cluster in %.300s is running already (%" PRIu32 " nodes, supervisor %" PRId32
                        "): `stead down` stops it",
                        plan->folder, plan->nodes, supervisor.pid);
+    int code = check_args(options, ret_why);
+    if (code != 0)
+        return code;
     if (fetch_table(plan->folder, FETCH_MS_MAX, &table) != 0)
         return explain(ret_why, STEAD_EUNAVAILABLE, "the coordinator in %.300s does not answer", plan->folder);
     stead_local_baseline_take(plan, table, &baseline);

@@ -10,7 +10,7 @@
  * `up` leaves a detached supervisor, which restarts the coordinator when it dies, and nodes only when asked to. Processes are found by
  * pid and start time, so no stranger is ever signalled. The processes started are (cmd/ must understand exactly these):
  *     stead coordinator --folder DIR --listen ENDPOINT --nodes N --idle-exit-s SECONDS
- *     stead node --folder DIR --name NAME --listen ENDPOINT --coordinator ENDPOINT [what the user gave after --]
+ *     stead node --folder DIR --name NAME --listen ENDPOINT --coordinator ENDPOINT [what is for every node] [what is for this one]
  *
  * Threads: called from a program with one thread (up forks).
  */
@@ -28,16 +28,22 @@
 #define STEAD_LOCAL_CLUSTER_ARGS_MAX 64u
 #define STEAD_LOCAL_CLUSTER_WHY_SIZE 512u
 
+/* A word for the command line of nodes. */
+struct stead_local_cluster_arg {
+    uint32_t node;    /* 0: of every node; else of n<node> alone, behind the words for every node */
+    const char *word; /* borrowed */
+};
+
 struct stead_local_cluster_options {
-    const char *folder;      /* BASE; made when missing */
-    const char *program;     /* what is run; NULL: this program */
-    uint32_t nodes;          /* 1 to STEAD_LOCAL_CLUSTER_NODES_MAX; 0: as in the plan, or 1 */
-    bool any_port;           /* nodes listen on free ports instead of STEAD_LOCAL_CLUSTER_PORT... */
-    uint16_t port;           /* of n1; 0: STEAD_LOCAL_CLUSTER_PORT */
-    bool restart;            /* nodes that die are started again */
-    uint32_t timeout_ms;     /* until all serve; 0: 30,000 */
-    uint32_t arg_count;      /* given to every node, after its own */
-    const char *const *args; /* borrowed */
+    const char *folder;                         /* BASE; made when missing */
+    const char *program;                        /* what is run; NULL: this program */
+    uint32_t nodes;                             /* 1 to STEAD_LOCAL_CLUSTER_NODES_MAX; 0: as in the plan, or 1 */
+    bool any_port;                              /* nodes listen on free ports instead of STEAD_LOCAL_CLUSTER_PORT... */
+    uint16_t port;                              /* of n1; 0: STEAD_LOCAL_CLUSTER_PORT */
+    bool restart;                               /* nodes that die are started again */
+    uint32_t timeout_ms;                        /* until all serve; 0: 30,000 */
+    uint32_t arg_count;                         /* given to the nodes, after their own; 0: those of the plan */
+    const struct stead_local_cluster_arg *args; /* borrowed */
 };
 
 /* What `up` did. */
@@ -49,7 +55,8 @@ struct stead_local_cluster_result {
 };
 
 /* Starts the cluster and waits until every node serves its shards. On a running cluster whose nodes all run: STEAD_EINUSE with a sentence; when
- * some are down: starts those. Another number of nodes than the plan's, or a port in use: STEAD_EINUSE; a process
+ * some are down: starts those. Another number of nodes than the plan's, other args than those of a running cluster, or a port in use: STEAD_EINUSE;
+ * args of a node that is not there: STEAD_EARGUMENT; a process
  * that ends at once: STEAD_EUNAVAILABLE, with the last line of its log; STEAD_ETIMEOUT. `ret_why`: STEAD_LOCAL_CLUSTER_WHY_SIZE bytes. After a
  * failure nothing that this call started is left running. */
 int stead_local_cluster_up(const struct stead_local_cluster_options *options,

@@ -3,7 +3,8 @@
  * local_plan: the plan's file and the cluster's names.
  *
  * The plan is a few lines of text, `word value`, written as a whole under another name and renamed: `stead down` and a later
- * `stead up` find in it what the cluster consists of. An argument of the nodes stands on a line of its own, so it cannot hold a newline.
+ * `stead up` find in it what the cluster consists of. An argument of the nodes stands on a line of its own, so it cannot hold a newline:
+ * `arg WORD` is for every node, `on N WORD` for nN alone.
  */
 #define _GNU_SOURCE
 #include "node/local_plan.h"
@@ -41,14 +42,18 @@ int stead_local_plan_find(const char *folder, const char *name, struct stead_pro
 /* Takes one line, without its newline. */
 static bool take_line(struct stead_local_plan *plan, const char *line)
 {
-    if (strncmp(line, "arg ", 4) == 0) {
-        if (plan->arg_count == STEAD_LOCAL_CLUSTER_ARGS_MAX)
-            return false;
-        plan->args[plan->arg_count++] = stead_text_copy(line + 4);
-        return true;
-    }
     unsigned number;
     char word[16];
+    int size = 0;
+    if (plan->arg_count < STEAD_LOCAL_CLUSTER_ARGS_MAX && strncmp(line, "arg ", 4) == 0) {
+        stead_local_plan_add(plan, 0, line + 4);
+        return true;
+    }
+    if (plan->arg_count < STEAD_LOCAL_CLUSTER_ARGS_MAX && sscanf(line, "on %u%n", &number, &size) == 1 && number >= 1 &&
+        number <= STEAD_LOCAL_CLUSTER_NODES_MAX && line[size] == ' ') {
+        stead_local_plan_add(plan, number, line + size + 1);
+        return true;
+    }
     if (sscanf(line, "%15s %u", word, &number) != 2)
         return false;
     if (strcmp(word, "nodes") == 0 && number >= 1 && number <= STEAD_LOCAL_CLUSTER_NODES_MAX)
@@ -99,7 +104,10 @@ int stead_local_plan_write(const struct stead_local_plan *plan)
         return STEAD_EIO;
     fprintf(file, "nodes %" PRIu32 "\nport %u\nrestart %d\n", plan->nodes, (unsigned)plan->port, plan->restart);
     for (uint32_t i = 0; i < plan->arg_count; i++)
-        fprintf(file, "arg %s\n", plan->args[i]);
+        if (plan->args[i].node == 0)
+            fprintf(file, "arg %s\n", plan->args[i].word);
+        else
+            fprintf(file, "on %" PRIu32 " %s\n", plan->args[i].node, plan->args[i].word);
     bool failed = ferror(file) != 0;
     failed |= fclose(file) != 0;
     if (failed || rename(temporary, path) != 0) {
@@ -112,8 +120,38 @@ int stead_local_plan_write(const struct stead_local_plan *plan)
 void stead_local_plan_deinit(struct stead_local_plan *plan)
 {
     for (uint32_t i = 0; i < plan->arg_count; i++)
-        free(plan->args[i]);
+        free(plan->args[i].word);
     plan->arg_count = 0;
+}
+
+/* ---- The nodes' words ----------------------------------------------------------------------- */
+
+void stead_local_plan_add(struct stead_local_plan *plan, uint32_t node, const char *word)
+{
+    STEAD_ASSERT(plan->arg_count < STEAD_LOCAL_CLUSTER_ARGS_MAX);
+    plan->args[plan->arg_count].node = node;
+    plan->args[plan->arg_count++].word = stead_text_copy(word);
+}
+
+bool stead_local_plan_has(const struct stead_local_plan *plan, const struct stead_local_cluster_arg *args,
+                          uint32_t count)
+{
+    bool same = count == plan->arg_count;
+    for (uint32_t i = 0; same && i < count; i++)
+        same = args[i].node == plan->args[i].node && strcmp(args[i].word, plan->args[i].word) == 0;
+    return same;
+}
+
+uint32_t stead_local_plan_args(const struct stead_local_plan *plan, uint32_t node, const char **ret_args)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->arg_count; i++)
+        if (plan->args[i].node == 0)
+            ret_args[count++] = plan->args[i].word;
+    for (uint32_t i = 0; i < plan->arg_count; i++)
+        if (plan->args[i].node == node + 1)
+            ret_args[count++] = plan->args[i].word;
+    return count;
 }
 
 /* ---- Does it serve? ------------------------------------------------------------------------- */

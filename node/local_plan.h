@@ -21,7 +21,10 @@ struct stead_local_plan {
     uint16_t port;                           /* of n1; 0: any free ports */
     bool restart;                            /* nodes that die are started again */
     uint32_t arg_count;
-    char *args[STEAD_LOCAL_CLUSTER_ARGS_MAX]; /* owned: given to every node */
+    struct {
+        uint32_t node; /* 0: of every node; else of n<node> alone */
+        char *word;    /* owned */
+    } args[STEAD_LOCAL_CLUSTER_ARGS_MAX];
 };
 
 /* STEAD_ENOTFOUND: no plan in the folder; STEAD_ECORRUPT. Returned: deinit it. */
@@ -29,6 +32,14 @@ int stead_local_plan_read(const char *folder, struct stead_local_plan *ret_plan)
 /* Replaces the plan on disk. STEAD_EIO. */
 int stead_local_plan_write(const struct stead_local_plan *plan) STEAD_MUST_USE;
 void stead_local_plan_deinit(struct stead_local_plan *plan);
+/* Adds one of at most STEAD_LOCAL_CLUSTER_ARGS_MAX; the word is copied. */
+void stead_local_plan_add(struct stead_local_plan *plan, uint32_t node, const char *word);
+/* True when these are the plan's words, in this order. */
+bool stead_local_plan_has(const struct stead_local_plan *plan, const struct stead_local_cluster_arg *args,
+                          uint32_t count);
+/* The plan's words for the command line of `node` (from 0): those for every node, then its own. Borrowed from the plan, into
+ * STEAD_LOCAL_CLUSTER_ARGS_MAX places; returns how many. */
+uint32_t stead_local_plan_args(const struct stead_local_plan *plan, uint32_t node, const char **ret_args);
 
 /* BASE/`name``suffix` into STEAD_LOCAL_PATH_SIZE bytes. */
 void stead_local_plan_path(const char *folder, const char *name, const char *suffix, char *ret_path);

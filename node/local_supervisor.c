@@ -125,8 +125,7 @@ static int start_node(struct supervisor *s, uint32_t node)
     argv[count++] = endpoint;
     argv[count++] = "--coordinator";
     argv[count++] = s->endpoint;
-    for (uint32_t i = 0; i < s->plan->arg_count; i++)
-        argv[count++] = s->plan->args[i];
+    count += stead_local_plan_args(s->plan, node, argv + count);
     argv[count] = NULL;
     return start_child(s, child, argv);
 }

@@ -323,6 +323,41 @@ class Cluster(WithModule):
         self.assertEqual(code, 0, err)
         self.assertEqual(self.value("counter/load", self.endpoints()[1]), load.acknowledged)
 
+    def test_label_of_one_node_draws_the_jobs_that_need_it_there_and_only_there(self):
+        words = ["--label", "n2:gpu", "--on", "n1:--reactors=2", "--folder", self.folder, "--any-port", "--json", "--", "--module",
+                 pathlib.Path(PROGRAM).parent / "tests" / "system" / "kinds.so", "--reactors", 1]
+        self.addCleanup(stead, "down", "--folder", self.folder)
+        code, _, err = stead("up", 3, *words)
+        self.assertEqual(code, 0, err)
+
+        def where(kind, count):
+            calls = [stead("call", "--json", f"{kind}/{n}", "ask", node=self.endpoints()[0]) for n in range(count)]
+            self.assertEqual({code for code, _, _ in calls}, {0}, calls)
+            return {json.loads(out)["value"] for _, out, _ in calls}
+
+        def labels():
+            return {node["name"]: node["labels"] for node in self.status()["nodes"]}
+
+        self.assertEqual(labels(), {"n1": [], "n2": ["gpu"], "n3": []})
+        self.assertEqual({node["name"]: len(node["endpoints"]) for node in self.status()["nodes"]}, {"n1": 2, "n2": 1, "n3": 1})
+        self.assertEqual(where("where-gpu", 8), {"n2"})
+        self.assertEqual(where("where", 60), {"n1", "n2", "n3"})
+        self.kill("n2")
+        code, _, err = stead("up", "--label", "gpu", "--folder", self.folder)  # the supervisor would start it without
+        self.assertNotEqual(code, 0)
+        self.assertIn("other options", err)
+        code, _, err = stead("up", *words)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(where("where-gpu", 4), {"n2"})
+        self.assertEqual(self.down()[0], 0)
+        code, _, err = stead("up", "--folder", self.folder)  # those of the last time
+        self.assertEqual(code, 0, err)
+        self.assertEqual(labels(), {"n1": [], "n2": ["gpu"], "n3": []})
+        self.assertEqual(self.down()[0], 0)
+        code, _, err = stead("up", "--label", "n4:gpu", "--folder", self.folder)
+        self.assertEqual(code, 2)
+        self.assertIn("no n4", err)
+
     def test_down_ends_what_a_killed_supervisor_left(self):
         self.assertEqual(self.up(2)[0], 0)
         pids = [process["pid"] for process in self.status()["processes"]]

@@ -607,7 +607,7 @@ static void test_up_with_a_node_that_ends_at_once_says_why_and_leaves_nothing(vo
     char why[STEAD_LOCAL_CLUSTER_WHY_SIZE];
     struct stead_local_cluster_result result;
     struct stead_process process;
-    static const char *const args[] = {"--fail"};
+    static const struct stead_local_cluster_arg args[] = {{.node = 2, .word = "--fail"}};
     struct stead_local_cluster_options options = {.folder = path_of("cluster"),
                                                   .nodes = 2,
                                                   .any_port = true,
@@ -616,8 +616,53 @@ static void test_up_with_a_node_that_ends_at_once_says_why_and_leaves_nothing(vo
                                                   .args = args};
     assert_int_equal(stead_local_cluster_up(&options, &result, why), STEAD_EUNAVAILABLE);
     assert_non_null(strstr(why, "told to fail"));
+    assert_non_null(strstr(why, "n2"));
     assert_int_equal(stead_local_plan_find(path_of("cluster"), "coordinator", &process), STEAD_ENOTFOUND);
     assert_int_equal(stead_local_plan_find(path_of("cluster"), "supervisor", &process), STEAD_ENOTFOUND);
+}
+
+static void test_plan_keeps_each_nodes_words_in_their_order(void **state)
+{
+    static const struct stead_local_cluster_arg args[] = {{2, "--label"},   {2, "a b: c"}, {0, "--memory=1G"},
+                                                          {32, "--on 3 x"}, {0, "arg y"},  {2, "--memory=2G"}};
+    static const char *const of_n2[] = {"--memory=1G", "arg y", "--label", "a b: c", "--memory=2G"};
+    struct stead_local_plan plan = {.nodes = 32}, other;
+    const char *words[STEAD_LOCAL_CLUSTER_ARGS_MAX];
+
+    (void)state;
+    assert_int_equal(mkdir(path_of("cluster"), 0755), 0);
+    strcpy(plan.folder, path_of("cluster"));
+    for (uint32_t i = 0; i < 6; i++)
+        stead_local_plan_add(&plan, args[i].node, args[i].word);
+    assert_int_equal(stead_local_plan_write(&plan), 0);
+    stead_local_plan_deinit(&plan);
+    assert_int_equal(stead_local_plan_read(path_of("cluster"), &other), 0);
+    assert_true(stead_local_plan_has(&other, args, 6));
+    assert_false(stead_local_plan_has(&other, args, 5));
+    assert_int_equal(stead_local_plan_args(&other, 0, words), 2);
+    assert_int_equal(stead_local_plan_args(&other, 31, words), 3);
+    assert_string_equal(words[2], "--on 3 x");
+    assert_int_equal(stead_local_plan_args(&other, 1, words), 5);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_string_equal(words[i], of_n2[i]);
+    stead_local_plan_deinit(&other);
+    FILE *file = fopen(path_of("cluster/cluster"), "w");
+    fprintf(file, "nodes 2\non 33 --label\n");
+    fclose(file);
+    assert_int_equal(stead_local_plan_read(path_of("cluster"), &other), STEAD_ECORRUPT);
+}
+
+static void test_up_refuses_words_for_a_node_that_is_not_there(void **state)
+{
+    static const struct stead_local_cluster_arg args[] = {{.node = 3, .word = "--label=gpu"}};
+    struct stead_local_cluster_options options = {
+        .folder = path_of("cluster"), .nodes = 2, .any_port = true, .arg_count = 1, .args = args};
+    struct stead_local_cluster_result result;
+    char why[STEAD_LOCAL_CLUSTER_WHY_SIZE];
+
+    (void)state;
+    assert_int_equal(stead_local_cluster_up(&options, &result, why), STEAD_EARGUMENT);
+    assert_non_null(strstr(why, "n3"));
 }
 
 /* ---- The other two programs ------------------------------------------------------------------ */
@@ -705,6 +750,8 @@ int main(int argc, char **argv)
         IN_SCRATCH(test_cluster_restarts_its_coordinator_but_not_its_nodes),
         IN_SCRATCH(test_cluster_whose_supervisor_was_killed_can_still_be_stopped),
         IN_SCRATCH(test_up_with_a_node_that_ends_at_once_says_why_and_leaves_nothing),
+        IN_SCRATCH(test_plan_keeps_each_nodes_words_in_their_order),
+        IN_SCRATCH(test_up_refuses_words_for_a_node_that_is_not_there),
         IN_SCRATCH(test_node_enrols_gets_the_table_and_claims_its_shards),
         IN_SCRATCH(test_watcher_hears_of_another_node_at_once),
         IN_SCRATCH(test_replaced_incarnation_is_told_to_stop),
