@@ -398,8 +398,12 @@ static void deliver_to_agent(struct stead_agent *agent, struct stead_message *me
         return;
     }
     if (op == STEAD_LOCK_OP_HOLD && agent->phase == STEAD_AGENT_READY && (agent->flags & STEAD_AGENT_HELD) &&
-        must_wait(agent, message))
+        must_wait(agent, message)) {
+        /* The hold that it asks for may be the one it would wait for: asked again under its key by who never heard of it. */
+        if (is_known_by_key(agent, message, taken))
+            return;
         stead_lock_waits_add(agent, message);
+    }
     if (agent->phase != STEAD_AGENT_READY || must_wait(agent, message))
         stead_shard_let_wait(agent, message, taken);
     else if (!is_known_by_key(agent, message, taken))

@@ -47,6 +47,16 @@ static int signal_release(struct stead_turn *turn, void *state, struct stead_sli
     return stead_signal(turn, room, STEAD_OP_RELEASE, stead_packed(turn, "{s:u}", "fence", fence));
 }
 
+/* As a worker does that asks for somebody else, and asks again under the same key when it has died meanwhile. */
+static int call_hold_for_another(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {
+        .reply_op = "reply", .timeout_ms = STEAD_TIMEOUT_NEVER, .idempotency_key = "0123456789abcdef"};
+
+    (void)state, (void)args;
+    return stead_call(turn, room, STEAD_OP_HOLD, stead_packed(turn, "{s:s}", "holder", "hub/h/instance"), &options);
+}
+
 static int add_to_room(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)state, (void)args;
@@ -130,6 +140,28 @@ static void test_holder_that_asks_again_is_given_a_new_fence_and_the_old_one_rel
     assert_int_equal(told[1].count, 0); /* anna holds on */
     release(fx, anna, 2);
     assert_int_equal(told[1].fence, 3); /* one release was enough */
+    fx_destroy(fx);
+}
+
+static void test_hold_asked_again_under_its_key_for_another_is_answered_though_held(void **state)
+{
+    struct fx *fx = begin("d");
+
+    (void)state;
+    fx_do[0] = call_hold_for_another;
+    assert_int_equal(fx_call(fx, &client, anna, "do"), 0);
+    assert_int_equal(told[0].count, 1);
+    fx_cold_restart(fx);
+    assert_int_equal(fx_call(fx, &client, bert, "do"),
+                     0); /* not the holder: it would wait for a release that needs its own answer */
+    assert_int_equal(told[1].count, 1);
+    assert_int_equal(told[1].code, 0);
+    assert_int_equal(told[1].fence, told[0].fence);
+    fx_do[0] = call_hold; /* another hold waits all the same */
+    assert_int_equal(fx_call(fx, &client, anna, "do"), 0);
+    assert_int_equal(told[0].count, 1);
+    release(fx, bert, told[1].fence);
+    assert_int_equal(told[0].count, 2);
     fx_destroy(fx);
 }
 
@@ -253,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_second_holder_waits_for_the_release),
         cmocka_unit_test(test_release_with_an_old_fence_changes_nothing),
         cmocka_unit_test(test_holder_that_asks_again_is_given_a_new_fence_and_the_old_one_releases_nothing),
+        cmocka_unit_test(test_hold_asked_again_under_its_key_for_another_is_answered_though_held),
         cmocka_unit_test(test_messages_of_others_wait_for_the_release),
         cmocka_unit_test(test_client_cannot_hold),
         cmocka_unit_test(test_fenced_call_to_an_agent_that_is_being_loaded_runs),
