@@ -245,7 +245,7 @@ static const struct stead_op ops[] = {
     {"settings", settings_of, NULL, STEAD_OP_READ_ONLY, "what it is made of"},
     {"lease", lease, NULL, 0, "{worker}: renews; answers the partitions that the worker holds"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "settings, leases and workers"},
-    {"drop", drop_hub, NULL, 0, "stops its workers and forgets it"},
+    {"drop", drop_hub, NULL, STEAD_OP_FREES, "stops its workers and forgets it"},
     {"keep", keep, NULL, 0, "timer: wakes the workers"},
     {NULL, NULL, NULL, 0, NULL}};
 

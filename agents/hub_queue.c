@@ -769,7 +769,7 @@ static const struct stead_op ops[] = {
     {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go when they are next taken or renewed"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "depth, and what was done so far"},
     {"peek", peek, NULL, STEAD_OP_READ_ONLY, "{max, from_ms, from_seq}: what is in it, taking nothing"},
-    {"drop", drop_queue, NULL, 0, "forgets the queue with all that is in it"},
+    {"drop", drop_queue, NULL, STEAD_OP_FREES, "forgets the queue with all that is in it"},
     {"look", look, NULL, STEAD_OP_QUIET, "from itself: serves those who wait"},
     {NULL, NULL, NULL, 0, NULL}};
 

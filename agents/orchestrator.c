@@ -262,7 +262,7 @@ static const struct stead_op ops[] = {
     {"resume", resume, NULL, 0, "ends a suspension"},
     {"rewind", stead_orchestration_rewind, NULL, 0, "Failed: tries again what had failed"},
     {"restart", stead_orchestration_restart, NULL, 0, "over: begins anew with the same input"},
-    {"purge", stead_orchestration_purge, NULL, 0, "over: forgets it"},
+    {"purge", stead_orchestration_purge, NULL, STEAD_OP_FREES, "over: forgets it"},
     {"start_child", stead_orchestration_start_child, NULL, 0, "from its parent"},
     {"terminate_child", stead_orchestration_terminate_child, NULL, 0, "from its parent"},
     {"child_done", child_done, NULL, 0, "from a child"},

@@ -157,7 +157,7 @@ static const struct stead_op ops[] = {
     {"watch", watch, NULL, 0, "MS: silence after which the device counts as offline; 0: not watched"},
     {"remind", remind, NULL, 0, "{name, text, after_ms | every_ms | cron, zone}: sets a reminder"},
     {"cancel", cancel, NULL, 0, "NAME: takes a reminder back"},
-    {"retire", retire, NULL, 0, "ends the twin with all its timers"},
+    {"retire", retire, NULL, STEAD_OP_FREES, "ends the twin with all its timers"},
     {"get", get, NULL, STEAD_OP_READ_ONLY, "desired, reported, whether they agree, reminders"},
     {"ring", ring, NULL, 0, "timer: a reminder"},
     {"silence", silence, NULL, 0, "timer: no report for too long"},

@@ -29,6 +29,7 @@
 
 #define TICK_MS 1000
 #define CLAIM_TIMEOUT_MS 5000
+#define RECLAIM_BYTES_MAX (2ull << 30) /* some more than the store writes anew before it lets go of the old */
 #define CLOCK_OFF_MS_MAX 1000
 
 /* ---- Descriptors ---------------------------------------------------------------------------- */
@@ -294,27 +295,32 @@ static void look_for_ready(struct stead_control *control)
 
 /* ---- Once a second -------------------------------------------------------------------------- */
 
-static bool disk_is_full(const struct stead_control *control)
+/* `ret_roomy`: there is room to write everything anew in, or as much of it as the store does at once. */
+static bool disk_is_full(const struct stead_control *control, bool *ret_roomy)
 {
     const struct stead_node_config *config = control->shell->config;
+    uint64_t bytes = stead_store_bytes(control->shell->store), left = UINT64_MAX;
     struct statvfs status;
 
-    if (config->disk_bytes_max && stead_store_bytes(control->shell->store) > config->disk_bytes_max)
-        return true;
-    if (statvfs(config->folder, &status) != 0)
-        return false;
-    return (uint64_t)status.f_bavail * status.f_frsize < config->disk_reserve_bytes;
+    if (statvfs(config->folder, &status) == 0)
+        left = (uint64_t)status.f_bavail * status.f_frsize;
+    *ret_roomy = left > config->disk_reserve_bytes &&
+                 left - config->disk_reserve_bytes > (bytes < RECLAIM_BYTES_MAX ? bytes : RECLAIM_BYTES_MAX);
+    return left < config->disk_reserve_bytes || (config->disk_bytes_max && bytes > config->disk_bytes_max);
 }
 
 static void look_at_disk(struct stead_control *control)
 {
-    bool full = disk_is_full(control);
+    bool roomy, full = disk_is_full(control, &roomy);
 
-    if (full == control->disk_full)
+    if (full != control->disk_full)
+        stead_log_event(full ? STEAD_TRACE_WARN : STEAD_TRACE_INFO, full ? "disk_full" : "disk_free",
+                        full ? "clients' durable work is refused until there is room" : NULL, NULL);
+    else if (!full)
         return;
     control->disk_full = full;
-    stead_log_event(full ? STEAD_TRACE_WARN : STEAD_TRACE_INFO, full ? "disk_full" : "disk_free",
-                    full ? "clients' durable work is refused until there is room" : NULL, NULL);
+    if (full && roomy) /* what the reactors are told now, to write what they deleted, has its effect at the next look */
+        stead_reclaim_begin(&control->reclaim, control->shell->tasks, control->shell->writer, control->shell->store);
     for (uint32_t i = 0; i < control->shell->reactor_count; i++) {
         struct stead_event event = {.type = STEAD_EVENT_DISK_FULL, .number = full};
         stead_reactor_post(control->shell->reactors[i], &event);

@@ -13,6 +13,7 @@
 #include "node/coordinator_client.h"
 #include "node/identity.h"
 #include "node/reactor.h"
+#include "node/reclaim.h"
 
 struct stead_enrolment;
 
@@ -25,6 +26,7 @@ struct stead_control {
     bool stop_wanted;                          /* somebody asked for a clean stop */
     bool ready;                                /* config.ready was called */
     bool disk_full;                            /* as the reactors were told */
+    struct stead_reclaim reclaim;              /* of room, while the quota is reached */
     bool clock_off;                            /* the log says that the clocks differ */
     bool owed_claim;                           /* a claim's outcome is unknown: claim again */
     uint64_t tick_ns;                          /* of the next look at disk and turns */

@@ -17,7 +17,7 @@
  * Order across a power loss (format.h). RocksDB's recovery gives a prefix of the writes as long as the log's pages reach the disk in order, which
  * nobody promises for unsynced ones. So what must not overtake waits for a sync: a mark is written only in a round that comes after a synced round
  * that came after its chunks, a trim only after such a one that wrote its mark. Marks and trims ride with later entries, so this costs no sync; when no
- * entry comes, a mark just waits, and replay is a little longer.
+ * entry comes, a mark just waits, and replay is a little longer; settle() has it written all the same.
  *
  *   rows written (round r) -> [sync of a round > r] -> mark written, synced in that round or the next -> trim (next synced round)
  *
@@ -74,6 +74,7 @@ struct stead_log_writer {
     _Atomic(struct job *) queue;   /* newest first; pushed by anyone, taken whole by the writer */
     atomic_bool asleep;            /* the writer waits on `wake` */
     atomic_bool stopping;          /* destroy was called */
+    atomic_bool settle;            /* marks and trims shall not wait for entries */
     _Atomic uint64_t queued_bytes; /* submitted and not yet written */
 
     /* the writer's thread alone */
@@ -168,6 +169,12 @@ void stead_log_writer_trim(struct stead_log_writer *writer, uint32_t shard, uint
     submit(writer, (struct job){.type = JOB_TRIM, .shard = shard, .index = index}, NULL);
 }
 
+void stead_log_writer_settle(struct stead_log_writer *writer)
+{
+    atomic_store(&writer->settle, true);
+    wake_writer(writer);
+}
+
 uint64_t stead_log_writer_queued_bytes(const struct stead_log_writer *writer)
 {
     return atomic_load_explicit(&writer->queued_bytes, memory_order_relaxed);
@@ -244,6 +251,14 @@ static bool has_marks(const struct stead_log_writer *writer)
 {
     for (uint32_t i = 0; i < writer->shard_count; i++)
         if (writer->shards[i].mark != 0)
+            return true;
+    return false;
+}
+
+static bool has_trims(const struct stead_log_writer *writer)
+{
+    for (uint32_t i = 0; i < writer->shard_count; i++)
+        if (writer->shards[i].trim > writer->shards[i].trimmed && writer->shards[i].marked > writer->shards[i].trimmed)
             return true;
     return false;
 }
@@ -433,16 +448,17 @@ static void sleep_until_woken(struct stead_log_writer *writer)
 {
     atomic_store(&writer->asleep, true);
     /* Whoever queued before the store above saw a writer awake: look once more. */
-    bool nothing = atomic_load(&writer->queue) == NULL && !atomic_load(&writer->stopping);
+    bool nothing =
+        atomic_load(&writer->queue) == NULL && !atomic_load(&writer->stopping) && !atomic_load(&writer->settle);
     if (nothing || !atomic_exchange(&writer->asleep, false))
         while (sem_wait(&writer->wake) != 0)
             ; /* a signal */
 }
 
-/* At a clean stop: two syncs settle the marks that wait, so the next start replays nothing. */
-static void settle_at_stop(struct stead_log_writer *writer)
+/* Two syncs settle the marks that wait (at a clean stop, so that the next start replays nothing), a third one the trims that these allow. */
+static void settle(struct stead_log_writer *writer, bool trims)
 {
-    for (int i = 0; i < 2 && !writer->failed && has_marks(writer); i++) {
+    for (int i = 0; i < 3 && !writer->failed && (has_marks(writer) || (trims && has_trims(writer))); i++) {
         writer->round++;
         write_appends(writer, true);
     }
@@ -458,10 +474,12 @@ static void *run_writer(void *argument)
             run_round(writer);
         else if (stopping)
             break;
+        else if (atomic_exchange(&writer->settle, false))
+            settle(writer, true);
         else
             sleep_until_woken(writer);
     }
-    settle_at_stop(writer);
+    settle(writer, false);
     return NULL;
 }
 

@@ -56,6 +56,9 @@ void stead_log_writer_write_rows(struct stead_log_writer *writer, uint16_t react
 /* Entries up to `index` may go. Never takes entries above the applied mark that is on disk. */
 void stead_log_writer_trim(struct stead_log_writer *writer, uint32_t shard, uint64_t index);
 
+/* Has marks and trims written that otherwise ride with later entries: for whoever wants the room now. Costs up to three syncs; returns at once. */
+void stead_log_writer_settle(struct stead_log_writer *writer);
+
 /* Bytes queued and not yet written: a node stops its intake from clients above a limit. Any thread. */
 uint64_t stead_log_writer_queued_bytes(const struct stead_log_writer *writer);
 

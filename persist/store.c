@@ -87,6 +87,11 @@ uint64_t stead_store_bytes(struct stead_store *store)
     return store->functions->bytes(store);
 }
 
+int stead_store_reclaim(struct stead_store *store)
+{
+    return store->functions->reclaim(store);
+}
+
 int stead_store_backup(struct stead_store *store, const char *folder)
 {
     return store->functions->backup(store, folder);

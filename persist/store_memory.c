@@ -374,6 +374,12 @@ static uint64_t bytes_used(struct stead_store *base)
     return memory_of(base)->bytes;
 }
 
+static int reclaim(struct stead_store *base)
+{
+    (void)base; /* what is deleted is gone at once */
+    return 0;
+}
+
 static int backup(struct stead_store *base, const char *folder)
 {
     (void)base;
@@ -406,6 +412,7 @@ static const struct stead_store_functions memory_functions = {.write = write_ops
                                                               .meta_get = meta_get,
                                                               .meta_scan = meta_scan,
                                                               .bytes = bytes_used,
+                                                              .reclaim = reclaim,
                                                               .backup = backup,
                                                               .explain = explain,
                                                               .close = close_store};

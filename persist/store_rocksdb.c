@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_rocksdb: the store on RocksDB 7.8.3, through its C interface. Which options, and why (docs/FORMATS.md has the layout):
+ * store_rocksdb: the store on RocksDB 7.8.3, through its C interface. The options that crash safety hangs on, and why (the others: rocksdb_options.c;
+ * docs/FORMATS.md has the layout):
  *
  * Recovery mode: kPointInTimeRecovery. At a crash of the machine the unsynced tail of the write-ahead log may be short, torn, or have holes of zeros; this
  * mode replays up to the first record that does not check out and drops the rest: a prefix of the writes, which is the contract of store.h.
@@ -13,10 +14,6 @@
  * replayed (avoid_flush_during_recovery is off, and stays off).
  * Its price: decay in the *synced* part of the last log also looks like a torn tail. That window is small (a clean stop flushes everything, and
  * wal_bytes_max bounds it); the entries' own checksums and indexes find the rest, and the channels' "history lost" what reached others.
- *
- * One log: max_total_wal_size, else a quiet family would pin log files for ever. One background flush (two can install out of order in 7.8). Bloom filters
- * for rows, since most gets of a virtual actor system ask for agents that never were; in the memtable too. Index and filter blocks live in the block
- * cache, which is the memory bound. No compression of the log: it is young and short-lived. No statistics threads: an idle node does not wake.
  *
  * A failed write or sync is remembered and nothing is written after it: a second fsync may succeed although the first one dropped the data.
  *
@@ -35,33 +32,27 @@
 #include <unistd.h>
 
 #include "persist/format.h"
+#include "persist/rocksdb_options.h"
 #include "runtime/entry.h"
 
-#define MEBIBYTE (1024ull * 1024)
-#define CACHE_BYTES_DEFAULT (64 * MEBIBYTE)
-#define MEMTABLE_BYTES_DEFAULT (64 * MEBIBYTE)
-#define WAL_BYTES_DEFAULT (128 * MEBIBYTE) /* read again at a start after a crash: some 4 ms a mebibyte */
-#define META_MEMTABLE_BYTES (1 * MEBIBYTE)
-#define BLOOM_BITS 10.0
-#define BLOCK_BYTES 4096
 #define BLOCK_CACHE_TIER 1 /* kBlockCacheTier: the C interface has no name for it */
 #define PATH_BYTES 4096
 
-enum family { DEFAULT, ROWS, LOG, META, FAMILIES };
-static const char *const family_names[FAMILIES] = {"default", STEAD_FORMAT_FAMILY_ROWS, STEAD_FORMAT_FAMILY_LOG,
-                                                   STEAD_FORMAT_FAMILY_META};
+static const char *const family_names[STEAD_ROCKSDB_FAMILIES] = {"default", STEAD_FORMAT_FAMILY_ROWS,
+                                                                 STEAD_FORMAT_FAMILY_LOG, STEAD_FORMAT_FAMILY_META};
 
 struct rocksdb_store {
     struct stead_store base;
     rocksdb_t *db;
-    rocksdb_column_family_handle_t *family[FAMILIES];
+    rocksdb_column_family_handle_t *family[STEAD_ROCKSDB_FAMILIES];
     rocksdb_options_t *options; /* of the database */
-    rocksdb_options_t *family_options[FAMILIES];
+    rocksdb_options_t *family_options[STEAD_ROCKSDB_FAMILIES];
     rocksdb_cache_t *cache;           /* shared by all families */
     rocksdb_readoptions_t *read[2];   /* by enum stead_store_tier; only read, so any thread */
     rocksdb_writeoptions_t *write[2]; /* by sync */
     bool read_only;
     atomic_bool failed;                      /* a write failed: none may follow */
+    atomic_bool deleted;                     /* something was, since the last reclaim */
     pthread_mutex_t lock;                    /* of the sentence */
     char sentence[STEAD_STORE_SENTENCE_MAX]; /* why the last failure happened */
 };
@@ -119,15 +110,15 @@ static void explain(struct stead_store *base, char *ret_sentence, size_t size)
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-static void batch_put(struct rocksdb_store *store, rocksdb_writebatch_t *batch, enum family family,
+static void batch_put(struct rocksdb_store *store, rocksdb_writebatch_t *batch, enum stead_rocksdb_family family,
                       struct stead_slice key, struct stead_slice value)
 {
     rocksdb_writebatch_put_cf(batch, store->family[family], (const char *)key.data, key.size,
                               value.size > 0 ? (const char *)value.data : "", value.size);
 }
 
-static void batch_delete_range(struct rocksdb_store *store, rocksdb_writebatch_t *batch, enum family family,
-                               struct stead_slice from, struct stead_slice to)
+static void batch_delete_range(struct rocksdb_store *store, rocksdb_writebatch_t *batch,
+                               enum stead_rocksdb_family family, struct stead_slice from, struct stead_slice to)
 {
     rocksdb_writebatch_delete_range_cf(batch, store->family[family], (const char *)from.data, from.size,
                                        (const char *)to.data, to.size);
@@ -140,13 +131,14 @@ static int batch_rows(struct rocksdb_store *store, rocksdb_writebatch_t *batch, 
     while ((code = stead_entry_next_mutation(&mutations, &it)) == 1) {
         switch (it.type) {
         case STEAD_MUTATION_PUT:
-            batch_put(store, batch, ROWS, it.key, it.value);
+            batch_put(store, batch, STEAD_ROCKSDB_ROWS, it.key, it.value);
             break;
         case STEAD_MUTATION_DELETE:
-            rocksdb_writebatch_delete_cf(batch, store->family[ROWS], (const char *)it.key.data, it.key.size);
+            rocksdb_writebatch_delete_cf(batch, store->family[STEAD_ROCKSDB_ROWS], (const char *)it.key.data,
+                                         it.key.size);
             break;
         case STEAD_MUTATION_DELETE_RANGE:
-            batch_delete_range(store, batch, ROWS, it.key, it.value);
+            batch_delete_range(store, batch, STEAD_ROCKSDB_ROWS, it.key, it.value);
             break;
         }
     }
@@ -163,22 +155,24 @@ static int batch_op(struct rocksdb_store *store, rocksdb_writebatch_t *batch, co
     stead_store64(index, op->index);
     switch (op->type) {
     case STEAD_STORE_APPEND:
-        batch_put(store, batch, LOG, stead_bytes(key.data, sizeof key.data), op->bytes);
+        batch_put(store, batch, STEAD_ROCKSDB_LOG, stead_bytes(key.data, sizeof key.data), op->bytes);
         return 0;
     case STEAD_STORE_ROWS:
         return batch_rows(store, batch, op->bytes);
     case STEAD_STORE_APPLIED:
-        batch_put(store, batch, META, stead_bytes(applied.data, sizeof applied.data), stead_bytes(index, sizeof index));
+        batch_put(store, batch, STEAD_ROCKSDB_META, stead_bytes(applied.data, sizeof applied.data),
+                  stead_bytes(index, sizeof index));
         return 0;
     case STEAD_STORE_TRIM:
-        batch_delete_range(store, batch, LOG, stead_bytes(first.data, sizeof first.data),
+        batch_delete_range(store, batch, STEAD_ROCKSDB_LOG, stead_bytes(first.data, sizeof first.data),
                            stead_bytes(behind.data, sizeof behind.data));
         return 0;
     case STEAD_STORE_META:
         if (op->bytes.size > 0)
-            batch_put(store, batch, META, op->key, op->bytes);
+            batch_put(store, batch, STEAD_ROCKSDB_META, op->key, op->bytes);
         else
-            rocksdb_writebatch_delete_cf(batch, store->family[META], (const char *)op->key.data, op->key.size);
+            rocksdb_writebatch_delete_cf(batch, store->family[STEAD_ROCKSDB_META], (const char *)op->key.data,
+                                         op->key.size);
         return 0;
     }
     return 0;
@@ -206,13 +200,16 @@ static int write_ops(struct stead_store *base, const struct stead_store_op *ops,
             code = STEAD_EIO;
         }
     }
+    for (uint32_t i = 0; i < op_count && code == 0; i++)
+        if (ops[i].type == STEAD_STORE_ROWS || ops[i].type == STEAD_STORE_TRIM)
+            atomic_store(&store->deleted, true);
     rocksdb_writebatch_destroy(batch);
     return code;
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
-static int read_value(struct rocksdb_store *store, enum family family, struct stead_slice key,
+static int read_value(struct rocksdb_store *store, enum stead_rocksdb_family family, struct stead_slice key,
                       enum stead_store_tier tier, struct stead_writer *ret_value)
 {
     char *error = NULL;
@@ -233,12 +230,12 @@ static int read_value(struct rocksdb_store *store, enum family family, struct st
 static int get_row(struct stead_store *base, struct stead_slice key, enum stead_store_tier tier,
                    struct stead_writer *ret_value)
 {
-    return read_value(rocksdb_of(base), ROWS, key, tier, ret_value);
+    return read_value(rocksdb_of(base), STEAD_ROCKSDB_ROWS, key, tier, ret_value);
 }
 
 /* One walk over a family. */
 struct walk {
-    enum family family;
+    enum stead_rocksdb_family family;
     struct stead_slice from; /* first key */
     struct stead_slice to;   /* first key behind; empty: no end */
     bool reverse;
@@ -301,8 +298,13 @@ static int run_walk(struct rocksdb_store *store, const struct walk *walk)
 static int scan_rows(struct stead_store *base, struct stead_slice from, struct stead_slice to, bool reverse,
                      enum stead_store_tier tier, stead_row_visit_fn *visit, void *context)
 {
-    const struct walk walk = {
-        .family = ROWS, .from = from, .to = to, .reverse = reverse, .tier = tier, .visit = visit, .context = context};
+    const struct walk walk = {.family = STEAD_ROCKSDB_ROWS,
+                              .from = from,
+                              .to = to,
+                              .reverse = reverse,
+                              .tier = tier,
+                              .visit = visit,
+                              .context = context};
     return run_walk(rocksdb_of(base), &walk);
 }
 
@@ -332,7 +334,7 @@ static int scan_ranges(struct stead_store *base, stead_row_range_fn *next, stead
 {
     struct rocksdb_store *store = rocksdb_of(base);
     rocksdb_iterator_t *iterator =
-        rocksdb_create_iterator_cf(store->db, store->read[STEAD_STORE_ANY], store->family[ROWS]);
+        rocksdb_create_iterator_cf(store->db, store->read[STEAD_STORE_ANY], store->family[STEAD_ROCKSDB_ROWS]);
     struct stead_slice from, to;
     char *error = NULL;
 
@@ -353,7 +355,8 @@ static int scan_ranges(struct stead_store *base, stead_row_range_fn *next, stead
 static int log_get(struct stead_store *base, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
     struct stead_log_key key = stead_log_key(shard, index);
-    return read_value(rocksdb_of(base), LOG, stead_bytes(key.data, sizeof key.data), STEAD_STORE_ANY, ret_entry);
+    return read_value(rocksdb_of(base), STEAD_ROCKSDB_LOG, stead_bytes(key.data, sizeof key.data), STEAD_STORE_ANY,
+                      ret_entry);
 }
 
 struct log_visit {
@@ -375,7 +378,8 @@ static int log_read(struct stead_store *base, uint32_t shard, uint64_t from_inde
     struct log_visit it = {visit, context};
     struct stead_log_key from = stead_log_key(shard, shard == 0 ? 0 : from_index);
     struct stead_log_key to = stead_log_key(shard + 1, 0);
-    struct walk walk = {.family = LOG, .from = {from.data, sizeof from.data}, .visit = visit_entry, .context = &it};
+    struct walk walk = {
+        .family = STEAD_ROCKSDB_LOG, .from = {from.data, sizeof from.data}, .visit = visit_entry, .context = &it};
     if (shard != 0)
         walk.to = stead_bytes(to.data, sizeof to.data);
     return run_walk(rocksdb_of(base), &walk);
@@ -393,7 +397,7 @@ static int log_last(struct stead_store *base, uint32_t shard, uint64_t *ret_inde
     struct stead_log_key from = stead_log_key(shard, 0);
     struct stead_log_key to = stead_log_key(shard + 1, 0);
     uint64_t index = 0;
-    const struct walk walk = {.family = LOG,
+    const struct walk walk = {.family = STEAD_ROCKSDB_LOG,
                               .from = {from.data, sizeof from.data},
                               .to = {to.data, sizeof to.data},
                               .reverse = true,
@@ -408,12 +412,12 @@ static int log_last(struct stead_store *base, uint32_t shard, uint64_t *ret_inde
 
 static int meta_get(struct stead_store *base, struct stead_slice key, struct stead_writer *ret_value)
 {
-    return read_value(rocksdb_of(base), META, key, STEAD_STORE_ANY, ret_value);
+    return read_value(rocksdb_of(base), STEAD_ROCKSDB_META, key, STEAD_STORE_ANY, ret_value);
 }
 
 static int meta_scan(struct stead_store *base, stead_row_visit_fn *visit, void *context)
 {
-    const struct walk walk = {.family = META, .visit = visit, .context = context};
+    const struct walk walk = {.family = STEAD_ROCKSDB_META, .visit = visit, .context = context};
     return run_walk(rocksdb_of(base), &walk);
 }
 
@@ -422,7 +426,7 @@ static uint64_t bytes_used(struct stead_store *base)
     static const char *const properties[] = {"rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables"};
     struct rocksdb_store *store = rocksdb_of(base);
     uint64_t bytes = 0;
-    for (int family = ROWS; family < FAMILIES; family++) {
+    for (int family = STEAD_ROCKSDB_ROWS; family < STEAD_ROCKSDB_FAMILIES; family++) {
         for (size_t i = 0; i < sizeof properties / sizeof properties[0]; i++) {
             uint64_t some = 0;
             if (rocksdb_property_int_cf(store->db, store->family[family], properties[i], &some) == 0)
@@ -430,6 +434,31 @@ static uint64_t bytes_used(struct stead_store *base)
         }
     }
     return bytes;
+}
+
+/* What was deleted is gone when its tombstone has met it: the memtables are flushed, and the files written anew. */
+static int reclaim(struct stead_store *base)
+{
+    static const enum stead_rocksdb_family families[] = {STEAD_ROCKSDB_ROWS, STEAD_ROCKSDB_LOG};
+    struct rocksdb_store *store = rocksdb_of(base);
+    int code = 0;
+
+    if (atomic_load(&store->failed) || !atomic_exchange(&store->deleted, false))
+        return 0;
+    rocksdb_flushoptions_t *flush = rocksdb_flushoptions_create();
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    rocksdb_flushoptions_set_wait(flush, 1);
+    rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0); /* the others go on, or writes would stall */
+    for (size_t i = 0; code == 0 && i < sizeof families / sizeof families[0]; i++) {
+        char *error = NULL;
+        rocksdb_flush_cf(store->db, flush, store->family[families[i]], &error);
+        code = settle_error(store, "a flush", error);
+        if (code == 0)
+            rocksdb_compact_range_cf_opt(store->db, store->family[families[i]], options, NULL, 0, NULL, 0);
+    }
+    rocksdb_compactoptions_destroy(options);
+    rocksdb_flushoptions_destroy(flush);
+    return code;
 }
 
 /* ---- Backup --------------------------------------------------------------------------------- */
@@ -452,83 +481,15 @@ static int backup(struct stead_store *base, const char *folder)
     return code;
 }
 
-/* ---- Options -------------------------------------------------------------------------------- */
-
-static rocksdb_block_based_table_options_t *create_table_options(struct rocksdb_store *store, bool bloom)
-{
-    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_block_cache(table, store->cache);
-    rocksdb_block_based_options_set_block_size(table, BLOCK_BYTES);
-    rocksdb_block_based_options_set_format_version(table, 5);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
-    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
-    /* Index and filter in parts of a block each: whole, those of one file are half a megabyte, which is the size of one shard of
-     * the cache: every look at a key would read its file's again. */
-    rocksdb_block_based_options_set_index_type(table, rocksdb_block_based_table_index_type_two_level_index_search);
-    rocksdb_block_based_options_set_partition_filters(table, 1);
-    rocksdb_block_based_options_set_metadata_block_size(table, BLOCK_BYTES);
-    rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
-    if (bloom) /* consumed */
-        rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-    return table;
-}
-
-static rocksdb_options_t *create_family_options(struct rocksdb_store *store, enum family family,
-                                                const struct stead_store_rocksdb_options *given)
-{
-    uint64_t memtable_bytes = given->memtable_bytes > 0 ? given->memtable_bytes : MEMTABLE_BYTES_DEFAULT;
-    rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_block_based_table_options_t *table = create_table_options(store, family == ROWS);
-    rocksdb_options_set_block_based_table_factory(options, table);
-    rocksdb_block_based_options_destroy(table);
-    rocksdb_options_set_compression(options, rocksdb_no_compression);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
-    rocksdb_options_set_max_write_buffer_number(options, 3);
-    switch (family) {
-    case ROWS:
-        rocksdb_options_set_write_buffer_size(options, memtable_bytes);
-        rocksdb_options_set_memtable_whole_key_filtering(options, 1);
-        rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.02);
-        break;
-    case LOG:
-        rocksdb_options_set_write_buffer_size(options, memtable_bytes / 4);
-        break;
-    case META:
-    case DEFAULT:
-    default:
-        rocksdb_options_set_write_buffer_size(options, META_MEMTABLE_BYTES);
-        break;
-    }
-    return options;
-}
-
-static rocksdb_options_t *create_database_options(const struct stead_store_rocksdb_options *given)
-{
-    rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_options_set_create_if_missing(options, given->create);
-    rocksdb_options_set_create_missing_column_families(options, given->create);
-    rocksdb_options_set_paranoid_checks(options, 1);
-    rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
-    rocksdb_options_set_recycle_log_file_num(options, 0);
-    rocksdb_options_set_max_total_wal_size(options,
-                                           given->wal_bytes_max > 0 ? given->wal_bytes_max : WAL_BYTES_DEFAULT);
-    rocksdb_options_set_max_background_flushes(options, 1);
-    rocksdb_options_set_max_background_compactions(options, 1);
-    rocksdb_options_set_bytes_per_sync(options, MEBIBYTE);
-    rocksdb_options_set_keep_log_file_num(options, 2);
-    rocksdb_options_set_info_log_level(options, 2); /* warnings */
-    rocksdb_options_set_stats_dump_period_sec(options, 0);
-    rocksdb_options_set_stats_persist_period_sec(options, 0);
-    return options;
-}
+/* ---- Options: the rest is in rocksdb_options.c ----------------------------------------------- */
 
 static void create_options(struct rocksdb_store *store, const struct stead_store_rocksdb_options *given)
 {
-    store->cache = rocksdb_cache_create_lru(given->cache_bytes > 0 ? given->cache_bytes : CACHE_BYTES_DEFAULT);
-    store->options = create_database_options(given);
-    for (int family = 0; family < FAMILIES; family++)
-        store->family_options[family] = create_family_options(store, (enum family)family, given);
+    store->cache = stead_rocksdb_cache(given);
+    store->options = stead_rocksdb_database_options(given);
+    for (int family = 0; family < STEAD_ROCKSDB_FAMILIES; family++)
+        store->family_options[family] =
+            stead_rocksdb_family_options(given, (enum stead_rocksdb_family)family, store->cache);
     for (int tier = 0; tier < 2; tier++)
         store->read[tier] = rocksdb_readoptions_create();
     rocksdb_readoptions_set_read_tier(store->read[STEAD_STORE_CACHED], BLOCK_CACHE_TIER);
@@ -545,7 +506,7 @@ static void flush_families(struct rocksdb_store *store)
 {
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
     rocksdb_flushoptions_set_wait(options, 1);
-    for (int family = ROWS; family < FAMILIES; family++) {
+    for (int family = STEAD_ROCKSDB_ROWS; family < STEAD_ROCKSDB_FAMILIES; family++) {
         char *error = NULL;
         rocksdb_flush_cf(store->db, options, store->family[family], &error);
         rocksdb_free(error); /* the write-ahead log still has it all */
@@ -555,12 +516,12 @@ static void flush_families(struct rocksdb_store *store)
 
 static void destroy_store(struct rocksdb_store *store)
 {
-    for (int family = 0; family < FAMILIES; family++)
+    for (int family = 0; family < STEAD_ROCKSDB_FAMILIES; family++)
         if (store->family[family] != NULL)
             rocksdb_column_family_handle_destroy(store->family[family]);
     if (store->db != NULL)
         rocksdb_close(store->db);
-    for (int family = 0; family < FAMILIES; family++)
+    for (int family = 0; family < STEAD_ROCKSDB_FAMILIES; family++)
         rocksdb_options_destroy(store->family_options[family]);
     rocksdb_options_destroy(store->options);
     rocksdb_cache_destroy(store->cache);
@@ -597,6 +558,7 @@ static const struct stead_store_functions rocksdb_functions = {.write = write_op
                                                                .meta_get = meta_get,
                                                                .meta_scan = meta_scan,
                                                                .bytes = bytes_used,
+                                                               .reclaim = reclaim,
                                                                .backup = backup,
                                                                .explain = explain,
                                                                .close = close_store};
@@ -662,7 +624,7 @@ static int check_families(const char *folder, const struct rocksdb_store *store,
     int code = 0;
     for (size_t i = 0; i < count && code == 0; i++) {
         bool known = false;
-        for (int family = 0; family < FAMILIES; family++)
+        for (int family = 0; family < STEAD_ROCKSDB_FAMILIES; family++)
             known = known || strcmp(names[i], family_names[family]) == 0;
         if (!known) {
             snprintf(ret_sentence, STEAD_STORE_SENTENCE_MAX,
@@ -685,8 +647,8 @@ static int stop_at_first(void *context, struct stead_slice key, struct stead_sli
 
 static bool is_empty(struct rocksdb_store *store)
 {
-    for (int family = ROWS; family < FAMILIES; family++) {
-        const struct walk walk = {.family = (enum family)family, .visit = stop_at_first};
+    for (int family = STEAD_ROCKSDB_ROWS; family < STEAD_ROCKSDB_FAMILIES; family++) {
+        const struct walk walk = {.family = (enum stead_rocksdb_family)family, .visit = stop_at_first};
         if (run_walk(store, &walk) != 0)
             return false;
     }
@@ -734,11 +696,11 @@ static int open_database(struct rocksdb_store *store, const char *folder, char *
     char *error = NULL;
     const rocksdb_options_t *const *family_options = (const rocksdb_options_t *const *)store->family_options;
     if (store->read_only)
-        store->db = rocksdb_open_for_read_only_column_families(store->options, folder, FAMILIES, family_names,
-                                                               family_options, store->family, 0, &error);
+        store->db = rocksdb_open_for_read_only_column_families(store->options, folder, STEAD_ROCKSDB_FAMILIES,
+                                                               family_names, family_options, store->family, 0, &error);
     else
-        store->db = rocksdb_open_column_families(store->options, folder, FAMILIES, family_names, family_options,
-                                                 store->family, &error);
+        store->db = rocksdb_open_column_families(store->options, folder, STEAD_ROCKSDB_FAMILIES, family_names,
+                                                 family_options, store->family, &error);
     if (error == NULL)
         return 0;
     int code = code_of(error);

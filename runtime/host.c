@@ -359,6 +359,21 @@ void stead_host_suspect(struct stead_host *host, struct stead_id message, uint32
 void stead_host_set_disk_full(struct stead_host *host, bool full)
 {
     host->disk_full = full;
+    host->checkpoint_soon = full && (host->checkpoint_soon || host->freed);
+    host->freed = false;
+}
+
+/* Brings what was deleted to the image; a shard whose checkpoint is under way, and may lack it, has another one behind that. */
+static void checkpoint_soon(struct stead_host *host)
+{
+    host->checkpoint_soon = false;
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        struct stead_shard *shard = host->shards[i];
+        if (shard->phase != STEAD_SHARD_SERVING)
+            continue;
+        host->checkpoint_soon = host->checkpoint_soon || shard->checkpoint_index != 0 || shard->forget_due;
+        stead_shard_checkpoint(shard, true);
+    }
 }
 
 uint32_t stead_host_jobs(const struct stead_host *host)
@@ -466,6 +481,8 @@ bool stead_host_run(struct stead_host *host)
         for (uint32_t i = 0; i < host->shard_count; i++)
             if (host->shards[i]->phase == STEAD_SHARD_SERVING)
                 stead_shard_checkpoint(host->shards[i], true);
+    if (host->checkpoint_soon)
+        checkpoint_soon(host);
     if (memory_used(host) > host->settings.memory_bytes_max)
         unload_some(host, UNLOAD_TIGHT);
     /* The tick follows activity: a host at rest needs no waking. */

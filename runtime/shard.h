@@ -230,6 +230,8 @@ struct stead_host {
     struct stead_suspect *suspects;         /* owned */
     uint32_t suspect_count;
     bool disk_full;
+    bool freed; /* an op that gives room back ran while the disk was full: what it deletes is still in the image */
+    bool checkpoint_soon; /* bring the deletions there: every shard that has none under way begins a checkpoint */
     bool stopping;
     uint32_t rotate_at; /* shard whose turn is first in the next round */
 };

@@ -333,8 +333,12 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
     }
     if (host->suspect_count > 0 && stead_host_kills(host, message->id) >= host->settings.poison_kills_max)
         return STEAD_EPOISON;
-    if (host->disk_full && (message->groups & STEAD_GROUP_SESSION) && message->source_size == 0 && !taken &&
-        kind->durability == STEAD_DURABLE && ((*ret_op)->flags & STEAD_OP_READ_ONLY) == 0)
+    if (!host->disk_full || kind->durability != STEAD_DURABLE)
+        return 0;
+    if ((*ret_op)->flags & STEAD_OP_FREES)
+        host->freed = true;
+    else if ((message->groups & STEAD_GROUP_SESSION) && message->source_size == 0 && !taken &&
+             ((*ret_op)->flags & STEAD_OP_READ_ONLY) == 0)
         return STEAD_EDISKFULL;
     return 0;
 }

@@ -68,8 +68,10 @@ static int destroy(struct stead_turn *turn, void *state, struct stead_slice args
 }
 
 static const struct stead_field phoenix_fields[] = {STEAD_FIELD(I64, struct phoenix, touches), STEAD_FIELDS_END};
-static const struct stead_op phoenix_ops[] = {
-    {.name = "touch", .run = touch}, {.name = "ring", .run = ring}, {.name = "destroy", .run = destroy}, {0}};
+static const struct stead_op phoenix_ops[] = {{.name = "touch", .run = touch},
+                                              {.name = "ring", .run = ring},
+                                              {.name = "destroy", .run = destroy, .flags = STEAD_OP_FREES},
+                                              {0}};
 static const struct stead_kind phoenix_kind = {.abi = STEAD_ABI,
                                                .struct_size = sizeof(struct stead_kind),
                                                .name = "phoenix",

@@ -96,7 +96,26 @@ static int record_get(struct stead_turn *turn, void *state, struct stead_slice a
     return stead_reply(turn, stead_packed(turn, "{s:l,s:l}", "count", record->count, "twice", record->twice));
 }
 
+/* {size}: one value of so many bytes, beside the numbers. */
+static int record_fill(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t size;
+
+    (void)state;
+    if (stead_get_u64(args, NULL, &size) != 0 || size > 1000000)
+        return stead_fail(turn, "bad_size", "fill takes a size");
+    return stead_kv_put(turn, stead_str("bulk"), stead_bytes(stead_turn_alloc(turn, size), size));
+}
+
+static int record_forget(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_destroy(turn);
+}
+
 static const struct stead_op record_ops[] = {
+    {"fill", record_fill, NULL, 0, "a size: holds so many bytes"},
+    {"forget", record_forget, NULL, STEAD_OP_FREES, "destroys it"},
     {"add", record_add, NULL, 0, "a number: remembers it, answers how many there were"},
     {"list", record_list, NULL, STEAD_OP_READ_ONLY, "{from}: the numbers in order, a page of them"},
     {"get", record_get, NULL, STEAD_OP_READ_ONLY, "{count, twice}"},

@@ -186,6 +186,27 @@ class Disk(Test):
         self.assertEqual(node.stop(), 0)
         self.assert_sound(node.folder)
 
+    def test_quota_lets_agents_be_destroyed_and_takes_work_again_when_there_is_room(self):
+        self.healthy.options += ["--disk", "24M", "--journal-entries", "1"]
+        node = self.healthy.start()
+        full = []
+
+        def fill():
+            try:
+                node.call(f"record/{len(full)}", "fill", 1 << 17)
+                full.append(len(full))
+            except AgentError as error:
+                return error
+
+        self.assertEqual(wait_until("the quota is used up", fill, step=0).code, "disk_full")
+        self.assertGreater(len(full), 20)
+        for number in full:
+            node.call(f"record/{number}", "forget")
+        wait_until("there is room again", lambda: fill() is None, step=0.1)
+        self.assertIn("disk_free", node.log())
+        self.assertEqual(node.stop(), 0)
+        self.assert_sound(node.folder)
+
     @staticmethod
     def ended(client):
         ended = []

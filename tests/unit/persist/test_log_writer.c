@@ -282,6 +282,23 @@ static void test_trim_waits_for_the_mark_and_never_passes_it(void **state)
     assert_int_equal(stats.trims, 1);
 }
 
+static void test_settle_has_marks_and_trims_written_without_entries(void **state)
+{
+    struct fixture *it = *state;
+    struct stead_log_writer_stats stats = {0};
+    for (uint64_t index = 1; index <= 4; index++)
+        append_and_wait(it, 1, index);
+    write_rows(it, 1, 3, "a");
+    wait_for(it, &it->rows_written[1], 1);
+    stead_log_writer_trim(it->writer, 1, 2);
+    while (stats.trims == 0) { /* the trim may be queued behind the request */
+        stead_log_writer_settle(it->writer);
+        stead_log_writer_stats(it->writer, &stats);
+    }
+    assert_int_equal(applied_of(it, 1), 3);
+    assert_int_equal(entries_of(it, 1), 2);
+}
+
 static void test_stop_writes_what_waits_and_settles_the_marks(void **state)
 {
     struct fixture *it = *state;
@@ -358,6 +375,7 @@ int main(void)
         CASE(test_rows_alone_are_written_without_a_sync),
         CASE(test_mark_waits_for_a_sync_after_its_rows),
         CASE(test_trim_waits_for_the_mark_and_never_passes_it),
+        CASE(test_settle_has_marks_and_trims_written_without_entries),
         CASE(test_stop_writes_what_waits_and_settles_the_marks),
         CASE(test_failed_write_is_told_once_and_nothing_is_reported_after_it),
         CASE(test_entries_reach_rocksdb),

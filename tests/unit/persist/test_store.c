@@ -558,6 +558,43 @@ static void test_backup_opens_as_the_store_it_copied(void **state)
 
 /* ---- Memory alone --------------------------------------------------------------------------- */
 
+static void test_reclaim_gives_the_room_of_deleted_rows_and_entries_back(void **state)
+{
+    enum { ROWS = 64, VALUE = 64 << 10 };
+    struct fixture *it = *state;
+    struct stead_writer mutations, value;
+    char key[8];
+
+    stead_writer_init(&mutations);
+    stead_writer_init(&value);
+    for (int i = 0; i < VALUE; i++)
+        stead_write_raw(&value, "x", 1);
+    for (int i = 0; i < ROWS; i++) {
+        snprintf(key, sizeof key, "k%02d", i);
+        stead_entry_put(&mutations, text(key), stead_written(&value));
+        const struct stead_store_op entry = {
+            .type = STEAD_STORE_APPEND, .shard = 1, .index = (uint64_t)i + 1, .bytes = stead_written(&value)};
+        assert_int_equal(stead_store_write(it->store, &entry, 1, false), 0);
+    }
+    const struct stead_store_op rows = {.type = STEAD_STORE_ROWS, .shard = 1, .bytes = stead_written(&mutations)};
+    assert_int_equal(stead_store_write(it->store, &rows, 1, true), 0);
+    assert_int_equal(stead_store_reclaim(it->store), 0);
+    uint64_t full = stead_store_bytes(it->store);
+    assert_true(full >= 2 * ROWS * VALUE);
+    write_rows(it, "-k00 ~k01..k63", true);
+    const struct stead_store_op trim = {.type = STEAD_STORE_TRIM, .shard = 1, .index = ROWS - 1};
+    assert_int_equal(stead_store_write(it->store, &trim, 1, true), 0);
+    assert_int_equal(stead_store_reclaim(it->store), 0);
+    assert_true(stead_store_bytes(it->store) < full / 4);
+    assert_int_equal(stead_store_reclaim(it->store), 0);
+    stead_writer_reset(&mutations);
+    assert_int_equal(stead_store_get(it->store, text("k63"), STEAD_STORE_ANY, &mutations), 0);
+    assert_int_equal(mutations.size, VALUE);
+    expect_row(it, "k62", NULL);
+    stead_writer_deinit(&mutations);
+    stead_writer_deinit(&value);
+}
+
 static void test_crash_takes_back_a_suffix_of_the_unsynced_writes(void **state)
 {
     (void)state;
@@ -640,6 +677,7 @@ int main(void)
         CONTRACT(test_write_with_damaged_rows_writes_nothing),
         CONTRACT(test_load_answers_points_and_ranges),
         CONTRACT(test_random_writes_agree_with_the_other_twin),
+        CONTRACT(test_reclaim_gives_the_room_of_deleted_rows_and_entries_back),
         ROCKSDB(test_open_without_create_of_an_empty_folder_is_not_found),
         ROCKSDB(test_open_twice_is_in_use),
         ROCKSDB(test_open_of_another_format_is_refused_by_its_number),

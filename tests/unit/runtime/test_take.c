@@ -571,6 +571,33 @@ static void test_full_disk_refuses_clients_work_only(void **state)
     fx_destroy(fx);
 }
 
+static void test_full_disk_takes_what_gives_room_back_and_brings_it_to_the_image(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "add"), 0);
+    assert_int_equal(fx_call(fx, &client, fx_address(b, "d", 1, 1), "add"), 0);
+    stead_host_set_disk_full(fx->host, true);
+    assert_int_equal(fx_call(fx, &client, b, "add"), STEAD_EDISKFULL);
+    fx_run(fx);
+    assert_int_equal(fx_stats(fx)->checkpoints, 0);
+    assert_int_equal(fx_call(fx, &client, a, "destroy"), 0);
+    assert_int_equal(fx_stats(fx)->checkpoints, 0);
+    stead_host_set_disk_full(fx->host, true); /* as the node says again and again */
+    fx_run(fx);
+    assert_int_equal(fx_stats(fx)->checkpoints, 1);
+    stead_host_set_disk_full(fx->host, true);
+    fx_run(fx);
+    assert_int_equal(fx_stats(fx)->checkpoints, 1); /* nothing was deleted since */
+    assert_int_equal(fx_call(fx, &client, a, "add"), STEAD_EDISKFULL);
+    stead_host_set_disk_full(fx->host, false);
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 1);
+    fx_destroy(fx);
+}
+
 /* ---- Dead letters and poison ----------------------------------------------------------------------------- */
 
 static int fail_odd(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -742,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_unknown_op_is_answered_and_a_signal_of_an_agent_becomes_a_dead_letter),
         cmocka_unit_test(test_expired_request_is_not_started),
         cmocka_unit_test(test_full_disk_refuses_clients_work_only),
+        cmocka_unit_test(test_full_disk_takes_what_gives_room_back_and_brings_it_to_the_image),
         cmocka_unit_test(test_failed_signal_is_a_dead_letter_to_be_retried_or_dropped),
         cmocka_unit_test(test_retried_letter_is_not_lost_while_its_agent_loads),
         cmocka_unit_test(test_message_that_kills_the_process_is_set_aside),
