@@ -197,6 +197,13 @@ void stead_agent_touch(struct stead_agent *agent)
     lru_add(agent);
 }
 
+const struct stead_op *stead_agent_op(const struct stead_agent *agent, const char *name, size_t size)
+{
+    if (agent->op != NULL && stead_name_equal(agent->op->name, name, size))
+        return agent->op;
+    return stead_registry_op(agent->shard->host->registry, agent->kind, name, size);
+}
+
 /* ---- Waiting work ------------------------------------------------------------------------------ */
 
 struct stead_agent_wait *stead_agent_need_wait(struct stead_agent *agent)

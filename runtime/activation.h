@@ -57,6 +57,7 @@ struct stead_agent {
     struct stead_agent *lru_prev, *lru_next; /* of the host, least recently used last; both NULL while LOADING */
     struct stead_shard *shard;
     const struct stead_kind *kind; /* borrowed from the registry */
+    const struct stead_op *op;     /* of its newest turn; NULL: none yet */
     void *state;                   /* inside this block; NULL: a kind without state */
     struct stead_agent_wait *wait; /* owned; NULL: nothing waits */
     uint64_t hash;                 /* of the address */
@@ -107,6 +108,9 @@ void stead_agent_unload(struct stead_agent *agent);
 void stead_agent_free(struct stead_agent *agent);
 /* Throws the state away and reads it again from overlay and image: after a failed turn. STEAD_EIO, STEAD_ECORRUPT. */
 int stead_agent_rebuild(struct stead_agent *agent) STEAD_MUST_USE;
+
+/* The op of its kind; NULL when there is none. Agents often run several turns of one op in a row. */
+const struct stead_op *stead_agent_op(const struct stead_agent *agent, const char *name, size_t size);
 
 /* The wait part, made if needed. */
 struct stead_agent_wait *stead_agent_need_wait(struct stead_agent *agent);

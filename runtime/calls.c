@@ -167,18 +167,16 @@ static void copy_words(char *text, size_t size, struct stead_slice slice)
 static void run_reply(struct stead_agent *agent, struct stead_message *answer, struct stead_slice reply_op,
                       struct stead_slice context)
 {
-    struct answer_words words = {.name_text = "", .sentence_text = ""};
-    char op[STEAD_OP_NAME_MAX + 1];
+    struct answer_words words;
     struct stead_shard *shard = agent->shard;
 
-    memcpy(op, reply_op.data, reply_op.size);
-    op[reply_op.size] = '\0';
     if (reply_op.size == 0 && answer->status == STEAD_EPOISON)
         stead_shard_dead_letter(shard, answer, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
                                 stead_error_sentence(STEAD_EPOISON));
     if (reply_op.size == 0)
         return; /* the sender of a signal to a stateless kind only wanted it done */
-    if (stead_registry_op(shard->host->registry, agent->kind, op, reply_op.size) == NULL) {
+    const struct stead_op *op = stead_agent_op(agent, (const char *)reply_op.data, reply_op.size);
+    if (op == NULL) {
         shard->host->stats.answers_dropped++;
         return;
     }
@@ -188,13 +186,14 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
         return;
     }
     struct stead_slice payload = stead_message_payload(answer);
+    words.name_text[0] = words.sentence_text[0] = '\0';
     if (answer->status != 0) {
         if (stead_get_str(payload, "name", &words.name) == 0)
             copy_words(words.name_text, sizeof(words.name_text), words.name);
         if (stead_get_str(payload, "sentence", &words.sentence) == 0)
             copy_words(words.sentence_text, sizeof(words.sentence_text), words.sentence);
     }
-    struct stead_turn_input input = {.op_name = op,
+    struct stead_turn_input input = {.op = op,
                                      .cause = STEAD_CAUSE_REPLY,
                                      .reply_code = answer->status,
                                      .reply_name = words.name_text,
@@ -240,9 +239,6 @@ static void free_vcall(struct stead_shard *shard, struct stead_vcall *call)
 {
     stead_map_remove(&shard->vcalls, call->hash, call);
     call->agent->pins--;
-    free(call->reply_op);
-    free(call->callee);
-    free(call->context);
     free(call);
 }
 
@@ -265,9 +261,6 @@ static void take_volatile_answer(struct stead_shard *shard, struct stead_message
     stead_map_remove(&shard->vcalls, call->hash, call);
     run_reply(agent, answer, stead_str(call->reply_op), context);
     agent->pins--;
-    free(call->reply_op);
-    free(call->callee);
-    free(call->context);
     free(call);
 }
 
@@ -578,17 +571,21 @@ void stead_calls_forget_volatile(struct stead_shard *shard, struct stead_id id)
 struct stead_vcall *stead_calls_made_volatile(struct stead_turn *turn, const struct stead_turn_call *call)
 {
     struct stead_shard *shard = turn->shard;
-    struct stead_vcall *it = stead_alloc_zero(sizeof(*it));
+    size_t op_size = strlen(call->reply_op) + 1, callee_size = call->message->address_size + 1u;
+    struct stead_vcall *it = stead_alloc(sizeof(*it) + op_size + callee_size + call->context.size);
+    uint8_t *callee = it->texts + op_size, *context = callee + callee_size;
 
-    it->id = call->message->id;
-    it->hash = stead_load64(it->id.v + 8);
-    it->agent = turn->agent;
-    it->reply_op = stead_text_copy(call->reply_op);
-    it->callee = stead_text_copy(call->message->address);
-    it->context_size = (uint32_t)call->context.size;
-    it->context = stead_alloc(call->context.size + 1);
+    *it = (struct stead_vcall){.id = call->message->id,
+                               .hash = stead_load64(call->message->id.v + 8),
+                               .agent = turn->agent,
+                               .reply_op = (const char *)it->texts,
+                               .callee = (const char *)callee,
+                               .context = context,
+                               .context_size = (uint32_t)call->context.size};
+    memcpy(it->texts, call->reply_op, op_size);
+    memcpy(callee, call->message->address, callee_size);
     if (call->context.size > 0)
-        memcpy(it->context, call->context.data, call->context.size);
+        memcpy(context, call->context.data, call->context.size);
     turn->agent->pins++;
     stead_map_add(&shard->vcalls, it->hash, it);
     if (call->message->deadline_ms != 0)

@@ -34,8 +34,8 @@ void stead_load_destroy(struct stead_load **load);
 struct stead_turn_mark {
     struct stead_id id; /* the message */
     struct stead_slice address;
-    struct stead_slice op;
-    bool same_text; /* address and op are those of the mark before */
+    struct stead_slice op; /* empty with `same_text` */
+    bool same_text;        /* address and op are those of the mark before */
 };
 
 typedef int stead_row_visit_fn(void *context, struct stead_slice key, struct stead_slice value);

@@ -356,6 +356,14 @@ void stead_host_suspect(struct stead_host *host, struct stead_id message, uint32
     host->suspects[host->suspect_count++] = (struct stead_suspect){message, kills};
 }
 
+uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id)
+{
+    for (uint32_t i = 0; i < host->suspect_count; i++)
+        if (stead_id_equal(host->suspects[i].id, id))
+            return host->suspects[i].kills;
+    return 0;
+}
+
 void stead_host_set_disk_full(struct stead_host *host, bool full)
 {
     host->disk_full = full;

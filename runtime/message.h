@@ -166,6 +166,10 @@ struct stead_answer_error {
 };
 struct stead_message *stead_message_answer(const struct stead_message *request, int status,
                                            const struct stead_answer_error *error, struct stead_slice value);
+/* The same, made in a block of the pool. */
+struct stead_message *stead_message_answer_in(struct stead_message_pool *pool, const struct stead_message *request,
+                                              int status, const struct stead_answer_error *error,
+                                              struct stead_slice value);
 
 /* The session of the client that says it; zero: an agent or a node does, or a client without a session. */
 static inline struct stead_id stead_message_client(const struct stead_message *m)

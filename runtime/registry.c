@@ -238,21 +238,12 @@ int stead_registry_add(struct stead_registry *registry, const struct stead_kind 
 
 /* ---- Finding -------------------------------------------------------------------------------- */
 
-/* `name` may come from the wire and hold any byte, zeros too. Names are short and differ early: a loop beats two calls. */
-static inline bool name_equal(const char *text, const char *name, size_t name_size)
-{
-    for (size_t i = 0; i < name_size; i++)
-        if (text[i] != name[i] || text[i] == 0)
-            return false;
-    return text[name_size] == 0;
-}
-
 static const struct entry *find_entry(const struct stead_registry *registry, const char *name, size_t name_size)
 {
     for (uint32_t at = (uint32_t)stead_hash(name, name_size) & registry->mask; registry->table[at] != 0;
          at = (at + 1) & registry->mask) {
         const struct entry *entry = &registry->entries[registry->table[at] - 1];
-        if (name_equal(entry->kind->name, name, name_size))
+        if (stead_name_equal(entry->kind->name, name, name_size))
             return entry;
     }
     return NULL;
@@ -269,7 +260,7 @@ static const struct stead_op *op_of_every_kind(const struct stead_kind *kind, co
     if (kind->durability == STEAD_STATELESS)
         return NULL;
     for (const struct stead_op *op = stead_lock_ops; op->name != NULL; op++)
-        if (name_equal(op->name, name, name_size))
+        if (stead_name_equal(op->name, name, name_size))
             return op;
     return NULL;
 }
@@ -282,7 +273,7 @@ const struct stead_op *stead_registry_op(const struct stead_registry *registry, 
     for (uint32_t i = 0; i < OPS_LINEAR_MAX; i++) {
         if (kind->ops[i].name == NULL)
             return op_of_every_kind(kind, name, name_size);
-        if (name_equal(kind->ops[i].name, name, name_size))
+        if (stead_name_equal(kind->ops[i].name, name, name_size))
             return &kind->ops[i];
     }
     entry = find_entry(registry, kind->name, strlen(kind->name));
@@ -291,7 +282,7 @@ const struct stead_op *stead_registry_op(const struct stead_registry *registry, 
         return op_of_every_kind(kind, name, name_size);
     for (uint32_t at = (uint32_t)stead_hash(name, name_size) & entry->op_mask; entry->op_table[at] != 0;
          at = (at + 1) & entry->op_mask)
-        if (name_equal(kind->ops[entry->op_table[at] - 1].name, name, name_size))
+        if (stead_name_equal(kind->ops[entry->op_table[at] - 1].name, name, name_size))
             return &kind->ops[entry->op_table[at] - 1];
     return op_of_every_kind(kind, name, name_size);
 }

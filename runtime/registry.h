@@ -20,6 +20,14 @@ void stead_registry_destroy(struct stead_registry **registry);
  * NULL) says what; STEAD_EINUSE: the name is taken. */
 int stead_registry_add(struct stead_registry *registry, const struct stead_kind *kind, char *ret_why) STEAD_MUST_USE;
 
+/* Is `text` the name? It may come from the wire and hold any byte, zeros too. Names are short and differ early: a loop beats two calls. */
+static inline bool stead_name_equal(const char *text, const char *name, size_t name_size)
+{
+    for (size_t i = 0; i < name_size; i++)
+        if (text[i] != name[i] || text[i] == 0)
+            return false;
+    return text[name_size] == 0;
+}
 /* Borrowed; NULL when there is none. */
 const struct stead_kind *stead_registry_find(const struct stead_registry *registry, const char *name, size_t name_size);
 /* Ops that every kind with agents has unless it names its own (lock_ops.c); ended by a NULL name. Every op whose name begins with `stead.` is one of these. */

@@ -41,16 +41,17 @@ struct stead_unsynced {
     uint32_t bytes;
 };
 
-/* A call of a volatile agent that waits for its answer. */
+/* A call of a volatile agent that waits for its answer: one block of memory. */
 struct stead_vcall {
     struct stead_id id;
     uint64_t hash;
     struct stead_agent *agent; /* pinned */
-    char *reply_op;            /* owned */
-    char *callee;              /* owned: its address */
-    uint8_t *context;          /* owned */
+    uint64_t vrequest;         /* number of the request that is kept to be sent again; 0: none */
+    const char *reply_op;      /* into this block, as the next two */
+    const char *callee;        /* its address */
+    const uint8_t *context;
     uint32_t context_size;
-    uint64_t vrequest; /* number of the request that is kept to be sent again; 0: none */
+    uint8_t texts[];
 };
 
 /* An answer that a volatile agent has promised. */
@@ -246,6 +247,8 @@ void stead_host_route(struct stead_host *host, struct stead_message *message);
 int stead_host_resolve(struct stead_host *host, struct stead_slice address,
                        struct stead_resolved *ret_resolved) STEAD_MUST_USE;
 struct stead_id stead_host_new_id(struct stead_host *host);
+/* How often the process died while it ran the turn of this message (of a reply: stead_turn_reply_id()). */
+uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 /* What one shard's inbox, and its queue between its own agents, may hold: together a quarter of the memory budget. */
@@ -320,8 +323,6 @@ void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places);
 bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent);
 /* A turn of the agent is over, whatever caused it: what waits behind a deferral or a lock may run now. */
 void stead_shard_turn_done(struct stead_agent *agent);
-/* How often the process died while it ran the turn of this message (of a reply: stead_turn_reply_id()). */
-uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
 /* Takes a message by parking it in the agent's durable mailbox, in the open batch. Borrowed. `no_kind`: nobody loads this agent now: look again at the next start. */
 void stead_shard_park(struct stead_shard *shard, const struct stead_message *message, bool no_kind, bool taken);
 /* At a start: the agent has parked messages, says its due row; they are run unless it is held. */

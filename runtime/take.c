@@ -308,21 +308,15 @@ static void store_delayed(struct stead_shard *shard, struct stead_message *messa
     stead_message_destroy(&message);
 }
 
-uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id)
-{
-    for (uint32_t i = 0; i < host->suspect_count; i++)
-        if (stead_id_equal(host->suspects[i].id, id))
-            return host->suspects[i].kills;
-    return 0;
-}
-
 /* Reasons for which a request is not run at all; 0: none. */
 static int refusal(struct stead_shard *shard, const struct stead_kind *kind, const struct stead_message *message,
                    bool taken, const struct stead_op **ret_op)
 {
     struct stead_host *host = shard->host;
+    const struct stead_agent *agent = message->target;
 
-    *ret_op = stead_registry_op(host->registry, kind, message->op, message->op_size);
+    *ret_op = agent != NULL ? stead_agent_op(agent, message->op, message->op_size)
+                            : stead_registry_op(host->registry, kind, message->op, message->op_size);
     if (*ret_op == NULL)
         return STEAD_EOP;
     if ((message->groups & STEAD_GROUP_DELAY) && message->delay_ms > DELAY_MS_MAX)

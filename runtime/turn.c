@@ -503,13 +503,15 @@ struct stead_id stead_turn_reply_id(struct stead_id id)
 static void mark_begin(struct stead_turn *turn, const struct stead_turn_input *input)
 {
     struct stead_host *host = turn->shard->host;
-    const char *op = turn->op->name;
-    size_t op_size = input->op_name == NULL ? turn->message->op_size : strlen(op);
 
     if (host->doors.turn_mark == NULL)
         return;
-    struct stead_turn_mark mark = {turn->message->id, stead_agent_address(turn->agent), stead_bytes(op, op_size),
+    struct stead_turn_mark mark = {turn->message->id,
+                                   stead_agent_address(turn->agent),
+                                   {0},
                                    host->marked_agent == turn->agent && host->marked_op == turn->op};
+    if (!mark.same_text)
+        mark.op = stead_str(turn->op->name);
     if (input->cause == STEAD_CAUSE_REPLY)
         mark.id = stead_turn_reply_id(mark.id);
     host->marked_agent = turn->agent;
@@ -551,19 +553,11 @@ static void read_stored_state(struct stead_turn *turn)
     stead_writer_deinit(&row);
 }
 
-static const struct stead_op *find_op(const struct stead_agent *agent, const struct stead_message *message,
-                                      const struct stead_turn_input *input)
-{
-    const char *name = input->op_name != NULL ? input->op_name : message->op;
-    size_t size = input->op_name != NULL ? strlen(input->op_name) : message->op_size;
-    return stead_registry_op(agent->shard->host->registry, agent->kind, name, size);
-}
-
 int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input)
 {
     struct stead_shard *shard = agent->shard;
     struct stead_host *host = shard->host;
-    const struct stead_op *op = input->op != NULL ? input->op : find_op(agent, message, input);
+    const struct stead_op *op = input->op != NULL ? input->op : stead_agent_op(agent, message->op, message->op_size);
     struct before before;
     struct stead_writer image;
 
@@ -583,6 +577,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     uint64_t started = timed ? host->doors.clock(host->doors.self) : 0;
 
     stead_writer_init(&image);
+    agent->op = op;
     stead_agent_touch(agent);
     if (message->depends_on > agent->depends_on)
         agent->depends_on = message->depends_on;

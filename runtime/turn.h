@@ -103,11 +103,10 @@ struct stead_turn {
     struct stead_slice context;
 };
 
-/* Runs one turn of a READY agent for `message` (borrowed). The op, which must exist, is the message's, but `op_name` where that is not NULL (reply
- * ops, timers). What the message was taken from (a channel position, a due row, a parked row) is the caller's to move, in the same open batch. */
+/* Runs one turn of a READY agent for `message` (borrowed). The op, which must exist, is the message's, but `op` where that is not NULL (reply
+ * ops). What the message was taken from (a channel position, a due row, a parked row) is the caller's to move, in the same open batch. */
 struct stead_turn_input {
-    const struct stead_op *op; /* found already; NULL: by name */
-    const char *op_name;       /* NULL: message->op */
+    const struct stead_op *op; /* found already, or another than the message's; NULL: message->op by name */
     enum stead_turn_cause cause;
     int reply_code; /* cause REPLY */
     const char *reply_name, *reply_sentence;

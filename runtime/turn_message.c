@@ -374,10 +374,7 @@ static int check_call(const struct stead_turn *turn, const struct stead_call_opt
     if (options->reply_op == NULL || !stead_op_name_check(stead_str(options->reply_op)) ||
         options->context.size > (64u << 10) || long_key)
         return STEAD_EARGUMENT;
-    return stead_registry_op(turn->shard->host->registry, turn->agent->kind, options->reply_op,
-                             strlen(options->reply_op)) == NULL
-               ? STEAD_EOP
-               : 0;
+    return stead_agent_op(turn->agent, options->reply_op, strlen(options->reply_op)) == NULL ? STEAD_EOP : 0;
 }
 
 /* Wall clock; 0: never. */
@@ -597,7 +594,7 @@ void stead_turn_answer(struct stead_turn *turn, int status)
     if (!wants_answer(request))
         return;
     struct stead_slice value = status == 0 && request->type == STEAD_CALL ? turn->reply : (struct stead_slice){0};
-    struct stead_message *answer = stead_message_answer(request, status, &error, value);
+    struct stead_message *answer = stead_message_answer_in(&shard->host->pool, request, status, &error, value);
     bool early = request->durability == STEAD_CLASS_VOLATILE || !durable;
     answer->durability = early ? STEAD_CLASS_VOLATILE : STEAD_CLASS_DURABLE;
     uint64_t depends_on = stored ? shard->next_index : turn->agent->depends_on;

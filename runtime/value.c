@@ -165,16 +165,15 @@ static const uint8_t *skip_object(const uint8_t *at, const uint8_t *end)
 
 /* ---- Checking ------------------------------------------------------------------------------- */
 
-int stead_value_check(struct stead_slice value)
+/* `at` is behind the head of a first object of `inner` objects. */
+static int check_inner(const uint8_t *at, const uint8_t *end, uint64_t inner)
 {
-    uint64_t left[STEAD_NESTING_MAX + 1] = {1}; /* objects still to come on each level; level 0 is the value itself */
-    unsigned depth = 0;
-    const uint8_t *at = value.data, *end;
+    uint64_t left[STEAD_NESTING_MAX + 1]; /* objects still to come on each level up to `depth`; level 0 has the first */
+    unsigned depth = 1;
     struct head head;
 
-    if (value.size == 0)
-        return 0;
-    end = value.data + value.size;
+    left[0] = 0;
+    left[1] = inner;
     for (;;) {
         while (left[depth] == 0) {
             if (depth == 0)
@@ -191,6 +190,20 @@ int stead_value_check(struct stead_slice value)
             return STEAD_ETOOLARGE;
         left[++depth] = head.inner;
     }
+}
+
+int stead_value_check(struct stead_slice value)
+{
+    const uint8_t *end = value.size == 0 ? value.data : value.data + value.size;
+    struct head head;
+
+    if (value.size == 0)
+        return 0;
+    if (read_head(value.data, end, &head) != 0)
+        return STEAD_ECORRUPT;
+    if (head.type == STEAD_ARRAY || head.type == STEAD_MAP)
+        return check_inner(value.data + head.size, end, head.inner);
+    return head.size + head.body == value.size ? 0 : STEAD_ECORRUPT; /* most are one number or text */
 }
 
 /* ---- Reading with a cursor ------------------------------------------------------------------ */

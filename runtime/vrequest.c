@@ -214,13 +214,7 @@ void stead_calls_deinit(struct stead_shard *shard)
     while (shard->seen_head != NULL)
         forget_oldest(shard);
     for (uint32_t i = 0; shard->vcalls.entries != NULL && i <= shard->vcalls.mask; i++) {
-        struct stead_vcall *call = stead_map_at(&shard->vcalls, i);
-        if (call == NULL)
-            continue;
-        free(call->reply_op);
-        free(call->callee);
-        free(call->context);
-        free(call);
+        free(stead_map_at(&shard->vcalls, i));
     }
     for (uint32_t i = 0; shard->vowed.entries != NULL && i <= shard->vowed.mask; i++) {
         struct stead_vowed *owed = stead_map_at(&shard->vowed, i);
