@@ -192,7 +192,8 @@ class House:
 
     def check_object(self, path):
         sections = constant_sections(path)
-        for line in self.nm("-f", "sysv", str(path)):
+        # As ELF: nm's plugin would show what the compiler keeps beside it for the link, without sections.
+        for line in self.nm("--target=elf64-little", "-f", "sysv", str(path)):
             fields = [field.strip() for field in line.split("|")]
             if len(fields) < 7 or fields[2] not in ("b", "B", "d", "D", "C", "s", "g"):
                 continue
