@@ -18,6 +18,8 @@
 
 #include "runtime/base.h"
 
+#define WRITER_BYTES_MAX (128ull << 20)
+
 void stead_config_default(struct stead_node_config *ret_config)
 {
     *ret_config = (struct stead_node_config){
@@ -171,6 +173,18 @@ static uint32_t choose_reactors(void)
     return half < (long)STEAD_CONFIG_REACTORS_DEFAULT_MAX ? (uint32_t)half : STEAD_CONFIG_REACTORS_DEFAULT_MAX;
 }
 
+/* Sixteenths of the budget: ten for agents and what waits for them, two for the store's cache, two for its memtables, one for what waits for the
+ * disk; the last is what malloc loses. The rest of a process, some 40 MiB of program, libraries, stacks and sockets, does not grow with the load. */
+static void share_memory(struct stead_node_config *config)
+{
+    uint64_t part = config->memory_bytes / 16;
+
+    config->settings.memory_bytes_max = 10 * part / config->reactors;
+    config->cache_bytes = 2 * part;
+    config->memtable_bytes = part;
+    config->writer_bytes_max = part < WRITER_BYTES_MAX ? part : WRITER_BYTES_MAX;
+}
+
 int stead_config_check(struct stead_node_config *config, char *ret_why)
 {
     if (config->reactors == 0)
@@ -181,6 +195,6 @@ int stead_config_check(struct stead_node_config *config, char *ret_why)
     if (code == 0)
         code = check_listen(config, ret_why);
     if (code == 0)
-        config->settings.memory_bytes_max = config->memory_bytes / 4 * 3 / config->reactors;
+        share_memory(config);
     return code;
 }

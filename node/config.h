@@ -35,7 +35,7 @@ struct stead_node_config {
     uint32_t shards_per_reactor;        /* asked for when the cluster is first formed */
     uint32_t job_threads;               /* threads for stateless kinds; they may block */
     uint32_t load_threads;              /* threads that read what is not in memory */
-    uint64_t memory_bytes;              /* budget: three quarters for agents, the rest for the store's cache */
+    uint64_t memory_bytes;              /* budget of all that grows with the load; config.c says who gets what of it */
     uint64_t disk_bytes_max;            /* quota of the data folder; 0: none but a reserve of the disk */
     uint64_t disk_reserve_bytes;        /* clients' durable work is refused when the disk has less than this left */
     uint64_t journal_entries;           /* log entries kept for the journal behind each shard's checkpoint */
@@ -48,6 +48,9 @@ struct stead_node_config {
     enum stead_trace_level log_level;   /* lines above it are left out */
     uint32_t stop_ms_max;               /* a clean stop takes no longer than this */
     struct stead_settings settings;     /* of the hosts; memory_bytes_max is computed from memory_bytes */
+    uint64_t cache_bytes;               /* of the store; computed, as the next three */
+    uint64_t memtable_bytes;            /* of the store's rows; all memtables together have twice as much */
+    uint64_t writer_bytes_max;          /* queued at the log writer: above it the sockets wait */
 
     int stop_fd; /* an eventfd that asks for a clean stop when readable; -1: signals only */
     /* Called once, when the node serves; `endpoint` is that of reactor 0. NULL: not told. */

@@ -19,6 +19,7 @@
 #include "node/node.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +38,15 @@
 #include "persist/store_rocksdb.h"
 #include "runtime/base.h"
 
-#define RING_CAPACITY 8192u      /* messages between two reactors; what is beyond waits with the sender */
-#define ZMQ_SOCKETS_MAX 16384    /* one ROUTER a reactor and a DEALER for each remote one */
-#define TASK_THREADS 2u          /* backups at once */
-#define TASK_WAIT_MS 60000u      /* a stop waits so long for a backup */
-#define COORDINATOR_WAIT_MS 2000 /* a stop waits so long to say goodbye */
+#define RING_CAPACITY 8192u   /* messages between two reactors; what is beyond waits with the sender */
+#define ZMQ_SOCKETS_MAX 16384 /* one ROUTER a reactor and a DEALER for each remote one */
+#define MMAP_BYTES_MIN (128ull << 10)
+#define MMAP_BYTES_MAX (4ull << 20)
+#define ARENA_BYTES (16ull << 20) /* of the budget, for each heap of malloc */
+#define ARENAS_MAX 32u            /* more than that is left to malloc */
+#define TASK_THREADS 2u           /* backups at once */
+#define TASK_WAIT_MS 60000u       /* a stop waits so long for a backup */
+#define COORDINATOR_WAIT_MS 2000  /* a stop waits so long to say goodbye */
 
 /* A node while it lives. */
 struct node {
@@ -97,7 +102,7 @@ static int open_store(struct node *node, char *ret_why)
 {
     const struct stead_node_config *config = node->shell.config;
     struct stead_store_rocksdb_options options = {
-        .cache_bytes = config->memory_bytes / 8, .memtable_bytes = config->memory_bytes / 16, .create = true};
+        .cache_bytes = config->cache_bytes, .memtable_bytes = config->memtable_bytes, .create = true};
     char why[STEAD_STORE_SENTENCE_MAX] = "";
     char folder[4096];
 
@@ -396,6 +401,20 @@ static void close_node(struct node *node, bool clean)
     stead_turnmarks_close(&node->shell.marks);
 }
 
+/* What malloc keeps to itself shall follow the budget. Blocks that matter go back to the system when they are freed, where they would leave
+ * holes in a heap that cannot shrink; and heaps for threads that hardly allocate are shared when memory is small. */
+static void tune_malloc(const struct stead_node_config *config)
+{
+    uint64_t block = config->memory_bytes / 256, arenas = config->memory_bytes / ARENA_BYTES;
+
+    block = block < MMAP_BYTES_MIN ? MMAP_BYTES_MIN : block > MMAP_BYTES_MAX ? MMAP_BYTES_MAX : block;
+    arenas = arenas < config->reactors + 2 ? config->reactors + 2 : arenas;
+    mallopt(M_MMAP_THRESHOLD, (int)block);
+    mallopt(M_TRIM_THRESHOLD, (int)(2 * block));
+    if (arenas < ARENAS_MAX)
+        mallopt(M_ARENA_MAX, (int)arenas);
+}
+
 int stead_node_run(struct stead_node_config *config)
 {
     char why[STEAD_SHELL_WHY_SIZE] = "";
@@ -406,6 +425,7 @@ int stead_node_run(struct stead_node_config *config)
         stead_log_event(STEAD_TRACE_ERROR, "refused", why, NULL);
         return code;
     }
+    tune_malloc(config);
     signal(SIGPIPE, SIG_IGN);
     struct node *node = stead_alloc_zero(sizeof *node);
     node->shell.config = config;

@@ -13,7 +13,7 @@
  * are connections to look after, or a stop is under way. A host that has more to do (its rounds are bounded) is run again after a look at the sockets, so a
  * long queue cannot keep new messages out.
  *
- * When the log writer falls behind by more than WRITER_BYTES_MAX, the sockets are not read until it has caught up: memory is bounded by making
+ * When the log writer falls behind by more than writer_bytes_max, the sockets are not read until it has caught up: memory is bounded by making
  * the senders wait, which is what their own queues are for.
  *
  * Invariants: L1 the host is touched by this thread only, between start and join. L2 the reactor never sleeps with an event in its inbox, a message in a
@@ -37,7 +37,6 @@
 #define EPOLL_EVENTS 64
 #define RING_BATCH 256u                  /* messages taken from one ring in a round */
 #define CROSSING_BYTES_MAX (64ull << 20) /* waiting for one reactor beside the ring */
-#define WRITER_BYTES_MAX (128ull << 20)  /* queued at the log writer: above it the sockets wait */
 #define THROTTLE_NS 2000000ull           /* and are looked at again after this */
 #define TICK_NS 1000000000ull            /* between looks at connections */
 
@@ -575,12 +574,13 @@ static bool run_round(struct stead_reactor *reactor, bool throttled)
 static void *run_thread(void *context)
 {
     struct stead_reactor *reactor = context;
+    const struct stead_node_config *config = reactor->shell->config;
     char name[16];
 
     snprintf(name, sizeof name, "stead-react-%u", reactor->index % 1000);
     pthread_setname_np(pthread_self(), name);
     for (;;) {
-        bool throttled = stead_log_writer_queued_bytes(reactor->shell->writer) > WRITER_BYTES_MAX;
+        bool throttled = stead_log_writer_queued_bytes(reactor->shell->writer) > config->writer_bytes_max;
         bool more = run_round(reactor, throttled);
         if (should_end(reactor))
             break;

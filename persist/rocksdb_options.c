@@ -21,6 +21,11 @@ rocksdb_cache_t *stead_rocksdb_cache(const struct stead_store_rocksdb_options *g
     return rocksdb_cache_create_lru(given->cache_bytes > 0 ? given->cache_bytes : CACHE_BYTES_DEFAULT);
 }
 
+static uint64_t memtable_bytes_of(const struct stead_store_rocksdb_options *given)
+{
+    return given->memtable_bytes > 0 ? given->memtable_bytes : MEMTABLE_BYTES_DEFAULT;
+}
+
 static rocksdb_block_based_table_options_t *create_table_options(rocksdb_cache_t *cache, bool bloom)
 {
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
@@ -44,7 +49,7 @@ static rocksdb_block_based_table_options_t *create_table_options(rocksdb_cache_t
 rocksdb_options_t *stead_rocksdb_family_options(const struct stead_store_rocksdb_options *given,
                                                 enum stead_rocksdb_family family, rocksdb_cache_t *cache)
 {
-    uint64_t memtable_bytes = given->memtable_bytes > 0 ? given->memtable_bytes : MEMTABLE_BYTES_DEFAULT;
+    uint64_t memtable_bytes = memtable_bytes_of(given);
     rocksdb_options_t *options = rocksdb_options_create();
     rocksdb_block_based_table_options_t *table = create_table_options(cache, family == STEAD_ROCKSDB_ROWS);
     rocksdb_options_set_block_based_table_factory(options, table);
@@ -80,6 +85,7 @@ rocksdb_options_t *stead_rocksdb_database_options(const struct stead_store_rocks
     rocksdb_options_set_recycle_log_file_num(options, 0);
     rocksdb_options_set_max_total_wal_size(options,
                                            given->wal_bytes_max > 0 ? given->wal_bytes_max : WAL_BYTES_DEFAULT);
+    rocksdb_options_set_db_write_buffer_size(options, 2 * memtable_bytes_of(given));
     rocksdb_options_set_max_background_flushes(options, 1);
     rocksdb_options_set_max_background_compactions(options, 1);
     rocksdb_options_set_bytes_per_sync(options, MEBIBYTE);

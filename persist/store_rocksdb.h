@@ -10,7 +10,7 @@
 
 struct stead_store_rocksdb_options {
     uint64_t cache_bytes;    /* block cache of rows and log together; 0: 64 MiB */
-    uint64_t memtable_bytes; /* of the rows; the log's is a quarter; 0: 64 MiB */
+    uint64_t memtable_bytes; /* of the rows; the log's is a quarter, all together may have twice as much; 0: 64 MiB */
     uint64_t wal_bytes_max;  /* total of write-ahead logs before families are flushed; 0: 128 MiB */
     bool create;             /* make the folder's database when there is none; else STEAD_ENOTFOUND */
     bool read_only;          /* for `check`: nothing is written, nor locked */

@@ -16,6 +16,9 @@
 #include "runtime/registry.h"
 #include "runtime/shard.h"
 
+#define AGENT_OVERHEAD                                                                                                 \
+    (16u +                                                                                                             \
+     2u * sizeof(struct stead_map_entry)) /* what malloc adds to a block; its places in the map, half of them empty */
 #define STATE_ALIGNMENT 16u
 #define IMAGE_INLINE_MAX 1024u /* bytes; a larger image has a row of its own, so that the head stays cheap to rewrite */
 #define ROW_VERSION 1u
@@ -276,7 +279,7 @@ static struct stead_agent *create_agent(struct stead_shard *shard, const struct 
     agent->phase = STEAD_AGENT_LOADING_HEAD;
     memcpy(agent->address, address.data, address.size);
     stead_map_add(&shard->agents, hash, agent);
-    shard->host->agent_bytes += size + sizeof(struct stead_map_entry);
+    shard->host->agent_bytes += size + AGENT_OVERHEAD;
     shard->host->agent_count++;
     shard->volatile_agents += !stead_agent_durable(agent);
     return agent;
@@ -310,7 +313,7 @@ void stead_agent_free(struct stead_agent *agent)
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
     stead_map_remove(&agent->shard->agents, agent->hash, agent);
-    host->agent_bytes -= agent->block_size + sizeof(struct stead_map_entry) + agent->carried;
+    host->agent_bytes -= agent->block_size + AGENT_OVERHEAD + agent->carried;
     host->agent_count--;
     agent->shard->volatile_agents -= !stead_agent_durable(agent);
     free(agent);

@@ -36,7 +36,10 @@ static void test_config_defaults_with_a_folder_are_accepted_and_completed(void *
 
     assert_int_equal(stead_config_check(&config, why), 0);
     assert_in_range(config.reactors, 1, STEAD_CONFIG_REACTORS_DEFAULT_MAX);
-    assert_int_equal(config.settings.memory_bytes_max, config.memory_bytes / 4 * 3 / config.reactors);
+    assert_int_equal(config.settings.memory_bytes_max, config.memory_bytes / 16 * 10 / config.reactors);
+    assert_true(config.settings.memory_bytes_max * config.reactors + config.cache_bytes + 2 * config.memtable_bytes +
+                    config.writer_bytes_max <
+                config.memory_bytes);
 }
 
 static void test_config_without_folder_or_with_bad_names_is_refused(void **state)

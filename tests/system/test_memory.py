@@ -1,0 +1,44 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A node with little memory: however many agents there are, it takes what it was given and the fixed part that OPERATIONS names."""
+import pathlib
+import re
+import subprocess
+import unittest
+
+from harness import PROGRAM, Test, built, die_with_parent, main, scaled, wait_until
+
+MIB = 1 << 20
+MEMORY, FIXED = 64 * MIB, 48 * MIB
+AGENTS = 400_000  # at some 350 bytes twice what fits
+SANITIZED = b"asan" in subprocess.run(["ldd", PROGRAM], capture_output=True).stdout
+
+
+@unittest.skipIf(SANITIZED, "the sanitizer's own memory is many times the program's")
+class Memory(Test):
+    def resident(self, node, name):
+        status = pathlib.Path(f"/proc/{node.process.pid}/status").read_text()
+        return int(re.search(name + r":\s+(\d+) kB", status)[1]) * 1024
+
+    def test_many_agents_stay_within_the_budget_and_the_fixed_part(self):
+        node = self.node(modules=[built("kinds.so")], options=["--memory", MEMORY, "--reactors", 2])
+        agents = scaled(AGENTS)
+        load = subprocess.Popen([built("load"), node.endpoint, "m", str(agents), "2000", str(agents)], stdin=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        self.addCleanup(load.wait)
+        self.addCleanup(load.kill)
+
+        def stats(part, name):
+            return sum(reactor[part][name] for reactor in node.cli("stats")["nodes"][0]["reactors"])
+
+        wait_until("every agent has had its turn", lambda: stats("counters", "turns") >= agents, patience=180, step=0.2)
+        load.stdin.close()
+        self.assertEqual(load.wait(), 0)
+        self.assertLess(stats("gauges", "agents_resident"), agents)  # else the test is too tame
+        top = self.resident(node, "VmHWM")
+        print(f"{agents} agents: at most {top / MIB:.0f} MiB, {self.resident(node, 'RssFile') / MIB:.0f} of them files", flush=True)
+        self.assertLess(top, MEMORY + FIXED)
+        self.assertEqual(node.stop(), 0)
+
+
+main()
