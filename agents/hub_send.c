@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hub_send: what an episode decided, as operations of the store. Ids of messages follow from the instance, its execution and the event that asks: who repeats them because a
- * predecessor died between the write and the delete puts nothing in twice. An execution is known by its number and the time its instance was created: when an instance was purged the
- * next one of its id has the same numbers, and queues still know the messages of the one before.
+ * predecessor died between the write and the delete puts nothing in twice. An execution is known by its number, the message that started it and the time its instance was created: when an
+ * instance was purged the next one of its id has the same numbers, perhaps the same time (clocks are set back), and queues still know the messages of the one before.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "agents/hub_worker.h"
 
 #define EXECUTION_BITS 20u
+#define LIFE_MAX INT64_MAX /* messages carry it as a number with a sign */
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -32,9 +33,11 @@ static void print(char *buffer, size_t size, const char *format, ...)
 
 uint64_t stead_hub_life(const struct stead_hub_session *session)
 {
-    uint64_t created_ms = (uint64_t)stead_hub_number(stead_written(&session->row), "created");
+    struct stead_slice row = stead_written(&session->row);
+    uint64_t born = stead_hash64(stead_hub_text(row, "start")) ^
+                    (uint64_t)stead_hub_number(row, "created") * 0x9e3779b97f4a7c15u; /* odd: no two times meet */
 
-    return created_ms << EXECUTION_BITS | (session->execution & ((1u << EXECUTION_BITS) - 1));
+    return (born << EXECUTION_BITS | (session->execution & ((1u << EXECUTION_BITS) - 1))) & LIFE_MAX;
 }
 
 static struct message_id id_of(const struct stead_hub_session *session, uint64_t event, const char *what)

@@ -21,11 +21,16 @@
 #define WAIT_MS_MAX 3600000
 #define PURGE_PER_TURN 5u /* each may delete ROWS_PER_TURN rows */
 #define ROWS_PER_TURN 1000u
+#define ETAG_BITS 20u /* below a birth: writes */
+#define ROW_BITS 16u  /* ... history rows: a birth and so many rows are never within one ms */
 
-static const struct stead_field fields[] = {
-    STEAD_FIELD(I64, struct stead_hub_table, instances), STEAD_FIELD(U64, struct stead_hub_table, creates),
-    STEAD_FIELD(U64, struct stead_hub_table, writes),    STEAD_FIELD(U64, struct stead_hub_table, purges),
-    STEAD_FIELD(I64, struct stead_hub_table, retain_ms), STEAD_FIELDS_END};
+static const struct stead_field fields[] = {STEAD_FIELD(I64, struct stead_hub_table, instances),
+                                            STEAD_FIELD(U64, struct stead_hub_table, creates),
+                                            STEAD_FIELD(U64, struct stead_hub_table, writes),
+                                            STEAD_FIELD(U64, struct stead_hub_table, purges),
+                                            STEAD_FIELD(I64, struct stead_hub_table, retain_ms),
+                                            STEAD_FIELD(I64, struct stead_hub_table, births),
+                                            STEAD_FIELDS_END};
 
 /* ---- Keys and rows --------------------------------------------------------------------------- */
 
@@ -227,10 +232,14 @@ static int put_value(struct stead_turn *turn, struct stead_slice id, uint8_t whi
     return stead_kv_put(turn, stead_hub_key(&key), value);
 }
 
-/* No etag comes twice: who has read an instance that was purged since writes nothing into the next one of its id. */
-static uint64_t first_etag(const struct stead_turn *turn)
+/* A time that no instance of the table has got before, whatever the clock says: neither etags nor numbers of history rows come twice. So who has read an instance that was purged since
+ * writes nothing into the next one of its id, and what is still to be swept of the one is none of the other's. */
+static uint64_t give_birth(const struct stead_turn *turn, struct stead_hub_table *table)
 {
-    return (uint64_t)stead_now_ms(turn) << 20;
+    int64_t now_ms = stead_now_ms(turn);
+
+    table->births = now_ms > table->births ? now_ms : table->births + 1;
+    return (uint64_t)table->births;
 }
 
 static int create(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -262,8 +271,9 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
         execution = 0;
     table->instances += code != 0;
     table->creates++;
-    row.etag = (old.etag > 0 ? old.etag : first_etag(turn)) + 1;
-    row.first = row.last = (uint64_t)now_ms << 16;
+    uint64_t birth = give_birth(turn, table);
+    row.etag = (old.etag > 0 ? old.etag : birth << ETAG_BITS) + 1;
+    row.first = row.last = birth << ROW_BITS;
     row.map = stead_packed(turn, "{s:S,s:l,s:l,s:u,s:l,s:l,s:u,s:S}", "name", name, "version", version, "execution",
                            execution + 1, "status", (uint64_t)STEAD_INSTANCE_PENDING, "created", now_ms, "updated",
                            now_ms, "events", (uint64_t)0, "start", start);
@@ -348,8 +358,13 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
         return STEAD_ECONFLICT;
     table->instances += code != 0;
     table->writes++;
+    if (code != 0) {
+        uint64_t birth = give_birth(turn, table);
+        row.etag = birth << ETAG_BITS;
+        row.first = row.last = birth << ROW_BITS;
+    }
     code = clear ? delete_history(turn, id, &row) : 0;
-    row.etag = (row.etag > 0 ? row.etag : first_etag(turn)) + 1;
+    row.etag++;
     row.map = map;
     row.first = clear ? row.last : row.first;
     if (code == 0 && stead_get_value(args, "rows", &rows) == 0)

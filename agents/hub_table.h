@@ -13,6 +13,7 @@ struct stead_hub_table {
     int64_t instances;
     uint64_t creates, writes, purges;
     int64_t retain_ms; /* when the timer `retain` is due; 0: none stands */
+    int64_t births;    /* the newest time that was given to an instance: ms, or more where the clock stood or fell */
     /* Not stored. */
     uint64_t reads, polls; /* `read`; `status` and `wait`: since it was loaded */
     struct stead_hub_waiting *waiting;

@@ -85,6 +85,9 @@ void stead_flow_explain(struct stead_sim *sim, const char *id);
 int stead_flow_look(struct stead_sim *sim, const char *id, const char *op, uint64_t after,
                     struct stead_slice *ret_value);
 
+/* Helps instances of the hub that are not over; false: there are none. */
+bool stead_flow_hub_relieve(struct stead_sim *sim);
+
 /* ---- work_flow_hub.c ---- */
 
 void stead_flow_hub_draw(struct stead_sim *sim, struct stead_hub_settings *ret_settings);

@@ -222,6 +222,28 @@ static void test_what_is_over_is_purged_and_a_living_one_not(void **state)
     assert_true(etag_of("a") > etag);       /* whoever knew the one before writes nothing into this one */
 }
 
+static void test_clock_that_stands_or_falls_gives_no_etag_twice(void **state)
+{
+    uint64_t first, second, third;
+
+    (void)state;
+    assert_int_equal(put("a", 0, STEAD_INSTANCE_COMPLETED, 1, 10, 0), 0);
+    first = etag_of("a");
+    assert_int_equal(ask("purge", "{s:s}", "id", "a"), 0);
+    assert_int_equal(create("a", "s1"), 0); /* in the same ms */
+    second = etag_of("a");
+    assert_true(second > first);
+    assert_int_equal(put("a", first, STEAD_INSTANCE_RUNNING, 1, 10, 0), STEAD_ECONFLICT);
+    assert_int_equal(put("a", second, STEAD_INSTANCE_COMPLETED, 1, 10, 0), 0);
+    assert_int_equal(ask("purge", "{s:s}", "id", "a"), 0);
+    fx_cold_restart(fx);
+    client = fx_client(fx, 2);
+    fx->now_ms -= 1000;
+    assert_int_equal(put("a", 0, STEAD_INSTANCE_RUNNING, 1, 10, 0), 0);
+    third = etag_of("a");
+    assert_true(third > second + 1);
+}
+
 static void test_retention_purges_each_at_its_time(void **state)
 {
     int64_t now = (int64_t)fx->now_ms;
@@ -273,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_waits_hears_of_the_end_with_its_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wait_ends_with_its_time_and_a_poll_with_its_moment, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_over_is_purged_and_a_living_one_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clock_that_stands_or_falls_gives_no_etag_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retention_purges_each_at_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_is_filtered_and_turned_page_by_page, setup, teardown),
     };
