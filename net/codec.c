@@ -18,6 +18,7 @@
 
 #include "runtime/address.h"
 #include "runtime/base.h"
+#include "runtime/chain.h"
 #include "runtime/entry.h"
 
 /* Offsets in the core. */
@@ -104,6 +105,11 @@ static size_t groups_size(uint32_t bits)
     return size;
 }
 
+static size_t extensions_size(const struct stead_message *m)
+{
+    return m->chain_size > 0 ? 4u + m->chain_size : 0;
+}
+
 /* ---- Encoding ------------------------------------------------------------------------------- */
 
 static uint8_t *put16(uint8_t *at, uint16_t v)
@@ -149,7 +155,7 @@ static uint8_t *put_core(uint8_t *at, const struct stead_message *m)
     at[AT_DURABILITY] = m->durability;
     at[AT_RESERVED] = 0;
     stead_store16(at + AT_FLAGS, m->flags);
-    stead_store16(at + AT_EXTENSION_SIZE, 0);
+    stead_store16(at + AT_EXTENSION_SIZE, (uint16_t)extensions_size(m));
     stead_store32(at + AT_GROUPS, m->groups);
     stead_store16(at + AT_SOURCE_SLOT, m->source_slot.v);
     stead_store16(at + AT_SLOT, m->slot.v);
@@ -163,6 +169,14 @@ static uint8_t *put_core(uint8_t *at, const struct stead_message *m)
     stead_store32(at + AT_PAYLOAD_SIZE, m->payload_size);
     stead_store32(at + AT_STATUS, (uint32_t)m->status);
     return at + STEAD_WIRE_CORE_SIZE;
+}
+
+static uint8_t *put_extensions(uint8_t *at, const struct stead_message *m)
+{
+    if (m->chain_size == 0)
+        return at;
+    at = put16(put16(at, STEAD_WIRE_EXTENSION_CHAIN), m->chain_size);
+    return put_bytes(at, stead_message_chain(m).data, m->chain_size);
 }
 
 static uint8_t *put_tracing(uint8_t *at, const struct stead_message *m)
@@ -210,13 +224,13 @@ static uint8_t *put_groups(uint8_t *at, const struct stead_message *m)
 size_t stead_codec_size(const struct stead_message *message)
 {
     STEAD_ASSERT((message->groups & ~GROUPS_KNOWN) == 0);
-    return STEAD_WIRE_CORE_SIZE + groups_size(message->groups) + message->address_size + message->source_size +
-           message->op_size + message->key_size + message->payload_size;
+    return STEAD_WIRE_CORE_SIZE + groups_size(message->groups) + extensions_size(message) + message->address_size +
+           message->source_size + message->op_size + message->key_size + message->payload_size;
 }
 
 size_t stead_codec_encode(const struct stead_message *message, uint8_t *ret_bytes)
 {
-    uint8_t *at = put_groups(put_core(ret_bytes, message), message);
+    uint8_t *at = put_extensions(put_groups(put_core(ret_bytes, message), message), message);
     at = put_bytes(at, message->address, message->address_size);
     at = put_bytes(at, message->source, message->source_size);
     at = put_bytes(at, message->op, message->op_size);
@@ -272,9 +286,11 @@ static int find_parts(struct stead_slice record, struct layout *ret_layout)
     return 0;
 }
 
-/* No extension is known yet: one that must be understood refuses the record, the others are stepped over. */
-static int check_extensions(struct stead_slice area)
+/* Of the extensions one is known, the chain of a call. Of the others one that must be understood refuses the record, the rest are stepped over. */
+static int take_extensions(struct layout *l)
 {
+    struct stead_slice area = l->extensions;
+
     while (area.size > 0) {
         if (area.size < 4)
             return STEAD_EPROTOCOL;
@@ -283,6 +299,12 @@ static int check_extensions(struct stead_slice area)
             return STEAD_EPROTOCOL;
         if (stead_load16(area.data) & STEAD_WIRE_EXTENSION_MUST)
             return STEAD_EVERSION;
+        if (l->type == STEAD_CALL && stead_load16(area.data) == STEAD_WIRE_EXTENSION_CHAIN) {
+            struct stead_slice chain = stead_bytes(area.data + 4, size - 4);
+            if (l->parts.chain.size > 0 || !stead_chain_check(chain))
+                return STEAD_EPROTOCOL;
+            l->parts.chain = chain;
+        }
         area.data += size;
         area.size -= size;
     }
@@ -403,13 +425,13 @@ static int check_groups(const struct layout *l)
     return code;
 }
 
-static int check_record(const struct layout *l, const struct stead_codec_limits *limits)
+static int check_record(struct layout *l, const struct stead_codec_limits *limits)
 {
     int code = check_shape(l);
     if (code == 0)
         code = check_limits(l, limits);
     if (code == 0 && l->extensions.size > 0)
-        code = check_extensions(l->extensions);
+        code = take_extensions(l);
     if (code == 0 && l->group_bits != 0)
         code = check_groups(l);
     if (code == 0)

@@ -73,14 +73,19 @@ static struct stead_message *build(struct stead_message *message, size_t size, e
     message->key = place_text(&at, parts->key);
     message->payload = at;
     copy_short(at, parts->payload);
+    if (parts->chain.size > 0) {
+        message->chain_size = (uint16_t)parts->chain.size;
+        memcpy(at + parts->payload.size, parts->chain.data, parts->chain.size);
+    }
     return message;
 }
 
 static inline size_t block_size(const struct stead_message_parts *parts)
 {
     size_t texts = parts->address.size + parts->source.size + parts->op.size + parts->key.size + 4;
-    size_t size = sizeof(struct stead_message) + texts + parts->payload.size;
+    size_t size = sizeof(struct stead_message) + texts + parts->payload.size + parts->chain.size;
 
+    STEAD_ASSERT(parts->chain.size <= UINT16_MAX);
     STEAD_ASSERT(parts->address.size <= UINT16_MAX && parts->source.size <= UINT16_MAX);
     STEAD_ASSERT(parts->op.size <= UINT16_MAX && parts->key.size <= UINT16_MAX);
     STEAD_ASSERT(size <= UINT32_MAX);

@@ -84,6 +84,7 @@ struct stead_message {
     uint16_t key_size; /* idempotency key (group KEY) */
     uint32_t payload_size;
     uint32_t block_size; /* bytes of the whole allocation: what mailboxes and queues account */
+    uint16_t chain_size; /* behind the payload: stead_message_chain() */
     const char *address; /* into this block, as the next four */
     const char *source;
     const char *op;
@@ -128,6 +129,7 @@ struct stead_message {
 /* Texts and payload of a message to be made; the bytes are copied. */
 struct stead_message_parts {
     struct stead_slice address, source, op, key, payload;
+    struct stead_slice chain; /* chain.h; calls alone */
 };
 
 /* A message with its parts in place. The rest is zero, but for the fields of groups: undefined while it has not the group.
@@ -187,6 +189,11 @@ static inline bool stead_message_may_cancel(const struct stead_message *cancel, 
 static inline struct stead_slice stead_message_payload(const struct stead_message *m)
 {
     return (struct stead_slice){m->payload, m->payload_size};
+}
+
+static inline struct stead_slice stead_message_chain(const struct stead_message *m)
+{
+    return (struct stead_slice){m->payload + m->payload_size, m->chain_size};
 }
 
 #endif

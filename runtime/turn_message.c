@@ -14,6 +14,7 @@
  *   volatile  signal, call   another shard         the shard's own session, kept in memory and sent again until answered
  */
 #include "runtime/address.h"
+#include "runtime/chain.h"
 #include "runtime/shard.h"
 
 #define KEY_SIZE_MAX 128u /* bytes of an idempotency key */
@@ -249,6 +250,13 @@ struct stead_slice stead_call_context(const struct stead_turn *turn)
 
 /* ---- Collecting messages ------------------------------------------------------------------------------- */
 
+/* An agent's call made this turn run: its own calls go on with a chain. */
+static bool is_called(const struct stead_turn *turn)
+{
+    return turn->message->type == STEAD_CALL && (turn->message->groups & STEAD_GROUP_CAUSE) != 0 &&
+           turn->message->source_size > 0;
+}
+
 static int collect_keyed(struct stead_turn *turn, enum stead_message_type type, const char *address, const char *op,
                          struct stead_slice args, struct stead_slice key, struct stead_message **ret_message)
 {
@@ -256,6 +264,7 @@ static int collect_keyed(struct stead_turn *turn, enum stead_message_type type, 
     struct stead_host *host = shard->host;
     struct stead_slice to = stead_str(address), op_slice = stead_str(op);
     struct stead_resolved resolved;
+    char chain[STEAD_CHAIN_BYTES_MAX];
 
     if (stead_host_resolve(host, to, &resolved) != 0)
         return STEAD_EADDRESS;
@@ -269,6 +278,8 @@ static int collect_keyed(struct stead_turn *turn, enum stead_message_type type, 
         return code;
     struct stead_message_parts parts = {
         .address = to, .source = stead_agent_address(turn->agent), .op = op_slice, .key = key, .payload = args};
+    if (type == STEAD_CALL && is_called(turn))
+        parts.chain = stead_chain_extend(turn->message, parts.source, chain);
     struct stead_message *message = stead_message_create_in(&host->pool, type, &parts);
     message->source_slot = turn->agent->slot;
     message->slot = resolved.slot;
@@ -362,8 +373,10 @@ static int check_depth(struct stead_turn *turn, const char *address)
         cause->cause.depth < turn->shard->host->settings.call_depth_max)
         return 0;
     turn->fail_name = stead_error_name(STEAD_EDEPTH);
-    turn->fail_sentence = stead_printed(turn, "%u calls deep: %s, called by %s, wanted to call %s", cause->cause.depth,
-                                        turn->agent->address, cause->source, address);
+    char chain[STEAD_CHAIN_BYTES_MAX], *text = stead_turn_alloc(turn, STEAD_CHAIN_TEXT_SIZE);
+    stead_chain_explain(stead_chain_extend(cause, stead_agent_address(turn->agent), chain), stead_str(address),
+                        cause->cause.depth, text);
+    turn->fail_sentence = text;
     return stead_turn_break(turn, STEAD_EDEPTH);
 }
 

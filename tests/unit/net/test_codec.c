@@ -549,7 +549,7 @@ static int decode_extended(const uint8_t *area, size_t size)
 static void test_decode_unknown_extension_is_skipped_unless_it_must_be_understood(void **state)
 {
     (void)state;
-    static const uint8_t optional[] = {0x01, 0x00, 0x02, 0x00, 0xaa, 0xbb, 0x02, 0x00, 0x00, 0x00};
+    static const uint8_t optional[] = {0x03, 0x00, 0x02, 0x00, 0xaa, 0xbb, 0x02, 0x00, 0x00, 0x00};
     static const uint8_t must[] = {0x01, 0x80, 0x00, 0x00};
     static const uint8_t beyond[] = {0x01, 0x00, 0x03, 0x00, 0xaa, 0xbb};
     static const uint8_t cut[] = {0x01, 0x00, 0x00};
@@ -557,6 +557,37 @@ static void test_decode_unknown_extension_is_skipped_unless_it_must_be_understoo
     assert_int_equal(decode_extended(must, sizeof must), STEAD_EVERSION);
     assert_int_equal(decode_extended(beyond, sizeof beyond), STEAD_EPROTOCOL);
     assert_int_equal(decode_extended(cut, sizeof cut), STEAD_EPROTOCOL);
+}
+
+static void test_chain_of_a_call_survives_the_wire_and_is_checked(void **state)
+{
+    (void)state;
+    static const struct stead_message_parts parts = {.address = {(const uint8_t *)"a/1", 3},
+                                                     .source = {(const uint8_t *)"a/2", 3},
+                                                     .op = {(const uint8_t *)"go", 2},
+                                                     .payload = {(const uint8_t *)"\x01", 1},
+                                                     .chain = {(const uint8_t *)"a/4\na/3\na/2", 11}};
+    struct stead_message *call = stead_message_create(STEAD_CALL, &parts), *back = NULL;
+    call->id = id_of(0x10);
+    struct stead_slice address = stead_bytes(call->address, call->address_size);
+    call->slot = stead_address_slot(address, 0);
+    uint8_t bytes[512];
+    size_t size = stead_codec_encode(call, bytes);
+    assert_int_equal(size, stead_codec_size(call));
+    assert_int_equal(decode_copy(bytes, size, &back, NULL), 0);
+    assert_true(stead_slice_equal(stead_message_chain(back), parts.chain));
+    assert_true(stead_slice_equal(stead_message_payload(back), parts.payload));
+    stead_message_destroy(&back);
+    static const char *const wrong[] = {"a/4\n", "\na/4", "a", "a/\x01", "a/4\n\na/3", ""};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint8_t area[32] = {STEAD_WIRE_EXTENSION_CHAIN, 0, (uint8_t)strlen(wrong[i]), 0};
+        memcpy(area + 4, wrong[i], strlen(wrong[i]));
+        assert_int_equal(decode_extended(area, 4 + strlen(wrong[i])), STEAD_EPROTOCOL);
+    }
+    static const uint8_t twice[] = {1, 0, 3, 0, 'a', '/', '1', 1, 0, 3, 0, 'a', '/', '1'};
+    assert_int_equal(decode_extended(twice, 7), 0);
+    assert_int_equal(decode_extended(twice, sizeof twice), STEAD_EPROTOCOL);
+    stead_message_destroy(&call);
 }
 
 /* ---- Refusals ------------------------------------------------------------------------------- */
@@ -626,6 +657,7 @@ int main(void)
         cmocka_unit_test(test_decode_unknown_type_is_a_protocol_error),
         cmocka_unit_test(test_decode_address_op_and_payload_follow_their_grammar),
         cmocka_unit_test(test_decode_unknown_extension_is_skipped_unless_it_must_be_understood),
+        cmocka_unit_test(test_chain_of_a_call_survives_the_wire_and_is_checked),
         cmocka_unit_test(test_refusal_of_readable_request_answers_its_sender),
         cmocka_unit_test(test_refusal_of_unreadable_record_has_no_answer),
         cmocka_unit_test(test_client_check_refuses_what_only_nodes_say),

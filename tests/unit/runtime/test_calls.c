@@ -369,9 +369,41 @@ static void test_chain_of_calls_too_deep_fails_with_its_names(void **state)
     refusal[0] = '\0';
     fx_send(it.fx, &it.client, STEAD_CALL, it.a, "do");
     assert_int_equal(reached, 4); /* four calls, and not a fifth */
-    assert_non_null(strstr(refusal, "d/next4"));
-    assert_non_null(strstr(refusal, "d/next3"));
-    assert_non_null(strstr(refusal, "d/next5"));
+    char expected[256];
+    snprintf(expected, sizeof expected, "4 calls deep: %s -> d/next1 -> d/next2 -> d/next3 -> d/next4 -> d/next5",
+             it.a);
+    assert_string_equal(refusal, expected);
+    fx_destroy(it.fx);
+}
+
+/* d/ring0 to d/ring2 call one another for ever. */
+static int call_round(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {.reply_op = "reply"};
+    struct stead_token token;
+    int64_t depth = 0;
+
+    (void)state;
+    (void)!stead_get_i64(args, NULL, &depth);
+    reached = (int)depth;
+    int code = stead_call(turn, stead_printed(turn, "d/ring%d", (int)depth % 3), "do",
+                          stead_packed(turn, "l", depth + 1), &options);
+    return code != 0 ? code : stead_reply_later(turn, &token);
+}
+
+static void test_circle_of_calls_fails_with_the_names_of_the_circle(void **state)
+{
+    struct two it;
+
+    (void)state;
+    set_up(&it, "d", 1, "do");
+    it.fx->settings.call_depth_max = 7;
+    fx_crash(it.fx, false);
+    fx_do[0] = call_round, fx_reply = note_refusal;
+    refusal[0] = '\0';
+    fx_send(it.fx, &it.client, STEAD_CALL, it.a, "do");
+    assert_int_equal(reached, 7);
+    assert_string_equal(refusal, "7 calls deep, in a circle of 3: d/ring1 -> d/ring2 -> d/ring0 -> d/ring1");
     fx_destroy(it.fx);
 }
 
@@ -462,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_volatile_agent_answers_later),
         cmocka_unit_test(test_timeout_of_a_held_agent_is_heard_after_the_release),
         cmocka_unit_test(test_chain_of_calls_too_deep_fails_with_its_names),
+        cmocka_unit_test(test_circle_of_calls_fails_with_the_names_of_the_circle),
         cmocka_unit_test(test_agent_that_calls_itself_does_not_wait_for_itself),
         cmocka_unit_test(test_failing_reply_op_is_a_dead_letter_that_cannot_be_retried),
         cmocka_unit_test(test_reply_op_that_kills_the_process_is_set_aside),
