@@ -78,7 +78,8 @@ class Election(Test):
         self.assertGreaterEqual(first - silent_ns, (TIMES["silence_ms"] - TIMES["ping_ms"]) * 1_000_000)
         self.assertGreaterEqual(seen[MEMBERS - 1]["waited_ns"], ANSWER_NS)
         self.assertTrue(all(it["leader_ns"] >= first + ANSWER_NS for it in seen.values()))
-        self.assertEqual(seen[MEMBERS - 1]["coordinators"], MEMBERS - 2)
+        # one to each member below; a member whose election comes only now (a slow machine) is told once more
+        self.assertIn(seen[MEMBERS - 1]["coordinators"], range(MEMBERS - 2, 2 * (MEMBERS - 2) + 1))
         self.ask(MEMBERS, "speak")
         self.await_leader(MEMBERS, ranks)
 
