@@ -140,6 +140,19 @@ static void jump_clock(void *self, uint64_t number, void *data)
     stead_world_note(&sim->world, "jump", node->index, (uint64_t)node->jump_ms, 0);
 }
 
+static void leap_on(void *self, uint64_t number, void *data)
+{
+    struct stead_sim *sim = self;
+    uint64_t minutes = stead_world_below(&sim->world, stead_world_chance(&sim->world, 200) ? 240 : 20) + 1;
+
+    (void)number, (void)data;
+    if (sim->calm)
+        return;
+    again(sim, sim->plan.leap_gap_ns, leap_on);
+    sim->leapt_ms += minutes * 60000 - stead_world_below(&sim->world, 60000); /* some end just before a minute begins */
+    stead_world_note(&sim->world, "leap", sim->leapt_ms, 0, 0);
+}
+
 static void quicken_disk(void *self, uint64_t number, void *data)
 {
     (void)number, (void)data;
@@ -227,6 +240,7 @@ void stead_sim_nemesis_start(struct stead_sim *sim)
     again(sim, sim->plan.break_gap_ns, break_something);
     again(sim, sim->plan.partition_gap_ns, partition_nodes);
     again(sim, sim->plan.jump_gap_ns, jump_clock);
+    again(sim, sim->plan.leap_gap_ns, leap_on);
     again(sim, sim->plan.disk_gap_ns, trouble_disk);
     again(sim, sim->plan.vanish_gap_ns, vanish_client);
     again(sim, sim->plan.restart_gap_ns, restart_coordinator);

@@ -6,7 +6,7 @@
  * never drawn together would never be tested together. Limits are far below the defaults: an edge that a user meets once a
  * year is met here a few times a second.
  */
-#include "tests/sim/sim.h"
+#include "tests/sim/work.h"
 
 static uint32_t pick(struct stead_world *world, const uint32_t *from, uint32_t count)
 {
@@ -51,7 +51,7 @@ static uint32_t draw_workloads(struct stead_world *world)
 {
     uint32_t count = 0, set = 0;
 
-    while (stead_workloads[count] != NULL)
+    while (stead_workloads[count] != &stead_work_cron)
         count++;
     if (stead_world_chance(world, 100))
         return (1u << count) - 1u;
@@ -91,6 +91,12 @@ void stead_sim_plan_calm(struct stead_sim_plan *plan)
     plan->bad_load_permille = plan->drop_permille = 0;
     plan->ops = plan->ops < 40 ? plan->ops : 40;
     plan->again = false;
+}
+
+void stead_sim_plan_cron(struct stead_sim_plan *plan, struct stead_world *world)
+{
+    plan->leap_gap_ns = PICK(world, 3, 10, 30) * STEAD_MS;
+    plan->settings.session_age_ms_max = 40ull * 86400000;
 }
 
 void stead_sim_plan_hub(struct stead_sim_plan *plan)

@@ -150,6 +150,8 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
         sim->plan.settings.memory_bytes_max = CONSENSUS_BYTES_MIN;
     if ((sim->plan.workloads & stead_sim_workload_bit(&stead_work_hub)) != 0)
         stead_sim_plan_hub(&sim->plan);
+    if (sim->plan.workloads == stead_sim_workload_bit(&stead_work_cron))
+        stead_sim_plan_cron(&sim->plan, &sim->world);
     sim->op_capacity = sim->plan.ops + OPS_SPARE;
     sim->ops = stead_alloc_zero(sim->op_capacity * sizeof *sim->ops);
     stead_writer_init(&sim->asked);

@@ -30,7 +30,8 @@
 #define STEAD_SIM_REACTORS_MAX 2u
 #define STEAD_SIM_CLIENTS_MAX 5u /* the last one is the auditor */
 #define STEAD_SIM_SHARDS_MAX 64u
-#define STEAD_SIM_WALL_MS 1700000000000ull /* wall clock at virtual time 0 */
+#define STEAD_SIM_WALL_MS 1700000000000ull /* wall clock at virtual time 0: 14 November 2023, 22:13:20 UTC */
+#define STEAD_SIM_ZONE "Sim/Change"        /* summer time, an hour, for the 24 hours from 15 November, 2:00 UTC */
 #define STEAD_SIM_MONO_NS 5000000000ull    /* monotonic clock at virtual time 0 */
 
 struct stead_sim;
@@ -57,6 +58,7 @@ struct stead_sim_plan {
     uint64_t break_gap_ns;          /* broken connections */
     uint64_t partition_gap_ns;      /* nodes that do not hear each other for a while */
     uint64_t jump_gap_ns;           /* jumps of wall clocks */
+    uint64_t leap_gap_ns;           /* everybody's time goes on by up to hours at once */
     uint64_t disk_gap_ns;           /* disks that fail or stall */
     uint64_t vanish_gap_ns;         /* clients that die */
     uint64_t full_gap_ns;           /* disks that reach their quota for a while */
@@ -67,6 +69,8 @@ struct stead_sim_plan {
 void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world);
 /* A store that has room for what its workers ask it at once, and sessions that outlast a visibility timeout. */
 void stead_sim_plan_hub(struct stead_sim_plan *plan);
+/* Time that leaps, for cron timers alone. */
+void stead_sim_plan_cron(struct stead_sim_plan *plan, struct stead_world *world);
 /* Takes everything out that goes wrong by itself, and most of the requests. */
 void stead_sim_plan_calm(struct stead_sim_plan *plan);
 
@@ -359,6 +363,7 @@ struct stead_sim {
     uint64_t deaths, stops; /* of nodes, so far */
     struct stead_sim_kill kills[STEAD_SIM_KILLS_MAX];
     uint32_t kill_count;
+    uint64_t leapt_ms;     /* by how much everybody's wall clock is ahead of world.now_ns */
     void *oracle;          /* work_life.c */
     void *mail;            /* work_queue.c */
     void *flow;            /* work_flow.h */

@@ -155,7 +155,8 @@ void stead_sim_client_enter(struct stead_sim_client *client)
 {
     uint64_t now_ns = client->sim->world.now_ns;
 
-    stead_client_core_set_now(client->core, now_ns + STEAD_SIM_MONO_NS, STEAD_SIM_WALL_MS + now_ns / STEAD_MS);
+    stead_client_core_set_now(client->core, now_ns + STEAD_SIM_MONO_NS,
+                              STEAD_SIM_WALL_MS + now_ns / STEAD_MS + client->sim->leapt_ms);
 }
 
 static void wake(void *self, uint64_t life, void *data)

@@ -18,7 +18,9 @@
 
 uint64_t stead_sim_host_wall_ms(const struct stead_sim_host *host)
 {
-    return STEAD_SIM_WALL_MS + host->node->sim->world.now_ns / STEAD_MS + (uint64_t)host->node->jump_ms;
+    const struct stead_sim *sim = host->node->sim;
+
+    return STEAD_SIM_WALL_MS + sim->world.now_ns / STEAD_MS + sim->leapt_ms + (uint64_t)host->node->jump_ms;
 }
 
 void stead_sim_host_enter(struct stead_sim_host *host)
@@ -252,10 +254,19 @@ static void door_turn_mark(void *self, const struct stead_turn_mark *mark)
 
 static int door_zone(void *self, const char *name, struct stead_writer *ret_tzif)
 {
+    static const char rule[] = "\nSIM0SUM-1,J319/2,J320/3\n"; /* the 319th and 320th day of a year of 365 */
+    uint8_t head[44 + 44 + 6 + 1] = {0};                      /* two headers, one type of 6 bytes with a name of one */
+
     (void)self;
-    (void)name;
-    (void)ret_tzif;
-    return STEAD_ENOTFOUND;
+    if (strcmp(name, STEAD_SIM_ZONE) != 0)
+        return STEAD_ENOTFOUND;
+    memcpy(head, "TZif2", 5);
+    memcpy(head + 44, "TZif2", 5);
+    head[44 + 39] = 1; /* types */
+    head[44 + 43] = 1; /* bytes of names */
+    stead_write_raw(ret_tzif, head, sizeof head);
+    stead_write_raw(ret_tzif, rule, sizeof rule - 1);
+    return 0;
 }
 
 static void door_trace(void *self, int level, const char *line)

@@ -14,7 +14,7 @@ extern const struct stead_workload stead_work_counter, stead_work_register, stea
     stead_work_ledger, stead_work_stock, stead_work_bank, stead_work_signal, stead_work_timer, stead_work_call,
     stead_work_job, stead_work_life, stead_work_tell, stead_work_keyed, stead_work_lock, stead_work_hold,
     stead_work_volatile, stead_work_blob, stead_work_letter, stead_work_poison, stead_work_queues, stead_work_flow,
-    stead_work_break, stead_work_hub, stead_work_errand, stead_work_consensus;
+    stead_work_break, stead_work_hub, stead_work_errand, stead_work_consensus, stead_work_cron;
 
 /* An op of a workload kind saw what must never be, committed or not: ends the process as stead_world_fail() does. */
 _Noreturn void stead_sim_broken(const char *format, ...) STEAD_PRINTF(1, 2);
