@@ -2,7 +2,7 @@
 /*
  * log: what the node says about itself: one line an event on stderr, in logfmt.
  *
- *     time=2026-11-23T04:30:00.123Z level=warn event=turn_slow reactor=0 ms=312 text="counter/alice add"
+ *     time=2026-11-23T04:30:00.123Z level=warn event=disk_full text="clients' durable work is refused until there is room"
  *
  * The event names the thing that happened (snake_case, never with numbers in it, so that it can be searched for and counted), key=value pairs
  * give the numbers, `text` holds whatever came from outside or is meant for people, escaped. A line is written with one

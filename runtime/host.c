@@ -16,6 +16,7 @@
 #include "runtime/lock_waits.h"
 #include "runtime/query_slow.h"
 #include "runtime/shard.h"
+#include "runtime/turn.h"
 #include "stead/fiber.h"
 
 #define TURNS_PER_ROUND 1024u /* of one shard, before the next shard and the sockets are looked at */
@@ -467,11 +468,13 @@ static uint64_t queued_messages(const struct stead_host *host)
 
 bool stead_host_run(struct stead_host *host)
 {
-    uint64_t turns = host->stats.turns, overlay_bytes = 0, queued = queued_messages(host);
+    uint64_t overlay_bytes = 0, queued = queued_messages(host);
+    uint64_t started_ns = host->doors.clock == NULL ? 0 : host->doors.clock(host->doors.self);
     bool more = false;
 
     if (queued > 0)
         stead_histogram_add(&host->stats.queue_depth, queued);
+    host->round_turns = host->stats.turns;
     host->effects.deadline_ns = UINT64_MAX;
     if (host->now_ns >= host->tick_ns &&
         host->tick_armed) { /* before the shards: what it changes joins their batches */
@@ -483,6 +486,8 @@ bool stead_host_run(struct stead_host *host)
         more = stead_shard_run(shard, TURNS_PER_ROUND) || more;
         overlay_bytes += stead_overlay_bytes(shard->overlay);
     }
+    if (host->stats.turns != host->round_turns && host->doors.clock != NULL)
+        stead_turn_note_round(host, host->doors.clock(host->doors.self) - started_ns);
     host->rotate_at++;
     host->overlay_bytes = overlay_bytes;
     if (overlay_bytes > host->settings.memory_bytes_max / 2)
@@ -494,7 +499,7 @@ bool stead_host_run(struct stead_host *host)
     if (memory_used(host) > host->settings.memory_bytes_max)
         unload_some(host, UNLOAD_TIGHT);
     /* The tick follows activity: a host at rest needs no waking. */
-    bool active = host->stats.turns != turns || host->message_bytes > 0; /* what waits may expire */
+    bool active = host->stats.turns != host->round_turns || host->message_bytes > 0; /* what waits may expire */
     uint64_t idle_ns = (uint64_t)host->settings.idle_ms_max * 1000000u;
     uint64_t next_tick_ns = host->now_ns + (active || idle_ns < TICK_NS ? TICK_NS : idle_ns);
     if ((active || host->lru_last != NULL) && (!host->tick_armed || next_tick_ns < host->tick_ns)) {

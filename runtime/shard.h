@@ -228,6 +228,8 @@ struct stead_host {
     uint32_t peer_count;
     const struct stead_agent *marked_agent; /* of the newest turn mark; NULL once it is freed */
     const struct stead_op *marked_op;       /* of the same */
+    uint64_t round_turns;                   /* stats.turns when the round began */
+    uint64_t time_all_until_ns;             /* every turn is timed until then: one was slow */
     struct stead_suspect *suspects;         /* owned */
     uint32_t suspect_count;
     bool disk_full;

@@ -11,7 +11,7 @@
 #define STEAD_COUNTERS(X)                                                                                              \
     X(turns, "turns run")                                                                                              \
     X(turns_failed, "turns that returned an error")                                                                    \
-    X(turns_slow, "turns longer than turn_ms_warn")                                                                    \
+    X(turns_slow, "turns that took over 100 ms, of those timed")                                                       \
     X(messages_in, "messages delivered to this host")                                                                  \
     X(messages_local, "messages between agents of one shard")                                                          \
     X(messages_out, "messages sent to other hosts")                                                                    \

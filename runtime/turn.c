@@ -16,9 +16,14 @@
 #include "runtime/fields.h"
 #include "runtime/shard.h"
 
+#include <inttypes.h>
+
 #define ARENA_BLOCK (64u << 10)
 #define SNAPSHOT_EVERY 100u
-#define CLOCK_EVERY 16u /* one turn in so many is timed */
+/* Which turns are timed: to read the clock costs as much as a small turn does. */
+#define CLOCK_FIRST 4u              /* the first ones of each round: all of them, on a host that is not busy */
+#define CLOCK_EVERY 16u             /* one in so many */
+#define CLOCK_ALL_NS 60000000000ull /* all, for so long after a slow one, or a slow round */
 
 /* ---- Arena ---------------------------------------------------------------------------------------- */
 
@@ -553,6 +558,40 @@ static void read_stored_state(struct stead_turn *turn)
     stead_writer_deinit(&row);
 }
 
+/* ---- How long it took ------------------------------------------------------------------------------------------ */
+
+static bool is_timed(struct stead_host *host)
+{
+    uint64_t number = host->stats.turns++;
+
+    return host->doors.clock != NULL && (number % CLOCK_EVERY == 0 || number - host->round_turns < CLOCK_FIRST ||
+                                         host->now_ns < host->time_all_until_ns);
+}
+
+static void note_time(const struct stead_agent *agent, const struct stead_op *op, uint64_t took_ns)
+{
+    struct stead_host *host = agent->shard->host;
+
+    stead_histogram_add(&host->stats.turn_ns, took_ns);
+    if (took_ns <= (uint64_t)host->settings.turn_ms_warn * 1000000u)
+        return;
+    host->stats.turns_slow++;
+    host->time_all_until_ns = host->now_ns + CLOCK_ALL_NS;
+    stead_host_trace(host, STEAD_TRACE_WARN, "event=turn_slow agent=%s op=%s ms=%" PRIu64, agent->address, op->name,
+                     took_ns / 1000000u);
+}
+
+void stead_turn_note_round(struct stead_host *host, uint64_t took_ns)
+{
+    uint64_t turns = host->stats.turns - host->round_turns;
+
+    if (host->now_ns < host->time_all_until_ns || took_ns <= (uint64_t)host->settings.turn_ms_warn * 1000000u)
+        return;
+    host->time_all_until_ns = host->now_ns + CLOCK_ALL_NS;
+    stead_host_trace(host, STEAD_TRACE_WARN, "event=round_slow turns=%" PRIu64 " ms=%" PRIu64, turns,
+                     took_ns / 1000000u);
+}
+
 int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input)
 {
     struct stead_shard *shard = agent->shard;
@@ -573,7 +612,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
                               .reply_name = input->reply_name,
                               .reply_sentence = input->reply_sentence,
                               .context = input->context};
-    bool timed = host->stats.turns++ % CLOCK_EVERY == 0 && host->doors.clock != NULL;
+    bool timed = is_timed(host);
     uint64_t started = timed ? host->doors.clock(host->doors.self) : 0;
 
     stead_writer_init(&image);
@@ -606,6 +645,6 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     stead_writer_deinit(&image);
     end_turn(&turn, &before);
     if (timed)
-        stead_histogram_add(&host->stats.turn_ns, host->doors.clock(host->doors.self) - started);
+        note_time(agent, op, host->doors.clock(host->doors.self) - started);
     return deferred ? STEAD_TURN_DEFERRED : status;
 }

@@ -117,6 +117,8 @@ struct stead_turn_input {
 #define STEAD_TURN_DEFERRED 1 /* the op put its message back: nothing was taken */
 /* 0; the negative status of a failed turn; or STEAD_TURN_DEFERRED. */
 int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input);
+/* A round of turns took so long. Not every turn is timed; after a round that was slow each is, for a while, so that the slow one is named. */
+void stead_turn_note_round(struct stead_host *host, uint64_t took_ns);
 
 /* Under which id the turn of a reply op is marked: the call's own names the callee's turn, which may run on the same host. */
 struct stead_id stead_turn_reply_id(struct stead_id id);

@@ -67,6 +67,64 @@ static void test_failing_turn_leaves_nothing_but_its_answer(void **state)
     fx_destroy(fx);
 }
 
+static struct fx *slowed;
+static uint64_t slow_ms;
+
+static int be_slow(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    (void)args;
+    slowed->now_ns += slow_ms * 1000000u;
+    return stead_reply(turn, (struct stead_slice){0});
+}
+
+static void test_slow_turn_is_named_and_counted(void **state)
+{
+    struct fx *fx = slowed = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], expected[128];
+
+    (void)state;
+    fx_do[0] = be_slow;
+    fx_address(a, "v", 1, 0);
+    slow_ms = 100;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_int_equal(stead_host_stats(fx->host)->turns_slow, 0);
+    assert_int_equal(fx->warnings, 0);
+    slow_ms = 430;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    snprintf(expected, sizeof(expected), "event=turn_slow agent=%s op=do ms=430", a);
+    assert_string_equal(fx->warning, expected);
+    assert_int_equal(stead_host_stats(fx->host)->turns_slow, 1);
+    fx_destroy(fx);
+}
+
+/* Where not every turn is timed, a round that took long tells that each must be for a while. */
+static void test_slow_round_has_each_turn_timed_from_then_on(void **state)
+{
+    struct fx *fx = slowed = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = be_slow;
+    fx_address(a, "v", 1, 0);
+    slow_ms = 101;
+    for (int round = 0; round < 2; round++) {
+        fx->warnings = 0;
+        for (int i = 0; i < 15; i++) { /* 4 of them are timed, and perhaps the sixteenth */
+            struct stead_message *message = fx_request(fx, &client, STEAD_TELL, a, "do", (struct stead_slice){0}, NULL);
+            stead_host_deliver(fx->host, &message);
+        }
+        slow_ms = round == 0 ? 30 : 101;
+        fx_run(fx);
+        assert_int_equal(fx->warnings, round == 0 ? 1 : 15);
+        assert_int_equal(strncmp(fx->warning, "event=round_slow turns=15 ms=450", 32) == 0, round == 0);
+    }
+    assert_int_equal(stead_host_stats(fx->host)->turns_slow, 15);
+    fx_destroy(fx);
+}
+
 static int fill_buffer(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct big_puppet *puppet = state;
@@ -526,6 +584,8 @@ int main(void)
         cmocka_unit_test(test_destroyed_agent_starts_anew_and_nothing_old_reaches_it),
         cmocka_unit_test(test_destroyed_agent_leaves_no_rows_but_its_number),
         cmocka_unit_test(test_messages_of_the_destroying_turn_still_go),
+        cmocka_unit_test(test_slow_turn_is_named_and_counted),
+        cmocka_unit_test(test_slow_round_has_each_turn_timed_from_then_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
