@@ -608,9 +608,10 @@ void stead_agent_loaded(struct stead_shard *shard, struct stead_load **load)
     shard->loads--;
     if (code != 0)
         loading_failed(agent, code);
-    else if (agent->phase == STEAD_AGENT_LOADING_HEAD && !(*load)->ret_found)
+    else if (agent->phase == STEAD_AGENT_LOADING_HEAD && !(*load)->ret_found) {
+        agent->new_since = shard->next_index;
         become_ready(agent);
-    else if (agent->phase == STEAD_AGENT_LOADING_HEAD)
+    } else if (agent->phase == STEAD_AGENT_LOADING_HEAD)
         head_read(agent, found);
     else if (agent->phase == STEAD_AGENT_LOADING_IMAGE) {
         code = (*load)->ret_found ? take_image(agent, found) : STEAD_ECORRUPT;
@@ -624,6 +625,12 @@ void stead_agent_loaded(struct stead_shard *shard, struct stead_load **load)
         read_events_here(agent, &from, &to);
     }
     stead_load_destroy(load);
+}
+
+/* What an entry above `applied` has written is in the overlay until a checkpoint beyond it is done. */
+const struct stead_doors *stead_agent_image(const struct stead_agent *agent)
+{
+    return agent->new_since > agent->shard->applied ? NULL : &agent->shard->host->doors;
 }
 
 /* ---- After a failed turn ------------------------------------------------------------------------ */

@@ -64,6 +64,7 @@ struct stead_agent {
     uint64_t incarnation;          /* +1 at each destroy, from 1 */
     uint64_t last_index;           /* entry with its newest journaled turn; 0: none */
     uint64_t depends_on;           /* highest entry whose effects it has seen */
+    uint64_t new_since;            /* nothing was stored of it before this entry; 0: not known */
     uint64_t event_seq;            /* number of its newest event; 0: none yet */
     uint64_t snapshot_seq;         /* events up to here are in the image */
     uint64_t fence;                /* highest fencing number given out */
@@ -129,6 +130,9 @@ void stead_agent_store_flags(struct stead_agent *agent);
 uint64_t stead_agent_incarnation(struct stead_shard *shard, stead_slot slot, struct stead_slice address);
 /* The AGENT row of a destroyed agent: its incarnation alone. */
 void stead_agent_store_absent(struct stead_agent *agent);
+
+/* The doors to read the parts through that its own turns write (keyed state, timers, calls, promises); NULL: all of them are in the overlay. */
+const struct stead_doors *stead_agent_image(const struct stead_agent *agent);
 
 /* Applies a stored event (the value of an EVENT row, borrowed) to a state of that kind. STEAD_ECORRUPT. */
 int stead_agent_apply_event(const struct stead_kind *kind, void *state, struct stead_slice row) STEAD_MUST_USE;

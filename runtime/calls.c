@@ -101,8 +101,7 @@ static int call_row_get(struct stead_agent *agent, struct stead_id id, struct st
     struct stead_row_key key;
 
     call_key(&key, agent, id);
-    int code =
-        stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), value);
+    int code = stead_overlay_get_merged(agent->shard->overlay, stead_agent_image(agent), stead_row_slice(&key), value);
     return code != 0 ? code : call_row_decode(stead_written(value), ret_row);
 }
 

@@ -502,7 +502,7 @@ int stead_overlay_scan_merged(const struct stead_overlay *overlay, const struct 
     struct merge merge = {.visit = visit, .context = context};
     begin_walk(&merge.walk, overlay, from, to, reverse);
     merge.row = walk_on(&merge.walk);
-    int code = doors->scan(doors->self, from, to, reverse, visit_image_row, &merge);
+    int code = doors == NULL ? 0 : doors->scan(doors->self, from, to, reverse, visit_image_row, &merge);
     if (code != 0 || merge.stopped)
         return code;
     while (merge.row != NULL && code == 0)
@@ -563,7 +563,7 @@ int stead_overlay_get_merged(const struct stead_overlay *overlay, const struct s
         return STEAD_ENOTFOUND;
     case STEAD_OVERLAY_ABSENT:
     default:
-        return doors->get(doors->self, key, ret_value);
+        return doors == NULL ? STEAD_ENOTFOUND : doors->get(doors->self, key, ret_value);
     }
 }
 

@@ -49,7 +49,7 @@ enum stead_overlay_found stead_overlay_get(const struct stead_overlay *overlay, 
 typedef int stead_overlay_visit_fn(void *context, struct stead_slice key, struct stead_slice value, bool deleted);
 int stead_overlay_scan(const struct stead_overlay *overlay, struct stead_slice from, struct stead_slice to,
                        bool reverse, stead_overlay_visit_fn *visit, void *context);
-/* The merge of the overlay over `doors`' image: what is really there. */
+/* The merge of the overlay over `doors`' image: what is really there. `doors` NULL, here and in get: the image has nothing of it. */
 int stead_overlay_scan_merged(const struct stead_overlay *overlay, const struct stead_doors *doors,
                               struct stead_slice from, struct stead_slice to, bool reverse, stead_row_visit_fn *visit,
                               void *context);

@@ -149,7 +149,7 @@ bool stead_owed_exists(struct stead_agent *agent, struct stead_id token)
         return false;
     owed_key(&key, agent, token);
     stead_writer_init(&row);
-    int code = stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), &row);
+    int code = stead_overlay_get_merged(agent->shard->overlay, stead_agent_image(agent), stead_row_slice(&key), &row);
     stead_writer_deinit(&row);
     return code == 0;
 }
@@ -183,7 +183,7 @@ void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer
     }
     owed_key(&key, agent, answer->token);
     stead_writer_init(&row);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0) {
+    if (stead_overlay_get_merged(shard->overlay, stead_agent_image(agent), stead_row_slice(&key), &row) == 0) {
         stead_shard_delete(shard, &key);
         answer_all(agent, stead_written(&row), answer->status, &error, answer->value);
     }

@@ -69,8 +69,7 @@ static int get_row(struct stead_agent *agent, struct stead_slice name, struct st
     struct stead_row_key key;
 
     timer_key(&key, agent, name);
-    int code =
-        stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), value);
+    int code = stead_overlay_get_merged(agent->shard->overlay, stead_agent_image(agent), stead_row_slice(&key), value);
     return code != 0 ? code : stead_timer_row_decode(stead_written(value), ret_row);
 }
 

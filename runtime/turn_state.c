@@ -100,7 +100,8 @@ int stead_kv_get(struct stead_turn *turn, struct stead_slice key, struct stead_s
     if (own == STEAD_OVERLAY_ROW)
         stead_write_raw(&value, found.data, found.size);
     else
-        code = stead_overlay_get_merged(turn->shard->overlay, &turn->shard->host->doors, stead_row_slice(&row), &value);
+        code = stead_overlay_get_merged(turn->shard->overlay, stead_agent_image(turn->agent), stead_row_slice(&row),
+                                        &value);
     if (code == 0) {
         uint8_t *copy = stead_turn_alloc(turn, value.size + 1);
         if (value.size > 0)
@@ -211,7 +212,7 @@ int stead_kv_scan(struct stead_turn *turn, struct stead_slice from, struct stead
         return STEAD_EINTERNAL;
     scan.to = stead_row_slice(&end);
     struct stead_row_key start = scan.next;
-    int code = stead_overlay_scan_merged(turn->shard->overlay, &turn->shard->host->doors, stead_row_slice(&start),
+    int code = stead_overlay_scan_merged(turn->shard->overlay, stead_agent_image(turn->agent), stead_row_slice(&start),
                                          scan.to, false, row_below, &scan);
     if (code < 0)
         return code;

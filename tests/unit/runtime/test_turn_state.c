@@ -243,6 +243,28 @@ static void test_agents_do_not_see_each_others_keys(void **state)
     fx_destroy(fx);
 }
 
+static void test_image_is_asked_about_a_new_agent_only_after_a_checkpoint(void **state)
+{
+    struct fx *fx = fx_create(1);
+
+    (void)state;
+    fx->settings.checkpoint_bytes = 10000;
+    fx_crash(fx, false);
+    client = fx_client(fx, 1);
+    fx_do[0] = put_own, fx_look = count_own;
+    assert_int_equal(fx_call(fx, &client, "d/a", "do"), 0);
+    fx->io_error = true; /* of the reads of the image */
+    assert_int_equal(fx_call_i64(fx, &client, "d/a", "look"), 1);
+    fx->io_error = false;
+    while (fx->logs[1].applied == 0)
+        assert_int_equal(fx_call(fx, &client, "d/b", "do"), 0);
+    fx->io_error = true;
+    assert_int_equal(fx_call(fx, &client, "d/a", "look"), STEAD_EIO);
+    fx->io_error = false;
+    assert_int_equal(fx_call_i64(fx, &client, "d/a", "look"), 1);
+    fx_destroy(fx);
+}
+
 /* ---- What runs orchestrations ------------------------------------------------------------------------ */
 
 static struct stead_fibers *pool;
@@ -329,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_keys_and_values_are_limited_at_the_edge),
         cmocka_unit_test(test_volatile_kinds_have_no_keyed_state),
         cmocka_unit_test(test_agents_do_not_see_each_others_keys),
+        cmocka_unit_test(test_image_is_asked_about_a_new_agent_only_after_a_checkpoint),
         cmocka_unit_test(test_fiber_goes_on_in_a_turn_of_another_agent),
         cmocka_unit_test(test_turn_finds_the_orchestrators_of_its_registry),
     };
