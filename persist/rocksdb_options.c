@@ -13,6 +13,8 @@
 #define MEMTABLE_BYTES_DEFAULT (64 * MEBIBYTE)
 #define WAL_BYTES_DEFAULT (128 * MEBIBYTE) /* read again at a start after a crash: some 4 ms a mebibyte */
 #define META_MEMTABLE_BYTES (1 * MEBIBYTE)
+#define LOG_FILES_MERGED                                                                                               \
+    16 /* fresh files of the log that are merged at once: it is written once, hardly read and deleted from its start */
 #define BLOOM_BITS 10.0
 #define BLOCK_BYTES 4096
 
@@ -65,6 +67,9 @@ rocksdb_options_t *stead_rocksdb_family_options(const struct stead_store_rocksdb
         break;
     case STEAD_ROCKSDB_LOG:
         rocksdb_options_set_write_buffer_size(options, memtable_bytes / 4);
+        rocksdb_options_set_level0_file_num_compaction_trigger(options, LOG_FILES_MERGED);
+        rocksdb_options_set_level0_slowdown_writes_trigger(options, 3 * LOG_FILES_MERGED);
+        rocksdb_options_set_level0_stop_writes_trigger(options, 4 * LOG_FILES_MERGED);
         break;
     case STEAD_ROCKSDB_META:
     case STEAD_ROCKSDB_DEFAULT:
