@@ -162,6 +162,16 @@ static void copy_words(char *text, size_t size, struct stead_slice slice)
     text[used] = '\0';
 }
 
+void stead_shard_dead_answer(struct stead_shard *shard, const struct stead_message *answer, const struct stead_op *op,
+                             int status, const char *name, const char *sentence)
+{
+    struct stead_message named = *answer; /* its texts are where the answer's are */
+
+    named.op = op->name;
+    named.op_size = (uint16_t)strlen(op->name);
+    stead_shard_dead_letter(shard, &named, status, name, sentence);
+}
+
 /* Runs the reply op. The caller has removed the pending call in this batch. */
 static void run_reply(struct stead_agent *agent, struct stead_message *answer, struct stead_slice reply_op,
                       struct stead_slice context)
@@ -180,7 +190,7 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
         return;
     }
     if (stead_host_kills(shard->host, stead_turn_reply_id(answer->id)) >= shard->host->settings.poison_kills_max) {
-        stead_shard_dead_letter(shard, answer, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
+        stead_shard_dead_answer(shard, answer, op, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
                                 stead_error_sentence(STEAD_EPOISON));
         return;
     }

@@ -342,6 +342,9 @@ void stead_shard_reply(struct stead_shard *shard, const struct stead_message *re
 /* Adds a dead letter to the agent's list in the open batch. Borrowed. */
 void stead_shard_dead_letter(struct stead_shard *shard, const struct stead_message *message, int status,
                              const char *name, const char *sentence);
+/* The same of an answer, under the name of the reply op that was to take it. */
+void stead_shard_dead_answer(struct stead_shard *shard, const struct stead_message *answer, const struct stead_op *op,
+                             int status, const char *name, const char *sentence);
 
 /* ---- calls.c: pending calls, owed answers, requests of volatile agents ------------------------- */
 

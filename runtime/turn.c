@@ -493,7 +493,9 @@ static void fail(struct stead_turn *turn, const struct stead_turn_input *input, 
         journal(turn, input, previous, status);
     }
     /* A call's answer says what went wrong; a signal, whose sender went on long ago, is kept in the dead-letter list. */
-    if (lettered)
+    if (lettered && input->cause == STEAD_CAUSE_REPLY)
+        stead_shard_dead_answer(shard, message, turn->op, status, turn->fail_name, turn->fail_sentence);
+    else if (lettered)
         stead_shard_dead_letter(shard, message, status, turn->fail_name, turn->fail_sentence);
     stead_turn_answer(turn, status);
 }

@@ -228,6 +228,20 @@ class OneNode(Test):
         self.assertEqual(self.refusal("lock/press", "write", 43, "--fence", second)["code"], "locked")
         self.assertEqual(self.call("lock/press", "read", None, "--fence", third)["value"], 42)
 
+    def test_lock_that_is_not_in_memory_is_unlocked(self):
+        fence = self.call("lock/door", "acquire", "user/anna")
+        self.n1.restart()
+        shown = self.show("lock/door")
+        self.assertEqual((shown["resident"], shown["lock"]), (False, {"holder": "user/anna", "fence": fence}))
+        self.assertEqual(self.n1.cli("unlock", "lock/door"), {"holder": "user/anna", "fence": fence})
+        self.n1.restart()  # the unlocking itself is stored
+        self.assertIsNone(self.show("lock/door")["lock"])
+        second = self.call("lock/door", "acquire", "user/bert")
+        self.assertGreater(second, fence)
+        self.assertEqual(self.refusal("lock/door", "write", 43, "--fence", fence)["code"], "locked")
+        self.n1.restart()
+        self.assertEqual(self.show("lock/door")["lock"], {"holder": "user/bert", "fence": second})
+
     def test_word_counts_on_a_job_thread_and_stops_when_cancelled(self):
         self.assertEqual(self.call("word/any", "count", "one two\nthree\n"),
                          {"words": 3, "lines": 2, "bytes": 14, "node": "n1"})

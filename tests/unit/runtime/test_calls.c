@@ -438,7 +438,7 @@ static void test_failing_reply_op_is_a_dead_letter_that_cannot_be_retried(void *
     assert_int_equal(fx_call(it.fx, &it.client, it.a, "do"), 0);
     assert_int_equal(replies, 1);
     struct stead_message *listed = fx_query(it.fx, &it.client, it.a, "deadletters", (struct stead_slice){0});
-    struct stead_slice letters, letter;
+    struct stead_slice letters, letter, op;
     uint32_t count;
     uint64_t id;
     assert_int_equal(stead_get_value(stead_message_payload(listed), "letters", &letters), 0);
@@ -447,6 +447,8 @@ static void test_failing_reply_op_is_a_dead_letter_that_cannot_be_retried(void *
     assert_int_equal(count, 1);
     assert_int_equal(stead_read_value(&reader, &letter), 0);
     assert_int_equal(stead_get_u64(letter, "id", &id), 0);
+    assert_int_equal(stead_get_str(letter, "op", &op), 0);
+    assert_true(stead_slice_equal(op, stead_str("reply"))); /* the one that could not take it */
     stead_message_destroy(&listed);
     stead_writer_init(&args);
     stead_pack(&args, "{s:s,s:u}", "action", "retry", "id", id);

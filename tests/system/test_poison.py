@@ -1,0 +1,93 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A message whose turn ends the process: it is tried three times, then set aside and listed, and everything else goes on, once.
+
+The process that starts again knows by the file of its turns which message it died of; the file outlives SIGKILL, since the kernel writes it.
+"""
+from harness import AgentError, Test, built, main, wait_until
+
+TRIES = 3  # struct stead_settings, poison_kills_max
+
+
+class Poison(Test):
+    def setUp(self):
+        super().setUp()
+        self.n1 = self.node(modules=[built("fragile.so")], options=["--reactors", 2])
+
+    def outlive(self, done):
+        """Starts the node again as often as it ends, until done() holds; how often it ended."""
+        ends = 0
+
+        def look():
+            nonlocal ends
+            if self.n1.process.poll() is not None:
+                self.assertNotEqual(self.n1.wait(), 0)
+                ends += 1
+                self.assertLessEqual(ends, TRIES, self.n1.log())
+                self.n1.launch()
+                self.n1.await_line()
+                return False
+            try:
+                return done()
+            except (AgentError, AssertionError, OSError):
+                return False  # it is about to end
+
+        wait_until("the node goes on", look)
+        return ends
+
+    def letters(self):
+        return [(letter["address"], letter["op"], letter["error"]["name"]) for letter in self.n1.cli("deadletters")]
+
+    def get(self, address):
+        return self.n1.call(address, "get", timeout=5.0)
+
+    def assert_goes_on(self):
+        """It has come to rest: other agents work, it stops cleanly, comes back whole and tries nothing again."""
+        before = self.letters()
+        self.assertEqual(self.n1.call("fragile/other", "mark"), 1)
+        self.assertEqual(self.n1.stop(), 0)
+        self.assert_sound(self.n1.folder)
+        self.n1.start()
+        self.assertEqual(self.get("fragile/other"), 1)
+        self.assertEqual(self.letters(), before)
+
+    def test_signal_of_an_agent_is_set_aside_and_those_around_it_run_once(self):
+        self.n1.signal("fragile/a", "upset", "fragile/b")
+        ends = self.outlive(lambda: self.letters() and self.get("fragile/b") == 2)
+        self.assertEqual(ends, TRIES)
+        self.assertEqual(self.letters(), [("fragile/b", "strike", "poison")])
+        self.assertEqual(self.get("fragile/b"), 2)  # and nothing of what the fatal turn did
+        self.assert_goes_on()
+        letter, = self.n1.cli("deadletters", "fragile/b")
+        self.n1.cli("deadletters", "fragile/b", "drop", letter["id"])
+        self.assertEqual(self.letters(), [])
+
+    def test_call_of_a_client_is_answered_with_poison(self):
+        client = self.n1.client(timeout=60.0)
+        ticket = client.start("call", "fragile/c", "strike")
+
+        def answered():
+            client.poll(0.05)
+            return ticket.done
+
+        self.assertEqual(self.outlive(answered), TRIES)
+        self.assertEqual(ticket.error.code, "poison")
+        self.assertEqual(self.get("fragile/c"), 0)
+        self.assert_goes_on()
+
+    def test_timer_is_set_aside(self):
+        self.n1.call("fragile/d", "arm", 1)
+        self.assertEqual(self.outlive(self.letters), TRIES)
+        self.assertEqual(self.letters(), [("fragile/d", "strike", "poison")])
+        self.assert_goes_on()
+
+    def test_answer_is_set_aside(self):
+        self.n1.signal("fragile/e", "ask", "fragile/f")
+        self.assertEqual(self.outlive(self.letters), TRIES)
+        self.assertEqual(self.letters(), [("fragile/e", "strike", "poison")])
+        self.assertEqual(self.get("fragile/f"), 1)
+        self.assert_goes_on()
+
+
+if __name__ == "__main__":
+    main()
