@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "node/log.h"
+#include "node/process.h"
 #include "runtime/base.h"
 #include "runtime/registry.h"
 
@@ -80,6 +81,7 @@ static void look_for_stop(struct stead_control *control)
     while (read(control->signals, &signal, sizeof signal) == (ssize_t)sizeof signal) {
         stead_log_event(STEAD_TRACE_INFO, "stop_asked", NULL, "signal=%u sender=%u", signal.ssi_signo, signal.ssi_pid);
         control->stop_wanted = true;
+        stead_process_say_stopping();
     }
     if (stop.fd >= 0 && poll(&stop, 1, 0) > 0)
         control->stop_wanted = true;

@@ -8,7 +8,7 @@
  *
  *     lock free, nothing runs   -> up starts everything
  *     lock free, something runs -> up refuses and names it; down ends it
- *     locked, a node is down    -> up has the supervisor start it (HUP)
+ *     locked, a node is down    -> up has the supervisor start it (HUP); one that is stopping counts as down
  *     locked, all run           -> up refuses: it is running
  */
 #define _GNU_SOURCE
@@ -302,14 +302,26 @@ static int check_args(const struct stead_local_cluster_options *options, char *r
                           options->folder);
 }
 
+/* It runs, and not only until its stop is complete. */
+static bool is_up(const struct stead_local_plan *plan, uint32_t node)
+{
+    char name[STEAD_NODE_NAME_MAX + 1];
+    struct stead_process process;
+    stead_local_plan_name(node, name);
+    return stead_local_plan_find(plan->folder, name, &process) == 0 && !stead_process_stops(&process);
+}
+
 /* `up` on a running cluster: has the supervisor start what is down. */
 static int start_missing(const struct stead_local_plan *plan, const struct stead_local_cluster_options *options,
                          struct stead_local_cluster_result *ret_result, char *ret_why)
 {
-    struct stead_process supervisor, processes[STEAD_LOCAL_CLUSTER_NODES_MAX + 1];
+    struct stead_process supervisor;
     struct stead_local_baseline baseline;
     struct stead_table *table;
-    uint32_t running = find_running(plan, true, processes);
+    bool up[STEAD_LOCAL_CLUSTER_NODES_MAX];
+    uint32_t running = 0;
+    for (uint32_t i = 0; i < plan->nodes; i++)
+        running += up[i] = is_up(plan, i);
     if (stead_local_plan_find(plan->folder, "supervisor", &supervisor) != 0)
         return explain(ret_why, STEAD_EINUSE, "the cluster in %.300s is being started or stopped: try again",
                        plan->folder);
@@ -325,12 +337,9 @@ static int start_missing(const struct stead_local_plan *plan, const struct stead
         return explain(ret_why, STEAD_EUNAVAILABLE, "the coordinator in %.300s does not answer", plan->folder);
     stead_local_baseline_take(plan, table, &baseline);
     stead_table_release(&table);
-    for (uint32_t i = 0; i < plan->nodes; i++) {
-        char name[STEAD_NODE_NAME_MAX + 1];
-        stead_local_plan_name(i, name);
-        if (stead_local_plan_find(plan->folder, name, &processes[0]) == 0)
-            baseline.incarnations[i] = 0; /* it runs: any incarnation will do */
-    }
+    for (uint32_t i = 0; i < plan->nodes; i++)
+        if (up[i])
+            baseline.incarnations[i] = 0; /* any incarnation will do */
     if (stead_process_signal(&supervisor, SIGHUP) != 0)
         return explain(ret_why, STEAD_EUNAVAILABLE, "the supervisor in %.300s has ended", plan->folder);
     ret_result->was_running = true;

@@ -168,7 +168,8 @@ static void reap_children(struct supervisor *s)
     }
 }
 
-/* Whoever asks may have seen a death that is told behind its request, or is not complete: the first thread of a process is gone before the last one. */
+/* Whoever asks may have seen a death that is told behind its request, or is not complete: a clean stop takes its time, and the first thread of a
+ * process is gone before the last one. */
 static void start_missing(struct supervisor *s)
 {
     reap_children(s);
@@ -176,7 +177,8 @@ static void start_missing(struct supervisor *s)
         if (s->children[i].process.pid == 0)
             (void)start_any(s, i);
         else
-            s->children[i].wanted = !stead_process_runs(&s->children[i].process);
+            s->children[i].wanted =
+                !stead_process_runs(&s->children[i].process) || stead_process_stops(&s->children[i].process);
 }
 
 static void start_due(struct supervisor *s)

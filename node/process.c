@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -27,6 +28,7 @@
 
 #include "runtime/base.h"
 
+#define STOPPING_NAME "stead-stopping" /* at most 15 bytes */
 #define PATH_SIZE 4096
 #define LINE_SIZE 160
 #define KILL_WAIT_MS 10000 /* after KILL; only a process stuck in the kernel takes longer */
@@ -91,6 +93,29 @@ bool stead_process_runs(const struct stead_process *process)
     struct stead_process now;
     return stead_process_identify(process->pid, &now) == 0 && now.started == process->started &&
            strcmp(now.boot, process->boot) == 0;
+}
+
+/* The number behind `name` in /proc/PID/status, in hex; 0 when there is none. */
+static uint64_t status_bits(const char *status, const char *name)
+{
+    const char *at = strstr(status, name);
+    return at == NULL ? 0 : strtoull(at + strlen(name), NULL, 16);
+}
+
+bool stead_process_stops(const struct stead_process *process)
+{
+    const uint64_t ends = 1ull << (SIGTERM - 1) | 1ull << (SIGINT - 1);
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%" PRId32 "/status", process->pid);
+    if (read_small(path, text, sizeof text) <= 0 || !stead_process_runs(process))
+        return false;
+    return strncmp(text, "Name:\t" STOPPING_NAME "\n", strlen("Name:\t" STOPPING_NAME "\n")) == 0 ||
+           ((status_bits(text, "\nSigPnd:") | status_bits(text, "\nShdPnd:")) & ends) != 0;
+}
+
+void stead_process_say_stopping(void)
+{
+    prctl(PR_SET_NAME, STOPPING_NAME, 0, 0, 0);
 }
 
 uint64_t stead_process_age_ms(const struct stead_process *process)

@@ -30,6 +30,10 @@ int stead_process_start(const char *program, const char *const *argv, const char
 /* Full name of the running process `pid`. STEAD_ENOTFOUND: there is none, or only its remains. */
 int stead_process_identify(int32_t pid, struct stead_process *ret_process) STEAD_MUST_USE;
 bool stead_process_runs(const struct stead_process *process);
+/* It runs, but not for long: SIGTERM or SIGINT waits to be taken, or it has said so by stead_process_say_stopping(). */
+bool stead_process_stops(const struct stead_process *process);
+/* Of this process: it begins to end (and is named so in lists of processes). On its first thread. */
+void stead_process_say_stopping(void);
 /* How long it has been running, in ms; 0 when it does not. */
 uint64_t stead_process_age_ms(const struct stead_process *process);
 

@@ -305,6 +305,22 @@ class Cluster(WithModule):
         self.assertEqual(up.wait(PATIENCE), 0)
         self.assertTrue(runs(self.pid("n2")))
 
+    def test_node_that_is_stopping_is_started_again(self):
+        self.assertEqual(self.up(2)[0], 0)
+        old = self.pid("n2")
+        os.kill(old, signal.SIGSTOP)  # its stop takes long
+        try:
+            os.kill(old, signal.SIGTERM)
+            up = subprocess.Popen([PROGRAM, "up", "2", "--folder", self.folder, "--any-port", "--json", "--", "--module",
+                                   self.modules / "counter.so", "--reactors", "1"], stdout=subprocess.DEVNULL)
+            with self.assertRaises(subprocess.TimeoutExpired):  # not told that all runs
+                up.wait(1)
+        finally:
+            os.kill(old, signal.SIGCONT)
+        self.assertEqual(up.wait(PATIENCE), 0)
+        self.assertNotEqual(self.pid("n2"), old)
+        self.assertTrue(runs(self.pid("n2")))
+
     def test_kill_of_the_coordinator_under_load_loses_nothing(self):
         self.assertEqual(self.up(2)[0], 0)
         load = Load(self.endpoints(), "counter/load")
