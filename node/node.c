@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 #include "node/control.h"
 #include "node/log.h"
 #include "node/modules.h"
+#include "node/process.h"
 #include "node/supervisor.h"
 #include "persist/format.h"
 #include "persist/store_rocksdb.h"
@@ -47,6 +49,8 @@
 #define TASK_THREADS 2u           /* backups at once */
 #define TASK_WAIT_MS 60000u       /* a stop waits so long for a backup */
 #define COORDINATOR_WAIT_MS 2000  /* a stop waits so long to say goodbye */
+#define LEAVING_MS_MAX 10000u     /* a start waits so long for a process that is on its way out */
+#define LEAVING_PAUSE_MS 10u
 
 /* A node while it lives. */
 struct node {
@@ -98,6 +102,22 @@ static int make_folder(const char *folder, char *ret_why)
     return STEAD_EIO;
 }
 
+/* `kill -9` and a new start at once: a process that had much in memory holds its lock, and its port, for some time yet. */
+static int open_patiently(const char *folder, const struct stead_store_rocksdb_options *options,
+                          struct stead_store **ret_store, char *ret_why)
+{
+    int code = stead_store_rocksdb_open(folder, options, ret_store, ret_why);
+
+    for (uint32_t ms = 0; code == STEAD_EINUSE && ms < LEAVING_MS_MAX; ms += LEAVING_PAUSE_MS) {
+        int32_t holder = stead_store_rocksdb_holder(folder);
+        if (holder != 0 && !stead_process_is_leaving(holder))
+            break;
+        poll(NULL, 0, LEAVING_PAUSE_MS);
+        code = stead_store_rocksdb_open(folder, options, ret_store, ret_why);
+    }
+    return code;
+}
+
 static int open_store(struct node *node, char *ret_why)
 {
     const struct stead_node_config *config = node->shell.config;
@@ -110,7 +130,7 @@ static int open_store(struct node *node, char *ret_why)
     if (code != 0)
         return code;
     snprintf(folder, sizeof folder, "%s/" STEAD_CONFIG_STORE_FOLDER, config->folder);
-    code = stead_store_rocksdb_open(folder, &options, &node->shell.store, why);
+    code = open_patiently(folder, &options, &node->shell.store, why);
     if (code == 0)
         code = stead_identity_load(node->shell.store, config->name, &node->identity, why);
     if (code == 0) {

@@ -104,13 +104,30 @@ static uint64_t status_bits(const char *status, const char *name)
 
 bool stead_process_stops(const struct stead_process *process)
 {
-    const uint64_t ends = 1ull << (SIGTERM - 1) | 1ull << (SIGINT - 1);
+    const uint64_t ends = 1ull << (SIGTERM - 1) | 1ull << (SIGINT - 1) | 1ull << (SIGKILL - 1);
     char path[64], text[4096];
     snprintf(path, sizeof path, "/proc/%" PRId32 "/status", process->pid);
     if (read_small(path, text, sizeof text) <= 0 || !stead_process_runs(process))
         return false;
     return strncmp(text, "Name:\t" STOPPING_NAME "\n", strlen("Name:\t" STOPPING_NAME "\n")) == 0 ||
            ((status_bits(text, "\nSigPnd:") | status_bits(text, "\nShdPnd:")) & ends) != 0;
+}
+
+/* The kernel's flags of a process, field 9 of its stat: is its end under way? */
+static bool exits(int32_t pid)
+{
+    const unsigned exiting = 0x4; /* PF_EXITING */
+    char path[64], text[1024];
+    unsigned flags = 0;
+    snprintf(path, sizeof path, "/proc/%" PRId32 "/stat", pid);
+    const char *at = read_small(path, text, sizeof text) > 0 ? strrchr(text, ')') : NULL;
+    return at == NULL || sscanf(at + 1, " %*c %*s %*s %*s %*s %*s %u", &flags) != 1 || (flags & exiting) != 0;
+}
+
+bool stead_process_is_leaving(int32_t pid)
+{
+    struct stead_process process;
+    return stead_process_identify(pid, &process) != 0 || stead_process_stops(&process) || exits(pid);
 }
 
 void stead_process_say_stopping(void)

@@ -30,8 +30,10 @@ int stead_process_start(const char *program, const char *const *argv, const char
 /* Full name of the running process `pid`. STEAD_ENOTFOUND: there is none, or only its remains. */
 int stead_process_identify(int32_t pid, struct stead_process *ret_process) STEAD_MUST_USE;
 bool stead_process_runs(const struct stead_process *process);
-/* It runs, but not for long: SIGTERM or SIGINT waits to be taken, or it has said so by stead_process_say_stopping(). */
+/* It runs, but not for long: it was killed, SIGTERM or SIGINT waits to be taken, or it has said so by stead_process_say_stopping(). */
 bool stead_process_stops(const struct stead_process *process);
+/* Is process `pid` on its way out: as above, or does it not run any more though something of it is left? */
+bool stead_process_is_leaving(int32_t pid);
 /* Of this process: it begins to end (and is named so in lists of processes). On its first thread. */
 void stead_process_say_stopping(void);
 /* How long it has been running, in ms; 0 when it does not. */

@@ -595,18 +595,17 @@ static bool has_file(const char *folder, const char *name)
     return stat(path, &status) == 0;
 }
 
-/* Only for readers, which take no lock: whether another process holds it. */
-static bool is_locked(const char *folder)
+int32_t stead_store_rocksdb_holder(const char *folder)
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/LOCK", folder);
     int file = open(path, O_RDWR | O_CLOEXEC);
     if (file < 0)
-        return false;
+        return 0;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    bool locked = fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    int32_t holder = fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
     close(file);
-    return locked;
+    return holder;
 }
 
 /* A family that is not ours: written by a later stead, or not by stead at all. */
@@ -715,7 +714,7 @@ static int open_database(struct rocksdb_store *store, const char *folder, char *
 static int prepare_folder(struct rocksdb_store *store, const char *folder, bool create, char *ret_sentence)
 {
     if (has_file(folder, "CURRENT")) {
-        if (store->read_only && is_locked(folder)) {
+        if (store->read_only && stead_store_rocksdb_holder(folder) != 0) { /* readers take no lock */
             describe_failure(STEAD_EINUSE, folder, "stop the node first", ret_sentence);
             return STEAD_EINUSE;
         }

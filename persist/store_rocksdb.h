@@ -21,4 +21,7 @@ struct stead_store_rocksdb_options {
 int stead_store_rocksdb_open(const char *folder, const struct stead_store_rocksdb_options *options,
                              struct stead_store **ret_store, char *ret_sentence) STEAD_MUST_USE;
 
+/* The process that has `folder` open; 0: none. Not for a process that may have it open itself: that would lose its lock. */
+int32_t stead_store_rocksdb_holder(const char *folder);
+
 #endif

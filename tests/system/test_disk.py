@@ -7,6 +7,7 @@ last successful sync, as after a power failure: what was acknowledged must be th
 """
 import random
 import re
+import signal
 import subprocess
 import time
 import unittest
@@ -224,6 +225,23 @@ class Disk(Test):
         self.assertEqual(code, 1)
         self.assertTrue(re.search(r"in use|in_use|already|runs|running", err), err)
         self.assertEqual(node.call("record/a", "get")["count"], 1)
+
+    def test_start_waits_for_one_that_is_on_its_way_out(self):
+        node = self.start()
+        node.call("record/a", "add", 1)
+        leaving = node.process
+        leaving.send_signal(signal.SIGSTOP)  # its end takes long
+        leaving.send_signal(signal.SIGTERM)
+        node.launch()
+        try:
+            with self.assertRaises(subprocess.TimeoutExpired):  # not refused
+                node.process.wait(1)
+        finally:
+            leaving.send_signal(signal.SIGCONT)
+        node.await_ready()
+        self.assertEqual(node.call("record/a", "get")["count"], 1)
+        self.assertEqual(leaving.wait(60), 0)
+        leaving.stdout.close()
 
 
 if __name__ == "__main__":
