@@ -418,7 +418,7 @@ static int take_ms(struct stead_turn *turn, struct stead_slice args, const char 
     return 0;
 }
 
-/* Neither is said twice: a proposer that missed a lost `rest` would lead for ever. In order, so the last one said holds. */
+/* Neither is said twice: a proposer that missed a lost `rest` would lead for ever. In order, so the last one said holds (V8). */
 static int signal_proposer(struct stead_turn *turn, const struct stead_consensus_member *member, const char *op)
 {
     return stead_signal(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), op, nothing);

@@ -24,7 +24,8 @@
     X(message_id_ignored, "queues", "a message is put in again although its id was in the queue")                      \
     X(message_not_hidden, "queues", "a message that was taken can be taken by the next one")                           \
     X(forget_promise, "consensus", "a member forgets its promise when it is loaded")                                   \
-    X(accept_below_promise, "consensus", "a member accepts what is below its promise")
+    X(accept_below_promise, "consensus", "a member accepts what is below its promise")                                 \
+    X(resend_forgotten, "consensus", "a slot that finds no room among those sent again waits as if it had been sent")
 
 enum stead_agent_fault {
 #define STEAD_AGENT_FAULT_ENUM(name, workload, what) STEAD_AGENT_FAULT_##name,

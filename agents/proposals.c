@@ -6,16 +6,18 @@
  * A request id that is open attaches to its slot. One that comes again (`again`) is first looked up in the leader's own log; what slips through both takes
  * no effect, since the members see that too (V6).
  *
- * A slot is sent to every member at once, and again to those whose vote does not come, each time after twice as long. It is decided by a majority of votes;
- * its command is answered at once, before the members hear of it.
+ * A slot is sent to every member at once, and again to those whose vote does not come, each time after twice as long, up to eight answer times; a few slots a
+ * tick, so that the rest of a full window follows in the next ticks (V7). It is decided by a majority of votes; its command is answered at once, before the members
+ * hear of it.
  */
+#include "agents/fault.h"
 #include "agents/proposer.h"
 
 #define TABLE STEAD_PROPOSER_TABLE
 #define WINDOW STEAD_CONSENSUS_WINDOW
 #define ASKS STEAD_PROPOSER_ASKS
 #define ASK_MS 30000u /* then nobody waits any more */
-#define RESEND_MAX 8u /* entries sent again to one member in one tick */
+#define RESEND_MAX STEAD_PROPOSER_RESEND_MAX
 #define ID_SIZE STEAD_CONSENSUS_ID_SIZE
 #define VALUE_MAX STEAD_CONSENSUS_VALUE_MAX
 #define NS_PER_MS STEAD_PROPOSER_NS_PER_MS
@@ -62,7 +64,7 @@ static uint64_t find_kept(const struct stead_proposer *proposer)
 static void plan_again(struct stead_turn *turn, const struct stead_proposer *proposer, struct stead_proposer_slot *slot)
 {
     slot->due_ns = stead_monotonic_ns(turn) + ((uint64_t)proposer->answer_ms * NS_PER_MS << slot->tries);
-    slot->tries += slot->tries < STEAD_PROPOSER_BACKOFF_MAX;
+    slot->tries += slot->tries < STEAD_PROPOSER_TRIES_MAX;
 }
 
 /* Asks every member to accept one slot. */
@@ -81,21 +83,39 @@ int stead_proposer_send_slot(struct stead_turn *turn, struct stead_proposer *pro
     return code;
 }
 
-/* Sends to one member again what it has not voted for in time. */
-static int send_again(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t rank)
+/* A vote of `rank` is still of use: for a decided slot only that of its own member, others fetch what is decided. */
+static bool wants_vote(const struct stead_proposer *proposer, const struct stead_proposer_slot *slot, uint32_t rank)
 {
-    struct stead_writer entries;
+    return (slot->votes & stead_proposer_bit(rank)) == 0 && (!slot->decided || rank == proposer->rank);
+}
+
+/* The lowest slots that are due, as many as one tick sends again. */
+static uint32_t find_due(struct stead_turn *turn, struct stead_proposer *proposer,
+                         struct stead_proposer_slot *ret_due[RESEND_MAX])
+{
     uint64_t now = stead_monotonic_ns(turn);
     uint32_t count = 0;
 
+    for (uint64_t at = find_kept(proposer) + 1; at < proposer->next && count < RESEND_MAX; at++) {
+        struct stead_proposer_slot *slot = &proposer->slots[at % TABLE];
+        if (slot->slot == at && slot->due_ns <= now && (!slot->decided || wants_vote(proposer, slot, proposer->rank)))
+            ret_due[count++] = slot;
+    }
+    return count;
+}
+
+/* Sends to one member again those of `due` that it has not voted for. */
+static int send_again(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t rank,
+                      struct stead_proposer_slot *const *due, uint32_t due_count)
+{
+    struct stead_writer entries;
+    uint32_t count = 0;
+
     stead_writer_init(&entries);
-    uint64_t done = rank == proposer->rank ? find_kept(proposer) : proposer->decided;
-    for (uint64_t at = done + 1; at < proposer->next && count < RESEND_MAX; at++) {
-        const struct stead_proposer_slot *slot = &proposer->slots[at % TABLE];
-        if (slot->slot != at || (slot->votes & stead_proposer_bit(rank)) != 0 || slot->due_ns > now ||
-            (slot->decided && rank != proposer->rank)) /* others fetch what is decided */
+    for (uint32_t at = 0; at < due_count; at++) {
+        if (!wants_vote(proposer, due[at], rank))
             continue;
-        write_entry(&entries, slot);
+        write_entry(&entries, due[at]);
         count++;
     }
     struct stead_slice args = pack_accept(turn, proposer, count, &entries);
@@ -104,15 +124,19 @@ static int send_again(struct stead_turn *turn, struct stead_proposer *proposer, 
     return count == 0 ? 0 : stead_proposer_send(turn, proposer, MEMBER, rank, "accept", args);
 }
 
+/* What finds no room in this tick stays due: only what was sent waits longer (V7). */
 int stead_proposer_resend(struct stead_turn *turn, struct stead_proposer *proposer)
 {
-    uint64_t now = stead_monotonic_ns(turn);
+    struct stead_proposer_slot *due[RESEND_MAX];
+    uint32_t count = find_due(turn, proposer, due);
     int code = 0;
 
     for (uint32_t rank = 1; code == 0 && rank <= proposer->members; rank++)
-        code = send_again(turn, proposer, rank);
-    for (uint64_t at = find_kept(proposer) + 1; at < proposer->next; at++)
-        if (proposer->slots[at % TABLE].slot == at && proposer->slots[at % TABLE].due_ns <= now)
+        code = send_again(turn, proposer, rank, due, count);
+    for (uint32_t at = 0; at < count; at++)
+        plan_again(turn, proposer, due[at]);
+    for (uint64_t at = proposer->decided + 1; STEAD_AGENT_FAULT(resend_forgotten) && at < proposer->next; at++)
+        if (!proposer->slots[at % TABLE].decided && proposer->slots[at % TABLE].due_ns <= stead_monotonic_ns(turn))
             plan_again(turn, proposer, &proposer->slots[at % TABLE]);
     return code;
 }
@@ -163,8 +187,8 @@ static int answer_asks(struct stead_turn *turn, struct stead_proposer *proposer,
     return 0;
 }
 
-int tell_outcome(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t via, struct stead_slice id,
-                 uint64_t at)
+static int tell_outcome(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t via, struct stead_slice id,
+                        uint64_t at)
 {
     if (via == proposer->rank)
         return answer_asks(turn, proposer, id, at);

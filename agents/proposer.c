@@ -102,13 +102,18 @@ int stead_proposer_call(struct stead_turn *turn, const char *op, struct stead_sl
     return stead_call(turn, stead_printed(turn, "%s/%s", MEMBER, stead_self_key(turn)), op, args, &options);
 }
 
+static int ask_config(struct stead_turn *turn, const struct stead_proposer *proposer)
+{
+    return stead_proposer_call(turn, "config", nothing, "configured", stead_packed(turn, "u", proposer->rests));
+}
+
 /* Asks its member what it is; anything may be the first that a new life hears. */
 int stead_proposer_wake(struct stead_turn *turn, struct stead_proposer *proposer)
 {
     if (proposer->phase != STEAD_PROPOSER_ASLEEP)
         return 0;
     proposer->phase = STEAD_PROPOSER_WAKING;
-    return stead_proposer_call(turn, "config", nothing, "configured", nothing);
+    return ask_config(turn, proposer);
 }
 
 static int follow(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t leader)
@@ -135,11 +140,11 @@ static void stop(struct stead_turn *turn, struct stead_proposer *proposer, uint3
 static int configured(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_proposer *proposer = state;
-    uint64_t members = 0, ping = 0, quiet = 0, answer = 0, way = 0, poll = 0, chosen = 0, promised = 0;
+    uint64_t members = 0, ping = 0, quiet = 0, answer = 0, way = 0, poll = 0, chosen = 0, promised = 0, rests = 0;
     bool silent = false;
 
-    if (proposer->phase == STEAD_PROPOSER_ASLEEP) /* told to rest since it asked: the answer may be older */
-        return 0;
+    if (stead_get_u64(stead_call_context(turn), NULL, &rests) != 0 || rests != proposer->rests)
+        return 0; /* told to rest since it asked: the answer may be older (V8) */
     if (proposer->phase == STEAD_PROPOSER_WAKING)
         proposer->phase = STEAD_PROPOSER_ASLEEP;
     if (stead_reply_code(turn) != 0 || stead_get_u64(args, "members", &members) != 0 ||
@@ -450,9 +455,7 @@ static int wake(struct stead_turn *turn, void *state, struct stead_slice args)
     const struct stead_proposer *proposer = state;
 
     (void)args;
-    return proposer->phase == STEAD_PROPOSER_ASLEEP
-               ? stead_proposer_wake(turn, state)
-               : stead_proposer_call(turn, "config", nothing, "configured", nothing);
+    return proposer->phase == STEAD_PROPOSER_ASLEEP ? stead_proposer_wake(turn, state) : ask_config(turn, proposer);
 }
 
 static int rest(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -463,6 +466,7 @@ static int rest(struct stead_turn *turn, void *state, struct stead_slice args)
     if (proposer->phase >= STEAD_PROPOSER_FOLLOWING)
         stop(turn, proposer, STEAD_PROPOSER_ASLEEP);
     proposer->phase = STEAD_PROPOSER_ASLEEP;
+    proposer->rests++;
     return 0;
 }
 

@@ -10,7 +10,9 @@
 #define STEAD_PROPOSER_NS_PER_MS 1000000u
 #define STEAD_PROPOSER_TABLE STEAD_CONSENSUS_OPEN_MAX
 #define STEAD_PROPOSER_ASKS 64u       /* proposals of clients of one proposer at once */
-#define STEAD_PROPOSER_BACKOFF_MAX 6u /* times double up to so often */
+#define STEAD_PROPOSER_BACKOFF_MAX 6u /* patience doubles up to so often */
+#define STEAD_PROPOSER_TRIES_MAX 3u   /* the wait for a vote doubles up to so often */
+#define STEAD_PROPOSER_RESEND_MAX 8u  /* slots sent again in one tick */
 
 enum stead_proposer_phase {
     STEAD_PROPOSER_ASLEEP,
@@ -35,7 +37,8 @@ struct stead_proposer_slot {
     uint64_t votes;  /* bit of each rank that accepted it at the present ballot */
     uint64_t vias;   /* bit of each rank whose proposer waits for the outcome */
     uint64_t due_ns; /* then its accepts are sent again */
-    uint32_t tries;  /* how often they were: each doubles the wait, so that slow members are not buried */
+    uint32_t
+        tries; /* how often they were, TRIES_MAX at most: each doubles the wait, so that slow members are not buried */
     bool decided;
     struct stead_proposer_command command;
 };
@@ -66,6 +69,7 @@ struct stead_proposer {
     uint64_t decided;                                    /* contiguous prefix that is */
     uint64_t next;                                       /* first slot not proposed */
     uint32_t backoff;                                    /* campaigns of late: each doubles patience and answer time */
+    uint64_t rests;   /* told to rest, this often: what was asked of its member before is out of date */
     uint32_t calm;    /* signs of life since the last of them, or since one was forgotten */
     bool starved;     /* an own client's proposal found the window full */
     uint64_t learned; /* chosen prefix of its own member, as last told */

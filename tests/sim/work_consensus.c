@@ -11,7 +11,7 @@
  *
  * While faults last, patience is as short as a ping, so that leaders rival all the time.
  *
- * The kinds are the real ones, but for the member's ops, which are watched. Faults planted here: a promise that a crash forgets, an acceptor that
+ * The kinds are the real ones, but for some of their ops, which are watched. Faults planted here: a promise that a crash forgets, an acceptor that
  * accepts below its promise.
  */
 #include "tests/sim/work.h"
@@ -20,6 +20,7 @@
 
 #include "agents/consensus.h"
 #include "agents/fault.h"
+#include "agents/proposer.h"
 
 #define SLOTS_MAX 4096u
 #define OPS_MAX 32u
@@ -118,9 +119,9 @@ static int watched(struct stead_turn *turn, void *state, struct stead_slice args
     return 0;
 }
 
-static stead_op_fn *find_run(const char *name)
+static stead_op_fn *find_run(const struct stead_kind *kind, const char *name)
 {
-    for (const struct stead_op *op = stead_consensus_member_kind.ops; op->name != NULL; op++)
+    for (const struct stead_op *op = kind->ops; op->name != NULL; op++)
         if (strcmp(op->name, name) == 0)
             return op->run;
     abort();
@@ -128,12 +129,12 @@ static stead_op_fn *find_run(const char *name)
 
 static int learn(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    return watched(turn, state, args, find_run("learn"));
+    return watched(turn, state, args, find_run(&stead_consensus_member_kind, "learn"));
 }
 
 static int fill(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    return watched(turn, state, args, find_run("fill"));
+    return watched(turn, state, args, find_run(&stead_consensus_member_kind, "fill"));
 }
 
 static int accept(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -142,7 +143,7 @@ static int accept(struct stead_turn *turn, void *state, struct stead_slice args)
 
     if (STEAD_AGENT_FAULT(accept_below_promise))
         member->promised = 0;
-    return watched(turn, state, args, find_run("accept"));
+    return watched(turn, state, args, find_run(&stead_consensus_member_kind, "accept"));
 }
 
 static void forget_promise(void *state)
@@ -153,28 +154,70 @@ static void forget_promise(void *state)
         member->promised = 0;
 }
 
-static struct stead_op member_ops[OPS_MAX]; /* the real ones, three of them watched */
-static struct stead_kind member_kind;
+/* ---- Watching proposers ------------------------------------------------------------------------ */
+
+/* A leader's tick: what waits longer now was sent again, and none waits longer than it may (V7). */
+static int tick(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct stead_proposer *proposer = state;
+    uint64_t due_ns[STEAD_PROPOSER_TABLE], resent = proposer->resent, planned = 0;
+    uint64_t wait_ns = ((uint64_t)proposer->answer_ms * STEAD_MS << STEAD_PROPOSER_TRIES_MAX);
+    bool leading = proposer->phase == STEAD_PROPOSER_LEADING;
+
+    for (uint32_t at = 0; at < STEAD_PROPOSER_TABLE; at++)
+        due_ns[at] = proposer->slots[at].due_ns;
+    uint64_t next = proposer->next;
+    int code = find_run(&stead_consensus_proposer_kind, "tick")(turn, state, args);
+    if (code != 0 || !leading)
+        return code;
+    for (uint32_t at = 0; at < STEAD_PROPOSER_TABLE; at++) {
+        const struct stead_proposer_slot *slot = &proposer->slots[at];
+        if (slot->slot == 0 || slot->slot >= next) /* opened in this tick */
+            continue;
+        planned += !slot->decided && slot->due_ns != due_ns[at];
+        if (!slot->decided && slot->due_ns > stead_monotonic_ns(turn) + wait_ns)
+            stead_sim_broken("%s lets slot %llu wait", stead_self(turn), (unsigned long long)slot->slot);
+    }
+    if (planned > proposer->resent - resent)
+        stead_sim_broken("%s has put off %llu slots and sent %llu", stead_self(turn), (unsigned long long)planned,
+                         (unsigned long long)(proposer->resent - resent));
+    return 0;
+}
+
+static struct stead_op member_ops[OPS_MAX], proposer_ops[OPS_MAX]; /* the real ones, some of them watched */
+static struct stead_kind member_kind, proposer_kind;
+
+static void watch_op(struct stead_op *ops, const char *name, stead_op_fn *run)
+{
+    while (strcmp(ops->name, name) != 0)
+        ops++;
+    ops->run = run;
+}
+
+static void copy_ops(struct stead_op *ret_ops, const struct stead_kind *kind)
+{
+    uint32_t count = 0;
+
+    for (const struct stead_op *op = kind->ops; op->name != NULL; op++) {
+        STEAD_ASSERT(count + 1 < OPS_MAX);
+        ret_ops[count++] = *op;
+    }
+}
 
 /* Before the first run of the process; the same ever after. */
 __attribute__((constructor)) static void watch_kind(void)
 {
-    uint32_t count = 0;
-
-    for (const struct stead_op *op = stead_consensus_member_kind.ops; op->name != NULL; op++) {
-        STEAD_ASSERT(count + 1 < OPS_MAX);
-        member_ops[count] = *op;
-        if (strcmp(op->name, "learn") == 0)
-            member_ops[count].run = learn;
-        else if (strcmp(op->name, "fill") == 0)
-            member_ops[count].run = fill;
-        else if (strcmp(op->name, "accept") == 0)
-            member_ops[count].run = accept;
-        count++;
-    }
+    copy_ops(member_ops, &stead_consensus_member_kind);
+    watch_op(member_ops, "learn", learn);
+    watch_op(member_ops, "fill", fill);
+    watch_op(member_ops, "accept", accept);
     member_kind = stead_consensus_member_kind;
     member_kind.ops = member_ops;
     member_kind.on_load = forget_promise;
+    copy_ops(proposer_ops, &stead_consensus_proposer_kind);
+    watch_op(proposer_ops, "tick", tick);
+    proposer_kind = stead_consensus_proposer_kind;
+    proposer_kind.ops = proposer_ops;
 }
 
 /* ---- Requests ------------------------------------------------------------------------------------------ */
@@ -344,7 +387,7 @@ static void verify_consensus(struct stead_sim *sim)
     }
 }
 
-static const struct stead_kind *const consensus_kinds[] = {&member_kind, NULL};
+static const struct stead_kind *const consensus_kinds[] = {&member_kind, &proposer_kind, NULL};
 const struct stead_workload stead_work_consensus = {.name = "consensus",
                                                     .kinds = consensus_kinds,
                                                     .issue = issue_consensus,

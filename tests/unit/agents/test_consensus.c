@@ -8,12 +8,14 @@
 #include "agents/consensus.h"
 
 #define MEMBER "consensus.member/g/1"
+#define APART "consensus.member/j/1" /* another shard than its proposer's */
 
 static struct fx *fx;
 static struct fx_client client;
 static char last_op[32]; /* that a proposer was told; "": none since the last request */
 static uint8_t last_args[4096];
 static size_t last_size;
+static const char *address; /* of the member that is asked */
 
 static struct stead_slice told(void)
 {
@@ -47,6 +49,8 @@ NOTE(promise)
 NOTE(nack)
 NOTE(accepted)
 NOTE(carry)
+NOTE(wake)
+NOTE(rest)
 
 static int ignore(struct stead_turn *turn, void *state, struct stead_slice args)
 {
@@ -54,14 +58,11 @@ static int ignore(struct stead_turn *turn, void *state, struct stead_slice args)
     return 0;
 }
 
-static const struct stead_op proposer_ops[] = {{.name = "promise", .run = note_promise},
-                                               {.name = "nack", .run = note_nack},
-                                               {.name = "accepted", .run = note_accepted},
-                                               {.name = "carry", .run = note_carry},
-                                               {.name = "wake", .run = ignore},
-                                               {.name = "rest", .run = ignore},
-                                               {.name = "progress", .run = ignore},
-                                               {0}};
+static const struct stead_op proposer_ops[] = {
+    {.name = "promise", .run = note_promise},   {.name = "nack", .run = note_nack},
+    {.name = "accepted", .run = note_accepted}, {.name = "carry", .run = note_carry},
+    {.name = "wake", .run = note_wake},         {.name = "rest", .run = note_rest},
+    {.name = "progress", .run = ignore},        {0}};
 static const struct stead_kind proposer_kind = {.abi = STEAD_ABI,
                                                 .struct_size = sizeof(struct stead_kind),
                                                 .name = STEAD_CONSENSUS_PROPOSER_KIND,
@@ -70,7 +71,7 @@ static const struct stead_kind proposer_kind = {.abi = STEAD_ABI,
 
 static void request(const char *op, struct stead_slice args)
 {
-    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, MEMBER, op, args, NULL);
+    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, address, op, args, NULL);
 
     stead_host_deliver(fx->host, &message);
     fx_run(fx);
@@ -130,6 +131,7 @@ static int setup(void **state)
 {
     (void)state;
     fx = fx_create(2);
+    address = MEMBER;
     assert_int_equal(stead_registry_add(fx->registry, &stead_consensus_member_kind, NULL), 0);
     assert_int_equal(stead_registry_add(fx->registry, &proposer_kind, NULL), 0);
     client = fx_client(fx, 1);
@@ -281,6 +283,35 @@ static void test_slot_far_beyond_the_prefix_is_not_kept(void **state)
     assert_int_equal(count, 0);
 }
 
+/* ---- Its own proposer ------------------------------------------------------------------------- */
+
+/* The power goes when the request is on disk, and nothing of it has left yet. */
+static void lose_power_after(const char *op, struct stead_slice args)
+{
+    last_op[0] = '\0';
+    fx->hold_sync = true;
+    request(op, args);
+    assert_string_equal(last_op, "");
+    for (uint32_t shard = 1; shard < FX_SHARDS; shard++)
+        fx->logs[shard].synced = fx->logs[shard].appended;
+    fx->hold_sync = false;
+    lose_power();
+    fx_run(fx);
+}
+
+static void test_rest_and_wake_reach_its_proposer_across_a_loss_of_power(void **state)
+{
+    static const uint8_t three[] = "\x81\xa7members\x03";
+
+    (void)state;
+    address = APART;
+    assert_int_equal(send("join", "{s:d}", "members", 3), 0);
+    lose_power_after("rest", (struct stead_slice){0});
+    assert_string_equal(last_op, "rest");
+    lose_power_after("join", stead_bytes(three, sizeof three - 1));
+    assert_string_equal(last_op, "wake");
+}
+
 /* ---- What it does not take -------------------------------------------------------------------- */
 
 static void test_nonsense_changes_nothing(void **state)
@@ -337,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_chosen_slot_is_not_written_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_id_takes_effect_in_its_first_slot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slot_far_beyond_the_prefix_is_not_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rest_and_wake_reach_its_proposer_across_a_loss_of_power, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonsense_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_member_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_size_of_a_group_is_for_ever, setup, teardown),
