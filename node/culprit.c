@@ -9,16 +9,14 @@
 #include "node/culprit.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "node/signals.h"
+
 #define STACK_SIZE (64u << 10) /* bytes; a context with all vector registers takes some kilobytes */
 
-static const int fault_signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
-#define SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
-
-static struct sigaction before[SIGNALS]; /* what stood there when ours was installed; written once */
+static struct sigaction before[STEAD_FAULT_SIGNALS]; /* what stood there when ours was installed; written once */
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
 static pthread_key_t stack_key; /* frees a thread's stack at its end */
 
@@ -37,8 +35,8 @@ static void blame(void)
 static void on_fault(int number)
 {
     blame();
-    for (size_t i = 0; i < SIGNALS; i++) {
-        if (fault_signals[i] == number)
+    for (size_t i = 0; i < STEAD_FAULT_SIGNALS; i++) {
+        if (stead_fault_signals[i] == number)
             sigaction(number, &before[i], NULL);
     }
     raise(number); /* blocked until this returns; then whoever was there before has it */
@@ -57,8 +55,8 @@ static void install(void)
     struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
 
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < SIGNALS; i++)
-        sigaction(fault_signals[i], &action, &before[i]);
+    for (size_t i = 0; i < STEAD_FAULT_SIGNALS; i++)
+        sigaction(stead_fault_signals[i], &action, &before[i]);
     atexit(blame);
     pthread_key_create(&stack_key, free_stack);
 }

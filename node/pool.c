@@ -14,12 +14,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "node/log.h"
+#include "node/signals.h"
 
 #define NAME_SIZE 16 /* bytes of a thread's name with its zero, as the kernel has it */
 
@@ -58,12 +58,11 @@ struct stead_pool *stead_pool_create(const char *name, uint32_t threads_max)
 
 static void *run_thread(void *context);
 
-/* Starts one more thread; signals are the control thread's, so all are blocked in it. With the mutex held. */
+/* Starts one more thread; signals are the control thread's. With the mutex held. */
 static void start_thread(struct stead_pool *pool)
 {
-    sigset_t all, before;
+    sigset_t before, all = stead_signals_of_others();
 
-    sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int code = pthread_create(&pool->ids[pool->started], NULL, run_thread, pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

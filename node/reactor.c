@@ -23,7 +23,6 @@
 #include "node/reactor_parts.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -32,6 +31,7 @@
 #include <unistd.h>
 
 #include "node/log.h"
+#include "node/signals.h"
 #include "runtime/base.h"
 
 #define EPOLL_EVENTS 64
@@ -169,12 +169,11 @@ static void *run_thread(void *context);
 
 int stead_reactor_start(struct stead_reactor *reactor)
 {
-    sigset_t all, before;
+    sigset_t before, all = stead_signals_of_others();
 
     open_host(reactor);
     stead_transport_identify(reactor->transport, reactor->shell->node, reactor->shell->incarnation);
     atomic_fetch_add(&reactor->shell->running, 1);
-    sigfillset(&all); /* signals are the control thread's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int code = pthread_create(&reactor->thread, NULL, run_thread, reactor);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

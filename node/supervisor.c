@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 
 #include "node/coordinator_lock.h"
 #include "node/log.h"
+#include "node/signals.h"
 #include "runtime/base.h"
 
 #define PATH_SIZE 4096
@@ -144,8 +144,7 @@ static void *watch(void *context)
 
 static int start_thread(struct stead_supervisor *supervisor)
 {
-    sigset_t all, before;
-    sigfillset(&all);
+    sigset_t before, all = stead_signals_of_others();
     /* Signals are the node's business, not this thread's. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     supervisor->has_thread = pthread_create(&supervisor->thread, NULL, watch, supervisor) == 0;

@@ -5,6 +5,7 @@
  *   boss          durable: makes any number of calls in one turn, answers when it has all their answers, with how they ended
  *   toil, quick   stateless; quick is idempotent, so its jobs may start before the commit of the turn that asks for them
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -22,6 +23,21 @@ static int toil_abort(struct stead_job *job, struct stead_slice args)
 {
     (void)job, (void)args;
     abort();
+}
+
+static int toil_raise(struct stead_job *job, struct stead_slice args)
+{
+    (void)job, (void)args;
+    return raise(SIGSEGV);
+}
+
+static int toil_fault(struct stead_job *job, struct stead_slice args)
+{
+    static int *volatile nowhere;
+
+    (void)job, (void)args;
+    *nowhere = 1;
+    return 0;
 }
 
 static void nap(void)
@@ -53,6 +69,8 @@ static int toil_beat(struct stead_job *job, struct stead_slice args)
 
 static const struct stead_op toil_ops[] = {{"nothing", NULL, toil_nothing, 0, "nothing"},
                                            {"abort", NULL, toil_abort, 0, "ends the process"},
+                                           {"raise", NULL, toil_raise, 0, "the same by a signal"},
+                                           {"fault", NULL, toil_fault, 0, "the same by writing where nothing is"},
                                            {"wait", NULL, toil_wait, 0, "until it is cancelled"},
                                            {"beat", NULL, toil_beat, 0, "the same, with signs of life"},
                                            {NULL, NULL, NULL, 0, NULL}};

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Jobs of agents in real nodes: limits, signs of life, cancelling wherever the job runs, jobs that end the process, jobs that start before the commit."""
+import signal
 import unittest
 
 from harness import AgentError, Test, built, main, wait_until
@@ -75,11 +76,12 @@ class Jobs(Test):
 
     def test_job_that_ends_the_process_is_poison_in_the_end(self):
         node = self.up()
-        node.signal("boss/a", "begin", {"callee": "toil/1", "op": "abort"})
-        for _ in range(3):
-            self.assertNotEqual(node.wait(), 0)
-            node.start()
-        wait_until("it is set aside", lambda: node.call("boss/a", "look")["last"] == "poison")
+        for op, number in (("abort", signal.SIGABRT), ("raise", signal.SIGSEGV), ("fault", signal.SIGSEGV)):
+            node.client().start("signal", f"boss/{op}", "begin", {"callee": "toil/1", "op": op})  # nobody may live to answer it
+            for _ in range(3):
+                self.assertEqual(node.wait(), -number)
+                node.launch().await_line()  # it may die before it says that it serves
+            wait_until("it is set aside", lambda: node.call(f"boss/{op}", "look")["last"] == "poison")
         self.assertEqual(self.have_done(node, "b", "toil/1", "nothing"), "ok")
 
 
