@@ -282,6 +282,7 @@ const struct stead_kind stead_orchestration_kind = {
     .name = STEAD_ORCHESTRATION_KIND,
     .help = "one instance of an orchestration",
     .durability = STEAD_DURABLE,
+    .flags = STEAD_KIND_TAKES_POISON,
     .state_size = sizeof(instance),
     .fields = fields,
     .ops = ops,

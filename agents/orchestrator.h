@@ -45,7 +45,7 @@ struct stead_orchestration_state {
     bool going;           /* a `go_on` is on its way */
     bool sweep;           /* rows of executions from `swept` on, before `send_execution`, are there */
     uint32_t swept;       /* none is below: a store passes over what was deleted one by one */
-    bool differs;         /* Failed because the code does not match the history: inputs are kept */
+    bool differs;         /* Failed because the code cannot go on from this history (it does not match it, or ends the process): inputs are kept */
     uint32_t looks;       /* for the module, in vain */
     int64_t not_before;   /* a delayed start; ms since 1970 */
     uint64_t rewind_from; /* Failed: stead_engine_rewind_point() */

@@ -140,22 +140,39 @@ static void copy_text(char *to, size_t size, struct stead_slice text)
     to[used] = '\0';
 }
 
-/* The code does not match its history: Failed, and nothing of it is stored but that. */
+/* The code cannot go on: Failed, and nothing of it is stored but that. What is open stays open, and inputs are kept: a rewind goes on from there. */
+static int stop_code(struct stead_turn *turn, struct stead_orchestration_state *it, int code, const char *name,
+                     const char *why)
+{
+    it->differs = true;
+    it->error_code = code;
+    copy_text(it->error_name, sizeof(it->error_name), stead_str(name));
+    copy_text(it->error_sentence, sizeof(it->error_sentence), stead_str(why));
+    stead_log(turn, "failed: %s", it->error_sentence);
+    stead_orchestration_unload(it);
+    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_FAILED);
+    return stead_orchestration_end(turn, it);
+}
+
+/* The code does not match its history, or that cannot be read. */
 static int stop_differing(struct stead_turn *turn, struct stead_orchestration_state *it, int code)
 {
     uint64_t event = 0;
     const char *why = stead_engine_difference(it->resident->engine, &event);
 
-    it->differs = true;
-    it->error_code = STEAD_EFAILED;
-    copy_text(it->error_name, sizeof(it->error_name),
-              stead_str(code == STEAD_ECONFLICT ? "nondeterminism" : stead_error_name(code)));
-    copy_text(it->error_sentence, sizeof(it->error_sentence),
-              stead_str(code == STEAD_ECONFLICT ? why : "the stored history cannot be read"));
-    stead_log(turn, "%s failed: %s", stead_self(turn), it->error_sentence);
-    stead_orchestration_unload(it);
-    stead_orchestration_set_status(turn, it, STEAD_INSTANCE_FAILED);
-    return stead_orchestration_end(turn, it);
+    return code == STEAD_ECONFLICT
+               ? stop_code(turn, it, STEAD_EFAILED, "nondeterminism", why)
+               : stop_code(turn, it, STEAD_EFAILED, stead_error_name(code), "the stored history cannot be read");
+}
+
+/* In this same turn the process has died too often: it is had without the code. */
+static int stop_deadly(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    return stop_code(turn, it, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
+                     stead_printed(turn,
+                                   "its code ended the process %u times after event %llu, with the same input: mend "
+                                   "the code (%s, version %u) and rewind",
+                                   stead_poison_kills(turn), (unsigned long long)it->events, it->name, it->version));
 }
 
 /* It may have waited for its module. */
@@ -183,6 +200,8 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
         return code != 0 ? code : LATER;
     }
     it->version = orchestrator->version; /* for life, also when it was loaded only after the start */
+    if (stead_poison_kills(turn) > 0)
+        return stop_deadly(turn, it) == 0 ? LATER : STEAD_EINTERNAL;
     for (uint32_t lost = 0; lost < LOST_MAX; lost++) {
         struct stead_resident *resident = it->resident;
         if (resident != NULL && (stead_engine_is_lost(resident->engine) || /* O6 */

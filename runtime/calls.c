@@ -189,7 +189,7 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
         shard->host->stats.answers_dropped++;
         return;
     }
-    if (stead_host_kills(shard->host, stead_turn_reply_id(answer->id)) >= shard->host->settings.poison_kills_max) {
+    if (stead_host_sets_aside(shard->host, agent->kind, stead_turn_reply_id(answer->id))) {
         stead_shard_dead_answer(shard, answer, op, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
                                 stead_error_sentence(STEAD_EPOISON));
         return;

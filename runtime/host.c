@@ -22,6 +22,7 @@
 #define TURNS_PER_ROUND 1024u /* of one shard, before the next shard and the sockets are looked at */
 #define EXPIRE_PLACES 4096u   /* of each shard looked at in one tick */
 #define TICK_NS 1000000000u   /* idle agents, sessions */
+#define WARY_NS 10000000000u  /* after a start that knows messages which killed the process */
 #define UNLOADS_PER_ROUND 4096u
 
 void stead_settings_default(struct stead_settings *ret_settings)
@@ -355,6 +356,7 @@ void stead_host_suspect(struct stead_host *host, struct stead_id message, uint32
 {
     host->suspects = stead_realloc(host->suspects, (host->suspect_count + 1) * sizeof(*host->suspects));
     host->suspects[host->suspect_count++] = (struct stead_suspect){message, kills};
+    host->wary_until_ns = host->now_ns + WARY_NS;
 }
 
 uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id)
@@ -363,6 +365,12 @@ uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id)
         if (stead_id_equal(host->suspects[i].id, id))
             return host->suspects[i].kills;
     return 0;
+}
+
+bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kind *kind, struct stead_id id)
+{
+    uint32_t times = (kind->flags & STEAD_KIND_TAKES_POISON) != 0 ? 2 : 1;
+    return host->suspect_count > 0 && stead_host_kills(host, id) / times >= host->settings.poison_kills_max;
 }
 
 void stead_host_set_disk_full(struct stead_host *host, bool full)

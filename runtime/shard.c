@@ -307,9 +307,24 @@ void stead_shard_offer(struct stead_shard *shard, struct stead_message *message)
     stead_message_destroy(&message);
 }
 
+/* What this node died of may be the work of a turn that died with it, unsynced: a message to an agent of the same shard, or a timer that is due at once. At each start
+ * that would come again as another one, and never be known as poison. So after such a death what one turn begets is run only when it is synced, for a while. */
+static bool is_wary(const struct stead_shard *shard)
+{
+    return shard->host->suspect_count > 0 && shard->host->now_ns < shard->host->wary_until_ns;
+}
+
+/* No turns now: synced() wakes us. */
+static bool is_stalled(const struct stead_shard *shard)
+{
+    if (is_wary(shard) && (shard->unsynced_count > 0 || stead_overlay_batch_rows(shard->overlay) > 0))
+        return true;
+    return shard->unsynced_bytes > STEAD_UNSYNCED_BYTES_MAX; /* the disk is behind */
+}
+
 bool stead_shard_ready(const struct stead_shard *shard)
 {
-    return shard->phase == STEAD_SHARD_SERVING && shard->unsynced_bytes <= STEAD_UNSYNCED_BYTES_MAX &&
+    return shard->phase == STEAD_SHARD_SERVING && !is_stalled(shard) &&
            (shard->local.count > 0 || shard->inbox.count > 0 || shard->scheduled != NULL);
 }
 
@@ -328,20 +343,30 @@ static bool waits_for_early_jobs(const struct stead_shard *shard)
            shard->host->now_ns < shard->early_until_ns && shard->phase == STEAD_SHARD_SERVING;
 }
 
+/* What is there; what comes of it here waits for the next run. */
+static void take_what_is_there(struct stead_shard *shard, uint32_t budget)
+{
+    uint32_t local = shard->local.count < budget ? shard->local.count : budget;
+
+    (void)take_from(shard, &shard->local, local);
+    (void)take_from(shard, &shard->inbox, budget - local);
+}
+
 bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
 {
     struct stead_host *host = shard->host;
     uint64_t next_due_ms = UINT64_MAX;
-    bool more = false;
+    bool more = false, wary = is_wary(shard);
 
     if (shard->phase == STEAD_SHARD_RECOVERING)
         return false;
-    bool stalled = shard->unsynced_bytes > STEAD_UNSYNCED_BYTES_MAX; /* the disk is behind: synced() wakes us */
-    if (!stalled && shard->phase == STEAD_SHARD_SERVING) {
+    if (!is_stalled(shard) && shard->phase == STEAD_SHARD_SERVING) {
         shard->paused = false;
         more = stead_timers_run(shard, &next_due_ms);
         run_scheduled(shard, &budget);
-        while (budget > 0 && !shard->paused && (shard->local.count > 0 || shard->inbox.count > 0)) {
+        if (wary && !shard->paused)
+            take_what_is_there(shard, budget);
+        while (!wary && budget > 0 && !shard->paused && (shard->local.count > 0 || shard->inbox.count > 0)) {
             uint32_t part = budget < TURNS_BETWEEN_QUEUES ? budget : TURNS_BETWEEN_QUEUES;
             budget -= part - take_from(shard, &shard->local, part);
             bool paused = shard->paused; /* what goes on here must not keep out what comes from outside */
@@ -359,7 +384,7 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
     if (waits_for_early_jobs(shard))
         stead_host_wake_at(host, shard->early_until_ns);
     else
-        stead_shard_batch_close(shard, lazy_due || shard->phase == STEAD_SHARD_STOPPING);
+        stead_shard_batch_close(shard, lazy_due || wary || shard->phase == STEAD_SHARD_STOPPING);
     if (shard->lazy_ns != 0)
         stead_host_wake_at(host, shard->lazy_ns + LAZY_NS);
     stead_shard_checkpoint(shard, false);

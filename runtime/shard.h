@@ -232,6 +232,7 @@ struct stead_host {
     uint64_t time_all_until_ns;             /* every turn is timed until then: one was slow */
     struct stead_suspect *suspects;         /* owned */
     uint32_t suspect_count;
+    uint64_t wary_until_ns; /* until then no turn builds on one that is not synced (stead_shard_run()) */
     bool disk_full;
     bool freed; /* an op that gives room back ran while the disk was full: what it deletes is still in the image */
     bool checkpoint_soon; /* bring the deletions there: every shard that has none under way begins a checkpoint */
@@ -251,6 +252,8 @@ int stead_host_resolve(struct stead_host *host, struct stead_slice address,
 struct stead_id stead_host_new_id(struct stead_host *host);
 /* How often the process died while it ran the turn of this message (of a reply: stead_turn_reply_id()). */
 uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
+/* It has died so often that an agent of this kind is not given the message any more. */
+bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kind *kind, struct stead_id id);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 /* What one shard's inbox, and its queue between its own agents, may hold: together a quarter of the memory budget. */

@@ -325,7 +325,7 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
         host->stats.expired++;
         return STEAD_EEXPIRED;
     }
-    if (host->suspect_count > 0 && stead_host_kills(host, message->id) >= host->settings.poison_kills_max)
+    if (stead_host_sets_aside(host, kind, message->id))
         return STEAD_EPOISON;
     if (!host->disk_full || kind->durability != STEAD_DURABLE)
         return 0;

@@ -247,7 +247,7 @@ static void run_timer(struct stead_agent *agent, struct stead_id id, struct stea
 
     int refused =
         stead_registry_op(shard->host->registry, agent->kind, message->op, message->op_size) == NULL ? STEAD_EOP : 0;
-    if (stead_host_kills(shard->host, id) >= shard->host->settings.poison_kills_max)
+    if (stead_host_sets_aside(shard->host, agent->kind, id))
         refused = STEAD_EPOISON;
     message->id = id;
     message->slot = message->source_slot = agent->slot;

@@ -506,6 +506,24 @@ struct stead_id stead_turn_reply_id(struct stead_id id)
     return id;
 }
 
+/* Under which id the turn is marked. */
+static struct stead_id mark_id(const struct stead_message *message, const struct stead_turn_input *input)
+{
+    return input->cause == STEAD_CAUSE_REPLY ? stead_turn_reply_id(message->id) : message->id;
+}
+
+/* How often that has killed the process, for kinds that want to know, and when it is too often. */
+static uint32_t poison_kills(const struct stead_agent *agent, const struct stead_message *message,
+                             const struct stead_turn_input *input)
+{
+    const struct stead_host *host = agent->shard->host;
+
+    if (host->suspect_count == 0 || (agent->kind->flags & STEAD_KIND_TAKES_POISON) == 0)
+        return 0;
+    uint32_t kills = stead_host_kills(host, mark_id(message, input));
+    return kills >= host->settings.poison_kills_max ? kills : 0;
+}
+
 /* Names the turn in progress. Agents often run several turns of one op in a row: then only the message's id is new. */
 static void mark_begin(struct stead_turn *turn, const struct stead_turn_input *input)
 {
@@ -513,14 +531,12 @@ static void mark_begin(struct stead_turn *turn, const struct stead_turn_input *i
 
     if (host->doors.turn_mark == NULL)
         return;
-    struct stead_turn_mark mark = {turn->message->id,
+    struct stead_turn_mark mark = {mark_id(turn->message, input),
                                    stead_agent_address(turn->agent),
                                    {0},
                                    host->marked_agent == turn->agent && host->marked_op == turn->op};
     if (!mark.same_text)
         mark.op = stead_str(turn->op->name);
-    if (input->cause == STEAD_CAUSE_REPLY)
-        mark.id = stead_turn_reply_id(mark.id);
     host->marked_agent = turn->agent;
     host->marked_op = turn->op;
     host->doors.turn_mark(host->doors.self, &mark);
@@ -610,6 +626,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
                               .arena = &host->arena,
                               .read_only = (op->flags & STEAD_OP_READ_ONLY) != 0,
                               .quiet = (op->flags & STEAD_OP_QUIET) != 0 && stead_agent_durable(agent),
+                              .poison_kills = poison_kills(agent, message, input),
                               .reply_code = input->reply_code,
                               .reply_name = input->reply_name,
                               .reply_sentence = input->reply_sentence,

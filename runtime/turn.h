@@ -79,6 +79,7 @@ struct stead_turn {
     bool later; /* a token was taken */
     bool deferred;
     bool destroyed;
+    uint32_t poison_kills; /* stead_poison_kills() */
     bool hold, release; /* lock changes to commit */
     bool broken;        /* an API function failed in a way that must fail the turn */
     int fail_code;      /* of `broken` */

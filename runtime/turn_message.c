@@ -56,6 +56,11 @@ uint64_t stead_incarnation(const struct stead_turn *turn)
     return turn->agent->incarnation;
 }
 
+uint32_t stead_poison_kills(const struct stead_turn *turn)
+{
+    return turn->poison_kills;
+}
+
 const char *stead_node_name(const struct stead_turn *turn)
 {
     return turn->shard->host->options.node_name;

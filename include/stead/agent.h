@@ -168,6 +168,9 @@ enum stead_kind_flags {
     STEAD_KIND_IDEMPOTENT =
         2, /* stateless kinds: a call from an agent may start before the commit of the turn that makes it, on
                                    that agent's node (if it has the label); so it may run for a turn that, after a crash, never was */
+    STEAD_KIND_TAKES_POISON =
+        4 /* durable kinds: a message whose turn has ended the process too often is given to its op once more, which asks stead_poison_kills(), and
+                                   not set aside at once */
 };
 
 struct stead_kind {
@@ -234,6 +237,9 @@ STEAD_PUBLIC uint64_t stead_monotonic_ns(const struct stead_turn *turn);
 STEAD_PUBLIC uint64_t stead_random(struct stead_turn *turn);
 /* Which life of this address this is: from 1, +1 at each destroy. */
 STEAD_PUBLIC uint64_t stead_incarnation(const struct stead_turn *turn);
+/* 0; or, for kinds with STEAD_KIND_TAKES_POISON, how often the process has died in a turn of this same message when that is too often: the op takes it without what may have
+ * killed the process. When that turn kills as often again, the message is set aside as any other: a dead letter with the error `poison`. */
+STEAD_PUBLIC uint32_t stead_poison_kills(const struct stead_turn *turn);
 /* The name of the node that runs the turn: for display, never for decisions. */
 STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
 

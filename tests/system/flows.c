@@ -11,6 +11,7 @@
  *   locked      [address...]: holds the agents until the event `go`, and puts one into each; their answers
  *   rounds      number: begins anew until it is 0; "done"
  *   crash       any: one activity that kills its process the first two times
+ *   bomb        {at, fuse}: waits for a thing of that sort, and faults behind it while the file `fuse` is there; "lives"
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -301,6 +302,50 @@ static int crash(struct stead_orchestration *o, struct stead_slice input)
     return code != 0 ? code : stead_complete(o, lives);
 }
 
+static int wait_at(struct stead_orchestration *o, const char *at, struct stead_slice input)
+{
+    static const char *const boxes[] = {"box/bomb"};
+    struct stead_slice value;
+
+    if (strcmp(at, "timer") == 0)
+        return stead_await_timer(o, 1);
+    if (strcmp(at, "event") == 0)
+        return stead_await_event(o, "go", -1, &value);
+    if (strcmp(at, "activity") == 0)
+        return stead_await_activity(o, "flows.greet", stead_packed_for(o, "s", "Ada"), &value);
+    if (strcmp(at, "child") == 0)
+        return stead_await_child(o, "hello", stead_packed_for(o, "[s]", "Ada"), &value);
+    if (strcmp(at, "call") == 0)
+        return stead_await_call(o, "box/called", "put", (struct stead_slice){NULL, 0}, &value);
+    if (strcmp(at, "lock") == 0)
+        return stead_lock(o, boxes, 1);
+    if (strcmp(at, "mother") != 0)
+        return 0;
+    struct stead_slice fuse;
+    const struct stead_task_options options = {.instance_id = "daughter"};
+    int code = stead_get_str(input, "fuse", &fuse);
+    return code != 0
+               ? code
+               : stead_await(o,
+                             stead_begin_child(o, "bomb", stead_packed_for(o, "{s:s,s:S}", "at", "start", "fuse", fuse),
+                                               &options),
+                             &value);
+}
+
+static int bomb(struct stead_orchestration *o, struct stead_slice input)
+{
+    char at[16], fuse[512];
+
+    if (stead_get_text(input, "at", at, sizeof at) != 0 || stead_get_text(input, "fuse", fuse, sizeof fuse) != 0)
+        return STEAD_EARGUMENT;
+    int code = wait_at(o, at, input);
+    if (code != 0)
+        return code;
+    if (access(fuse, F_OK) == 0)
+        (void)raise(SIGSEGV);
+    return stead_complete(o, stead_packed_for(o, "s", "lives"));
+}
+
 #define ORCHESTRATOR(function)                                                                                         \
     static const struct stead_orchestrator function##_orchestrator = {.abi = STEAD_ORCHESTRATION_ABI,                  \
                                                                       .struct_size =                                   \
@@ -318,6 +363,7 @@ ORCHESTRATOR(locked);
 ORCHESTRATOR(rounds);
 ORCHESTRATOR(reborn);
 ORCHESTRATOR(crash);
+ORCHESTRATOR(bomb);
 STEAD_ORCHESTRATORS(&hello_orchestrator, &steps_orchestrator, &fan_orchestrator, &approve_orchestrator,
                     &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &rounds_orchestrator,
-                    &reborn_orchestrator, &crash_orchestrator);
+                    &reborn_orchestrator, &crash_orchestrator, &bomb_orchestrator);

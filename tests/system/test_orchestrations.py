@@ -6,11 +6,12 @@ import collections
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import threading
 import time
 
-from harness import CliError, Test, built, main, run_stead, scaled, wait_until
+from harness import PATIENCE, CliError, Test, built, main, run_stead, scaled, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLOWS = ROOT / "tests/system/flows.c"
@@ -420,6 +421,71 @@ class Dying(Orchestrations):
         self.assertEqual(log.read_text(), "x\nx\n")
         node.start()
         self.assertEqual(self.await_status("c1", "Completed")["output"], 3)
+
+
+class Deadly(Orchestrations):
+    """Code that faults: its node dies, again at each start, until the turn is poison."""
+    AT = ("start", "timer", "event", "activity", "child", "call", "lock", "mother")
+    DOOMED = [at for at in AT if at != "mother"] + ["daughter"]
+
+    def restart_until(self, what, condition):
+        """Starts the node whenever it has died; how often that was."""
+        deaths = 0
+
+        def step():
+            nonlocal deaths
+            if self.n1.process.poll() is not None:
+                self.assertEqual(self.n1.wait(), -signal.SIGSEGV)
+                deaths += 1
+                self.n1.launch().await_line()
+            try:
+                return condition()
+            except CliError:  # it died meanwhile
+                return False
+        wait_until(what, step, patience=PATIENCE * 4)
+        return deaths
+
+    def have_failed(self, ids):
+        return all(self.status(id)["status"] == "Failed" for id in ids)
+
+    def test_code_that_ends_its_node_fails_wherever_it_does(self):
+        node = self.serve()
+        fuse = self.folder / "fuse"
+        fuse.touch()
+        waits = [threading.Thread(target=lambda at=at, words=words: told.update({at: run_stead(*words, node=node.endpoint)}))
+                 for at in self.AT for words in [("run", "bomb", json.dumps({"at": at, "fuse": str(fuse)}), "--id", at,
+                                                  "--delay", "1s", "--wait", "--timeout", "3m")]]
+        told = {}
+        for thread in waits:
+            thread.start()
+        wait_until("all are there", lambda: len(node.cli("orchestrations", "--all")) == len(self.AT))
+        node.cli("raise", "event", "go", "1")
+        ids = [*self.AT, "daughter"]
+        deaths = self.restart_until("all have failed", lambda: self.have_failed(ids))
+        self.assertIn(deaths, range(3, 4 * len(self.DOOMED)))  # two reactors may run such a turn at once
+        for id in self.DOOMED:
+            error = self.status(id)["error"]
+            self.assertEqual(error["name"], "poison", id)
+            self.assertRegex(error["sentence"], r"^its code ended the process \d times after event \d+, with the same "
+                                                r"input: mend the code \(bomb, version 1\) and rewind$")
+        self.assertEqual(self.status("mother")["error"], self.status("daughter")["error"])
+        for thread in waits:
+            thread.join()
+        for at in self.AT:
+            code, out, err = told[at]
+            self.assertEqual((code, out), (1, ""), err)
+            self.assertIn(f"{at}: Failed: poison: its code ended the process", err)
+        self.assertEqual(node.cli("deadletters"), [])
+
+        rewind = threading.Thread(target=node.cli, args=("rewind", "timer"))  # as it is, it dies again
+        rewind.start()
+        wait_until("it has died", lambda: node.process.poll() is not None)
+        self.restart_until("it has failed again", lambda: not rewind.is_alive() and self.have_failed(["timer"]))
+        fuse.unlink()  # the code is mended
+        for id in self.DOOMED:
+            node.cli("rewind", id)
+            self.assertEqual(self.await_status(id, "Completed", "Failed")["output"], "lives", id)
+        self.assertEqual(node.cli("locks", "list"), [])
 
 
 class Verifying(Orchestrations):

@@ -486,11 +486,62 @@ static void test_life_lock_is_given_back_when_the_instance_is_terminated(void **
     or_expect_status("k", STEAD_INSTANCE_COMPLETED);
 }
 
+static void test_life_turn_that_ends_the_process_fails_its_instance(void **state)
+{
+    (void)state;
+    or_ask("p", "start", "{s:s,s:l}", "name", "changing", "input", 1ll);
+    fx->hold_sync = true;
+    fx_step_ms(fx, 20);
+    assert_string_equal(fx->mark_op, "timer");
+    struct stead_id id = fx->mark.id; /* what the process died of */
+    fx->hold_sync = false;
+    stead_queue_clear(&fx->jobs);
+    fx_crash(fx, true);
+    stead_host_suspect(fx->host, id, 3);
+    fx_set_table(fx, NULL, 1, false);
+    fx_run(fx);
+    or_ask("p", "wait", "{}");
+    struct stead_instance told = or_told();
+    assert_int_equal(told.status, STEAD_INSTANCE_FAILED);
+    assert_string_equal(told.error_name, "poison");
+    assert_non_null(strstr(told.error_sentence, "3 times after event 4"));
+    assert_int_equal(told.events, 6); /* the timer is kept, no decision is */
+    or_ask("p", "rewind", "{}");
+    assert_int_equal(answer->status, 0);
+    or_do_jobs();
+    or_expect_status("p", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 2);
+}
+
+/* What was suspended when it failed is so when it goes on. */
+static void test_life_suspension_outlives_a_failure_of_the_code(void **state)
+{
+    (void)state;
+    or_ask("p", "start", "{s:s}", "name", "adder");
+    or_ask("p", "suspend", "{}");
+    struct stead_writer args;
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:l}", "name", "add", "value", 0ll);
+    struct stead_message *message =
+        fx_request(fx, &client, STEAD_CALL, "orchestration/p", "raise", stead_written(&args), NULL);
+    stead_writer_deinit(&args);
+    stead_host_suspect(fx->host, message->id, 3);
+    stead_host_deliver(fx->host, &message);
+    fx_run(fx);
+    or_expect_status("p", STEAD_INSTANCE_FAILED);
+    or_ask("p", "rewind", "{}");
+    or_expect_status("p", STEAD_INSTANCE_SUSPENDED);
+    or_ask("p", "resume", "{}");
+    or_expect_status("p", STEAD_INSTANCE_COMPLETED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, or_setup, or_teardown)
         TEST(test_life_active_id_is_a_conflict_and_finished_one_is_used_again),
+        TEST(test_life_turn_that_ends_the_process_fails_its_instance),
+        TEST(test_life_suspension_outlives_a_failure_of_the_code),
         TEST(test_life_unknown_ids_are_not_found),
         TEST(test_life_unknown_orchestrator_waits_until_it_is_loaded),
         TEST(test_life_pending_one_is_suspended_and_resumed),

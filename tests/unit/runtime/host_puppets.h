@@ -133,7 +133,7 @@ static const struct stead_op fx_jobs[] = {{"work", NULL, fx_job, 0, NULL}, {0}};
         .on_load = fx_on_load, .on_unload = fx_on_unload                                                               \
     }
 /* d: durable; v: volatile; f: volatile, may be forgotten; b: durable with a buffer; e: durable with events, a snapshot every
- * 4; s: stateless; g: stateless, needs a gpu; i: stateless, idempotent; slow: durable, may idle for an hour; late: durable, loaded only when a test says so. */
+ * 4; s: stateless; g: stateless, needs a gpu; i: stateless, idempotent; slow: durable, takes poison, may idle for an hour; late: durable, loaded only when a test says so. */
 static const struct stead_kind fx_kind_d = FX_KIND("d", STEAD_DURABLE, 0, struct puppet, fx_fields);
 static const struct stead_kind fx_kind_late = FX_KIND("late", STEAD_DURABLE, 0, struct puppet, fx_fields);
 static const struct stead_kind fx_kind_v = FX_KIND("v", STEAD_VOLATILE, 0, struct puppet, fx_fields);
@@ -156,6 +156,7 @@ static const struct stead_kind fx_kind_slow = {.abi = STEAD_ABI,
                                                .struct_size = sizeof(struct stead_kind),
                                                .name = "slow",
                                                .durability = STEAD_DURABLE,
+                                               .flags = STEAD_KIND_TAKES_POISON,
                                                .state_size = sizeof(struct puppet),
                                                .idle_ms_max = 3600000,
                                                .fields = fx_fields,

@@ -174,6 +174,7 @@ static void test_registry_add_of_a_malformed_kind_says_why(void **state)
     WRONG(kind.flags = 8, "flags");
     WRONG(kind.flags = STEAD_KIND_FORGETTABLE, "forgettable");
     WRONG(kind.flags = STEAD_KIND_IDEMPOTENT, "idempotent");
+    WRONG(kind.durability = STEAD_VOLATILE; kind.flags = STEAD_KIND_TAKES_POISON, "takes poison");
     WRONG(kind.needs = "", "needs");
     WRONG(kind.ops = NULL, "no ops");
     WRONG(kind.ops = none, "no ops");
