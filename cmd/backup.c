@@ -12,11 +12,6 @@
 #include "cmd/connect.h"
 #include "cmd/print.h"
 
-struct backup_options {
-    struct stead_connect connect;
-    const char *directory; /* as given */
-};
-
 static const char doc[] = "Backs up every node of the cluster while it runs: DIRECTORY/NODE for each.\n"
                           "\n"
                           "The folders are made by the nodes, on the machines they run on, and must not exist yet. "
@@ -25,27 +20,6 @@ static const char doc[] = "Backs up every node of the cluster while it runs: DIR
                           "Examples:\n"
                           "  stead backup /var/backups/stead/2026-11-23\n"
                           "  stead restore /var/backups/stead/2026-11-23/n1 ./stead-data";
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct backup_options *o = state->input;
-
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &o->connect;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "one DIRECTORY only");
-        o->directory = arg;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "where to? Write a DIRECTORY");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 /* `path` behind the working directory unless it begins with a slash. False: too long. */
 static bool make_absolute(const char *path, char *ret_path, size_t size)
@@ -85,23 +59,22 @@ static void print_nodes(const json_t *nodes)
 
 int stead_cmd_backup(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&stead_connect_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {NULL, parse, "DIRECTORY", doc, children, NULL, NULL};
-    struct backup_options o = {0};
+    struct stead_connect connect = {0};
+    const char *directory = NULL;
     struct stead_client *client = NULL;
     json_t *answer = NULL;
-    char directory[PATH_MAX];
+    char absolute[PATH_MAX];
 
-    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+    if (!stead_connect_parse_one(argc, argv, "DIRECTORY", "where to? Write a DIRECTORY", doc, &connect, &directory))
         return STEAD_EXIT_USAGE;
-    if (!make_absolute(o.directory, directory, sizeof directory)) {
-        stead_complain("%s: not a usable path: %m", o.directory);
+    if (!make_absolute(directory, absolute, sizeof absolute)) {
+        stead_complain("%s: not a usable path: %m", directory);
         return STEAD_EXIT_USAGE;
     }
-    int status = stead_connect_open(&o.connect, &client);
+    int status = stead_connect_open(&connect, &client);
     if (status == STEAD_EXIT_DONE)
-        status = stead_connect_query(&o.connect, client, "backup", &answer, "{s:s}", "directory", directory);
-    if (status == STEAD_EXIT_DONE && o.connect.json)
+        status = stead_connect_query(&connect, client, "backup", &answer, "{s:s}", "directory", absolute);
+    if (status == STEAD_EXIT_DONE && connect.json)
         stead_json_print(answer, 0);
     else if (status == STEAD_EXIT_DONE)
         print_nodes(json_object_get(answer, "nodes"));

@@ -53,6 +53,46 @@ static error_t parse_connect(int key, char *arg, struct argp_state *state)
 
 const struct argp stead_connect_argp = {connect_options, parse_connect, NULL, NULL, NULL, NULL, NULL};
 
+/* What stead_connect_parse_one() fills. */
+struct one_word {
+    struct stead_connect *connect;
+    const char *name, *question, *word;
+};
+
+static error_t parse_one(int key, char *arg, struct argp_state *state)
+{
+    struct one_word *it = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = it->connect;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 0)
+            argp_error(state, "one %s only", it->name);
+        it->word = arg;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "%s", it->question);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+bool stead_connect_parse_one(int argc, char **argv, const char *name, const char *question, const char *doc,
+                             struct stead_connect *ret_connect, const char **ret_word)
+{
+    static const struct argp_child children[] = {{&stead_connect_argp, 0, NULL, 0}, {0}};
+    const struct argp argp = {NULL, parse_one, name, doc, children, NULL, NULL};
+    struct one_word it = {.connect = ret_connect, .name = name, .question = question};
+
+    if (argp_parse(&argp, argc, argv, 0, NULL, &it) != 0)
+        return false;
+    *ret_word = it.word;
+    return true;
+}
+
 const char *stead_connect_endpoints(const struct stead_connect *connect)
 {
     const char *environment = getenv("STEAD_NODE");

@@ -21,6 +21,11 @@ struct stead_connect {
     bool json;             /* --json: for programs */
 };
 
+/* The command line of a command that takes one word (`name`, as ADDRESS) and the options above, and nothing else. `question` is what it says when the word is
+ * missing. False: a wrong line, told already. The word is borrowed from argv. */
+bool stead_connect_parse_one(int argc, char **argv, const char *name, const char *question, const char *doc,
+                             struct stead_connect *ret_connect, const char **ret_word);
+
 /* The options above; its input is a struct stead_connect. */
 extern const struct argp stead_connect_argp;
 

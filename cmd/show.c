@@ -13,37 +13,11 @@
 #include "cmd/json.h"
 #include "cmd/print.h"
 
-struct show_options {
-    struct stead_connect connect;
-    const char *address; /* of the agent */
-};
-
 static const char doc[] = "Shows one agent: its state, mailbox, lock, timers, calls and dead letters.\n"
                           "\v"
                           "Examples:\n"
                           "  stead show counter/alice\n"
                           "  stead show --json counter/alice | jq .state";
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct show_options *o = state->input;
-
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &o->connect;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "one ADDRESS only");
-        o->address = arg;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which agent? Write its ADDRESS");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 /* A label and what follows it, in two columns. */
 static void print_line(const char *label, const char *format, ...) STEAD_PRINTF(2, 3);
@@ -158,21 +132,21 @@ static void print_agent(const json_t *agent)
 
 int stead_cmd_show(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&stead_connect_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {NULL, parse, "ADDRESS", doc, children, NULL, NULL};
-    struct show_options o = {0};
+    struct stead_connect connect = {0};
+    const char *address = NULL;
     struct stead_client *client = NULL;
     json_t *agent = NULL;
 
-    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0 || !stead_connect_check_address(o.address))
+    if (!stead_connect_parse_one(argc, argv, "ADDRESS", "which agent? Write its ADDRESS", doc, &connect, &address) ||
+        !stead_connect_check_address(address))
         return STEAD_EXIT_USAGE;
-    int status = stead_connect_open(&o.connect, &client);
+    int status = stead_connect_open(&connect, &client);
     if (status == STEAD_EXIT_DONE)
-        status = stead_connect_query(&o.connect, client, "show", &agent, "{s:s}", "address", o.address);
-    if (status == STEAD_EXIT_DONE && o.connect.json) {
+        status = stead_connect_query(&connect, client, "show", &agent, "{s:s}", "address", address);
+    if (status == STEAD_EXIT_DONE && connect.json) {
         stead_json_print(agent, 0);
     } else if (status == STEAD_EXIT_DONE) {
-        printf("%s\n", o.address);
+        printf("%s\n", address);
         if (stead_json_member_bool(agent, "exists"))
             print_agent(agent);
         else
