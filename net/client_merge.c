@@ -58,20 +58,28 @@ static bool find_field(struct stead_slice map, struct stead_slice name, struct s
     return false;
 }
 
+/* The elements of the list of this name in one answer; false: it has none. */
+static bool open_list(struct stead_slice answer, struct stead_slice name, struct stead_reader *ret_reader,
+                      uint32_t *ret_count)
+{
+    struct stead_slice list;
+
+    if (!find_field(answer, name, &list))
+        return false;
+    *ret_reader = stead_reader(list);
+    return stead_read_array(ret_reader, ret_count) == 0;
+}
+
 /* How many elements the lists of this name have in all answers. */
 static uint32_t joined_count(const struct stead_slice *answers, uint32_t answer_count, struct stead_slice name)
 {
     uint32_t total = 0;
 
     for (uint32_t i = 0; i < answer_count; i++) {
-        struct stead_slice list;
         struct stead_reader reader;
         uint32_t count;
 
-        if (!find_field(answers[i], name, &list))
-            continue;
-        reader = stead_reader(list);
-        if (stead_read_array(&reader, &count) == 0)
+        if (open_list(answers[i], name, &reader, &count))
             total += count;
     }
     return total;
@@ -82,14 +90,10 @@ static void write_joined(const struct stead_slice *answers, uint32_t answer_coun
 {
     stead_write_array(ret_value, joined_count(answers, answer_count, name));
     for (uint32_t i = 0; i < answer_count; i++) {
-        struct stead_slice list;
         struct stead_reader reader;
         uint32_t count;
 
-        if (!find_field(answers[i], name, &list))
-            continue;
-        reader = stead_reader(list);
-        if (stead_read_array(&reader, &count) == 0)
+        if (open_list(answers[i], name, &reader, &count))
             stead_write_raw(ret_value, reader.at, (size_t)(reader.end - reader.at));
     }
 }

@@ -251,18 +251,25 @@ static int hold_for_d9(struct stead_turn *turn, void *state, struct stead_slice 
     return stead_hold(turn, "d/9", &fence);
 }
 
+/* A request that has so many ms, to an agent that is held: it waits. */
+static struct stead_message *wait_for_held(struct fx *fx, struct fx_client *client, char *a, uint64_t patience_ms)
+{
+    fx_do[0] = hold_for_d9;
+    assert_int_equal(fx_call(fx, client, fx_address(a, "d", 1, 0), "do"), 0);
+    struct stead_message *request = fx_request(fx, client, STEAD_CALL, a, "add", fx_i64(1), NULL);
+    request->deadline_ms = fx->now_ms + patience_ms;
+    fx_deliver(fx, request);
+    return request;
+}
+
 static void test_request_that_expires_in_the_mailbox_is_answered_again_when_retried(void **state)
 {
     struct fx *fx = fx_create(1);
     struct fx_client client = fx_client(fx, 1);
     char a[64];
+    struct stead_message *request = wait_for_held(fx, &client, a, 1000);
 
     (void)state;
-    fx_do[0] = hold_for_d9;
-    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
-    struct stead_message *request = fx_request(fx, &client, STEAD_CALL, a, "add", fx_i64(1), NULL);
-    request->deadline_ms = fx->now_ms + 1000;
-    fx_deliver(fx, request);
     fx_step_ms(fx, 1000);
     assert_int_equal(fx_answer_status(fx), STEAD_EEXPIRED); /* at its deadline, held or not */
     struct stead_message *answer = fx_query(fx, &client, a, "unlock", (struct stead_slice){0});
@@ -279,13 +286,9 @@ static void test_request_that_expires_in_the_mailbox_is_answered_though_nothing_
     struct fx *fx = fx_create(1);
     struct fx_client client = fx_client(fx, 1);
     char a[64];
+    struct stead_message *request = wait_for_held(fx, &client, a, 500);
 
     (void)state;
-    fx_do[0] = hold_for_d9;
-    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
-    struct stead_message *request = fx_request(fx, &client, STEAD_CALL, a, "add", fx_i64(1), NULL);
-    request->deadline_ms = fx->now_ms + 500;
-    fx_deliver(fx, request);
     fx_step_ms(fx, 1000);
     fx_step_ms(fx, 1000);
     assert_int_equal(fx_answer_status(fx), STEAD_EEXPIRED);

@@ -54,16 +54,29 @@ static struct fx *begin(fx_body *body)
     return fx;
 }
 
+/* A client and one agent. */
+struct one {
+    struct fx_client client;
+    char a[64]; /* the agent's address */
+};
+
+/* The same with an agent of `kind` whose `do`, which is `body`, has run. */
+static struct fx *begin_one(struct one *ret_one, const char *kind, fx_body *body)
+{
+    struct fx *fx = begin(body);
+    ret_one->client = fx_client(fx, 1);
+    assert_int_equal(fx_call(fx, &ret_one->client, fx_address(ret_one->a, kind, 1, 0), "do"), 0);
+    return fx;
+}
+
 static const char *const both[] = {"d", "v"};
 
 static void test_one_shot_fires_once_at_its_time(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        struct fx *fx = begin(set_after);
-        struct fx_client client = fx_client(fx, 1);
-        char a[64];
-        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        struct one it;
+        struct fx *fx = begin_one(&it, both[i], set_after);
         assert_true(fx->armed_ns <= fx->now_ns + 1000000000u); /* the host asks to be woken */
         fx_step_ms(fx, 999);
         assert_int_equal(fired, 0);
@@ -81,12 +94,10 @@ static void test_timer_set_again_is_replaced(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        struct fx *fx = begin(set_after);
-        struct fx_client client = fx_client(fx, 1);
-        char a[64];
-        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        struct one it;
+        struct fx *fx = begin_one(&it, both[i], set_after);
         fx_step_ms(fx, 600);
-        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
         fx_step_ms(fx, 999);
         assert_int_equal(fired, 0);
         fx_step_ms(fx, 1);
@@ -99,15 +110,13 @@ static void test_cancelled_timer_does_not_fire(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        struct fx *fx = begin(set_every);
-        struct fx_client client = fx_client(fx, 1);
-        char a[64];
-        assert_int_equal(fx_call(fx, &client, fx_address(a, both[i], 1, 0), "do"), 0);
+        struct one it;
+        struct fx *fx = begin_one(&it, both[i], set_every);
         fx_step_ms(fx, 1000);
         assert_int_equal(fired, 1);
-        assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+        assert_int_equal(fx_call(fx, &it.client, it.a, "do2"), 0);
         assert_int_equal(cancel_code, 0);
-        assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+        assert_int_equal(fx_call(fx, &it.client, it.a, "do2"), 0);
         assert_int_equal(cancel_code, STEAD_ENOTFOUND);
         fx_step_ms(fx, 10000);
         assert_int_equal(fired, 1);
@@ -123,12 +132,10 @@ static int set_and_cancel(struct stead_turn *turn, void *state, struct stead_sli
 
 static void test_timer_cancelled_in_the_turn_that_set_it_does_not_fire(void **state)
 {
-    struct fx *fx = begin(set_and_cancel);
-    struct fx_client client = fx_client(fx, 1);
-    char a[64];
+    struct one it;
+    struct fx *fx = begin_one(&it, "d", set_and_cancel);
 
     (void)state;
-    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
     assert_int_equal(cancel_code, 0);
     fx_step_ms(fx, 10000);
     assert_int_equal(fired, 0);
@@ -187,10 +194,8 @@ static void test_timer_due_in_a_downtime_is_late_and_not_lost(void **state)
 {
     (void)state;
     for (int cold = 0; cold < 2; cold++) {
-        struct fx *fx = begin(set_after);
-        struct fx_client client = fx_client(fx, 1);
-        char a[64];
-        assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+        struct one it;
+        struct fx *fx = begin_one(&it, "d", set_after);
         if (cold)
             fx_cold_restart(fx);
         fx->now_ms += 50000;
@@ -207,12 +212,10 @@ static void test_timer_due_in_a_downtime_is_late_and_not_lost(void **state)
 
 static void test_timer_whose_entry_was_not_synced_fires_again(void **state)
 {
-    struct fx *fx = begin(set_after);
-    struct fx_client client = fx_client(fx, 1);
-    char a[64];
+    struct one it;
+    struct fx *fx = begin_one(&it, "d", set_after);
 
     (void)state;
-    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
     fx->hold_sync = true;
     fx_step_ms(fx, 1000);
     assert_int_equal(fired, 1);
@@ -274,12 +277,10 @@ static int set_wrong(struct stead_turn *turn, void *state, struct stead_slice ar
 
 static void test_wrong_timers_are_refused(void **state)
 {
-    struct fx *fx = begin(set_wrong);
-    struct fx_client client = fx_client(fx, 1);
-    char a[64];
+    struct one it;
+    struct fx *fx = begin_one(&it, "d", set_wrong);
 
     (void)state;
-    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
     fx_step_ms(fx, 10000);
     assert_int_equal(fired, 1);
     fx_destroy(fx);
