@@ -46,6 +46,7 @@ static const struct bench_word words[] = {
     {"hub_hello5", "the same of 5 activities over a task hub with notify", stead_bench_hub_hello5},
     {"hub_task", "a task through a queue of the hub, beside Redis streams", stead_bench_hub_task},
     {"election", "leader election between agents of three nodes", stead_bench_election},
+    {"consensus", "multi-Paxos between agents of three nodes", stead_bench_consensus},
     {"resident_agent", "memory of an idle agent", stead_bench_resident_agent},
     {"unload_reload", "10,000,000 agents under 512 MiB", stead_bench_unload_reload},
     {"restart_1m", "start of a node that has 1,000,000 agents", stead_bench_restart_1m},

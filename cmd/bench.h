@@ -15,7 +15,7 @@
  *   bench_replay_node.c  the same in a node after a kill
  *   bench_suspended.c  suspended_1m: instances that wait for an event
  *   bench_task.c     hub_task: queues, the hub's and Redis' (bench_redis.c)
- *   bench_election.c the bully election over three nodes, by its own driver
+ *   bench_group.c    election and consensus over three nodes, by stead elect and stead consensus
  *   bench_life.c     resident_agent, unload_reload, restart_1m, idle
  *   bench_list.c     list_1m: a list of agents beside calls
  *
@@ -217,6 +217,7 @@ int stead_bench_replay_node(struct stead_bench *bench);
 int stead_bench_suspended_1m(struct stead_bench *bench);
 int stead_bench_hub_task(struct stead_bench *bench);
 int stead_bench_election(struct stead_bench *bench);
+int stead_bench_consensus(struct stead_bench *bench);
 int stead_bench_resident_agent(struct stead_bench *bench);
 int stead_bench_unload_reload(struct stead_bench *bench);
 int stead_bench_restart_1m(struct stead_bench *bench);

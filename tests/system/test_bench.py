@@ -15,7 +15,7 @@ import unittest
 PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
 PATIENCE = 60  # seconds
 NAMES = ["volatile_call", "durable_call", "durable_signals_1k", "durable_signals_1m", "tell_same_reactor", "tell_cross_reactor",
-         "call_cross_node", "tell_cross_node", "hello3", "hello5", "hello5_sustained", "fanout1000", "replay", "suspended_1m", "hub_hello5", "hub_task", "election", "resident_agent", "unload_reload", "restart_1m", "list_1m", "idle"]
+         "call_cross_node", "tell_cross_node", "hello3", "hello5", "hello5_sustained", "fanout1000", "replay", "suspended_1m", "hub_hello5", "hub_task", "election", "consensus", "resident_agent", "unload_reload", "restart_1m", "list_1m", "idle"]
 
 
 def bench(*words):
@@ -78,6 +78,24 @@ class Bench(unittest.TestCase):
             self.assertGreater(figure["value"], 0)
             self.assertAlmostEqual(figure["ratio"], figure["value"] / figure["floor"], delta=0.01 * figure["ratio"])
         self.assertIn("flushes_per_op", figures[-1]["settings"])
+        self.assert_nothing_left()
+
+    def test_election_and_consensus_are_measured_by_their_own_programs(self):
+        code, out, err = bench("--quick", "--json", "--folder", str(self.folder), "election", "consensus")
+        self.assertEqual(code, 0, err)
+        figures = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([(f["bench"], f["metric"], f["unit"]) for f in figures],
+                         [("election", "rest_3", "us"), ("election", "rest_10", "us"), ("consensus", "decision_3", "us"),
+                          ("consensus", "rate_3", "1/s"), ("consensus", "decision_5", "us"), ("consensus", "rate_5", "1/s")])
+        for figure in figures:
+            self.assertGreater(figure["value"], 0)
+            if not figure["metric"].startswith("rate"):
+                self.assertGreater(figure["floor"], 0)
+        for figure in figures[2:]:
+            self.assertEqual(figure["settings"]["nodes"], 3)
+            members = int(figure["metric"][-1])
+            self.assertGreater(figure["settings"]["messages"], 2 * (members - 1) - 1)  # an accept to each other, and its vote
+            self.assertGreaterEqual(figure["settings"]["slots"], 2 * figure["settings"]["decisions"])
         self.assert_nothing_left()
 
     def test_bench_that_is_ended_leaves_nothing_behind(self):
