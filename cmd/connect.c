@@ -252,6 +252,24 @@ int stead_connect_query(const struct stead_connect *connect, struct stead_client
     return STEAD_EXIT_DONE;
 }
 
+_Static_assert(STEAD_KEY_MAX == 512 && STEAD_KIND_NAME_MAX == 63, "the sentences below name them");
+
+/* What is wrong with it, in the order in which it is read. */
+static const char *fault_of_address(const char *address)
+{
+    const char *slash = strchr(address, '/');
+
+    if (slash == NULL)
+        return "there is no / between kind and key";
+    if (!stead_name_check(stead_bytes(address, (size_t)(slash - address)), STEAD_KIND_NAME_MAX))
+        return "a kind begins with a small letter, and has small letters, digits, _ . and -, at most 63";
+    if (slash[1] == '\0')
+        return "the key is empty";
+    if (strlen(slash + 1) > STEAD_KEY_MAX)
+        return "the key has more than 512 bytes";
+    return "the key has control characters, or is not UTF-8";
+}
+
 bool stead_connect_check_address(const char *address)
 {
     size_t kind_size = 0;
@@ -259,8 +277,7 @@ bool stead_connect_check_address(const char *address)
     if (stead_address_check(stead_str(address), &kind_size) == 0)
         return true;
     char *safe = stead_print_safe(stead_str(address));
-    stead_complain("\"%s\" is not an address: write KIND/KEY, as counter/alice (a kind begins with a small letter)",
-                   safe);
+    stead_complain("\"%s\" is not an address: %s: write KIND/KEY, as counter/alice", safe, fault_of_address(address));
     free(safe);
     return false;
 }

@@ -11,6 +11,7 @@
  */
 #include "cmd/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,7 +334,7 @@ static int read_all(FILE *file, struct stead_writer *text)
             return STEAD_ETOOLARGE;
         stead_write_raw(text, chunk, size);
     }
-    return ferror(file) ? STEAD_EIO : 0;
+    return ferror(file) ? STEAD_EIO : 0; /* errno says why */
 }
 
 static int file_to_value(const char *path, struct stead_writer *writer, struct stead_json_error *ret_error)
@@ -347,14 +348,15 @@ static int file_to_value(const char *path, struct stead_writer *writer, struct s
         return STEAD_EIO;
     }
     stead_writer_init(&text);
-    int code = read_all(file, &text);
+    int code = read_all(file, &text), why = errno;
     if (path)
         fclose(file);
+    errno = why;
     if (code == 0)
         code = stead_json_to_value(stead_written(&text), writer, ret_error);
     else
         snprintf(ret_error->sentence, sizeof ret_error->sentence, "cannot read %.100s: %s", path ? path : "stdin",
-                 stead_error_sentence(code));
+                 code == STEAD_EIO ? strerror(errno) : stead_error_sentence(code));
     stead_writer_deinit(&text);
     return code;
 }

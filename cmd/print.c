@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/address.h"
 #include "runtime/base.h"
 
 #define CELL_BYTES_MAX 4096u /* of one cell before it is made safe; longer ones are cut */
@@ -29,16 +30,20 @@ char *stead_print_safe(struct stead_slice text)
     char *safe = stead_alloc(text.size * 4 + 1);
     size_t size = 0;
 
-    for (size_t i = 0; i < text.size; i++) {
+    for (size_t i = 0; i < text.size;) {
         uint8_t c = text.data[i];
-        if (c == '\n' || c == '\t') {
-            safe[size++] = '\\';
-            safe[size++] = c == '\n' ? 'n' : 't';
-        } else if (c < 0x20 || c == 0x7f) {
-            size += (size_t)sprintf(safe + size, "\\x%02x", c);
-        } else {
-            safe[size++] = (char)c;
+        size_t bytes = stead_address_character(text.data + i, text.size - i);
+        if (bytes > 0) {
+            memcpy(safe + size, text.data + i, bytes);
+            size += bytes;
+            i += bytes;
+            continue;
         }
+        if (c == '\n' || c == '\t')
+            size += (size_t)sprintf(safe + size, "\\%c", c == '\n' ? 'n' : 't');
+        else
+            size += (size_t)sprintf(safe + size, "\\x%02x", c);
+        i++;
     }
     safe[size] = 0;
     return safe;

@@ -3,15 +3,21 @@
  * modules: dlopen, with every way it can go wrong told apart.
  *
  * The ABI number is the first word of each symbol and of each kind and orchestrator, none of which is read further when it differs: a module built against
- * other headers may have another layout behind it. Symbols are bound at once (RTLD_NOW), so that a missing function is
+ * other headers may have another layout behind it. A file that was cut short (a copy under way) would end the process within dlopen: it is
+ * recognised before. Symbols are bound at once (RTLD_NOW), so that a missing function is
  * an error at the start and not a crash in a turn months later.
  */
 #include "node/modules.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_SIZE 4096
@@ -77,6 +83,42 @@ static int load_orchestrators(struct stead_registry *registry, const char *path,
     return stead_modules_add_orchestrators(registry, path, orchestrators->list, ret_why);
 }
 
+/* Bytes that the segments of an object need; 0 when it is no object, or cannot be read: dlopen knows better words for that. */
+static uint64_t bytes_needed(int file)
+{
+    ElfW(Ehdr) head;
+    ElfW(Phdr) segment;
+    uint64_t needed = 0;
+
+    if (pread(file, &head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+        head.e_phentsize != sizeof segment)
+        return 0;
+    for (unsigned i = 0; i < head.e_phnum; i++) {
+        off_t at = (off_t)(head.e_phoff + i * sizeof segment);
+        if (pread(file, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+            return (uint64_t)at + sizeof segment;
+        if (segment.p_type == PT_LOAD && segment.p_offset + segment.p_filesz > needed)
+            needed = segment.p_offset + segment.p_filesz;
+    }
+    return needed;
+}
+
+static int check_whole(const char *path, char *ret_why)
+{
+    struct stat status;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return 0;
+    uint64_t needed = bytes_needed(file), size = fstat(file, &status) == 0 ? (uint64_t)status.st_size : 0;
+    close(file);
+    if (needed > size)
+        REFUSE(STEAD_EARGUMENT,
+               "module %.200s is not whole: it has %" PRIu64 " bytes, of at least %" PRIu64 ": copy it again", path,
+               size, needed);
+    return 0;
+}
+
 int stead_modules_load(struct stead_registry *registry, const char *path, char *ret_why)
 {
     char full[PATH_SIZE];
@@ -87,6 +129,9 @@ int stead_modules_load(struct stead_registry *registry, const char *path, char *
         REFUSE(STEAD_EARGUMENT, "the path of a module is longer than %d bytes", PATH_SIZE);
     if (access(full, R_OK) != 0)
         REFUSE(errno == ENOENT ? STEAD_ENOTFOUND : STEAD_EARGUMENT, "module %.300s: %s", path, strerror(errno));
+    int code = check_whole(full, ret_why);
+    if (code != 0)
+        return code;
     void *object = dlopen(full, RTLD_NOW | RTLD_LOCAL);
     if (!object)
         REFUSE(STEAD_EARGUMENT, "module %.200s cannot be loaded: %.200s", path, dlerror());
@@ -100,7 +145,7 @@ int stead_modules_load(struct stead_registry *registry, const char *path, char *
                path);
     }
     /* What was added before a failure is still in the registry, which the caller throws away: the object stays loaded under its feet. */
-    int code = module ? load_kinds(registry, path, module, ret_why) : 0;
+    code = module ? load_kinds(registry, path, module, ret_why) : 0;
     if (code == 0 && orchestrators)
         code = load_orchestrators(registry, path, orchestrators, ret_why);
     return code;

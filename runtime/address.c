@@ -49,8 +49,8 @@ bool stead_op_name_check(struct stead_slice name)
     return stead_name_check(name, STEAD_OP_NAME_MAX);
 }
 
-/* Bytes of the character at `at` (1 to 4), 0 when it is no valid character of a key. Unicode, table 3-7. */
-static size_t key_character(const uint8_t *at, size_t left)
+/* Unicode, table 3-7. */
+size_t stead_address_character(const uint8_t *at, size_t left)
 {
     uint8_t first = at[0], low = 0x80, high = 0xbf;
     size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
@@ -87,7 +87,7 @@ int stead_address_check(struct stead_slice address, size_t *ret_kind_size)
     if (key_size == 0 || key_size > STEAD_KEY_MAX)
         return STEAD_EADDRESS;
     for (size_t at = 0, step; at < key_size; at += step) {
-        step = key_character(slash + 1 + at, key_size - at);
+        step = stead_address_character(slash + 1 + at, key_size - at);
         if (step == 0)
             return STEAD_EADDRESS;
     }

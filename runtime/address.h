@@ -14,6 +14,8 @@
 
 /* 0 or STEAD_EADDRESS; `ret_kind_size`: bytes before the slash. Keys must be valid UTF-8 without control characters (U+0000-1F, 7F, 80-9F). */
 int stead_address_check(struct stead_slice address, size_t *ret_kind_size) STEAD_MUST_USE;
+/* Bytes of the character at `at` (1 to 4, at most `left`); 0 when a key may not have it: a control, or no UTF-8. */
+size_t stead_address_character(const uint8_t *at, size_t left);
 /* Names of kinds, ops, timers. */
 bool stead_name_check(struct stead_slice name, size_t size_max);
 bool stead_op_name_check(struct stead_slice name);

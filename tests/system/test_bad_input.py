@@ -211,6 +211,13 @@ class Modules(Test):
         path.write_text("not a shared object\n" * 100)
         self.check_refused([path], "text.so", "(?i)elf|too short")
 
+    def test_module_that_was_cut_short_is_refused_by_its_sizes(self):
+        whole = pathlib.Path(example("counter")).read_bytes()
+        path = self.folder / "cut.so"
+        for size in (65, 700, 3000, len(whole) // 2):
+            path.write_bytes(whole[:size])
+            self.check_refused([path], "cut.so", f"not whole: it has {size} bytes")
+
     def test_shared_object_without_the_list_is_refused(self):
         self.check_refused([self.compile("int nothing;")], "module.so", "neither the symbol stead_module nor stead_orchestrators")
 

@@ -82,7 +82,18 @@ class WithoutNode(unittest.TestCase):
             self.assertEqual(out, "", line)
             self.assertTrue(err, line)
 
+    def test_address_is_refused_with_what_is_wrong_with_it(self):
+        for address, reason in (("alice", "no / between"), ("Counter/a", "begins with a small letter"), ("/a", "begins with a small letter"),
+                                ("k" * 64 + "/a", "at most 63"), ("counter/", "key is empty"), ("counter/" + "k" * 513, "more than 512 bytes"),
+                                ("counter/a\tb", "control characters"), (b"counter/\xff", "not UTF-8: write")):
+            code, _, err = stead("call", address, "add")
+            self.assertEqual(code, 2, address)
+            self.assertIn(reason, err, address)
+
     def test_bad_json_is_pointed_at(self):
+        code, _, err = stead("call", "counter/a", "add", "@/")
+        self.assertEqual(code, 2)
+        self.assertIn("cannot read /: Is a directory", err)
         code, _, err = stead("call", "counter/a", "add", "{by: 5}")
         self.assertEqual(code, 2)
         self.assertIn("column 2", err)

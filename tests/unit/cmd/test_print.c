@@ -165,9 +165,29 @@ static void test_near_distance_counts_edits(void **state)
     assert_int_equal(stead_near_distance(word, "x"), STEAD_NEAR_WORD_MAX);
 }
 
+static void test_safe_text_has_nothing_that_a_terminal_obeys(void **state)
+{
+    static const char *const cases[][2] = {{"caf\xc3\xa9 \xe2\x82\xac", "caf\xc3\xa9 \xe2\x82\xac"},
+                                           {"a\nb\tc", "a\\nb\\tc"},
+                                           {"\x1b[2J\x7f", "\\x1b[2J\\x7f"},
+                                           {"\xc2\x9b"
+                                            "2J",
+                                            "\\xc2\\x9b"
+                                            "2J"}, /* the same in one character */
+                                           {"\xff\xc3", "\\xff\\xc3"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *safe = stead_print_safe(stead_str(cases[i][0]));
+        assert_string_equal(safe, cases[i][1]);
+        free(safe);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_safe_text_has_nothing_that_a_terminal_obeys),
         cmocka_unit_test(test_columns_of_mixed_width_are_aligned),
         cmocka_unit_test(test_columns_in_bold_change_only_the_titles),
         cmocka_unit_test(test_print_durations_have_three_digits_and_a_unit),
