@@ -349,10 +349,8 @@ static void become_ready(struct stead_agent *agent)
     }
     if (STEAD_FAULT(&host->settings, lose_parked))
         agent->flags &= (uint8_t)~STEAD_AGENT_MAIL;
-    if ((agent->flags & STEAD_AGENT_MAIL) && !(agent->flags & STEAD_AGENT_HELD)) {
-        agent->flags |= STEAD_AGENT_UNPARKING;
-        stead_agent_schedule(agent);
-    }
+    if (agent->flags & STEAD_AGENT_MAIL)
+        stead_shard_has_mail(agent);
     if (agent->wait == NULL)
         return;
     /* Channels that stopped at this agent go on where they stopped: before anything that came later. */

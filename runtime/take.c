@@ -13,8 +13,9 @@
  * Invariants: M1 a message is in exactly one place: an outbox, a queue, a mailbox, a parked row or history; M2 in one channel or session
  * messages run in order; M3 an agent's mailbox holds at most mailbox_messages_max.
  */
-#include "runtime/lock_waits.h"
 #include "runtime/address.h"
+#include "runtime/hold_again.h"
+#include "runtime/lock_waits.h"
 #include "runtime/shard.h"
 
 #define DELAY_MS_MAX (100ull * 366u * 24u * 3600u * 1000u) /* a century: beyond it is a mistake */
@@ -130,9 +131,9 @@ static void park_with(struct stead_agent *agent, struct stead_message *message, 
 void stead_shard_has_mail(struct stead_agent *agent)
 {
     agent->flags |= STEAD_AGENT_MAIL;
-    if (agent->flags & STEAD_AGENT_HELD)
-        return;
-    agent->flags |= STEAD_AGENT_UNPARKING;
+    if (!(agent->flags &
+          STEAD_AGENT_HELD)) /* else the very hold may be asked for again: that alone is looked for, and a release passes */
+        agent->flags |= STEAD_AGENT_UNPARKING;
     stead_agent_schedule(agent);
 }
 
@@ -561,17 +562,6 @@ static int look_at_parked(void *context, struct stead_slice key, struct stead_sl
     return 1;
 }
 
-static void delete_mail(struct stead_agent *agent, const struct stead_row_key *key)
-{
-    struct stead_shard *shard = agent->shard;
-
-    stead_shard_delete(shard, key);
-    if (!stead_agent_durable(agent)) /* it was parked with a due row */
-        stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL,
-                                stead_bytes(key->data + key->size - 8, 8));
-    stead_shard_dirty(shard, true);
-}
-
 static void cancel_parked(struct stead_agent *agent, const struct stead_message *cancel)
 {
     struct stead_shard *shard = agent->shard;
@@ -587,7 +577,7 @@ static void cancel_parked(struct stead_agent *agent, const struct stead_message 
     if (search.found == NULL)
         return;
     stead_lock_waits_remove(agent, stead_bytes(search.found->source, search.found->source_size));
-    delete_mail(agent, &search.key);
+    stead_mail_delete(agent, &search.key);
     conclude(shard, search.found, stead_agent_durable(agent), true, STEAD_ECANCELLED, NULL);
 }
 
@@ -685,7 +675,7 @@ static bool run_parked(struct stead_agent *agent, uint64_t last)
     int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
                                          stead_row_slice(&to), false, first_mail, &mail);
     if (code == 1) {
-        delete_mail(agent, &mail.key);
+        stead_mail_delete(agent, &mail.key);
         if (shard->host->doors.decode(stead_written(&mail.record), &message) != 0)
             stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);
         else if (message->type == STEAD_ANSWER)
@@ -721,15 +711,21 @@ static void run_waiting(struct stead_shard *shard, struct stead_message *message
         stead_shard_deliver(shard, message, false);
 }
 
-/* An agent that is held has waiting messages which its hold lets in when they came while it was being loaded. The others keep their places. */
+/* An agent that is held has waiting messages which its hold lets in when they came while it was being loaded. A request for that very hold, under its key, by who never heard of it, is
+ * answered: a release that it would wait for comes after its answer. The others keep their places. */
 static void run_let_in(struct stead_agent *agent)
 {
     for (uint32_t left = stead_agent_waiting(agent); left > 0 && stead_agent_waiting(agent) > 0; left--) {
         struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
-        if ((agent->flags & STEAD_AGENT_HELD) && is_let_in(agent, message))
+        if ((agent->flags & STEAD_AGENT_HELD) && is_let_in(agent, message)) {
             run_waiting(agent->shard, message);
-        else
+        } else if ((agent->flags & STEAD_AGENT_HELD) && stead_hold_is_known(agent, message)) {
+            unpin(message);
+            agent->shard->host->message_bytes -= message->block_size;
+            stead_message_destroy(&message);
+        } else {
             stead_queue_push(&agent->wait->mailbox, message);
+        }
     }
 }
 
@@ -787,6 +783,8 @@ bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agen
     if (agent->flags & STEAD_AGENT_MAIL)
         run_mail(agent, &budget);
     run_mailbox(agent, &budget);
+    if ((agent->flags & STEAD_AGENT_HELD) && (agent->flags & STEAD_AGENT_MAIL))
+        stead_holds_answer_parked(agent);
     shard->waiting_agent = NULL;
     agent->pins--;
     bool left = (agent->flags & STEAD_AGENT_MAIL) || stead_agent_waiting(agent) > 0;

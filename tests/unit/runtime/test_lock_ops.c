@@ -165,6 +165,51 @@ static void test_hold_asked_again_under_its_key_for_another_is_answered_though_h
     fx_destroy(fx);
 }
 
+static void test_hold_asked_again_while_its_agent_is_being_loaded_is_answered(void **state)
+{
+    struct fx *fx = begin("d");
+
+    (void)state;
+    fx_address(anna, "v", 1, 2); /* as workers are */
+    fx_address(bert, "v", 1, 3);
+    fx_do[0] = call_hold_for_another;
+    assert_int_equal(fx_call(fx, &client, anna, "do"), 0);
+    fx_cold_restart(fx);
+    fx->hold_loads = true;
+    fx_send(fx, &client, STEAD_CALL, bert, "do");
+    for (int loads = 0; loads < 4; loads++) {
+        (void)fx_loads_done(fx);
+        fx_run(fx);
+    }
+    fx->hold_loads = false;
+    assert_int_equal(told[1].count, 1);
+    assert_int_equal(told[1].fence, told[0].fence);
+    assert_int_equal(fx_answer_status(fx), 0);
+    fx_destroy(fx);
+}
+
+static void test_two_requests_under_one_key_that_wait_are_both_answered_by_one_hold(void **state)
+{
+    struct fx *fx = begin("d");
+    char carl[64];
+
+    (void)state;
+    fx_address(carl, "d", 1, 4);
+    assert_int_equal(fx_call(fx, &client, carl, "do"), 0); /* counts as bert's */
+    assert_int_equal(told[1].count, 1);
+    uint64_t fence = told[1].fence;
+    fx_do[0] = call_hold_for_another;
+    assert_int_equal(fx_call(fx, &client, anna, "do"), 0);
+    assert_int_equal(fx_call(fx, &client, bert, "do"), 0);
+    assert_int_equal(told[0].count, 0);
+    release(fx, carl, fence);
+    assert_int_equal(told[0].count, 1);
+    assert_int_equal(told[1].count, 2);
+    assert_int_equal(told[0].fence, fence + 1);
+    assert_int_equal(told[1].fence, fence + 1);
+    fx_destroy(fx);
+}
+
 static void test_messages_of_others_wait_for_the_release(void **state)
 {
     struct fx *fx = begin("d");
@@ -286,6 +331,8 @@ int main(void)
         cmocka_unit_test(test_release_with_an_old_fence_changes_nothing),
         cmocka_unit_test(test_holder_that_asks_again_is_given_a_new_fence_and_the_old_one_releases_nothing),
         cmocka_unit_test(test_hold_asked_again_under_its_key_for_another_is_answered_though_held),
+        cmocka_unit_test(test_hold_asked_again_while_its_agent_is_being_loaded_is_answered),
+        cmocka_unit_test(test_two_requests_under_one_key_that_wait_are_both_answered_by_one_hold),
         cmocka_unit_test(test_messages_of_others_wait_for_the_release),
         cmocka_unit_test(test_client_cannot_hold),
         cmocka_unit_test(test_fenced_call_to_an_agent_that_is_being_loaded_runs),
