@@ -23,6 +23,10 @@
     X(receipt_given_twice, "queues", "a renewal may lead back to a receipt that was given before")                     \
     X(message_id_ignored, "queues", "a message is put in again although its id was in the queue")                      \
     X(message_not_hidden, "queues", "a message that was taken can be taken by the next one")                           \
+    X(message_taken_for_good, "hub", "a message that was taken does not come again when its time is over")             \
+    X(deleted_before_write, "hub", "an episode's messages are deleted before it is stored")                            \
+    X(sent_before_write, "hub", "what an episode decided is sent before it is stored")                                 \
+    X(call_without_key, "hub", "an agent's call that is made again has no key")                                        \
     X(forget_promise, "consensus", "a member forgets its promise when it is loaded")                                   \
     X(accept_below_promise, "consensus", "a member accepts what is below its promise")                                 \
     X(resend_forgotten, "consensus", "a slot that finds no room among those sent again waits as if it had been sent")

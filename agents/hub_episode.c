@@ -12,44 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agents/hub_worker.h"
+#include "agents/hub_episode.h"
 #include "agents/instance.h"
 
 #define CHUNK_BYTES (256u << 10)     /* of a history row */
 #define WRITE_BYTES_MAX (960u << 10) /* of a write */
+#define CARRIED_MAX 256u             /* numbers of messages that outlive their history */
 #define EXECUTIONS_MAX 16u           /* of one episode that continues as new again and again */
 
 static const struct stead_slice nothing = {NULL, 0};
 
 /* ---- The engine ------------------------------------------------------------------------------------- */
 
-struct episode {
-    struct stead_turn *turn;
-    struct stead_hub_session *session;
-    struct stead_writer list; /* history rows, as the args of the write */
-    uint32_t row_count;
-    struct stead_writer events; /* of the row under way */
-    uint32_t event_count;
-    uint64_t first;            /* its first event's id */
-    uint64_t last;             /* the last event's id */
-    struct stead_writer taken; /* numbers of messages, as a list without its header */
-    uint32_t taken_count;
-    struct stead_writer output, custom; /* empty: not set in this episode */
-    struct stead_writer again;          /* continue-as-new: its input */
-    struct stead_writer raised;         /* ... and what nobody has taken: [name, value]* */
-    uint32_t raised_count;
-    char error_name[STEAD_INSTANCE_ERROR_NAME_MAX + 1];
-    char error_sentence[STEAD_INSTANCE_ERROR_SENTENCE_MAX + 1];
-    uint32_t inputs;      /* taken by the engine */
-    bool clear;           /* the history before is thrown away */
-    bool fresh;           /* an execution begins here */
-    bool mended;          /* code that did not match its history does now */
-    uint64_t rewind_from; /* 0: no rewind */
-    const struct stead_hub_message *start;
-    const struct stead_orchestrator *orchestrator;
-};
-
-static void init_episode(struct episode *episode, struct stead_turn *turn, struct stead_hub_session *session)
+static void init_episode(struct stead_hub_episode *episode, struct stead_turn *turn, struct stead_hub_session *session)
 {
     memset(episode, 0, sizeof(*episode));
     episode->turn = turn;
@@ -63,7 +38,7 @@ static void init_episode(struct episode *episode, struct stead_turn *turn, struc
     stead_writer_init(&episode->raised);
 }
 
-static void deinit_episode(struct episode *episode)
+static void deinit_episode(struct stead_hub_episode *episode)
 {
     stead_writer_deinit(&episode->list);
     stead_writer_deinit(&episode->events);
@@ -74,7 +49,7 @@ static void deinit_episode(struct episode *episode)
     stead_writer_deinit(&episode->raised);
 }
 
-static void cut_row(struct episode *episode)
+static void cut_row(struct stead_hub_episode *episode)
 {
     struct stead_writer row, stored;
 
@@ -112,7 +87,7 @@ static void set_value(struct stead_writer *writer, struct stead_slice value)
 }
 
 /* What an event says of the instance as a whole. */
-static void note_event(struct episode *episode, const struct stead_history_event *event)
+static void note_event(struct stead_hub_episode *episode, const struct stead_history_event *event)
 {
     switch (event->type) {
     case STEAD_HISTORY_EXECUTION_COMPLETED:
@@ -140,7 +115,7 @@ static void note_event(struct episode *episode, const struct stead_history_event
 /* The engine's sink. */
 static void take_event(void *context, const struct stead_history_event *event)
 {
-    struct episode *episode = context;
+    struct stead_hub_episode *episode = context;
 
     if (episode->event_count == 0)
         episode->first = event->id;
@@ -162,7 +137,7 @@ static void say(void *context, const char *line)
 }
 
 /* False: its orchestrator is not loaded here. */
-static bool create_engine(struct episode *episode, struct stead_slice name, int64_t version)
+static bool create_engine(struct stead_hub_episode *episode, struct stead_slice name, int64_t version)
 {
     struct stead_hub_session *session = episode->session;
     const char *text = stead_printed(episode->turn, "%.*s", (int)name.size, (const char *)name.data);
@@ -180,133 +155,7 @@ static bool create_engine(struct episode *episode, struct stead_slice name, int6
     return true;
 }
 
-/* ---- Messages ------------------------------------------------------------------------------------------ */
-
-static bool is(const struct stead_hub_message *message, const char *what)
-{
-    return stead_slice_equal(stead_hub_text(message->body, "t"), stead_str(what));
-}
-
-static void give_start(struct episode *episode, struct stead_slice body, struct stead_history_event *event)
-{
-    struct stead_writer extra;
-
-    stead_writer_init(&extra);
-    stead_pack(&extra, "{s:u}", "version", (uint64_t)episode->orchestrator->version);
-    *event = (struct stead_history_event){.type = STEAD_HISTORY_EXECUTION_STARTED,
-                                          .name = stead_hub_text(body, "n"),
-                                          .value = stead_hub_value(body, "v"),
-                                          .target = stead_hub_text(body, "p"),
-                                          .extra = stead_written(&extra)};
-    episode->inputs += stead_engine_input(episode->session->engine, event) != 0;
-    stead_writer_deinit(&extra);
-}
-
-/* What came of a request; of an execution that is over nobody wants it. A hold that nobody takes is given back, unless it is the one that this instance has: its request was
- * carried out again (its message came twice, or went on under another id and came as well) and was answered with the same fence. */
-static void give_result(struct episode *episode, struct stead_slice body)
-{
-    struct stead_hub_session *session = episode->session;
-    int64_t type = stead_hub_number(body, "k");
-    struct stead_history_event event = {.type = (uint8_t)type,
-                                        .ref = (uint64_t)stead_hub_number(body, "r"),
-                                        .code = (int32_t)stead_hub_number(body, "c"),
-                                        .value = stead_hub_value(body, "v"),
-                                        .error_name = stead_hub_text(body, "en"),
-                                        .error_sentence = stead_hub_text(body, "es")};
-    struct stead_slice held = stead_hub_text(body, "h");
-    bool fits = type == STEAD_HISTORY_TASK_COMPLETED || type == STEAD_HISTORY_TASK_FAILED ||
-                type == STEAD_HISTORY_CHILD_COMPLETED || type == STEAD_HISTORY_CHILD_FAILED ||
-                type == STEAD_HISTORY_TIMER_FIRED;
-    bool taken = fits && session->engine != NULL && (uint64_t)stead_hub_number(body, "x") == stead_hub_life(session) &&
-                 stead_engine_input(session->engine, &event) != 0;
-    uint64_t fence = 0;
-
-    episode->inputs += taken;
-    if (!taken && held.size > 0 && stead_get_u64(event.value, NULL, &fence) == 0 &&
-        (session->engine == NULL || !stead_engine_holds(session->engine, held, fence)))
-        stead_hub_send_release(session, held, fence, event.ref);
-}
-
-static void give(struct episode *episode, const struct stead_hub_message *message)
-{
-    struct stead_engine *engine = episode->session->engine;
-    struct stead_slice body = message->body;
-    struct stead_history_event event;
-    int64_t type = stead_hub_number(body, "k");
-
-    if (is(message, "result")) {
-        give_result(episode, body);
-        return;
-    }
-    if (engine == NULL)
-        return;
-    if (is(message, "start")) {
-        give_start(episode, body, &event);
-    } else if (is(message, "raise")) {
-        event = (struct stead_history_event){
-            .type = STEAD_HISTORY_EVENT_RAISED, .name = stead_hub_text(body, "n"), .value = stead_hub_value(body, "v")};
-        episode->inputs += stead_engine_input(engine, &event) != 0;
-    } else if (is(message, "steer") &&
-               (type == STEAD_HISTORY_EXECUTION_TERMINATED || type == STEAD_HISTORY_EXECUTION_SUSPENDED ||
-                type == STEAD_HISTORY_EXECUTION_RESUMED || type == STEAD_HISTORY_EXECUTION_REWOUND)) {
-        event = (struct stead_history_event){.type = (uint8_t)type, .error_sentence = stead_hub_text(body, "es")};
-        if (type == STEAD_HISTORY_EXECUTION_REWOUND)
-            event.ref = episode->rewind_from;
-        if (type != STEAD_HISTORY_EXECUTION_REWOUND || episode->rewind_from > 0)
-            episode->inputs += stead_engine_input(engine, &event) != 0;
-    }
-}
-
 /* ---- What an episode begins with --------------------------------------------------------------------- */
-
-static enum stead_instance_status status_of(const struct stead_hub_session *session)
-{
-    uint64_t status = STEAD_INSTANCE_RUNNING;
-
-    if (stead_get_u64(stead_written(&session->row), "status", &status) != 0 || status > STEAD_INSTANCE_SUSPENDED)
-        status = STEAD_INSTANCE_RUNNING;
-    return (enum stead_instance_status)status;
-}
-
-/* A start that begins an execution; any other one is a repetition, or comes too late. */
-static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
-{
-    enum stead_instance_status status = status_of(session);
-    bool same = stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), message->id);
-
-    if (!session->exists)
-        return true;
-    if (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW)
-        return same;
-    return stead_instance_is_over(status) && !same;
-}
-
-/* Sorts out what was taken before, and finds the start. True: there is something left. */
-static bool sort_messages(struct episode *episode)
-{
-    bool left = false;
-
-    for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
-        it->dropped = stead_hub_was_taken(episode->session, it);
-        if (!it->dropped && is(it, "start")) {
-            it->dropped = episode->start != NULL || !starts_now(episode->session, it);
-            if (!it->dropped)
-                episode->start = it;
-        }
-        left = left || !it->dropped;
-    }
-    return left;
-}
-
-/* The message that asks for this; NULL: none does. */
-static const struct stead_hub_message *find_steer(const struct stead_hub_session *session, int64_t type)
-{
-    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
-        if (!it->dropped && is(it, "steer") && stead_hub_number(it->body, "k") == type)
-            return it;
-    return NULL;
-}
 
 static void set_row(struct stead_hub_session *session, struct stead_slice map)
 {
@@ -318,12 +167,79 @@ static void set_row(struct stead_hub_session *session, struct stead_slice map)
     session->row = row;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+struct numbers {
+    uint64_t *items; /* owned */
+    uint32_t count, capacity;
+};
+
+static void add_number(struct numbers *numbers, uint64_t number)
+{
+    if (numbers->count == numbers->capacity) {
+        numbers->capacity = numbers->capacity == 0 ? 2 * STEAD_HUB_RECENT : numbers->capacity * 2;
+        uint64_t *items = stead_hub_alloc(numbers->capacity * sizeof(*items));
+        if (numbers->count > 0)
+            memcpy(items, numbers->items, numbers->count * sizeof(*items));
+        free(numbers->items);
+        numbers->items = items;
+    }
+    numbers->items[numbers->count++] = number;
+}
+
+/* The newest messages that the history took which is thrown away here: nothing waits for a delete, so they may come once more, to the next execution. */
+static void carry_taken(struct stead_hub_episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_hub_walk walk = {.at = 0};
+    struct numbers numbers = {.count = 0};
+    uint64_t number;
+    uint32_t listed, kept = 0;
+
+    while (stead_hub_next_row(session, &walk)) {
+        struct stead_reader reader = stead_reader(walk.taken);
+        if (stead_read_array(&reader, &listed) != 0)
+            continue;
+        for (; listed > 0 && stead_read_u64(&reader, &number) == 0; listed--)
+            add_number(&numbers, number);
+    }
+    for (uint64_t at = 0; at < session->recent_count && at < STEAD_HUB_RECENT; at++)
+        add_number(&numbers, session->recent[at]);
+    if (numbers.count > 0)
+        qsort(numbers.items, numbers.count, sizeof(*numbers.items), compare_numbers);
+    for (uint32_t at = 0; at < numbers.count && kept < CARRIED_MAX; at++) {
+        if (at > 0 && numbers.items[at] == numbers.items[at - 1])
+            continue;
+        stead_write_u64(&episode->taken, numbers.items[at]);
+        kept++;
+    }
+    episode->taken_count += kept;
+    free(numbers.items);
+}
+
+/* The messages of this episode go into its rows. */
+static void note_taken(struct stead_hub_episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
+        stead_write_u64(&episode->taken, it->seq);
+        episode->taken_count++;
+        session->recent[session->recent_count++ % STEAD_HUB_RECENT] = it->seq;
+    }
+}
+
 /* An execution begins: its number, its engine, and in the row who wants to hear of its end. */
-static bool begin_fresh(struct episode *episode)
+static bool begin_fresh(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
     struct stead_slice body = episode->start->body, row = stead_written(&session->row);
-    enum stead_instance_status status = status_of(session);
+    enum stead_instance_status status = stead_hub_status_of(session);
     int64_t execution = stead_hub_number(row, "execution"), created = stead_hub_number(row, "created");
     bool again = session->exists && status != STEAD_INSTANCE_PENDING;
     bool same_life = session->exists && status == STEAD_INSTANCE_CONTINUED_AS_NEW;
@@ -331,6 +247,8 @@ static bool begin_fresh(struct episode *episode)
     session->execution = (uint32_t)(again ? execution + 1 : execution > 0 ? execution : 1);
     episode->fresh = true;
     episode->clear = again;
+    if (again)
+        carry_taken(episode);
     stead_engine_destroy(&session->engine);
     if (!create_engine(episode, stead_hub_text(body, "n"), stead_hub_number(body, "ver")))
         return false;
@@ -343,7 +261,7 @@ static bool begin_fresh(struct episode *episode)
 }
 
 /* The code does something else than its history says. */
-static void fail_by_difference(struct episode *episode)
+static void fail_by_difference(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
     uint64_t event = 0;
@@ -360,11 +278,11 @@ static void fail_by_difference(struct episode *episode)
 }
 
 /* Makes the engine of an execution that was begun before. */
-static enum stead_hub_verdict begin_again(struct episode *episode)
+static enum stead_hub_verdict begin_again(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
     struct stead_slice row = stead_written(&session->row);
-    bool rewind = status_of(session) == STEAD_INSTANCE_FAILED;
+    bool rewind = stead_hub_status_of(session) == STEAD_INSTANCE_FAILED;
     int code = 0;
 
     session->execution = (uint32_t)stead_hub_number(row, "execution");
@@ -399,14 +317,14 @@ static enum stead_hub_verdict begin_again(struct episode *episode)
 
 static void keep_untaken(void *context, const struct stead_history_event *event)
 {
-    struct episode *episode = context;
+    struct stead_hub_episode *episode = context;
 
     stead_pack(&episode->raised, "[S,v]", event->name, event->value);
     episode->raised_count++;
 }
 
 /* The code asks to begin anew: the next execution runs in the same episode. */
-static int run_next_execution(struct episode *episode)
+static int run_next_execution(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
     struct stead_slice name = stead_hub_text(stead_written(&session->row), "name"), text, value;
@@ -418,6 +336,8 @@ static int run_next_execution(struct episode *episode)
     stead_engine_untaken(session->engine, keep_untaken, episode);
     stead_engine_destroy(&session->engine);
     session->execution++;
+    if (!episode->clear)
+        carry_taken(episode);
     episode->clear = true;
     stead_writer_reset(&episode->list);
     stead_writer_reset(&episode->events);
@@ -431,7 +351,7 @@ static int run_next_execution(struct episode *episode)
     stead_pack(&start, "{s:S,s:v,s:S}", "n", name, "v", stead_written(&episode->again), "p",
                stead_hub_text(stead_written(&session->row), "parent"));
     struct stead_history_event event;
-    give_start(episode, stead_written(&start), &event);
+    stead_hub_give_start(episode, stead_written(&start), &event);
     stead_writer_deinit(&start);
     reader = stead_reader(stead_written(&episode->raised));
     for (uint32_t at = 0; at < episode->raised_count; at++) {
@@ -444,7 +364,7 @@ static int run_next_execution(struct episode *episode)
     return stead_engine_run(session->engine, take_event, episode);
 }
 
-static int run(struct episode *episode)
+static int run(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
     int code = stead_engine_run(session->engine, take_event, episode);
@@ -457,7 +377,7 @@ static int run(struct episode *episode)
 }
 
 /* It continues as new without end: the next execution begins with a message to itself. */
-static void start_later(struct episode *episode, struct stead_writer *start_id)
+static void start_later(struct stead_hub_episode *episode, struct stead_writer *start_id)
 {
     struct stead_hub_session *session = episode->session;
     struct stead_slice row = stead_written(&session->row);
@@ -503,7 +423,7 @@ static void write_out(const struct stead_hub_session *session, struct stead_writ
 }
 
 /* The instance's row as it is now. */
-static void write_row(struct episode *episode, enum stead_instance_status status, struct stead_slice start_id,
+static void write_row(struct stead_hub_episode *episode, enum stead_instance_status status, struct stead_slice start_id,
                       struct stead_writer *row)
 {
     struct stead_hub_session *session = episode->session;
@@ -546,7 +466,7 @@ static void write_row(struct episode *episode, enum stead_instance_status status
     }
 }
 
-static int64_t purge_time(const struct episode *episode, enum stead_instance_status status)
+static int64_t purge_time(const struct stead_hub_episode *episode, enum stead_instance_status status)
 {
     const struct stead_orchestrator *it = episode->orchestrator;
     int64_t keep_ms;
@@ -558,7 +478,7 @@ static int64_t purge_time(const struct episode *episode, enum stead_instance_sta
 }
 
 /* The args of the write. */
-static enum stead_hub_verdict write_episode(struct episode *episode, enum stead_instance_status status,
+static enum stead_hub_verdict write_episode(struct stead_hub_episode *episode, enum stead_instance_status status,
                                             struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -605,7 +525,7 @@ static enum stead_hub_verdict write_episode(struct episode *episode, enum stead_
 }
 
 /* An episode that no write can hold fails its instance alone: nothing of it is stored or sent. */
-static enum stead_hub_verdict fail_by_size(struct episode *episode, struct stead_writer *args)
+static enum stead_hub_verdict fail_by_size(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
     const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
@@ -632,47 +552,18 @@ static enum stead_hub_verdict fail_by_size(struct episode *episode, struct stead
 /* Asks again for everything that is open, under new ids. */
 static void ask_again(void *context, const struct stead_history_event *event)
 {
-    struct episode *episode = context;
+    struct stead_hub_episode *episode = context;
 
     stead_hub_send_event(episode->session, event);
 }
 
-/* It is over, and nobody wants what comes; what a message holds is released. */
-static void give_to_nobody(struct episode *episode, const struct stead_hub_message *message)
-{
-    struct stead_engine *engine = episode->session->engine;
-
-    episode->session->engine = NULL;
-    give(episode, message);
-    episode->session->engine = engine;
-}
-
-/* Until its rewind an instance that has failed is over, for messages of the same batch too. */
-static void give_all(struct episode *episode)
-{
-    bool over = episode->start == NULL && status_of(episode->session) == STEAD_INSTANCE_FAILED;
-
-    for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
-        if (it->dropped)
-            continue;
-        over = over && !(is(it, "steer") && stead_hub_number(it->body, "k") == STEAD_HISTORY_EXECUTION_REWOUND);
-        if (over)
-            give_to_nobody(episode, it);
-        else
-            give(episode, it);
-    }
-}
-
-static enum stead_hub_verdict run_it(struct episode *episode, struct stead_writer *args)
+static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
 
-    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
-        stead_write_u64(&episode->taken, it->seq);
-        episode->taken_count++;
-    }
+    note_taken(episode);
     stead_engine_begin(session->engine, session->now_ms);
-    give_all(episode);
+    stead_hub_give_all(episode);
     if (episode->inputs == 0 && !episode->mended) {
         stead_engine_destroy(&session->engine); /* it has an open episode */
         return STEAD_HUB_SEND;
@@ -693,33 +584,31 @@ static enum stead_hub_verdict run_it(struct episode *episode, struct stead_write
 }
 
 /* Terminated before it has begun: its start may come later, or never. Its history is this episode alone. */
-static enum stead_hub_verdict end_unbegun(struct episode *episode, struct stead_writer *args)
+static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, struct stead_writer *args)
 {
-    const struct stead_hub_message *message = find_steer(episode->session, STEAD_HISTORY_EXECUTION_TERMINATED);
+    const struct stead_hub_message *message =
+        stead_hub_find_steer(episode->session, STEAD_HISTORY_EXECUTION_TERMINATED);
     const struct stead_history_event events[] = {
         {.type = STEAD_HISTORY_ORCHESTRATOR_STARTED, .id = 1},
         {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .id = 2, .error_sentence = stead_hub_text(message->body, "es")},
         {.type = STEAD_HISTORY_ORCHESTRATOR_COMPLETED, .id = 3}};
 
-    for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
-        stead_write_u64(&episode->taken, it->seq);
-        episode->taken_count++;
-    }
+    note_taken(episode);
     episode->session->version = (uint32_t)stead_hub_number(stead_written(&episode->session->row), "version");
     for (size_t at = 0; at < sizeof(events) / sizeof(events[0]); at++)
         take_event(episode, &events[at]);
     return write_episode(episode, STEAD_INSTANCE_TERMINATED, args);
 }
 
-static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stead_writer *args)
+static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
-    enum stead_instance_status status = status_of(session);
+    enum stead_instance_status status = stead_hub_status_of(session);
     enum stead_hub_verdict verdict;
 
     if (session->exists)
         session->execution = (uint32_t)stead_hub_number(stead_written(&session->row), "execution");
-    if (!sort_messages(episode))
+    if (!stead_hub_sort(episode))
         return STEAD_HUB_SEND;
     if (episode->start != NULL) {
         if (!begin_fresh(episode))
@@ -727,17 +616,17 @@ static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stea
         return run_it(episode, args);
     }
     if (session->exists && status == STEAD_INSTANCE_PENDING &&
-        find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL)
+        stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL)
         return end_unbegun(episode, args);
     if (session->exists && (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW))
         return STEAD_HUB_PENDING;
     if (!session->exists ||
-        (stead_instance_is_over(status) &&
-         !(status == STEAD_INSTANCE_FAILED && find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) != NULL))) {
+        (stead_instance_is_over(status) && !(status == STEAD_INSTANCE_FAILED &&
+                                             stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) != NULL))) {
         stead_engine_destroy(&session->engine);
         for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
             if (!it->dropped)
-                give(episode, it); /* nobody wants it; what it holds is released */
+                stead_hub_give(episode, it); /* nobody wants it; what it holds is released */
         return STEAD_HUB_SEND;
     }
     verdict = begin_again(episode);
@@ -748,28 +637,13 @@ static enum stead_hub_verdict begin_and_run(struct episode *episode, struct stea
     return run_it(episode, args);
 }
 
-/* Clocks of nodes differ: an instance's time never falls from one worker to the next, and no timer fires before its time because its queue's clock is ahead of ours. */
-static int64_t time_of(const struct stead_turn *turn, const struct stead_hub_session *session)
-{
-    int64_t now_ms = stead_now_ms(turn), updated_ms = stead_hub_number(stead_written(&session->row), "updated");
-
-    if (session->exists && updated_ms > now_ms)
-        now_ms = updated_ms;
-    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
-        int64_t due_ms = stead_hub_number(it->body, "due");
-        if (is(it, "result") && due_ms > now_ms)
-            now_ms = due_ms;
-    }
-    return now_ms;
-}
-
 enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_hub_session *session,
                                          struct stead_writer *ret_args)
 {
-    struct episode episode;
+    struct stead_hub_episode episode;
 
     init_episode(&episode, turn, session);
-    session->now_ms = time_of(turn, session);
+    session->now_ms = stead_hub_time_of(turn, session);
     session->turn = turn;
     enum stead_hub_verdict verdict = begin_and_run(&episode, ret_args);
     session->turn = NULL;

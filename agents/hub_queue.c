@@ -288,6 +288,8 @@ static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_h
     queue->head_ms = message->seen_ms;
     queue->head_seq = message->seq + 1;
     message->seen_ms = queue->clock_ms + (STEAD_AGENT_FAULT(message_not_hidden) ? 1 : hide_ms);
+    if (STEAD_AGENT_FAULT(message_taken_for_good))
+        message->seen_ms += DELAY_MS_MAX;
     message->count++;
     note_hidden(queue, message->seen_ms);
     if (code == 0)

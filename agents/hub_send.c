@@ -11,6 +11,7 @@
 #include "agents/hub_worker.h"
 
 #define EXECUTION_BITS 20u
+#define ROOM_MS 500        /* an earlier attempt ends within */
 #define LIFE_MAX INT64_MAX /* messages carry it as a number with a sign */
 
 static const struct stead_slice nothing = {NULL, 0};
@@ -241,10 +242,12 @@ static void send_cancel(struct stead_hub_session *session, const struct stead_hi
             cancel(session, other.text, id_of(session, event->ref, "c").text);
     } else {
         struct message_id id = id_of(session, event->id, "x");
+        cancel(session, other.text,
+               id_of(session, event->ref, "s").text); /* its start may be behind this: hidden by a worker that died */
         stead_writer_init(&body);
-        stead_pack(&body, "{s:s,s:S,s:u,s:s}", "t", "steer", "i", event->target, "k",
-                   (uint64_t)STEAD_HISTORY_EXECUTION_TERMINATED, "es",
-                   "its parent was terminated, or wants it no more");
+        stead_pack(&body, "{s:s,s:S,s:u,s:s,s:s,s:u,s:u}", "t", "steer", "i", event->target, "k",
+                   (uint64_t)STEAD_HISTORY_EXECUTION_TERMINATED, "es", "its parent was terminated, or wants it no more",
+                   "p", session->id, "px", stead_hub_life(session), "pr", event->ref);
         enqueue(session, other.text, id.text, 0, stead_written(&body));
         stead_writer_deinit(&body);
     }
@@ -334,6 +337,51 @@ void stead_hub_send_end(struct stead_hub_session *session, const struct stead_hi
     stead_writer_deinit(&body);
 }
 
+/* An earlier attempt of the same parent, which nobody wants any more, ends; its successor comes again a little later. */
+static void make_room(struct stead_hub_session *session, const struct stead_hub_message *start)
+{
+    struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
+    struct stead_slice row = stead_written(&session->row);
+    struct message_id id;
+    struct stead_writer body;
+
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:s,s:u,s:s,s:S,s:l,s:l}", "t", "steer", "i", session->id, "k",
+               (uint64_t)STEAD_HISTORY_EXECUTION_TERMINATED, "es", "its parent began anew", "p",
+               stead_hub_text(row, "parent"), "px", stead_hub_number(row, "px"), "pr", stead_hub_number(row, "pr"));
+    print(id.text, sizeof(id.text), "%s:%llx:room", session->id, (unsigned long long)stead_hub_life(session));
+    enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    print(id.text, sizeof(id.text), "%.*s~%llu", (int)(start->id.size < 350 ? start->id.size : 350),
+          (const char *)start->id.data, (unsigned long long)start->seq);
+    enqueue(session, queue.text, id.text, ROOM_MS, start->body);
+    stead_writer_deinit(&body);
+}
+
+void stead_hub_send_refusal(struct stead_hub_session *session, const struct stead_hub_message *start)
+{
+    struct stead_slice row = stead_written(&session->row), parent = stead_hub_text(start->body, "p");
+    int64_t execution = stead_hub_number(start->body, "px"), ref = stead_hub_number(start->body, "pr");
+    struct message_id id;
+    struct stead_writer body;
+
+    if (parent.size == 0 || parent.size > STEAD_INSTANCE_ID_MAX)
+        return;
+    if (stead_slice_equal(stead_hub_text(row, "parent"), parent)) {
+        if (stead_hub_number(row, "px") != execution || stead_hub_number(row, "pr") != ref)
+            make_room(session, start);
+        return;
+    }
+    struct stead_hub_part queue = control_of(session, parent);
+    print(id.text, sizeof(id.text), "%.*s:%llx:%llu:n", (int)parent.size, (const char *)parent.data,
+          (unsigned long long)execution, (unsigned long long)ref);
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:S,s:l,s:l,s:u,s:l,s:s,s:s}", "t", "result", "i", parent, "x", execution, "r", ref, "k",
+               (uint64_t)STEAD_HISTORY_CHILD_FAILED, "c", (int64_t)STEAD_ECONFLICT, "en",
+               stead_error_name(STEAD_ECONFLICT), "es", "an instance of the child's id is active");
+    enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}
+
 /* ---- Again ---------------------------------------------------------------------------------------- */
 
 /* Sends again what the episode of this row decided. A timer is due when it was: what is left of its delay is counted from now. */
@@ -368,6 +416,33 @@ static void send_again_list(struct stead_hub_session *session, struct stead_slic
             return;
         stead_hub_send_again(session, address, ops[op], args);
     }
+}
+
+static bool begins_episode(struct stead_slice events)
+{
+    struct stead_history_row row;
+    struct stead_history_event event;
+
+    return stead_history_row_begin(events, &row) == 0 && stead_history_row_next(&row, &event) == 0 &&
+           event.type == STEAD_HISTORY_ORCHESTRATOR_STARTED;
+}
+
+void stead_hub_send_newest(struct stead_hub_session *session)
+{
+    struct stead_slice out = stead_hub_value(stead_written(&session->row), "out");
+    struct stead_hub_walk walk = {.at = 0}, newest = {.at = 0}, before = {.at = 0};
+
+    if (out.size > 0) { /* it threw a history away */
+        send_again_list(session, out);
+        return;
+    }
+    while (stead_hub_next_row(session, &walk)) {
+        if (begins_episode(walk.events))
+            newest = before;
+        before = walk;
+    }
+    while (stead_hub_next_row(session, &newest))
+        send_again(session, newest.events);
 }
 
 /* Of the messages that came again, is it the first in this list? The other ones may be of other episodes. */

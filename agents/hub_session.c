@@ -9,12 +9,17 @@
  * Each step is an operation of the store, or several at once, and begins after the answer of the one before. So a worker may die between any two, and the messages come back
  * (hub_episode.c knows them again).
  *
+ * A worker may also die, or lose an answer, between WRITING and SENDING, and another message be the next to come. What the newest episode decided is sent before another one is
+ * written: by who does not know that it was sent, again (H1). So nothing overtakes it, and no episode that throws a history away takes with it what is still to be sent. Queues know ids for ten
+ * minutes, so what is older than SETTLE_MS is not sent again: then the messages that it took are back.
+ *
  * Without `extended` the history is read for every episode, as a worker of a storage-backed framework does that keeps nothing; with it the engine stays, as long as no
  * message came twice and nobody else has written.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "agents/fault.h"
 #include "agents/hash.h"
 #include "agents/hub_worker.h"
 
@@ -23,6 +28,7 @@
 #define UNKNOWN_MS 2000 /* of one whose orchestrator is not loaded here */
 #define CONFLICTS_MAX 3u
 #define IDLE_MAX 1000u /* extended: instances in memory */
+#define SETTLE_MS 480000
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -213,6 +219,41 @@ static void postpone_all(struct stead_turn *turn, struct stead_hub_session *sess
     rest(turn, session);
 }
 
+/* ---- What was sent ---------------------------------------------------------------------------------- */
+
+static void note_sent(struct stead_hub_session *session)
+{
+    uint64_t hash = stead_hash64(stead_str(session->id));
+
+    session->worker->sent[hash % STEAD_HUB_SENT] = (struct stead_hub_sent){hash, session->etag};
+}
+
+static bool is_sent(const struct stead_turn *turn, const struct stead_hub_session *session)
+{
+    uint64_t hash = stead_hash64(stead_str(session->id));
+    const struct stead_hub_sent *sent = &session->worker->sent[hash % STEAD_HUB_SENT];
+    int64_t updated_ms = stead_hub_number(stead_written(&session->row), "updated");
+
+    return !session->exists || session->rows.count == 0 || (sent->id_hash == hash && sent->etag == session->etag) ||
+           stead_now_ms(turn) - updated_ms > SETTLE_MS;
+}
+
+static void send_some(struct stead_turn *turn, struct stead_hub_session *session);
+
+/* H1. */
+static void settle(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    struct stead_slice row = stead_written(&session->row);
+    int64_t now_ms = stead_now_ms(turn), updated_ms = stead_hub_number(row, "updated");
+
+    session->failed = false;
+    session->settling = true;
+    session->execution = (uint32_t)stead_hub_number(row, "execution");
+    session->now_ms = now_ms > updated_ms ? now_ms : updated_ms;
+    stead_hub_send_newest(session);
+    send_some(turn, session);
+}
+
 /* ---- Reading -------------------------------------------------------------------------------------- */
 
 /* Reply: a page of rows. */
@@ -249,8 +290,10 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
     }
     if (next > 0)
         ask_rows(turn, session, next);
-    else
+    else if (is_sent(turn, session))
         run_episode(turn, session);
+    else
+        settle(turn, session);
     return 0;
 }
 
@@ -260,6 +303,7 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
 static void finish(struct stead_turn *turn, struct stead_hub_session *session)
 {
     session->conflicts = 0;
+    note_sent(session);
     stead_hub_delete(turn, session->worker, &session->messages);
     rest(turn, session);
 }
@@ -277,10 +321,19 @@ static void send_some(struct stead_turn *turn, struct stead_hub_session *session
         stead_hub_call(turn, send->address, send->op, send->args, "sent", session);
         free(send);
     }
-    if (session->sending == 0 && session->failed)
+    if (session->sending > 0)
+        return;
+    bool settled = session->settling;
+    session->settling = false;
+    stead_hub_sends_clear(&session->sends);
+    if (session->failed) {
         abandon(turn, session);
-    else if (session->sending == 0)
+    } else if (settled) {
+        note_sent(session);
+        run_episode(turn, session);
+    } else {
         finish(turn, session);
+    }
 }
 
 /* What came while the history was read joins the episode: fewer of them, and the start of a next execution finds what waits for it. An engine that was kept has read no rows, by
@@ -316,6 +369,11 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
     case STEAD_HUB_WRITE:
         set_phase(session, STEAD_HUB_WRITING);
         session->worker->counts.writes++;
+        if (STEAD_AGENT_FAULT(deleted_before_write))
+            stead_hub_delete(turn, session->worker, &session->messages);
+        for (const struct stead_hub_send *it = session->sends.first; STEAD_AGENT_FAULT(sent_before_write) && it != NULL;
+             it = it->next)
+            stead_hub_call(turn, it->address, it->op, it->args, "done", NULL);
         stead_hub_call(turn, table.text, "write", stead_written(&args), "written", session);
         break;
     case STEAD_HUB_SEND:

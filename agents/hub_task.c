@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agents/fault.h"
 #include "agents/hub_worker.h"
 
 #define RENEW_MS_MAX 10000
@@ -193,11 +194,12 @@ static int call_agent(struct stead_turn *turn, struct stead_hub_task *task)
     struct stead_slice body = task->message->body, address = stead_hub_text(body, "a"), op = stead_hub_text(body, "n");
     struct stead_slice instance = stead_hub_text(body, "i"), args = stead_hub_value(body, "v");
     int64_t timeout_ms = positive(body, "timeout");
-    const struct stead_call_options options = {.reply_op = "ran",
-                                               .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
-                                               .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
-                                               .ret_call = &task->call,
-                                               .idempotency_key = key_of(turn, stead_hub_text(body, "m"))};
+    const struct stead_call_options options = {
+        .reply_op = "ran",
+        .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
+        .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
+        .ret_call = &task->call,
+        .idempotency_key = STEAD_AGENT_FAULT(call_without_key) ? NULL : key_of(turn, stead_hub_text(body, "m"))};
 
     task->agent = true;
     task->worker->call_count++;

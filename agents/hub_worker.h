@@ -8,7 +8,7 @@
  *   to an instance (control queue of its partition)
  *     start      {n, v, ver, p: parent, px, pr}       the row may be there (a client's start) or not (a child's)
  *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
- *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason}
+ *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason, p, px, pr: only this request's child}
  *   of an agent (control queue of its partition)
  *     call       {a: address, n: op, v, f: fence, to: timeout, i, x, r | q: reply queue, m: its id}
  *   work queue
@@ -60,6 +60,8 @@ enum stead_hub_phase {
 
 struct stead_hub_worker_state;
 
+#define STEAD_HUB_RECENT 64u
+
 /* An instance at work. */
 struct stead_hub_session {
     struct stead_hub_session *next; /* of the bucket */
@@ -75,13 +77,16 @@ struct stead_hub_session {
     struct stead_hub_rows rows;  /* read */
     struct stead_engine *engine; /* NULL: to be made from the rows */
     uint32_t execution, version;
-    struct stead_turn *turn;      /* that of the episode under way; NULL between them */
-    int64_t now_ms;               /* of the episode */
-    uint64_t salt;                /* part of the ids of its messages: 0, or what makes those of a rewind differ */
-    struct stead_hub_sends sends; /* to be made after the write */
-    uint32_t sending;             /* under way */
-    bool failed;                  /* one of them was not stored */
-    uint32_t conflicts;           /* one after the other */
+    struct stead_turn *turn;           /* that of the episode under way; NULL between them */
+    int64_t now_ms;                    /* of the episode */
+    uint64_t salt;                     /* part of the ids of its messages: 0, or what makes those of a rewind differ */
+    struct stead_hub_sends sends;      /* to be made after the write */
+    uint32_t sending;                  /* under way */
+    bool failed;                       /* one of them was not stored */
+    bool settling;                     /* they are those of the episode before */
+    uint32_t conflicts;                /* one after the other */
+    uint64_t recent[STEAD_HUB_RECENT]; /* numbers of the messages of its newest episodes, which the rows may not show */
+    uint64_t recent_count;
 };
 
 /* An activity, a call of an agent, or a message that goes on to another queue. */
@@ -110,6 +115,13 @@ struct stead_hub_counts {
 #define STEAD_HUB_WORK STEAD_HUB_PARTITIONS_MAX /* index of the work queue */
 #define STEAD_HUB_BUCKETS 1024u
 
+#define STEAD_HUB_SENT 16384u
+
+/* What the newest episode of an instance decided was sent by this worker. */
+struct stead_hub_sent {
+    uint64_t id_hash, etag;
+};
+
 struct stead_hub_poll {
     bool asked;          /* a dequeue is under way */
     bool rests;          /* a timer stands */
@@ -127,7 +139,8 @@ struct stead_hub_worker_state {
     int64_t lease_until_ms;
     struct stead_hub_poll polls[STEAD_HUB_QUEUES];
     struct stead_hub_session *sessions[STEAD_HUB_BUCKETS];
-    uint32_t session_count; /* idle ones too */
+    struct stead_hub_sent sent[STEAD_HUB_SENT]; /* by hash of the id; the newer one stays */
+    uint32_t session_count;                     /* idle ones too */
     uint32_t busy_count;
     struct stead_hub_task *tasks;
     /* Of the tasks: calls of agents, which take no room: else those that wait for a lock could keep its holder from going on. */
@@ -226,11 +239,15 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
 void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event);
 /* The instance is over: its parent (of its row) is told how. */
 void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end);
+/* This start of a child came to an instance that is active: its parent is told so; but an earlier attempt of the same parent ends, and the start comes again. */
+void stead_hub_send_refusal(struct stead_hub_session *session, const struct stead_hub_message *start);
 /* Says which execution of which instance of this id it is: `x` and `px` of messages. */
 uint64_t stead_hub_life(const struct stead_hub_session *session);
 /* Was this message, which came again, taken by an episode that is stored? Then what that decided is sent again: once for all of its messages, and for each episode whose messages are
  * among the session's. */
 bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_hub_message *message);
+/* What the newest episode of the rows that were read decided joins the list, to be sent again. */
+void stead_hub_send_newest(struct stead_hub_session *session);
 /* A hold that nobody waited for any more was given: it is released. */
 void stead_hub_send_release(struct stead_hub_session *session, struct stead_slice address, uint64_t fence,
                             uint64_t ref);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_episode: what the two files of an episode share: hub_input.c gives it what came, hub_episode.c runs and writes it. Functions of a turn of the worker.
+ */
+#ifndef STEAD_AGENTS_HUB_EPISODE_H
+#define STEAD_AGENTS_HUB_EPISODE_H
+
+#include "agents/hub_worker.h"
+
+/* One episode, from its messages to its write. */
+struct stead_hub_episode {
+    struct stead_turn *turn;
+    struct stead_hub_session *session;
+    struct stead_writer list; /* history rows, as the args of the write */
+    uint32_t row_count;
+    struct stead_writer events; /* of the row under way */
+    uint32_t event_count;
+    uint64_t first;            /* its first event's id */
+    uint64_t last;             /* the last event's id */
+    struct stead_writer taken; /* numbers of messages, as a list without its header */
+    uint32_t taken_count;
+    struct stead_writer output, custom; /* empty: not set in this episode */
+    struct stead_writer again;          /* continue-as-new: its input */
+    struct stead_writer raised;         /* ... and what nobody has taken: [name, value]* */
+    uint32_t raised_count;
+    char error_name[STEAD_INSTANCE_ERROR_NAME_MAX + 1];
+    char error_sentence[STEAD_INSTANCE_ERROR_SENTENCE_MAX + 1];
+    uint32_t inputs;      /* taken by the engine */
+    bool clear;           /* the history before is thrown away */
+    bool fresh;           /* an execution begins here */
+    bool mended;          /* code that did not match its history does now */
+    uint64_t rewind_from; /* 0: no rewind */
+    const struct stead_hub_message *start;
+    const struct stead_orchestrator *orchestrator;
+};
+
+/* The status in the instance's row. */
+enum stead_instance_status stead_hub_status_of(const struct stead_hub_session *session);
+/* The episode's time. */
+int64_t stead_hub_time_of(const struct stead_turn *turn, const struct stead_hub_session *session);
+/* Sorts out what was taken before, and finds the start. True: there is something left. */
+bool stead_hub_sort(struct stead_hub_episode *episode);
+/* The message that asks for this; NULL: none does. */
+const struct stead_hub_message *stead_hub_find_steer(const struct stead_hub_session *session, int64_t type);
+/* The engine gets the start of an execution (the body of such a message); `event` is what it was made of. */
+void stead_hub_give_start(struct stead_hub_episode *episode, struct stead_slice body,
+                          struct stead_history_event *event);
+/* Gives the engine one message; without an engine what it holds is released. */
+void stead_hub_give(struct stead_hub_episode *episode, const struct stead_hub_message *message);
+/* Gives it all that was not dropped. */
+void stead_hub_give_all(struct stead_hub_episode *episode);
+
+#endif

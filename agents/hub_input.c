@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_input: what goes into an episode of an instance on a task hub: its messages, without those that were taken before or are meant for another instance, as inputs of the engine.
+ */
+#include "agents/hub_episode.h"
+#include "agents/instance.h"
+
+static bool is(const struct stead_hub_message *message, const char *what)
+{
+    return stead_slice_equal(stead_hub_text(message->body, "t"), stead_str(what));
+}
+
+void stead_hub_give_start(struct stead_hub_episode *episode, struct stead_slice body, struct stead_history_event *event)
+{
+    struct stead_writer extra;
+
+    stead_writer_init(&extra);
+    stead_pack(&extra, "{s:u}", "version", (uint64_t)episode->orchestrator->version);
+    *event = (struct stead_history_event){.type = STEAD_HISTORY_EXECUTION_STARTED,
+                                          .name = stead_hub_text(body, "n"),
+                                          .value = stead_hub_value(body, "v"),
+                                          .target = stead_hub_text(body, "p"),
+                                          .extra = stead_written(&extra)};
+    episode->inputs += stead_engine_input(episode->session->engine, event) != 0;
+    stead_writer_deinit(&extra);
+}
+
+/* What came of a request; of an execution that is over nobody wants it. A hold that nobody takes is given back, unless it is the one that this instance has: its request was
+ * carried out again (its message came twice, or went on under another id and came as well) and was answered with the same fence. */
+static void give_result(struct stead_hub_episode *episode, struct stead_slice body)
+{
+    struct stead_hub_session *session = episode->session;
+    int64_t type = stead_hub_number(body, "k");
+    struct stead_history_event event = {.type = (uint8_t)type,
+                                        .ref = (uint64_t)stead_hub_number(body, "r"),
+                                        .code = (int32_t)stead_hub_number(body, "c"),
+                                        .value = stead_hub_value(body, "v"),
+                                        .error_name = stead_hub_text(body, "en"),
+                                        .error_sentence = stead_hub_text(body, "es")};
+    struct stead_slice held = stead_hub_text(body, "h");
+    bool fits = type == STEAD_HISTORY_TASK_COMPLETED || type == STEAD_HISTORY_TASK_FAILED ||
+                type == STEAD_HISTORY_CHILD_COMPLETED || type == STEAD_HISTORY_CHILD_FAILED ||
+                type == STEAD_HISTORY_TIMER_FIRED;
+    bool taken = fits && session->engine != NULL && (uint64_t)stead_hub_number(body, "x") == stead_hub_life(session) &&
+                 stead_engine_input(session->engine, &event) != 0;
+    uint64_t fence = 0;
+
+    episode->inputs += taken;
+    if (!taken && held.size > 0 && stead_get_u64(event.value, NULL, &fence) == 0 &&
+        (session->engine == NULL || !stead_engine_holds(session->engine, held, fence)))
+        stead_hub_send_release(session, held, fence, event.ref);
+}
+
+void stead_hub_give(struct stead_hub_episode *episode, const struct stead_hub_message *message)
+{
+    struct stead_engine *engine = episode->session->engine;
+    struct stead_slice body = message->body;
+    struct stead_history_event event;
+    int64_t type = stead_hub_number(body, "k");
+
+    if (is(message, "result")) {
+        give_result(episode, body);
+        return;
+    }
+    if (engine == NULL)
+        return;
+    if (is(message, "start")) {
+        stead_hub_give_start(episode, body, &event);
+    } else if (is(message, "raise")) {
+        event = (struct stead_history_event){
+            .type = STEAD_HISTORY_EVENT_RAISED, .name = stead_hub_text(body, "n"), .value = stead_hub_value(body, "v")};
+        episode->inputs += stead_engine_input(engine, &event) != 0;
+    } else if (is(message, "steer") &&
+               (type == STEAD_HISTORY_EXECUTION_TERMINATED || type == STEAD_HISTORY_EXECUTION_SUSPENDED ||
+                type == STEAD_HISTORY_EXECUTION_RESUMED || type == STEAD_HISTORY_EXECUTION_REWOUND)) {
+        event = (struct stead_history_event){.type = (uint8_t)type, .error_sentence = stead_hub_text(body, "es")};
+        if (type == STEAD_HISTORY_EXECUTION_REWOUND)
+            event.ref = episode->rewind_from;
+        if (type != STEAD_HISTORY_EXECUTION_REWOUND || episode->rewind_from > 0)
+            episode->inputs += stead_engine_input(engine, &event) != 0;
+        if (type == STEAD_HISTORY_EXECUTION_REWOUND)
+            episode->rewind_from = 0; /* another one in the batch finds it running */
+    }
+}
+
+enum stead_instance_status stead_hub_status_of(const struct stead_hub_session *session)
+{
+    uint64_t status = STEAD_INSTANCE_RUNNING;
+
+    if (stead_get_u64(stead_written(&session->row), "status", &status) != 0 || status > STEAD_INSTANCE_SUSPENDED)
+        status = STEAD_INSTANCE_RUNNING;
+    return (enum stead_instance_status)status;
+}
+
+/* A start that begins an execution; any other one is a repetition, or comes too late. */
+static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
+{
+    enum stead_instance_status status = stead_hub_status_of(session);
+    bool same = stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), message->id);
+
+    if (!session->exists)
+        return true;
+    if (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW)
+        return same;
+    return stead_instance_is_over(status) && !same;
+}
+
+/* It is meant for the child of one request, and this instance is another one: started by a later life of the parent, or by somebody else. */
+static bool is_for_another(const struct stead_hub_episode *episode, const struct stead_hub_message *message)
+{
+    struct stead_slice parent = stead_hub_text(message->body, "p");
+    struct stead_slice row = episode->start != NULL ? episode->start->body : stead_written(&episode->session->row);
+    struct stead_slice own = stead_hub_text(row, episode->start != NULL ? "p" : "parent");
+
+    return is(message, "steer") && parent.size > 0 &&
+           (!stead_slice_equal(parent, own) || stead_hub_number(message->body, "px") != stead_hub_number(row, "px") ||
+            stead_hub_number(message->body, "pr") != stead_hub_number(row, "pr"));
+}
+
+/* Sorts out what was taken before, and finds the start. True: there is something left. */
+bool stead_hub_sort(struct stead_hub_episode *episode)
+{
+    bool left = false;
+
+    for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
+        it->dropped = stead_hub_was_taken(episode->session, it);
+        if (!it->dropped && is(it, "start")) {
+            it->dropped = episode->start != NULL || !starts_now(episode->session, it);
+            if (it->dropped && episode->session->exists &&
+                !stead_instance_is_over(stead_hub_status_of(episode->session)))
+                stead_hub_send_refusal(episode->session, it);
+            if (!it->dropped)
+                episode->start = it;
+        }
+    }
+    for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
+        it->dropped = it->dropped || is_for_another(episode, it);
+        left = left || !it->dropped;
+    }
+    return left;
+}
+
+/* The message that asks for this; NULL: none does. */
+const struct stead_hub_message *stead_hub_find_steer(const struct stead_hub_session *session, int64_t type)
+{
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        if (!it->dropped && is(it, "steer") && stead_hub_number(it->body, "k") == type)
+            return it;
+    return NULL;
+}
+
+/* It is over, and nobody wants what comes; what a message holds is released. */
+static void give_to_nobody(struct stead_hub_episode *episode, const struct stead_hub_message *message)
+{
+    struct stead_engine *engine = episode->session->engine;
+
+    episode->session->engine = NULL;
+    stead_hub_give(episode, message);
+    episode->session->engine = engine;
+}
+
+/* Until its rewind an instance that has failed is over, for messages of the same batch too. */
+void stead_hub_give_all(struct stead_hub_episode *episode)
+{
+    bool over = episode->start == NULL && stead_hub_status_of(episode->session) == STEAD_INSTANCE_FAILED;
+
+    for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
+        if (it->dropped)
+            continue;
+        over = over && !(is(it, "steer") && stead_hub_number(it->body, "k") == STEAD_HISTORY_EXECUTION_REWOUND);
+        if (over)
+            give_to_nobody(episode, it);
+        else
+            stead_hub_give(episode, it);
+    }
+}
+
+/* Clocks of nodes differ: an instance's time never falls from one worker to the next, and no timer fires before its time because its queue's clock is ahead of ours. */
+int64_t stead_hub_time_of(const struct stead_turn *turn, const struct stead_hub_session *session)
+{
+    int64_t now_ms = stead_now_ms(turn), updated_ms = stead_hub_number(stead_written(&session->row), "updated");
+
+    if (session->exists && updated_ms > now_ms)
+        now_ms = updated_ms;
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
+        int64_t due_ms = stead_hub_number(it->body, "due");
+        if (is(it, "result") && due_ms > now_ms)
+            now_ms = due_ms;
+    }
+    return now_ms;
+}
