@@ -26,6 +26,7 @@
 #define FLOOR_SAMPLES 4000u
 #define FLOOR_SAMPLES_QUICK 300u
 #define FLOOR_BYTES 1024u
+#define LONG_MS 10000 /* for pollers to fall asleep */
 #define PAGE "compare.html"
 
 enum { KEY_QUICK = 1000, KEY_WORKLOADS, KEY_FABRICS, KEY_PRICES, KEY_HTML, KEY_NO_HTML, KEY_HUB_APART, KEY_LIST };
@@ -244,7 +245,8 @@ static int measure_hot(struct stead_compare *compare, const struct stead_compare
         failed = measure_works(&session, false);
     if (code == 0)
         code = stead_compare_session_hubs(&session, fabric->shared ? 1 : fabric->lanes);
-    if (code == 0)
+    bool idle_first = fabric->settle_ms < LONG_MS; /* else the first runs would be cold */
+    if (code == 0 && idle_first)
         code = stead_compare_idle(&session);
     if (code == 0 && compare->quick && fabric->interval_ms != 0) {
         stead_compare_say(compare, "%s: all orchestrations side by side", fabric->title);
@@ -252,6 +254,10 @@ static int measure_hot(struct stead_compare *compare, const struct stead_compare
     } else if (code == 0) {
         failed += measure_works(&session, true);
     }
+    if (code == 0 && !idle_first)
+        code = stead_compare_idle(&session);
+    if (code != 0)
+        stead_compare_miss(&session, STEAD_COMPARE_HOT);
     stead_compare_session_close(&session);
     return code == 0 ? failed : failed + 1;
 }
@@ -259,15 +265,23 @@ static int measure_hot(struct stead_compare *compare, const struct stead_compare
 static int measure_cold(struct stead_compare *compare, const struct stead_compare_fabric *fabric, bool apart)
 {
     struct stead_compare_session session;
-    uint32_t hubs = fabric->longest_ms ? stead_compare_together_hubs(compare, STEAD_COMPARE_COLD) : 0;
+    uint32_t hubs = stead_compare_together_hubs(compare, STEAD_COMPARE_COLD);
 
-    if (hubs == 0 || compare->quick)
+    if (fabric->longest_ms == 0 || compare->quick)
         return 0;
     stead_compare_say(compare, "%s%s: cold starts, %u hubs side by side", fabric->title,
                       apart ? ", on a node of its own" : "", hubs);
     int code = stead_compare_session_open(compare, fabric, apart, &session);
+    if (code == 0) /* they fall asleep while others are measured */
+        code = stead_compare_session_hubs(&session, hubs);
+    for (uint32_t i = 0; code == 0 && i < compare->work_count; i++) {
+        if (compare->works[i]->measure && compare->works[i]->cold)
+            code = stead_compare_cold(&session, compare->works[i]);
+    }
     if (code == 0)
         code = stead_compare_together(&session, STEAD_COMPARE_COLD);
+    if (code != 0)
+        stead_compare_miss(&session, STEAD_COMPARE_COLD);
     stead_compare_session_close(&session);
     compare->steps_done++;
     return code != 0;
@@ -317,6 +331,22 @@ static uint32_t count_steps(const struct stead_compare *compare)
     return steps;
 }
 
+/* Minutes that a whole run takes, from what each part took on four cores; workloads that were left out take their share with them. */
+static uint32_t estimate_minutes(const struct stead_compare *compare)
+{
+    uint32_t places = (uint32_t)compare->near + (uint32_t)compare->apart, works = 0;
+    double seconds = 0;
+
+    while (stead_compare_works[works].name)
+        works++;
+    for (uint32_t i = 0; i < compare->fabric_count; i++) {
+        const struct stead_compare_fabric *fabric = compare->fabrics[i];
+        double share = (double)compare->work_count / works;
+        seconds += (fabric->hub ? places : 1) * (share * fabric->hot_s + fabric->fixed_s);
+    }
+    return (uint32_t)(seconds / 60 + 0.9);
+}
+
 static int run(struct stead_bench *bench, void *context)
 {
     struct options *o = context;
@@ -328,6 +358,10 @@ static int run(struct stead_bench *bench, void *context)
     compare->fancy = isatty(STDERR_FILENO);
     compare->steps_total = count_steps(compare);
     srandom((unsigned)compare->started_ns);
+    if (compare->quick)
+        stead_compare_say(compare, "less than a minute");
+    else
+        stead_compare_say(compare, "about %u min", estimate_minutes(compare));
     int code = stead_bench_raw_open(&compare->bench, &compare->raw);
     if (code == 0)
         code = stead_bench_disk_open(&compare->bench, &compare->disk);

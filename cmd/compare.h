@@ -84,6 +84,8 @@ struct stead_compare_fabric {
     int64_t settle_ms;   /* from the last message until the pollers have reached their longest interval */
     int64_t longest_ms;  /* that interval: a cold start falls anywhere into it */
     uint32_t lanes;      /* runs that are measured side by side; 1 where the machine is busy */
+    uint32_t hot_s;      /* that the whole hot workloads take, where it is measured once; of the estimate */
+    uint32_t fixed_s;    /* that looking on while it is idle, and its cold starts take */
     bool shared;         /* hot, by one hub, whose pollers stay awake; else each lane is alone with a hub of its own */
 };
 /* Ended by a NULL name. */
@@ -111,6 +113,7 @@ struct stead_compare_cell {
     struct stead_distribution latency;  /* us */
     double rate;                        /* runs a second with `in_flight` on their way; 0: not measured */
     uint32_t in_flight;                 /* of the rate */
+    double rate_syncs;                  /* of one run while so many were on their way */
     uint32_t lanes;                     /* of the latency */
     struct stead_compare_counts counts; /* of one run */
     double trip, put;                   /* us: the floors' p50, taken before and after the runs */
@@ -172,6 +175,7 @@ struct stead_compare_session {
     struct stead_bench_node coordinator, worker, hub; /* the hub's only when apart */
     struct stead_client *client;
     uint32_t hubs;                            /* made: h0 .. */
+    uint64_t made_ns;                         /* when the newest was */
     uint64_t numbers[STEAD_COMPARE_HUBS_MAX]; /* runs that each lane has begun, of the present workload */
 };
 /* Starts its nodes; no hub is there yet. Complains. */
@@ -205,6 +209,7 @@ struct stead_compare_work {
     uint32_t runs, runs_quick; /* samples on a fabric that answers at once */
     uint32_t in_flight;        /* of the rate; 0: it is not measured */
     bool cold;                 /* it is measured cold too */
+    uint32_t lanes_max;        /* side by side, where the machine has no room for more; 0: as most */
     bool one_lane;             /* it keeps a core busy: never several side by side */
     /* Once before the runs of a session: data, first balances. NULL: nothing. */
     int (*prepare)(struct stead_compare_session *session);
@@ -226,15 +231,23 @@ extern const struct stead_compare_work stead_compare_works[];
 
 /* ---- compare_echo.c: workloads that are no orchestrations ------------------------------------ */
 
-/* A message of 1 KB through the fabric, and back. */
+/* A message of 1 KB through the fabric, and back. Hot, or, by the cell's start, cold. */
 int stead_compare_echo(struct stead_compare_session *session, struct stead_compare_cell *cell) STEAD_MUST_USE;
-/* Elections; appends a cell for each size of the group. */
+/* Measures what is no orchestration cold, and appends its cell. Complains. */
+int stead_compare_cold(struct stead_compare_session *session, const struct stead_compare_work *work) STEAD_MUST_USE;
+/* Intervals of polling at which only elections are measured, besides the fabrics'. Ended by a NULL name. */
+extern const struct stead_compare_fabric stead_compare_intervals[];
+/* Elections; appends a cell for each size of the group, and for these intervals. */
 int stead_compare_election(struct stead_compare_session *session, struct stead_compare_cell *cell) STEAD_MUST_USE;
 
 /* ---- compare_run.c -------------------------------------------------------------------------- */
 
 /* Fills in what follows from a cell's samples and counts: floor, shares of the mean, money. */
 void stead_compare_derive(const struct stead_compare_session *session, struct stead_compare_cell *cell);
+/* Can it be measured there? Not the election on the back-off, nor with the hub apart: compare_elect.c says why. */
+bool stead_compare_is_possible(const struct stead_compare_session *session, const struct stead_compare_work *work);
+/* Appends a failed cell for each workload that has none there: a session that broke off leaves no gaps in the report. */
+void stead_compare_miss(struct stead_compare_session *session, enum stead_compare_start start);
 /* Measures one workload hot, and appends its cell. A run that fails makes it STEAD_EFAILED after complaining. */
 int stead_compare_hot(struct stead_compare_session *session, const struct stead_compare_work *work) STEAD_MUST_USE;
 /* Measures all the plan's orchestrations at once, each on hubs of its own, and appends their cells: cold those that are measured cold; hot, for polled fabrics when quick. Makes the

@@ -40,13 +40,18 @@ function shown(work, test) {
 }
 
 /* ---- Pictures ---- */
+/* As wide as the window has room, so that texts keep their size; narrow: names stand above their rows, not beside them. */
+var wide = Math.max(300, Math.min(1120, document.querySelector("main").clientWidth)), narrow = wide < 760;
+var short = {"direct": "direct", "hub-notify": "notify", "hub-100ms": "100 ms", "hub-250ms": "250 ms", "hub-1s": "1 s", "hub-backoff": "back-off"};
 function picture(node, width, height) {
-  return d3.select(node).append("svg").attr("viewBox", "0 0 " + width + " " + height).attr("width", width).attr("role", "img");
+  return d3.select(node).append("svg").attr("viewBox", "0 0 " + width + " " + height).attr("width", width).attr("height", height).attr("role", "img");
 }
-function decades(scale) {
+/* The powers of 10 that have room: so many pixels each. */
+function decades(scale, room) {
   var d = scale.domain(), ticks = [];
   for (var e = Math.ceil(Math.log(d[0]) / Math.LN10 - 1e-9); Math.pow(10, e) <= d[1] * 1.0001; e++) ticks.push(Math.pow(10, e));
-  return ticks;
+  var every = Math.ceil(ticks.length * (room || 52) / Math.abs(scale.range()[1] - scale.range()[0]));
+  return ticks.filter(function (x, i) { return i % every === 0; });
 }
 function log_scale(values, from, to) {
   var low = d3.min(values), high = d3.max(values);
@@ -54,33 +59,76 @@ function log_scale(values, from, to) {
 }
 function bottom(svg, scale, ticks, format, y, length, label, middle) {
   svg.append("g").attr("class", "axis").attr("transform", "translate(0," + y + ")")
-    .call(d3.svg.axis().scale(scale).orient("bottom").tickValues(ticks).tickFormat(format).tickSize(-length, 0));
-  svg.append("text").attr("class", "small").attr("x", middle).attr("y", y + 30).attr("text-anchor", "middle").text(label);
+    .call(d3.svg.axis().scale(scale).orient("bottom").tickValues(ticks).tickFormat(format).tickSize(-length, 0).tickPadding(8));
+  svg.append("text").attr("class", "small").attr("x", middle).attr("y", y + 36).attr("text-anchor", "middle").text(label);
 }
-function left(svg, scale, ticks, format, x, length, label) {
+function left(svg, scale, ticks, format, x, length) {
   svg.append("g").attr("class", "axis").attr("transform", "translate(" + x + ",0)")
-    .call(d3.svg.axis().scale(scale).orient("left").tickValues(ticks).tickFormat(format).tickSize(-length, 0));
-  if (label) svg.append("text").attr("class", "small").attr("x", x - 36).attr("y", 8).text(label);
+    .call(d3.svg.axis().scale(scale).orient("left").tickValues(ticks).tickFormat(format).tickSize(-length, 0).tickPadding(6));
 }
 function mark(svg, fabric, x, y, size, cold) {
   return svg.append("path").attr("class", "mark " + fabric + (cold ? " cold" : "")).attr("d", d3.svg.symbol().type(shapes[fabric] || "circle").size(size))
     .attr("transform", "translate(" + x + "," + y + ")");
+}
+/* A text beside a mark: behind it, or before it where there is no room. `from`, `to`: the mark's and its whisker's ends. */
+function beside(svg, from, to, y, end, text) {
+  var before = to + 9 + text.length * 5.9 > end;
+  svg.append("text").attr("class", "small halo").attr("x", before ? from - 9 : to + 9).attr("y", y + 4).attr("text-anchor", before ? "end" : "start").text(text);
+}
+function head(svg, row, top) {
+  var both = svg.append("text").attr("x", 0).attr("y", top + 12);
+  both.append("tspan").attr("class", "name").text(row.name + (narrow ? "\u2002" : ""));
+  var small = both.append("tspan").attr("class", "small");
+  if (narrow) small.text(row.title.length > 44 ? row.title.slice(0, 42) + "…" : row.title);
+  else small.attr("x", 0).attr("dy", 15).text(row.title.length > 50 ? row.title.slice(0, 48) + "…" : row.title);
 }
 function section(id, any) {
   var node = document.getElementById(id);
   if (!any) node.remove();
   return any ? node : null;
 }
+/* Texts at (x, y), pushed down or up until none lies over another. */
+function labels(svg, list) {
+  list.sort(function (a, b) { return a.y - b.y; });
+  for (var i = 1; i < list.length; i++) if (list[i].y < list[i - 1].y + 12) list[i].y = list[i - 1].y + 12;
+  list.forEach(function (l) { svg.append("text").attr("class", "small own " + l.cls).attr("x", l.x).attr("y", l.y + 4).text(l.text); });
+}
+/* One row for each workload, one mark for each cell that has a value: what is more than a time. */
+function dots(node, list, value, format, label, test) {
+  var x0 = narrow ? 12 : 300, x1 = wide - 20, at = 6, values = [], tall = narrow ? 20 : 0;
+  list.forEach(function (w) { shown(w.name, test).forEach(function (c) { if (value(c) > 0) values.push(value(c)); }); });
+  var x = log_scale(values, x0, x1), rows = list.map(function (w) {
+    var row = {work: w, cells: shown(w.name, function (c) { return test(c) && value(c) > 0; }), top: at};
+    at += tall + Math.max(narrow ? 1 : 2, row.cells.length) * 14 + 10;
+    return row;
+  });
+  var svg = picture(node, wide, at + 44);
+  bottom(svg, x, decades(x), function (v) { return v >= 1 ? d3.format(",")(v) : String(+v.toPrecision(1)); }, at, at - 4, label, (x0 + x1) / 2);
+  rows.forEach(function (r) {
+    svg.append("line").attr("class", "row").attr("x1", 0).attr("x2", wide).attr("y1", r.top - 4).attr("y2", r.top - 4);
+    head(svg, r.work, r.top);
+    r.cells.forEach(function (c, i) {
+      var y = r.top + tall + 7 + i * 14, px = x(value(c));
+      mark(svg, c.fabric, px, y, 55).append("title").text(told(c));
+      beside(svg, px, px, y, x1, format(c));
+    });
+  });
+}
 
 /* ---- Headline and legend ---- */
 (function () {
   var best = ["hello3"].concat(works.map(function (w) { return w.name; })).filter(function (w) { return shown(w, is_hot).length > 1; })[0];
   if (best) {
-    var list = shown(best, is_hot), first = list[0];
-    document.getElementById("headline").textContent = title(works, best).replace(/^./, function (x) { return x.toUpperCase(); }) + ": " +
-      list.map(function (c, i) {
-        return title(fabrics, c.fabric) + " " + time(c.latency.p50_us) + (i ? " (" + number(c.latency.p50_us / first.latency.p50_us) + " ×)" : "");
-      }).join("; ") + ".";
+    var list = shown(best, is_hot), first = list[0], titles = list.slice(1).map(function (c) {
+      var more = c.latency.p50_us / first.latency.p50_us;
+      return d3.format(",." + (more < 10 ? 1 : 0) + "f")(more) + " × as long " + ({"hub-notify": "with notify", "hub-250ms": "polled 4 times a second", "hub-backoff": "with the default back-off"}[c.fabric] || title(fabrics, c.fabric));
+    });
+    if (first.fabric === "direct") {
+      document.querySelector("h1").textContent = "What agents do directly takes a task hub in storage " + titles.join(", ");
+      document.title = "stead: direct against storage-mediated";
+    }
+    document.getElementById("headline").textContent = title(works, best).replace(/^./, function (x) { return x.toUpperCase(); }) + ", median: " +
+      list.map(function (c) { return title(fabrics, c.fabric) + " " + time(c.latency.p50_us) + " (n " + c.latency.n + ")"; }).join("; ") + ".";
   }
   document.getElementById("run").textContent = "stead " + report.stead + ", " + report.machine.measured + ", " + report.machine.cores + " cores, " +
     "measured in " + report.seconds + " s" + (report.quick ? " (quick: fewer samples, smaller data, no cold starts)" : "") +
@@ -88,65 +136,75 @@ function section(id, any) {
     " (n " + report.floors.sync.n + "), each of 1 KB.";
   var legend = d3.select("#legend");
   fabrics.forEach(function (f) {
+    if (!shapes[f.name]) return;
     var item = legend.append("li");
     mark(item.append("svg").attr("width", 16).attr("height", 16), f.name, 8, 8, 70);
     item.append("span").text(f.title);
   });
+  if (cells.some(function (c) { return c.start === "cold"; })) {
+    var item = legend.append("li");
+    mark(item.append("svg").attr("width", 16).attr("height", 16), "other", 8, 8, 70, true);
+    item.append("span").text("hollow, dashed: started cold");
+  }
 })();
 
 /* ---- Latency of every workload ---- */
 (function () {
   var list = works.filter(function (w) { return shown(w.name).length; }), node = section("overview", list.length);
   if (!node) return;
-  var step = 13, at = 8, rows = list.map(function (w) {
-    var mine = shown(w.name), row = {work: w, cells: mine, top: at};
-    at += Math.max(2, mine.length) * step + 14;
+  var step = 14, at = 8, tall = narrow ? 20 : 0, rows = list.map(function (w) {
+    var mine = shown(w.name, function (c) { return shapes[c.fabric]; }), row = {work: w, cells: mine, top: at};
+    row.published = report.published.filter(function (p) { return p.workload === w.name; });
+    at += tall + Math.max(narrow ? 1 : 2, mine.length) * step + (row.published.length ? 14 : 0) + 12;
     return row;
   });
-  var width = 1120, x0 = 330, x1 = 1100, svg = picture(node.querySelector(".plot"), width, at + 44), values = [];
+  var x0 = narrow ? 12 : 300, x1 = wide - 20, svg = picture(node.querySelector(".plot"), wide, at + 44), values = [];
   rows.forEach(function (r) {
     r.cells.forEach(function (c) { values.push(c.latency.p50_us, c.latency.p99_us || c.latency.p50_us); if (c.floor_us) values.push(c.floor_us); });
-    report.published.forEach(function (p) { if (p.workload === r.work.name) values.push(p.us); });
+    r.published.forEach(function (p) { values.push(p.us); });
   });
   var x = log_scale(values, x0, x1);
   bottom(svg, x, decades(x), tick, at, at - 4, "time, logarithmic", (x0 + x1) / 2);
   rows.forEach(function (r) {
-    var y = r.top + step;
-    svg.append("line").attr("class", "row").attr("x1", 0).attr("x2", x1).attr("y1", r.top - 4).attr("y2", r.top - 4);
-    svg.append("text").attr("x", 0).attr("y", y).text(r.work.name);
-    svg.append("text").attr("class", "small").attr("x", 0).attr("y", y + 14).text(r.work.title.length > 58 ? r.work.title.slice(0, 56) + "…" : r.work.title);
-    var floor = r.cells[0].floor_us, end = r.top + Math.max(2, r.cells.length) * step;
-    if (floor) svg.append("line").attr("class", "floor").attr("x1", x(floor)).attr("x2", x(floor)).attr("y1", r.top).attr("y2", end)
+    svg.append("line").attr("class", "row").attr("x1", 0).attr("x2", wide).attr("y1", r.top - 5).attr("y2", r.top - 5);
+    head(svg, r.work, r.top);
+    var top = r.top + tall, end = top + r.cells.length * step, floor = r.cells[0].floor_us;
+    if (floor) svg.append("line").attr("class", "floor").attr("x1", x(floor)).attr("x2", x(floor)).attr("y1", top).attr("y2", end)
       .append("title").text("floor " + time(floor));
-    report.published.forEach(function (p) {
-      if (p.workload !== r.work.name) return;
-      svg.append("path").attr("class", "published").attr("d", "M-4,-4L4,4M-4,4L4,-4").attr("transform", "translate(" + x(p.us) + "," + (end + 1) + ")")
+    if (floor && r === rows[0]) svg.append("text").attr("class", "small halo").attr("x", x(floor) - 5).attr("y", end).attr("text-anchor", "end").text("floor");
+    r.published.forEach(function (p) {
+      svg.append("path").attr("class", "published").attr("d", "M-4,-4L4,4M-4,4L4,-4").attr("transform", "translate(" + x(p.us) + "," + (end + 6) + ")")
         .append("title").text(p.who + ": " + time(p.us) + "\n" + p.source);
     });
     r.cells.forEach(function (c, i) {
-      var cy = r.top + 5 + i * step, px = x(c.latency.p50_us), far = px;
+      var cy = top + 6 + i * step, px = x(c.latency.p50_us), far = px;
       if (c.latency.p99_us !== null) {
         far = x(c.latency.p99_us);
         svg.append("line").attr("class", "whisker " + c.fabric).attr("x1", px).attr("x2", far).attr("y1", cy).attr("y2", cy);
       }
       mark(svg, c.fabric, px, cy, 55, c.start === "cold").append("title").text(told(c));
-      svg.append("text").attr("class", "small").attr("x", far + 9).attr("y", cy + 4)
-        .text(time(c.latency.p50_us) + (c.size !== r.work.size ? ", " + c.size + " members" : "") + (c.start === "cold" ? " cold" : "") + "  n " + c.latency.n);
+      beside(svg, px, far, cy, x1, time(c.latency.p50_us) + (c.size !== r.work.size ? ", " + c.size + " members" : "") + (c.start === "cold" ? " cold" : "") + ", n " + c.latency.n);
     });
   });
+  var told_of = rows.filter(function (r) { return r.published.length; }).map(function (r) {
+    return r.work.name + ": " + r.published.map(function (p) { return p.who + " " + time(p.us); }).join(", ");
+  });
+  if (told_of.length) d3.select(node).append("p").attr("class", "quiet").text("Crosses, published by others on other machines, left to right. " + told_of.join("; ") + ". Sources: " +
+    d3.set(report.published.map(function (p) { return p.source; })).values().join("; ") + ".");
 })();
 
 /* ---- Distributions ---- */
 (function () {
-  var list = works.filter(function (w) { return shown(w.name, function (c) { return c.latency.n > 1; }).length; }), node = section("distributions", list.length);
+  function enough(c) { return c.latency.n > 1 && shapes[c.fabric] && (c.workload !== "election" || c.size === 3); }
+  var list = works.filter(function (w) { return shown(w.name, enough).length; }), node = section("distributions", list.length);
   if (!node) return;
   list.forEach(function (w) {
-    var mine = shown(w.name, function (c) { return c.latency.n > 1; });
+    var mine = shown(w.name, enough);
     var card = d3.select(node.querySelector(".grid")).append("div").attr("class", "card");
-    card.append("h3").text(w.name + " ").append("span").text(w.title);
-    var svg = picture(card.node(), 350, 210), values = [];
+    card.append("h3").text(w.name + " ").append("span").text(w.title + (w.name === "election" ? ", 3 members" : ""));
+    var svg = picture(card.node(), 350, 214), values = [];
     mine.forEach(function (c) { values = values.concat(c.latency.quantiles_us); });
-    var x = log_scale(values, 40, 335), y = d3.scale.linear().domain([0, 1]).range([165, 12]);
+    var x = log_scale(values, 44, 335), y = d3.scale.linear().domain([0, 1]).range([165, 12]);
     bottom(svg, x, decades(x), tick, 165, 153, "time, logarithmic", 190);
     left(svg, y, [0, 0.25, 0.5, 0.75, 1], d3.format("%"), 40, 295);
     mine.forEach(function (c) {
@@ -154,7 +212,8 @@ function section(id, any) {
       svg.append("path").attr("class", "curve " + c.fabric + (c.start === "cold" ? " cold" : "")).attr("d", line(q.map(function (v, i) { return [v, i / (q.length - 1)]; })))
         .append("title").text(told(c));
     });
-    card.append("p").attr("class", "quiet").text("n: " + mine.map(function (c) { return c.fabric + (c.start === "cold" ? " cold " : " ") + c.latency.n; }).join(", "));
+    var keys = card.append("p").attr("class", "quiet");
+    mine.forEach(function (c) { keys.append("span").attr("class", "own key " + c.fabric).text(short[c.fabric] + (c.start === "cold" ? " cold" : "") + " n " + c.latency.n); });
   });
 })();
 
@@ -164,140 +223,192 @@ function section(id, any) {
   works.forEach(function (w) { shown(w.name, is_hot).forEach(function (c) { if (c.breakdown && c.size === w.size) list.push(c); }); });
   var node = section("breakdown", list.length);
   if (!node) return;
-  var parts = [["wire_us", "wire", "round trip"], ["disk_us", "disk", "syncs"], ["poll_us", "wait", "poll"], ["rest_us", "rest", "the rest"]];
-  var at = 26, last = null, svg = picture(node.querySelector(".plot"), 1120, 26 + list.length * 16 + works.length * 8 + 40);
-  var x = d3.scale.linear().domain([0, 1]).range([330, 990]);
+  var parts = [["poll_us", "wait", "poll"], ["disk_us", "disk", "syncs"], ["wire_us", "wire", "round trip"], ["rest_us", "rest", "the rest"]];
+  var count = d3.set(list.map(function (c) { return c.workload; })).size(), at = 30, last = null;
+  var svg = picture(node.querySelector(".plot"), wide, 30 + list.length * 16 + count * (narrow ? 26 : 8) + 48);
+  var x0 = narrow ? 76 : 270, x1 = wide - (narrow ? 110 : 130), x = d3.scale.linear().domain([0, 1]).range([x0, x1]);
   parts.forEach(function (p, i) {
-    svg.append("rect").attr("class", p[1]).attr("x", 330 + i * 120).attr("y", 0).attr("width", 12).attr("height", 12);
-    svg.append("text").attr("x", 348 + i * 120).attr("y", 11).text(p[2]);
+    var from = (narrow ? 0 : x0) + i * 86;
+    svg.append("rect").attr("class", p[1]).attr("x", from).attr("y", 0).attr("width", 12).attr("height", 12);
+    svg.append("text").attr("x", from + 17).attr("y", 11).text(p[2]);
   });
   list.forEach(function (c) {
-    if (last !== c.workload) { at += last ? 8 : 0; svg.append("text").attr("x", 0).attr("y", at + 11).text(c.workload); last = c.workload; }
-    mark(svg, c.fabric, 160, at + 7, 45);
-    svg.append("text").attr("class", "small").attr("x", 172).attr("y", at + 11).text(title(fabrics, c.fabric).replace(" 50 ms to 30 s", ""));
+    if (last !== c.workload) {
+      at += last ? 8 : 0;
+      svg.append("text").attr("class", "name").attr("x", 0).attr("y", at + 11).text(c.workload);
+      at += narrow ? 18 : 0;
+      last = c.workload;
+    }
+    mark(svg, c.fabric, x0 - 68, at + 7, 45);
+    svg.append("text").attr("class", "small").attr("x", x0 - 58).attr("y", at + 11).text(short[c.fabric]);
     var sum = d3.sum(parts, function (p) { return c.breakdown[p[0]] || 0; }), from = 0;
     parts.forEach(function (p) {
       var share = (c.breakdown[p[0]] || 0) / sum;
-      if (share > 0) svg.append("rect").attr("class", p[1]).attr("x", x(from)).attr("width", Math.max(0, x(from + share) - x(from) - 1)).attr("y", at).attr("height", 13)
+      if (share > 0) svg.append("rect").attr("class", p[1]).attr("x", x(from)).attr("width", Math.max(0.5, x(from + share) - x(from) - 1)).attr("y", at).attr("height", 13)
         .append("title").text(p[2] + " " + time(c.breakdown[p[0]]) + ", " + (share * 100).toFixed(0) + " %\n" + told(c));
       from += share;
     });
-    svg.append("text").attr("class", "small").attr("x", 998).attr("y", at + 11).text(time(c.latency.mean_us) + "  n " + c.latency.n);
+    svg.append("text").attr("class", "small").attr("x", x1 + 8).attr("y", at + 11).text(time(c.latency.mean_us) + ", n " + c.latency.n);
     at += 16;
   });
-  bottom(svg, x, [0, 0.25, 0.5, 0.75, 1], d3.format("%"), at + 4, 0, "share of the mean", 660);
-  svg.attr("viewBox", "0 0 1120 " + (at + 44));
+  bottom(svg, x, [0, 0.5, 1], d3.format("%"), at + 2, 0, "share of the mean; its length beside it", (x0 + x1) / 2);
 })();
 
 /* ---- Scaling ---- */
 (function () {
-  var groups = [{label: "fan-out and fan-in: activities at once", unit: "activities", test: function (c) { return /^fanout/.test(c.workload); }},
-                {label: "sequence: activities one after the other", unit: "activities", test: function (c) { return /^hello/.test(c.workload); }},
-                {label: "bully election: members", unit: "members", test: function (c) { return c.workload === "election"; }}];
+  function fabric_of(c) { return c.fabric; }
+  var groups = [{label: "fan-out and fan-in", unit: "activities at once", test: function (c) { return /^fanout/.test(c.workload) && shapes[c.fabric]; }, at: "size"},
+                {label: "sequence", unit: "activities one after the other", test: function (c) { return c.workload === "fanout1" && shapes[c.fabric] || /^hello/.test(c.workload); }, at: "size"},
+                {label: "bully election by members", unit: "members", test: function (c) { return c.workload === "election" && shapes[c.fabric]; }, at: "size"},
+                {label: "bully election by poll interval", unit: "poll interval", test: function (c) { return c.workload === "election" && interval[c.fabric]; }, at: "interval", paper: true}];
+  var interval = {"hub-100ms": 100, "hub-250ms": 250, "hub-1s": 1000};
   groups = groups.filter(function (g) {
+    g.x = function (c) { return g.at === "size" ? c.size : interval[c.fabric]; };
+    g.series = g.at === "size" ? fabric_of : function (c) { return c.size + " members"; };
     g.cells = cells.filter(function (c) { return g.test(c) && is_hot(c) && is_near(c); });
-    return d3.set(g.cells.map(function (c) { return c.size; })).size() > 1;
+    return d3.set(g.cells.map(g.x)).size() > 1;
   });
   var node = section("scaling", groups.length);
   if (!node) return;
   groups.forEach(function (g) {
     var card = d3.select(node.querySelector(".grid")).append("div").attr("class", "card");
-    card.append("h3").text(g.label);
-    var svg = picture(card.node(), 350, 240);
-    var sizes = d3.set(g.cells.map(function (c) { return c.size; })).values().map(Number).sort(d3.ascending);
-    var x = d3.scale.log().domain([sizes[0] * 0.8, sizes[sizes.length - 1] * 1.2]).range([52, 335]);
-    var y = log_scale(g.cells.map(function (c) { return c.latency.p50_us; }), 195, 14);
-    bottom(svg, x, sizes, String, 195, 181, g.unit + ", logarithmic", 190);
-    left(svg, y, decades(y), tick, 52, 283);
-    fabrics.forEach(function (f) {
-      var mine = g.cells.filter(function (c) { return c.fabric === f.name; }).sort(function (a, b) { return a.size - b.size; });
-      if (!mine.length) return;
-      svg.append("path").attr("class", "curve " + f.name).attr("d", d3.svg.line().x(function (c) { return x(c.size); }).y(function (c) { return y(c.latency.p50_us); })(mine));
-      mine.forEach(function (c) { mark(svg, f.name, x(c.size), y(c.latency.p50_us), 50).append("title").text(told(c)); });
+    card.append("h3").text(g.label + " ").append("span").text("median");
+    var svg = picture(card.node(), 350, 246), ends = [];
+    var at = d3.set(g.cells.map(g.x)).values().map(Number).sort(d3.ascending), values = g.cells.map(function (c) { return c.latency.p50_us; });
+    var paper = g.paper ? report.published.filter(function (p) { return p.workload === "election"; })[0] : null;
+    if (paper) values.push(paper.us);
+    var x = d3.scale.log().domain([at[0] * 0.8, at[at.length - 1] * 1.2]).range([56, 270]), y = log_scale(values, 195, 14);
+    bottom(svg, x, at, g.at === "size" ? String : function (v) { return tick(v * 1000); }, 195, 181, g.unit + ", logarithmic", 165);
+    left(svg, y, decades(y, 24), tick, 52, 218);
+    d3.set(g.cells.map(g.series)).values().forEach(function (s) {
+      var mine = g.cells.filter(function (c) { return g.series(c) === s; }).sort(function (a, b) { return g.x(a) - g.x(b); });
+      var cls = g.at === "size" ? s : "hub-250ms", last = mine[mine.length - 1];
+      svg.append("path").attr("class", "curve " + cls).attr("d", d3.svg.line().x(function (c) { return x(g.x(c)); }).y(function (c) { return y(c.latency.p50_us); })(mine));
+      mine.forEach(function (c) { mark(svg, cls, x(g.x(c)), y(c.latency.p50_us), 50).append("title").text(told(c)); });
+      ends.push({x: x(g.x(last)) + 9, y: y(last.latency.p50_us), cls: cls, text: short[s] || s});
     });
-    card.append("p").attr("class", "quiet").text("median; n: " + d3.extent(g.cells, function (c) { return c.latency.n; }).join(" to "));
+    labels(svg, ends);
+    if (paper) {
+      svg.append("path").attr("class", "published").attr("d", "M-4,-4L4,4M-4,4L4,-4").attr("transform", "translate(" + x(250) + "," + y(paper.us) + ")").append("title").text(paper.who + "\n" + paper.source);
+      svg.append("text").attr("class", "small halo").attr("x", x(250) - 8).attr("y", y(paper.us) + 4).attr("text-anchor", "end").text("the paper's " + time(paper.us));
+    }
+    card.append("p").attr("class", "quiet").text("n " + d3.set(d3.extent(g.cells, function (c) { return c.latency.n; })).values().join(" to "));
   });
+})();
+
+/* ---- Throughput ---- */
+(function () {
+  function has(c) { return is_hot(c) && c.rate > 0; }
+  var list = works.filter(function (w) { return shown(w.name, has).length; }), node = section("throughput", list.length);
+  if (node) dots(node.querySelector(".plot"), list, function (c) { return c.rate; }, function (c) {
+    return number(c.rate) + "/s, " + c.in_flight + " at once" + (c.rate_syncs && !narrow ? ", " + number(c.rate_syncs) + " syncs each" : "");
+  }, "runs a second, logarithmic", has);
+})();
+
+/* ---- The hub on another node ---- */
+(function () {
+  var list = [];
+  works.forEach(function (w) {
+    of(w.name, function (c) { return is_hot(c) && c.hub === "near" && c.size === w.size; }).forEach(function (c) {
+      var other = of(w.name, function (o) { return is_hot(o) && o.hub === "apart" && o.fabric === c.fabric; })[0];
+      if (other) list.push({work: w, near: c, apart: other});
+    });
+  });
+  var node = section("apart", list.length);
+  if (!node) return;
+  var x0 = narrow ? 12 : 200, x1 = wide - 20, at = 6, last = null, values = [];
+  list.forEach(function (p) { values.push(p.near.latency.p50_us, p.apart.latency.p50_us); });
+  var x = log_scale(values, x0, x1), count = d3.set(list.map(function (p) { return p.work.name; })).size();
+  var svg = picture(node.querySelector(".plot"), wide, list.length * 14 + count * (narrow ? 28 : 8) + 60), axis = svg.append("g");
+  list.forEach(function (p) {
+    if (last !== p.work) {
+      at += last ? 8 : 0;
+      svg.append("line").attr("class", "row").attr("x1", 0).attr("x2", wide).attr("y1", at - 3).attr("y2", at - 3);
+      svg.append("text").attr("class", "name").attr("x", 0).attr("y", at + 12).text(p.work.name);
+      at += narrow ? 20 : 0;
+      last = p.work;
+    }
+    var a = x(p.near.latency.p50_us), b = x(p.apart.latency.p50_us);
+    svg.append("line").attr("class", "whisker " + p.near.fabric).attr("x1", a).attr("x2", b).attr("y1", at + 7).attr("y2", at + 7);
+    mark(svg, p.near.fabric, a, at + 7, 55).append("title").text(told(p.near));
+    mark(svg, p.near.fabric, b, at + 7, 55, true).append("title").text(told(p.apart));
+    beside(svg, Math.min(a, b), Math.max(a, b), at + 7, x1, time(p.near.latency.p50_us) + ", apart " + time(p.apart.latency.p50_us) + ", n " + p.near.latency.n + ", " + p.apart.latency.n);
+    at += 14;
+  });
+  bottom(axis, x, decades(x), tick, at + 4, at, "median, logarithmic", (x0 + x1) / 2);
 })();
 
 /* ---- Storage operations ---- */
 (function () {
   var list = shown("hello3", function (c) { return is_hot(c) && c.per_run && c.hub; }), node = section("operations", list.length);
   if (!node) return;
-  var kinds = ["enqueue", "dequeue", "delete", "read", "write", "renew", "empty"];
+  var kinds = ["enqueue", "dequeue", "delete", "read", "write", "renew", "empty"].slice(0, narrow ? 5 : 7);
   var rows = [];
   list.forEach(function (c) {
-    rows.push({name: way(c), cls: c.fabric, s: c.per_run.storage, n: c.latency.n});
-    rows.push({name: "\u2003its orchestrator alone", cls: c.fabric, s: c.per_run.orchestrator, n: null});
+    rows.push({name: title(fabrics, c.fabric) + ", n " + c.latency.n, cls: c.fabric, s: c.per_run.storage});
+    rows.push({name: "\u2003of them, its orchestrator's", cls: c.fabric, s: c.per_run.orchestrator});
   });
-  rows.push({name: report.known.who + ", its orchestrator (known)", cls: "other", s: report.known, n: null});
-  var svg = picture(node.querySelector(".plot"), 1120, 30 + rows.length * 30 + 10), span = 100;
-  kinds.forEach(function (k, i) { svg.append("text").attr("class", "small").attr("x", 400 + i * span).attr("y", 12).text(k === "empty" ? "empty polls" : k); });
+  rows.push({name: narrow ? "Durable Functions (known), orchestrator" : report.known.who + ", orchestrator's (known)", cls: "other", s: report.known});
+  var x0 = narrow ? 0 : 390, span = (wide - x0) / kinds.length, tall = narrow ? 42 : 26, svg = picture(node.querySelector(".plot"), wide, 30 + rows.length * tall);
+  kinds.forEach(function (k, i) { svg.append("text").attr("class", "small").attr("x", x0 + i * span).attr("y", 12).text(k === "empty" ? "empty polls" : k); });
   var most = d3.max(rows, function (r) { return d3.max(kinds.slice(0, 5), function (k) { return r.s[k] || 0; }); });
   rows.forEach(function (r, i) {
-    var y = 24 + i * 30;
-    svg.append("text").attr("x", 0).attr("y", y + 13).text(r.name + (r.n ? "  n " + r.n : ""));
+    var y = 22 + i * tall, bar = y + (narrow ? 18 : 2);
+    svg.append("text").attr("x", 0).attr("y", y + 13).text(r.name);
     kinds.forEach(function (k, j) {
       if (r.s[k] === undefined) return;
-      var long = Math.min(1, r.s[k] / most) * (span - 50);
-      svg.append("rect").attr("class", "bar " + r.cls).attr("x", 400 + j * span).attr("y", y + 2).attr("width", Math.max(1, long)).attr("height", 14);
-      svg.append("text").attr("class", "small").attr("x", 404 + j * span + long).attr("y", y + 13).text(number(r.s[k]));
+      var long = Math.min(1, r.s[k] / most) * (span - 46);
+      svg.append("rect").attr("class", "bar " + r.cls).attr("x", x0 + j * span).attr("y", bar).attr("width", Math.max(1, long)).attr("height", 14);
+      svg.append("text").attr("class", "small").attr("x", x0 + 4 + j * span + Math.max(1, long)).attr("y", bar + 11).text(number(r.s[k]));
     });
   });
 })();
 
 /* ---- Money ---- */
 (function () {
-  var list = works.filter(function (w) { return shown(w.name, function (c) { return c.money_per_million > 0 && is_hot(c); }).length; }), node = section("cost", list.length);
+  function has(c) { return is_hot(c) && c.money_per_million > 0; }
+  var list = works.filter(function (w) { return shown(w.name, has).length; }), node = section("cost", list.length);
   if (!node) return;
   var p = report.prices;
   document.getElementById("prices").textContent = "In " + p.currency + ": a million queue operations " + p.queue_operation + ", reads " + p.read + ", writes " + p.write + "; a GB stored for a month " +
     p.stored_gigabyte + "; a CPU hour " + p.cpu_hour + ". Source: " + p.source + ". The direct fabric has no storage service to pay: disk and CPU.";
-  var height = list.length * 30, svg = picture(node.querySelector(".plot"), 1120, height + 48), values = [];
-  list.forEach(function (w) { shown(w.name, is_hot).forEach(function (c) { if (c.money_per_million > 0) values.push(c.money_per_million); }); });
-  var x = log_scale(values, 200, 1080);
-  bottom(svg, x, decades(x), function (v) { return v >= 1 ? d3.format(",")(v) : String(+v.toPrecision(1)); }, height + 4, height, p.currency + " a million runs, logarithmic", 640);
-  list.forEach(function (w, i) {
-    var y = 14 + i * 30;
-    svg.append("text").attr("x", 0).attr("y", y + 4).text(w.name);
-    svg.append("line").attr("class", "row").attr("x1", 0).attr("x2", 1080).attr("y1", y + 15).attr("y2", y + 15);
-    shown(w.name, is_hot).forEach(function (c) { /* an election of each size */
-      if (c.money_per_million > 0) mark(svg, c.fabric, x(c.money_per_million), y, 60).append("title").text(money(c.money_per_million) + " " + p.currency + "\n" + told(c));
-    });
-  });
+  dots(node.querySelector(".plot"), list, function (c) { return c.money_per_million; }, function (c) {
+    return number(c.money_per_million) + (c.workload === "election" ? ", " + c.size + " members" : "") + ", n " + c.latency.n;
+  }, p.currency + " a million runs, logarithmic", function (c) { return has(c) && shapes[c.fabric]; });
 })();
 
 /* ---- Idle ---- */
 (function () {
   var list = report.idle, node = section("idle", list.length);
   if (!node) return;
-  var columns = [["storage operations a second", function (i) { var s = i.per_second.storage; return s.empty + s.dequeue + s.renew + s.read + s.write; }],
-                 ["bytes a second to disk", function (i) { return i.per_second.bytes; }],
+  var columns = [["storage ops/s", function (i) { var s = i.per_second.storage; return s.empty + s.dequeue + s.renew + s.read + s.write; }],
+                 ["bytes/s to disk", function (i) { return i.per_second.bytes; }],
                  ["% of a core", function (i) { return i.per_second.cpu_us / 1e4; }],
                  [report.prices.currency + " a month", function (i) { return i.money_per_hour * 730; }]];
-  var svg = picture(node.querySelector(".plot"), 1120, 30 + list.length * 26), span = 205;
-  columns.forEach(function (c, j) { svg.append("text").attr("class", "small").attr("x", 290 + j * span).attr("y", 12).text(c[0]); });
+  var x0 = narrow ? 0 : 290, span = (wide - x0) / 4, tall = narrow ? 44 : 26, svg = picture(node.querySelector(".plot"), wide, 30 + list.length * tall);
+  columns.forEach(function (c, j) { svg.append("text").attr("class", "small").attr("x", x0 + j * span).attr("y", 12).text(c[0]); });
   list.forEach(function (it, i) {
-    var y = 22 + i * 26;
+    var y = 22 + i * tall, bar = y + (narrow ? 20 : 2);
     mark(svg, it.fabric, 8, y + 9, 55);
-    svg.append("text").attr("x", 22).attr("y", y + 13).text(way({fabric: it.fabric, hub: it.hub, start: "hot"}).replace("hub on a node of its own", "hub apart"));
+    svg.append("text").attr("x", 22).attr("y", y + 13).text(title(fabrics, it.fabric) + (it.hub === "apart" ? ", apart" : ""));
     columns.forEach(function (c, j) {
-      var most = d3.max(list, c[1]) || 1, value = c[1](it), long = value / most * (span - 75);
-      svg.append("rect").attr("class", "bar " + it.fabric).attr("x", 290 + j * span).attr("y", y + 2).attr("width", Math.max(1, long)).attr("height", 14);
-      svg.append("text").attr("class", "small").attr("x", 295 + j * span + long).attr("y", y + 13).text(number(value));
+      var most = d3.max(list, c[1]) || 1, value = c[1](it), long = Math.max(1, value / most * (span - 56));
+      svg.append("rect").attr("class", "bar " + it.fabric).attr("x", x0 + j * span).attr("y", bar).attr("width", long).attr("height", 14);
+      svg.append("text").attr("class", "small").attr("x", x0 + 5 + j * span + long).attr("y", bar + 11).text(number(value));
     });
   });
 })();
 
 /* ---- All figures ---- */
 (function () {
-  var heads = ["workload", "fabric", "hub", "start", "n", "p50", "p99", "mean", "floor", "p50 / floor", "runs / s", "messages", "enqueue", "dequeue", "delete", "read", "write", "renew", "empty",
+  var heads = ["workload", "fabric", "hub", "start", "n", "p50", "p99", "mean", "floor", "p50 / floor", "runs / s", "its syncs", "messages", "enqueue", "dequeue", "delete", "read", "write", "renew", "empty",
                "syncs", "bytes", "CPU", report.prices.currency + " a million"];
   var table = d3.select("#all table");
   table.append("thead").append("tr").selectAll("th").data(heads).enter().append("th").text(String);
   var body = table.append("tbody");
   report.cells.forEach(function (c) {
     var l = c.latency, r = c.per_run, s = r ? r.storage : {}, row = body.append("tr").attr("class", c.fabric);
-    var values = [c.workload + (c.workload === "election" && c.size ? " " + c.size : ""), title(fabrics, c.fabric), c.hub || "–", c.ok ? c.start : c.start + ", failed", l.n, time(l.p50_us), time(l.p99_us), time(l.mean_us), time(c.floor_us), number(c.ratio), number(c.rate),
+    var values = [c.workload + (c.workload === "election" && c.size ? " " + c.size : ""), title(fabrics, c.fabric), c.hub || "–", c.ok ? c.start : c.start + ", failed", l.n, time(l.p50_us), time(l.p99_us), time(l.mean_us), time(c.floor_us), number(c.ratio), number(c.rate), number(c.rate_syncs),
                   number(r && r.messages), number(s.enqueue), number(s.dequeue), number(s.delete), number(s.read), number(s.write), number(s.renew), number(s.empty), number(r && r.syncs), number(r && r.bytes),
                   time(r ? r.cpu_us : null), money(c.money_per_million)];
     row.selectAll("td").data(values).enter().append("td").attr("class", function (d, i) { return i === 1 ? "fabric " + c.fabric : null; }).text(String);

@@ -27,6 +27,13 @@
 #define POLLED_RUNS 112u
 #define POLLED_RUNS_QUICK 16u
 #define WARM_UP 3u
+#define RATE_RUNS 20u /* of each of the many pairs, where they need not wait */
+#define RATE_RUNS_POLLED 4u
+#define COLD_ROUNDS_SHORT 2u /* of all lanes, where the longest interval is short */
+#define COLD_SHORT_MS 1000
+#define RATE_NS 1000000000u
+#define RATE_QUICK_NS 300000000u
+#define DRAIN_MS 10000
 #define PLACES_MAX 10000u /* keys that are tried until one lies where it must */
 #define HUB_NODE "hub"
 
@@ -57,6 +64,8 @@ struct echo {
     uint32_t pair_count;
     uint64_t *samples;
     size_t count;
+    bool cold;                    /* the pollers have reached their longest interval when a run begins */
+    uint64_t begun_ns, ended_ns;  /* the runs of all pairs */
     struct stead_storage storage; /* what was asked for */
     int code;                     /* the first failure */
 };
@@ -111,7 +120,7 @@ static void on_asked(void *context, const struct stead_answer *answer)
 {
     struct side *side = context;
 
-    if (!went_wrong(side, answer))
+    if (!went_wrong(side, answer) && !side->pair->echo->cold) /* cold: its poller sleeps on, as the other's */
         side->due_ns = stead_bench_now_ns();
 }
 
@@ -148,9 +157,10 @@ static void end_run(struct pair *pair)
 
     if (pair->skip > 0)
         pair->skip--;
-    else
+    else if (echo->samples)
         echo->samples[echo->count++] = stead_bench_now_ns() - pair->start_ns;
     pair->left--;
+    echo->ended_ns = stead_bench_now_ns();
 }
 
 /* An empty poll: later again. */
@@ -254,35 +264,38 @@ static int place_queue(struct stead_compare_session *session, const char *name, 
     return STEAD_ENOTFOUND;
 }
 
-/* Pollers know nothing of each other: each begins at a random moment of an interval. */
-static uint64_t first_poll(const struct stead_compare_fabric *fabric)
+/* Pollers know nothing of each other: each begins at a random moment of an interval; cold, of the longest. */
+static uint64_t first_poll(const struct echo *echo)
 {
-    int64_t interval_ms = fabric->interval_ms < 0 ? FIRST_MS : fabric->interval_ms;
+    const struct stead_compare_fabric *fabric = echo->session->fabric;
+    int64_t interval_ms = echo->cold ? fabric->longest_ms : fabric->interval_ms < 0 ? FIRST_MS : fabric->interval_ms;
 
     return stead_bench_now_ns() + (interval_ms > 0 ? (uint64_t)(random() % interval_ms) * 1000000u : 0);
 }
 
-static uint32_t warm_up_of(const struct stead_compare_fabric *fabric)
+static uint32_t warm_up_of(const struct echo *echo)
 {
-    return fabric->interval_ms == 0 ? WARM_UP : 1;
+    return echo->cold ? 0 : echo->session->fabric->interval_ms == 0 ? WARM_UP : 1;
 }
 
 static int run_pairs(struct echo *echo, uint32_t runs)
 {
     struct stead_compare_session *session = echo->session;
+    int64_t pause_ms = echo->cold ? LAST_MS : FIRST_MS;
 
     for (uint32_t i = 0; i < echo->pair_count && echo->code == 0; i++) {
         struct pair *pair = &echo->pairs[i];
-        uint32_t warm_up = warm_up_of(session->fabric);
+        uint32_t warm_up = warm_up_of(echo);
         *pair = (struct pair){.echo = echo, .left = runs + warm_up, .skip = warm_up};
-        pair->asker = (struct side){.pair = pair, .pause_ms = FIRST_MS, .due_ns = first_poll(session->fabric)};
-        pair->answerer = (struct side){.pair = pair, .pause_ms = FIRST_MS, .due_ns = first_poll(session->fabric)};
+        pair->asker = (struct side){.pair = pair, .pause_ms = pause_ms, .due_ns = first_poll(echo)};
+        pair->answerer = (struct side){.pair = pair, .pause_ms = pause_ms, .due_ns = first_poll(echo)};
         echo->code = place_queue(session, "pong", i, pair->asker.queue, sizeof pair->asker.queue);
         if (echo->code == 0)
             echo->code = place_queue(session, "ping", i, pair->answerer.queue, sizeof pair->answerer.queue);
-        if (echo->code == 0)
-            begin_run(pair);
     }
+    echo->begun_ns = stead_bench_now_ns();
+    for (uint32_t i = 0; i < echo->pair_count && echo->code == 0; i++)
+        begin_run(&echo->pairs[i]);
     while (echo->code == 0 && !is_done(echo)) {
         uint64_t next_ns = poll_due(echo), now_ns = stead_bench_now_ns();
         int wait_ms = next_ns > now_ns ? (int)((next_ns - now_ns) / 1000000u) + 1 : 0;
@@ -312,6 +325,43 @@ static int call_echo(struct stead_compare_session *session, uint64_t *ret_ns, ui
     return code;
 }
 
+struct burst {
+    struct stead_client *client;
+    struct stead_writer args;
+    uint64_t until_ns, done;
+    int code; /* the first failure */
+};
+
+static void on_echoed(void *context, const struct stead_answer *answer)
+{
+    struct burst *burst = context;
+
+    burst->code = burst->code != 0 ? burst->code : answer->code;
+    burst->done++;
+    if (burst->code == 0 && stead_bench_now_ns() < burst->until_ns)
+        burst->code = stead_client_call_async(burst->client, "bench.echo/compare", "echo", stead_written(&burst->args),
+                                              NULL, on_echoed, burst);
+}
+
+/* Calls a second with `in_flight` on their way. */
+static int call_many(struct stead_compare_session *session, uint32_t in_flight, double *ret_rate)
+{
+    static const uint8_t zeros[PAYLOAD];
+    uint64_t start_ns = stead_bench_now_ns();
+    struct burst burst = {.client = session->client,
+                          .until_ns = start_ns + (session->compare->quick ? RATE_QUICK_NS : RATE_NS)};
+
+    stead_writer_init(&burst.args);
+    stead_write_bin(&burst.args, stead_bytes(zeros, sizeof zeros));
+    for (uint32_t i = 0; burst.code == 0 && i < in_flight; i++)
+        burst.code = stead_client_call_async(session->client, "bench.echo/compare", "echo", stead_written(&burst.args),
+                                             NULL, on_echoed, &burst);
+    int code = stead_client_drain(session->client, DRAIN_MS);
+    *ret_rate = (double)burst.done * 1e9 / (double)(stead_bench_now_ns() - start_ns);
+    stead_writer_deinit(&burst.args);
+    return burst.code != 0 ? burst.code : code;
+}
+
 /* ---- The cell ------------------------------------------------------------------------------- */
 
 static uint32_t runs_of(const struct stead_compare_session *session, const struct stead_compare_work *work)
@@ -323,16 +373,30 @@ static uint32_t runs_of(const struct stead_compare_session *session, const struc
     return quick ? work->runs_quick : work->runs;
 }
 
-int stead_compare_echo(struct stead_compare_session *session, struct stead_compare_cell *cell)
+/* Echoes a second with many of them on their way: calls, or pairs side by side. */
+static int measure_rate(struct stead_compare_session *session, struct stead_compare_cell *cell)
 {
-    uint32_t wanted = runs_of(session, cell->work), lanes = session->fabric->lanes;
-    uint32_t runs = (wanted + lanes - 1) / lanes;
+    cell->in_flight = cell->work->in_flight;
+    if (!session->fabric->hub)
+        return call_many(session, cell->in_flight, &cell->rate);
     struct echo *echo = stead_alloc_zero(sizeof *echo);
-    struct stead_compare_counts before, after;
-
+    uint32_t runs = session->fabric->interval_ms ? RATE_RUNS_POLLED : RATE_RUNS;
     echo->session = session;
-    echo->pair_count = lanes;
-    echo->samples = stead_alloc((size_t)runs * lanes * sizeof(uint64_t));
+    echo->pair_count = cell->in_flight;
+    int code = run_pairs(echo, runs);
+    double made = (double)(runs + warm_up_of(echo)) * echo->pair_count;
+    cell->rate = code == 0 ? made * 1e9 / (double)(echo->ended_ns - echo->begun_ns) : 0;
+    free(echo);
+    return code;
+}
+
+/* One after the other, counted. */
+static int measure_hot(struct echo *echo, struct stead_compare_cell *cell, uint32_t runs)
+{
+    struct stead_compare_session *session = echo->session;
+    struct stead_compare_counts before, after;
+    const struct stead_compare_counts none = {0};
+
     int code = session->fabric->hub ? 0 : call_echo(session, echo->samples, runs < 100 ? runs : 100);
     if (code == 0)
         code = stead_compare_count(session, STEAD_COMPARE_BEFORE, &before);
@@ -344,14 +408,43 @@ int stead_compare_echo(struct stead_compare_session *session, struct stead_compa
     }
     if (code == 0)
         code = stead_compare_count(session, STEAD_COMPARE_AFTER, &after);
+    if (code != 0)
+        return code;
+    uint32_t warm_up = session->fabric->hub ? warm_up_of(echo) : 0;
+    double asked = (double)(runs + warm_up) * echo->pair_count;
+    const struct stead_compare_counts own = {.storage = echo->storage};
+    cell->counts = stead_compare_counts_since(&after, &before, asked);
+    cell->counts.storage = stead_compare_counts_since(&own, &none, asked).storage;
+    return session->compare->quick && session->fabric->interval_ms ? 0 : measure_rate(session, cell);
+}
+
+/* Each pair once, in all its lanes, so many times. */
+static int measure_cold(struct echo *echo, uint32_t rounds)
+{
+    int code = 0;
+
+    echo->cold = true;
+    for (uint32_t i = 0; code == 0 && i < rounds; i++)
+        code = run_pairs(echo, 1);
+    return code;
+}
+
+int stead_compare_echo(struct stead_compare_session *session, struct stead_compare_cell *cell)
+{
+    bool cold = cell->start == STEAD_COMPARE_COLD;
+    uint32_t lanes = cold ? STEAD_COMPARE_LANES_MAX : session->fabric->lanes;
+    uint32_t rounds = session->fabric->longest_ms <= COLD_SHORT_MS ? COLD_ROUNDS_SHORT : 1;
+    uint32_t runs = cold ? rounds : (runs_of(session, cell->work) + lanes - 1) / lanes;
+    struct echo *echo = stead_alloc_zero(sizeof *echo);
+
+    echo->session = session;
+    echo->pair_count = lanes;
+    echo->samples = stead_alloc((size_t)runs * lanes * sizeof(uint64_t));
+    int code = cold ? measure_cold(echo, runs) : measure_hot(echo, cell, runs);
     if (code == 0) {
-        uint32_t warm_up = session->fabric->hub ? warm_up_of(session->fabric) : 0;
-        double asked = (double)(runs + warm_up) * lanes;
         stead_distribution_of(echo->samples, echo->count, 1000, &cell->latency);
         cell->lanes = lanes;
-        cell->counts = stead_compare_counts_since(&after, &before, asked);
-        const struct stead_compare_counts none = {0}, own = {.storage = echo->storage};
-        cell->counts.storage = stead_compare_counts_since(&own, &none, asked).storage;
+        cell->partly = cold;
         cell->trip = session->compare->trip.p50;
         stead_compare_derive(session, cell);
     }

@@ -23,6 +23,8 @@
 #define KNOWN_READS 4
 #define KNOWN_WRITES 4
 
+#define KEYS 3 /* columns that name a row */
+
 #define PAPER "Hellerstein et al., Serverless Computing: One Step Forward, Two Steps Back, CIDR 2019"
 #define NETHERITE "Burckhardt et al., Netherite, VLDB 2022"
 
@@ -117,6 +119,7 @@ static json_t *cell_json(const struct stead_compare_cell *cell)
     json_object_set_new(it, "ok", json_boolean(measured && cell->failed == 0));
     json_object_set_new(it, "rate", real_or_null(cell->rate, cell->rate > 0));
     json_object_set_new(it, "in_flight", json_integer(cell->in_flight));
+    json_object_set_new(it, "rate_syncs", real_or_null(cell->rate_syncs, cell->rate_syncs > 0));
     json_object_set_new(it, "floor_us", real_or_null(cell->floor, cell->floor > 0));
     json_object_set_new(it, "patience_us", real_or_null(cell->patience, cell->patience > 0));
     json_object_set_new(it, "ratio", real_or_null(ratio(cell), measured && cell->floor > 0));
@@ -169,6 +172,13 @@ static json_t *fabrics_json(const struct stead_compare *compare)
     for (uint32_t i = 0; i < compare->fabric_count; i++)
         json_array_append_new(fabrics, json_pack("{s:s,s:s,s:b}", "name", compare->fabrics[i]->name, "title",
                                                  compare->fabrics[i]->title, "hub", (int)compare->fabrics[i]->hub));
+    for (const struct stead_compare_fabric *it = stead_compare_intervals; it->name; it++) {
+        bool used = false;
+        for (uint32_t i = 0; i < compare->cell_count; i++)
+            used = used || compare->cells[i].fabric == it;
+        if (used)
+            json_array_append_new(fabrics, json_pack("{s:s,s:s,s:b}", "name", it->name, "title", it->title, "hub", 1));
+    }
     return fabrics;
 }
 
@@ -259,6 +269,7 @@ static void add_times(struct stead_columns *columns, const struct stead_compare_
     stead_columns_add(columns, "%s", print_us(cell->floor, cell->floor > 0, text));
     stead_columns_add(columns, "%s", print_number(ratio(cell), measured && cell->floor > 0, text));
     stead_columns_add(columns, "%s", print_number(cell->rate, cell->rate > 0, text));
+    stead_columns_add(columns, "%s", print_number(cell->rate_syncs, cell->rate_syncs > 0, text));
 }
 
 static void add_counts(struct stead_columns *columns, const struct stead_compare_cell *cell)
@@ -280,12 +291,32 @@ static void add_counts(struct stead_columns *columns, const struct stead_compare
     stead_columns_add(columns, "%s", print_number(cell->money * 1e6, counted && has_price(cell), text));
 }
 
+/* What others published of it, by source: one line each. */
+static void print_published(const struct stead_compare_work *work, FILE *file)
+{
+    const char *source = NULL;
+
+    for (size_t k = 0; k < sizeof published / sizeof published[0]; k++) {
+        char text[STEAD_PRINT_SIZE];
+        if (strcmp(published[k].workload, work->name) != 0)
+            continue;
+        if (!source || strcmp(source, published[k].source) != 0)
+            fprintf(file, "%spublished (%s): ", source ? "\n" : "", published[k].source);
+        else
+            fputs("; ", file);
+        source = published[k].source;
+        fprintf(file, "%s %s", published[k].who, print_us(published[k].us, true, text));
+    }
+    if (source)
+        fputc('\n', file);
+}
+
 static void print_work(const struct stead_compare *compare, const struct stead_compare_work *work, FILE *file,
                        bool bold)
 {
-    static const char *const titles[] = {"FABRIC", "HUB",    "START",      ">N",      ">P50",      ">P99",
-                                         ">MEAN",  ">FLOOR", ">P50/FLOOR", ">RATE/S", ">MESSAGES", ">OPS",
-                                         ">EMPTY", ">SYNCS", ">BYTES",     ">CPU",    ">MONEY/M",  NULL};
+    static const char *const titles[] = {"FABRIC", "HUB",        "START",   ">N",         ">P50",      ">P99", ">MEAN",
+                                         ">FLOOR", ">P50/FLOOR", ">RATE/S", ">ITS SYNCS", ">MESSAGES", ">OPS", ">EMPTY",
+                                         ">SYNCS", ">BYTES",     ">CPU",    ">MONEY/M",   NULL};
     struct stead_columns *columns = stead_columns_create(titles);
 
     fprintf(file, "\n%s: %s\n", work->name, work->title);
@@ -299,12 +330,18 @@ static void print_work(const struct stead_compare *compare, const struct stead_c
         else
             stead_columns_add(columns, "%s", cell->fabric->name);
         stead_columns_add(columns, "%s", hub ? hub : "-");
-        stead_columns_add(columns, "%s", cell->start == STEAD_COMPARE_COLD ? "cold" : "hot");
+        stead_columns_add(columns, "%s%s", cell->start == STEAD_COMPARE_COLD ? "cold" : "hot",
+                          cell->failed > 0 ? ", failed" : "");
         add_times(columns, cell);
         add_counts(columns, cell);
     }
-    stead_columns_print(columns, file, bold);
+    stead_columns_print_within(columns, file, bold, stead_print_width(file), KEYS);
     stead_columns_destroy(&columns);
+    print_published(work, file);
+    if (work->measure == stead_compare_election)
+        fputs("not on the back-off: a member that may hear nothing for 36 s can tell nobody's silence; not with the "
+              "hub apart: each member's queue lies beside it; not cold: signs of life keep its pollers awake\n",
+              file);
 }
 
 static void print_idle(const struct stead_compare *compare, FILE *file, bool bold)
@@ -333,7 +370,7 @@ static void print_idle(const struct stead_compare *compare, FILE *file, bool bol
     fputs("\nidle: what a fabric costs that nobody asks for anything; of hubs side by side one, with its share of "
           "their node\n",
           file);
-    stead_columns_print(columns, file, bold);
+    stead_columns_print_within(columns, file, bold, stead_print_width(file), 2);
     stead_columns_destroy(&columns);
 }
 
@@ -372,7 +409,7 @@ static void print_operations(const struct stead_compare *compare, FILE *file, bo
         fputs("\nstorage operations of a sequence of 3 activities, a run: client, orchestrator and activities; and of "
               "the orchestrator alone\n",
               file);
-        stead_columns_print(columns, file, bold);
+        stead_columns_print_within(columns, file, bold, stead_print_width(file), 2);
     }
     stead_columns_destroy(&columns);
 }
@@ -388,15 +425,9 @@ void stead_compare_print(const struct stead_compare *compare, FILE *file, bool b
         fputs(
             "quick: fewer samples, smaller data, the hub beside the workers only, and no cold starts of polled hubs\n",
             file);
-    for (uint32_t i = 0; i < compare->work_count; i++) {
+    for (uint32_t i = 0; i < compare->work_count; i++)
         print_work(compare, compare->works[i], file, bold);
-        for (size_t k = 0; k < sizeof published / sizeof published[0]; k++) {
-            char text[STEAD_PRINT_SIZE];
-            if (strcmp(published[k].workload, compare->works[i]->name) == 0)
-                fprintf(file, "published: %s %s (%s)\n", published[k].who, print_us(published[k].us, true, text),
-                        published[k].source);
-        }
-    }
+    fputs("\nRATE/S: with many runs on their way at once; ITS SYNCS: of one of them, which share syncs\n", file);
     print_operations(compare, file, bold);
     print_idle(compare, file, bold);
     fprintf(file, "\nmoney: %s a million runs, in --json and on the page; %s\n", compare->prices.currency,

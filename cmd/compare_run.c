@@ -19,14 +19,17 @@
 #include "stead/orchestration_client.h"
 
 #define RUN_TIMEOUT_MS 900000 /* a cold run of ten steps at the longest interval takes minutes */
-#define COLD_LANES 12u        /* of a workload */
-#define COLD_ROUNDS 2u
-#define COLD_ROUNDS_SHORT 10u /* where the longest interval is short */
+#define COLD_LANES 24u        /* of a workload, unless it says how many */
+#define COLD_ROUNDS 1u
+#define COLD_ROUNDS_SHORT 5u /* where the longest interval is short */
 #define COLD_SHORT_MS 1000
 #define HURRIED_LANES 4u         /* of a workload of a polled fabric when quick */
 #define HURRIED_RUNS 2u          /* of each of them */
 #define SPAN_QUICK_NS 700000000u /* no sample of a cell begins later, where runs are short */
-#define SPAN_NS 20000000000u
+#define SPAN_NS 10000000000u
+#define SPAN_HURRIED_NS 4000000000u /* when quick, of the lanes of polled fabrics */
+#define SPAN_RATE_NS 3000000000u
+#define SPAN_RATE_QUICK_NS 300000000u
 #define WARM_UP 3u /* runs of a lane that are no samples, where they are short */
 #define FLOOR_SLICE_QUICK 30u
 #define FLOOR_SLICE 200u /* samples of each floor, before and after */
@@ -68,15 +71,15 @@ static uint64_t random_below(uint64_t limit)
     return limit ? (uint64_t)random() * 1000003u % limit : 0;
 }
 
-/* When the lane's next run begins. */
-static uint64_t next_start(const struct drive *drive)
+/* When a lane's next run begins whose hub does nothing since `quiet_ns`. */
+static uint64_t next_start(const struct drive *drive, uint64_t quiet_ns)
 {
     const struct stead_compare_fabric *fabric = drive->session->fabric;
-    uint64_t now_ns = stead_bench_now_ns();
+    uint64_t now_ns = stead_bench_now_ns(), settled_ns = quiet_ns + (uint64_t)fabric->settle_ms * 1000000u;
 
     if (!drive->cold)
         return now_ns;
-    return now_ns + (uint64_t)fabric->settle_ms * 1000000u + random_below((uint64_t)fabric->longest_ms * 1000u) * 1000u;
+    return (settled_ns > now_ns ? settled_ns : now_ns) + random_below((uint64_t)fabric->longest_ms * 1000u) * 1000u;
 }
 
 static void fail_run(struct drive *drive, const struct lane *lane, const char *why)
@@ -125,7 +128,7 @@ static void on_end(void *context, const struct stead_answer *answer)
     drive->done++;
     if (lane->samples)
         lane->samples[lane->count++] = took_ns;
-    lane->due_ns = next_start(drive);
+    lane->due_ns = next_start(drive, stead_bench_now_ns());
 }
 
 static int begin_run(struct lane *lane)
@@ -173,11 +176,12 @@ static int begin_due(struct drive *drive, uint64_t *ret_next_ns)
 /* Counts the hubs of lanes whose runs are made, before their pollers go on for nobody. */
 static int count_done(struct drive *drive)
 {
+    bool over = drive->until_ns && stead_bench_now_ns() >= drive->until_ns;
     int code = 0;
 
     for (uint32_t i = 0; code == 0 && i < drive->lane_count; i++) {
         struct lane *lane = &drive->lanes[i];
-        if (lane->running || lane->left > 0 || lane->counted)
+        if (lane->running || (lane->left > 0 && !over) || lane->counted)
             continue;
         const struct stead_compare_counts before = {.storage = lane->storage};
         struct stead_compare_counts after = {0};
@@ -196,7 +200,7 @@ static int drive_all(struct drive *drive)
     uint64_t next_ns = 0;
 
     for (uint32_t i = 0; i < drive->lane_count; i++)
-        drive->lanes[i].due_ns = next_start(drive);
+        drive->lanes[i].due_ns = next_start(drive, session->made_ns);
     for (;;) {
         int code = begin_due(drive, &next_ns);
         if (code != 0)
@@ -298,7 +302,7 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
     size_t count = 0;
 
     bool sleeps = session->fabric->interval_ms != 0;
-    uint32_t warm_up = sleeps ? 1 : WARM_UP;
+    uint32_t warm_up = sleeps ? !cell->work->one_lane : WARM_UP; /* of a slow one, its data is there already */
     struct lane *lanes = make_lanes(&drive, cell->work, lane_count, warm_up, !session->fabric->shared);
     int code = drive_all(&drive);
     for (uint32_t i = 0; i < lane_count; i++) {
@@ -307,7 +311,7 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
     }
     drive.done = 0;
     uint64_t span_ns = session->compare->quick ? SPAN_QUICK_NS : SPAN_NS;
-    drive.until_ns = sleeps || cell->work->one_lane ? 0 : stead_bench_now_ns() + span_ns;
+    drive.until_ns = sleeps && !cell->work->one_lane ? 0 : stead_bench_now_ns() + span_ns;
     if (code == 0)
         code = stead_compare_count(session, STEAD_COMPARE_BEFORE, &before);
     if (code == 0)
@@ -328,19 +332,31 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
     return 0;
 }
 
-/* Many lanes on one hub, for some seconds. */
+/* Many lanes on one hub, for some seconds; one that keeps a core busy has no other beside it: what its one lane made of the time. */
 static int measure_rate(struct stead_compare_session *session, struct stead_compare_cell *cell)
 {
-    uint64_t span_ns = session->compare->quick ? 300000000u : 5000000000u;
+    uint64_t span_ns = session->compare->quick ? SPAN_RATE_QUICK_NS : SPAN_RATE_NS;
     struct drive drive = {.session = session};
+    struct stead_bench_stats before, after;
 
     cell->in_flight = cell->work->in_flight;
+    if (cell->work->one_lane) {
+        cell->rate = 1e6 / cell->latency.mean;
+        cell->rate_syncs = cell->counts.syncs;
+        return 0;
+    }
+    int code = stead_bench_stats(&session->compare->bench, session->client, &before);
+    if (code != 0)
+        return code;
     struct lane *lanes = make_lanes(&drive, cell->work, cell->in_flight, UINT32_MAX, false);
     uint64_t start_ns = stead_bench_now_ns();
     drive.until_ns = start_ns + span_ns;
-    int code = drive_all(&drive);
+    code = drive_all(&drive);
     uint64_t took_ns = stead_bench_now_ns() - start_ns;
+    if (code == 0)
+        code = stead_bench_stats(&session->compare->bench, session->client, &after);
     cell->rate = code == 0 ? (double)drive.done * 1e9 / (double)took_ns : 0;
+    cell->rate_syncs = code == 0 && drive.done > 0 ? (double)(after.syncs - before.syncs) / (double)drive.done : 0;
     free_lanes(lanes, cell->in_flight);
     return code;
 }
@@ -362,7 +378,9 @@ static uint32_t runs_of(const struct stead_compare_session *session, const struc
 static int measure_runs(struct stead_compare_session *session, struct stead_compare_cell *cell)
 {
     const struct stead_compare_work *work = cell->work;
-    uint32_t lanes = work->one_lane ? 1 : session->fabric->lanes;
+    uint32_t lanes = work->one_lane                                                ? 1
+                     : work->lanes_max && work->lanes_max < session->fabric->lanes ? work->lanes_max
+                                                                                   : session->fabric->lanes;
     uint64_t trips[2 * FLOOR_SLICE], puts[2 * FLOOR_SLICE];
     uint32_t slice = session->compare->quick ? FLOOR_SLICE_QUICK : FLOOR_SLICE;
 
@@ -379,8 +397,32 @@ static int measure_runs(struct stead_compare_session *session, struct stead_comp
     return work->in_flight ? measure_rate(session, cell) : 0;
 }
 
+void stead_compare_miss(struct stead_compare_session *session, enum stead_compare_start start)
+{
+    struct stead_compare *compare = session->compare;
+
+    for (uint32_t i = 0; i < compare->work_count; i++) {
+        const struct stead_compare_work *work = compare->works[i];
+        bool wanted = start == STEAD_COMPARE_HOT || work->cold;
+        for (uint32_t k = 0; wanted && k < compare->cell_count; k++) {
+            const struct stead_compare_cell *cell = &compare->cells[k];
+            wanted = cell->work != work || cell->fabric != session->fabric || cell->apart != session->apart ||
+                     cell->start != start;
+        }
+        if (wanted && stead_compare_is_possible(session, work))
+            new_cell(session, work, start)->failed = 1;
+    }
+}
+
+bool stead_compare_is_possible(const struct stead_compare_session *session, const struct stead_compare_work *work)
+{
+    return work->measure != stead_compare_election || (session->fabric->interval_ms >= 0 && !session->apart);
+}
+
 int stead_compare_hot(struct stead_compare_session *session, const struct stead_compare_work *work)
 {
+    if (!stead_compare_is_possible(session, work))
+        return 0;
     struct stead_compare_cell *cell = new_cell(session, work, STEAD_COMPARE_HOT);
 
     memset(session->numbers, 0, sizeof session->numbers);
@@ -389,6 +431,15 @@ int stead_compare_hot(struct stead_compare_session *session, const struct stead_
         code = work->measure ? work->measure(session, cell) : measure_runs(session, cell);
     if (code != 0 && cell->failed == 0)
         cell->failed = 1;
+    return code;
+}
+
+int stead_compare_cold(struct stead_compare_session *session, const struct stead_compare_work *work)
+{
+    struct stead_compare_cell *cell = new_cell(session, work, STEAD_COMPARE_COLD);
+    int code = work->measure(session, cell);
+
+    cell->failed = code != 0;
     return code;
 }
 
@@ -402,7 +453,9 @@ static bool is_together(const struct stead_compare_work *work, enum stead_compar
 
 static uint32_t lanes_together(const struct stead_compare_work *work, enum stead_compare_start start)
 {
-    return start == STEAD_COMPARE_COLD ? COLD_LANES : work->one_lane ? 1 : HURRIED_LANES;
+    if (work->one_lane)
+        return 1;
+    return start == STEAD_COMPARE_HOT ? HURRIED_LANES : work->lanes_max ? work->lanes_max : COLD_LANES;
 }
 
 uint32_t stead_compare_together_hubs(const struct stead_compare *compare, enum stead_compare_start start)
@@ -437,8 +490,7 @@ static void take_together(struct stead_compare_session *session, const struct la
             for (size_t k = 0; k < sizeof one / sizeof(double); k++)
                 ((double *)&all)[k] += from[k];
         }
-        uint32_t runs = lanes->work->one_lane ? 1 : HURRIED_RUNS;
-        cell->counts.storage = stead_compare_counts_since(&all, &none, (double)(runs * count * steps)).storage;
+        cell->counts.storage = stead_compare_counts_since(&all, &none, (double)(total * steps)).storage;
         if (lanes->work->fetches)
             lanes->work->fetches(session, &cell->counts.storage);
     }
@@ -476,13 +528,14 @@ int stead_compare_together(struct stead_compare_session *session, enum stead_com
             code = work->prepare(session);
         for (uint32_t k = 0; k < lanes_together(work, start); k++, at++) {
             lanes[at].work = work;
-            lanes[at].left = work->one_lane ? 1 : rounds;
+            lanes[at].left = work->one_lane && !cold ? 1 : rounds;
             lanes[at].samples = stead_alloc(rounds * sizeof(uint64_t));
         }
     }
     if (code == 0)
         code = stead_compare_session_hubs(session, lane_count);
     drive.count_each = !cold;
+    drive.until_ns = cold ? 0 : stead_bench_now_ns() + SPAN_HURRIED_NS; /* every lane's first run begins at once */
     for (uint32_t i = 0; code == 0 && !cold && i < lane_count; i++)
         code = stead_compare_hub_count(session, lanes[i].hub, &lanes[i].storage);
     if (code == 0)

@@ -310,7 +310,7 @@ static void train_fetches(const struct stead_compare_session *session, struct st
     .runs = (n), .runs_quick = (quick_n), .in_flight = 64, .input = count_input, .check = hello_check
 #define FANOUT(count, n, quick_n)                                                                                      \
     .orchestrator = "compare.fanout", .size = (count), .activities = (count), .trips = 1, .puts = 2, .runs = (n),      \
-    .runs_quick = (quick_n), .input = count_input, .check = fanout_check
+    .runs_quick = (quick_n), .cold = true, .input = count_input, .check = fanout_check
 
 const struct stead_compare_work stead_compare_works[] = {
     {.name = "echo",
@@ -318,13 +318,15 @@ const struct stead_compare_work stead_compare_works[] = {
      .trips = 1,
      .runs = 2000,
      .runs_quick = 200,
+     .in_flight = 64,
+     .cold = true,
      .measure = stead_compare_echo},
     {.name = "hello3", .title = "a sequence of 3 activities", .cold = true, HELLO(3, 1000, 100)},
     {.name = "hello10", .title = "a sequence of 10 activities", .cold = true, HELLO(10, 400, 40)},
-    {.name = "fanout1", .title = "1 activity", FANOUT(1, 400, 40)},
-    {.name = "fanout10", .title = "10 activities at once", .cold = true, FANOUT(10, 400, 40)},
-    {.name = "fanout100", .title = "100 activities at once", .cold = true, FANOUT(100, 200, 20)},
-    {.name = "fanout1000", .title = "1,000 activities at once", FANOUT(1000, 100, 5)},
+    {.name = "fanout1", .title = "1 activity", .in_flight = 64, FANOUT(1, 400, 40)},
+    {.name = "fanout10", .title = "10 activities at once", .in_flight = 16, FANOUT(10, 400, 40)},
+    {.name = "fanout100", .title = "100 activities at once", .in_flight = 4, FANOUT(100, 200, 20)},
+    {.name = "fanout1000", .title = "1,000 activities at once", .in_flight = 2, .lanes_max = 4, FANOUT(1000, 100, 5)},
     {.name = "counter",
      .title = "an orchestration that counts in an agent",
      .orchestrator = "compare.count",
@@ -378,6 +380,8 @@ const struct stead_compare_work stead_compare_works[] = {
      .orchestrator = "compare.train",
      .runs = 5,
      .runs_quick = 3,
+     .in_flight = 1,
+     .cold = true,
      .one_lane = true,
      .prepare = train_prepare,
      .input = train_input,
@@ -388,6 +392,8 @@ const struct stead_compare_work stead_compare_works[] = {
      .orchestrator = "compare.train",
      .runs = 5,
      .runs_quick = 3,
+     .in_flight = 1,
+     .cold = true,
      .one_lane = true,
      .prepare = train_store,
      .input = train_fetched_input,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "runtime/address.h"
@@ -197,11 +198,27 @@ static void print_cell(FILE *file, const char *text, size_t width, bool right, b
     fputs(last ? "\n" : "  ", file);
 }
 
-void stead_columns_print(const struct stead_columns *columns, FILE *file, bool bold)
+/* The keys and the columns from `from` up to `to`, titles and rows. */
+static void print_block(const struct stead_columns *columns, FILE *file, bool bold, const size_t *widths, size_t keys,
+                        size_t from, size_t to)
 {
-    size_t widths[STEAD_PRINT_COLUMNS_MAX];
+    fputs(bold ? "\033[1m" : "", file);
+    for (size_t column = keys ? 0 : from; column < to; column = column + 1 == keys ? from : column + 1) {
+        bool right = is_right(columns, column), last = column + 1 == to;
+        print_cell(file, columns->titles[column] + right, widths[column], right, last && !bold);
+    }
+    fputs(bold ? "\033[0m\n" : "", file);
+    for (size_t row = 0; row < columns->count; row += columns->width) {
+        for (size_t column = keys ? 0 : from; column < to; column = column + 1 == keys ? from : column + 1)
+            print_cell(file, columns->cells[row + column], widths[column], is_right(columns, column), column + 1 == to);
+    }
+}
 
-    STEAD_ASSERT(columns->count % columns->width == 0);
+void stead_columns_print_within(const struct stead_columns *columns, FILE *file, bool bold, size_t width, size_t keys)
+{
+    size_t widths[STEAD_PRINT_COLUMNS_MAX], base = 0;
+
+    STEAD_ASSERT(columns->count % columns->width == 0 && keys < columns->width);
     for (size_t column = 0; column < columns->width; column++)
         widths[column] = characters(columns->titles[column] + is_right(columns, column));
     for (size_t i = 0; i < columns->count; i++) {
@@ -209,20 +226,26 @@ void stead_columns_print(const struct stead_columns *columns, FILE *file, bool b
         if (width > widths[i % columns->width])
             widths[i % columns->width] = width;
     }
-    fputs(bold ? "\033[1m" : "", file);
-    for (size_t column = 0; column < columns->width; column++) {
-        bool right = is_right(columns, column), last = column + 1 == columns->width;
-        if (last && bold) {
-            print_cell(file, columns->titles[column] + right, widths[column], right, false);
-            fputs("\033[0m\n", file);
-        } else {
-            print_cell(file, columns->titles[column] + right, widths[column], right, last);
-        }
+    for (size_t column = 0; column < keys; column++)
+        base += widths[column] + 2;
+    for (size_t from = keys, to = keys; from < columns->width; from = to) {
+        size_t used = base + widths[to++];
+        while (to < columns->width && (width == 0 || used + 2 + widths[to] <= width))
+            used += 2 + widths[to++];
+        print_block(columns, file, bold, widths, keys, from, to);
     }
-    for (size_t i = 0; i < columns->count; i++) {
-        size_t column = i % columns->width;
-        print_cell(file, columns->cells[i], widths[column], is_right(columns, column), column + 1 == columns->width);
-    }
+}
+
+void stead_columns_print(const struct stead_columns *columns, FILE *file, bool bold)
+{
+    stead_columns_print_within(columns, file, bold, 0, 0);
+}
+
+size_t stead_print_width(FILE *file)
+{
+    struct winsize size;
+
+    return isatty(fileno(file)) && ioctl(fileno(file), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 bool stead_print_is_fancy(FILE *file)

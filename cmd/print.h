@@ -41,6 +41,11 @@ void stead_columns_add(struct stead_columns *columns, const char *format, ...) S
 size_t stead_columns_rows(const struct stead_columns *columns);
 /* Prints titles (in bold when `bold`) and rows, two spaces apart, without spaces at line ends. Every row is whole. */
 void stead_columns_print(const struct stead_columns *columns, FILE *file, bool bold);
+/* The same on lines of `width` characters (0: any): columns that have no room go into further blocks below, each with the first `keys` columns before it. A line is longer only where
+ * the keys and one column are. */
+void stead_columns_print_within(const struct stead_columns *columns, FILE *file, bool bold, size_t width, size_t keys);
+/* Characters of a line of the terminal that `file` is; 0: it is none, or does not say. */
+size_t stead_print_width(FILE *file);
 
 /* True when `file` is a terminal that may be given bold text: not with NO_COLOR or TERM=dumb. */
 bool stead_print_is_fancy(FILE *file);

@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """stead compare as a program and a person see it: the words, the JSON with all its cells, the order of the fabrics, the page, and that nothing is left behind.
 Usage: test_compare.py PROGRAM [unittest arguments]"""
+import fcntl
 import html.parser
 import json
+import os
 import pathlib
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 
 PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
@@ -85,6 +90,18 @@ class Quick(unittest.TestCase):
     def test_quick_says_that_it_is_and_starts_nothing_cold(self):
         self.assertTrue(self.report["quick"])
         self.assertEqual({c["start"] for c in self.report["cells"]}, {"hot"})
+
+    def test_a_quick_run_fits_into_its_minute_and_says_so(self):
+        self.assertIn("less than a minute", self.err.splitlines()[0])
+        self.assertLess(self.report["seconds"], 120)  # a minute; twice that beside other tests
+
+    def test_runs_at_once_share_syncs_on_both_ways(self):
+        for fabric in FABRICS[:2]:
+            for workload in WORKLOADS[:-1]:
+                self.assertGreater(self.cell(workload, fabric)["rate"], 0, workload)
+            cell = self.cell("hello3", fabric)
+            self.assertEqual(cell["in_flight"], 64)
+            self.assertLess(cell["rate_syncs"], cell["per_run"]["syncs"] / 3)
 
     def test_no_p99_below_a_hundred_samples(self):
         for cell in self.report["cells"]:
@@ -164,10 +181,37 @@ class Quick(unittest.TestCase):
                               capture_output=True, text=True, timeout=PATIENCE)
         dom = References()
         dom.feed(done.stdout)
-        self.assertLessEqual({"overview", "distributions", "breakdown", "scaling", "operations", "cost", "idle", "all"}, dom.ids)
+        self.assertLessEqual({"overview", "distributions", "breakdown", "scaling", "throughput", "operations", "cost", "idle", "all"}, dom.ids)
         self.assertGreaterEqual(done.stdout.count("<svg"), 20)
         self.assertGreaterEqual(done.stdout.count("<tr"), len(self.report["cells"]) + 1)
+        shown = re.sub(r"<script.*?</script>", "", done.stdout, flags=re.S)
+        for cell in self.report["cells"]:  # the figures of the page are those of the report
+            self.assertIn(f", n {cell['latency']['n']}<", shown)
+        first = self.cell("hello3", "direct")["latency"]["p50_us"]
+        times = round(self.cell("hello3", "hub-250ms")["latency"]["p50_us"] / first)
+        self.assertRegex(shown, rf"<h1>[^<]*{times:,} × as long polled 4 times a second")
         self.assertNotIn("NaN", re.sub(r"<script.*?</script>", "", done.stdout, flags=re.S))
+
+
+class Whole(unittest.TestCase):
+    """A part of a whole run: what --quick leaves out."""
+
+    def test_cold_starts_and_a_hub_on_another_node(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            code, out, err = compare("--json", "--no-html", "--hub-apart", "--workloads", "echo,counter", "--fabrics", "hub-250ms", "--folder", scratch)
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err.splitlines()[0], r"about \d+ min")
+        cells = {(c["workload"], c["start"]): c for c in json.loads(out)["cells"]}
+        self.assertEqual(set(cells), {(w, s) for w in ("echo", "counter") for s in ("hot", "cold")})
+        for cell in cells.values():
+            self.assertEqual((cell["hub"], cell["ok"]), ("apart", True), cell)
+            self.assertGreaterEqual(cell["latency"]["n"], 100)
+            self.assertIsNotNone(cell["latency"]["p99_us"])
+        echo = cells["echo", "cold"]["latency"]
+        self.assertIsNone(cells["echo", "cold"]["per_run"])
+        self.assertGreater(echo["mean_us"], 150_000)  # two polls, each half an interval away in the mean
+        self.assertGreater(echo["max_us"] - echo["min_us"], 250_000)  # begun at any moment of it
+        self.assertLess(echo["min_us"], 125_000)
 
 
 class Words(unittest.TestCase):
@@ -208,6 +252,29 @@ class Words(unittest.TestCase):
         self.assertEqual((report["prices"]["currency"], report["prices"]["source"]), ("EUR", "a shop"))
         self.assertIn("hello3", [w["name"] for w in report["workloads"]])
         self.assertTrue(err.strip(), "it says what goes on")
+
+    def test_a_narrow_terminal_gets_narrow_tables(self):
+        words = ["compare", "--quick", "--no-html", "--workloads", "hello3", "--fabrics", "direct", "--folder", str(self.folder)]
+        for width in (80, 400):
+            main, side = pty.openpty()
+            fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+            code = subprocess.run([PROGRAM, *words], stdout=side, stderr=subprocess.DEVNULL, timeout=PATIENCE, env=dict(os.environ, TERM="xterm")).returncode
+            os.close(side)
+            text = b""
+            try:
+                while piece := os.read(main, 65536):
+                    text += piece
+            except OSError:  # nobody writes any more
+                pass
+            os.close(main)
+            self.assertEqual(code, 0)
+            self.assertIn(b"\x1b[1m", text)
+            rows = [re.sub(r"\x1b\[\dm", "", line).rstrip() for line in text.decode().splitlines()]
+            rows = [line for line in rows if re.match(r"(FABRIC|direct) ", line)]
+            self.assertLessEqual(max(map(len, rows)), width)
+            self.assertEqual(sum("START" in line for line in rows) > 1, width == 80, rows)
+        piped = compare(*words[1:])[1]
+        self.assertNotIn("\x1b", piped)
 
     def test_help_has_examples_and_fits_a_terminal(self):
         code, out, _ = compare("--help")

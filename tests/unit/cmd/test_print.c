@@ -40,6 +40,28 @@ static void test_columns_of_mixed_width_are_aligned(void **state)
     assert_null(columns);
 }
 
+static void test_columns_without_room_go_below_with_their_keys(void **state)
+{
+    (void)state;
+    static const char *const titles[] = {"KEY", ">FIRST", ">SECOND", ">THIRD", NULL};
+    struct stead_columns *columns = stead_columns_create(titles);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    for (int i = 0; i < 4; i++)
+        stead_columns_add(columns, "%d", i);
+    stead_columns_print_within(columns, file, false, 18, 1);
+    stead_columns_print_within(columns, file, false, 17, 1);
+    stead_columns_print_within(columns, file, false, 1, 0);
+    fclose(file);
+    assert_string_equal(text, "KEY  FIRST  SECOND\n0        1       2\nKEY  THIRD\n0        3\n"
+                              "KEY  FIRST\n0        1\nKEY  SECOND\n0         2\nKEY  THIRD\n0        3\n"
+                              "KEY\n0\nFIRST\n    1\nSECOND\n     2\nTHIRD\n    3\n");
+    free(text);
+    stead_columns_destroy(&columns);
+}
+
 static void test_columns_in_bold_change_only_the_titles(void **state)
 {
     (void)state;
@@ -189,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_safe_text_has_nothing_that_a_terminal_obeys),
         cmocka_unit_test(test_columns_of_mixed_width_are_aligned),
+        cmocka_unit_test(test_columns_without_room_go_below_with_their_keys),
         cmocka_unit_test(test_columns_in_bold_change_only_the_titles),
         cmocka_unit_test(test_print_durations_have_three_digits_and_a_unit),
         cmocka_unit_test(test_print_sizes_counts_and_times_are_readable),
