@@ -6,6 +6,7 @@
  *   compare_fabric.c  the fabrics: nodes, hubs, what they count, what they cost when idle
  *   compare_work.c    the workloads: what a run is given, what it must answer
  *   compare_echo.c    1 KB there and back, without orchestrations
+ *   compare_elect.c   the election, by poll interval and members
  *   compare_hub.c     what is asked of hubs
  *   compare_run.c     lanes: runs back to back, at random moments, or many at once; one cell
  *   compare_stats.c   samples to figures
