@@ -9,6 +9,7 @@
  *   gated       {gate, log}: an activity, then one that fails until the file `gate` is there, then one more
  *   parent      any: runs `approve` as a child CHILD of its own id, and waits
  *   locked      [address...]: holds the agents until the event `go`, and puts one into each; their answers
+ *   putter      address: puts one into the agent; its answer
  *   rounds      number: begins anew until it is 0; "done"
  *   crash       any: one activity that kills its process the first two times
  *   bomb        {at, fuse}: waits for a thing of that sort, and faults behind it while the file `fuse` is there; "lives"
@@ -270,6 +271,22 @@ static int locked(struct stead_orchestration *o, struct stead_slice input)
     return code != 0 ? code : stead_complete(o, stead_packed_for(o, "l", sum));
 }
 
+static int call_put(struct stead_orchestration *o, const char *text, struct stead_slice *ret_answer)
+{
+    return stead_await_call(o, text, "put", (struct stead_slice){NULL, 0}, ret_answer);
+}
+
+static int putter(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice answer;
+    char text[100];
+    int code = stead_get_text(input, NULL, text, sizeof text);
+
+    if (code == 0)
+        code = call_put(o, text, &answer);
+    return code != 0 ? code : stead_complete(o, answer);
+}
+
 static int rounds(struct stead_orchestration *o, struct stead_slice input)
 {
     int64_t left = 0;
@@ -360,10 +377,11 @@ ORCHESTRATOR(approve);
 ORCHESTRATOR(gated);
 ORCHESTRATOR(parent);
 ORCHESTRATOR(locked);
+ORCHESTRATOR(putter);
 ORCHESTRATOR(rounds);
 ORCHESTRATOR(reborn);
 ORCHESTRATOR(crash);
 ORCHESTRATOR(bomb);
 STEAD_ORCHESTRATORS(&hello_orchestrator, &steps_orchestrator, &fan_orchestrator, &approve_orchestrator,
-                    &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &rounds_orchestrator,
-                    &reborn_orchestrator, &crash_orchestrator, &bomb_orchestrator);
+                    &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &putter_orchestrator,
+                    &rounds_orchestrator, &reborn_orchestrator, &crash_orchestrator, &bomb_orchestrator);

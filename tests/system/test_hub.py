@@ -47,6 +47,10 @@ class Steering(OnHub, direct.Steering):
         self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
 
 
+class Differing(OnHub, direct.Differing):
+    pass
+
+
 class Dying(OnHub, direct.Dying):
     def kill_in_the_middle(self, name, count):
         node = self.serve()

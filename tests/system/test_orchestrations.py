@@ -263,6 +263,65 @@ class Steering(Orchestrations):
         self.assertLess(seconds(24000), few * 8 * 3)
 
 
+class Differing(Orchestrations):
+    """Code that does not match the history of an instance fails it, and what comes meanwhile is not lost: with the old code it goes on as if nothing had been."""
+
+    def with_other_code(self, name, *changes):
+        """The node again, with a module whose code differs; the old one's path."""
+        old = self.n1.modules[0]
+        self.n1.modules[0] = self.compiled(name, *changes)
+        self.n1.restart()
+        return old
+
+    def with_old_code(self, old):
+        self.n1.modules[0] = old
+        self.n1.restart()
+
+    def test_call_whose_answer_meets_other_code_is_not_made_again(self):
+        node = self.serve()
+        self.start("locked", ["box/a"], id="holder")
+        self.await_custom("holder", "holds")
+        self.start("putter", "box/a", id="p1")
+        wait_until("it has called", lambda: "TaskScheduled" in self.types("p1"))
+        old = self.with_other_code("asks", ('return stead_await_call(o, text, "put"', 'return stead_await_call(o, text, "puts"'))
+        node.cli("raise", "holder", "go")
+        self.assertEqual(self.await_status("holder", "Completed")["output"], 1)
+        failed = self.await_status("p1", "Failed")
+        self.assertEqual(failed["error"]["name"], "nondeterminism")
+        wait_until("its call was carried out", lambda: node.cli("show", "box/a")["state"]["count"] == 2)
+        self.with_old_code(old)
+        node.cli("rewind", "p1")
+        self.assertEqual(self.await_status("p1", "Completed")["output"], 2)
+        self.assertEqual(node.cli("show", "box/a")["state"]["count"], 2)
+
+    def test_event_that_meets_other_code_is_taken_after_the_rewind(self):
+        node = self.serve()
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        old = self.with_other_code("checks", (Verifying.WAIT, 'int code = stead_await_activity(o, "check", input, NULL);'))
+        node.cli("raise", "a1", "approved", "7")
+        self.assertEqual(self.await_status("a1", "Failed")["error"]["name"], "nondeterminism")
+        node.cli("raise", "a1", "approved", "8")  # nobody takes it, but it is kept
+        node.cli("rewind", "a1")
+        self.assertEqual(self.await_status("a1", "Failed")["error"]["name"], "nondeterminism")
+        self.with_old_code(old)
+        node.cli("rewind", "a1")
+        self.assertEqual(self.await_status("a1", "Completed")["output"], 7)
+        self.assertEqual([it for it in self.types("a1") if it == "EventRaised"], ["EventRaised"] * 2)
+
+    def test_one_that_differs_is_ended_with_all_that_it_holds(self):
+        node = self.serve()
+        self.start("locked", ["box/a"], id="l1")
+        self.await_custom("l1", "holds")
+        old = self.with_other_code("asks", ('code = stead_set_status(o, stead_packed_for(o, "s", "holds"));', 'code = stead_set_status(o, stead_packed_for(o, "s", "has"));'))
+        node.cli("raise", "l1", "go")
+        self.assertEqual(self.await_status("l1", "Failed")["error"]["name"], "nondeterminism")
+        node.cli("terminate", "l1", "enough")
+        self.assertEqual(self.await_status("l1", "Terminated")["error"]["sentence"], "enough")
+        self.start("putter", "box/a", id="p1")
+        self.assertEqual(self.await_status("p1", "Completed")["output"], 1)
+
+
 class Looking(Orchestrations):
     def test_list_is_filtered_and_turned_page_by_page(self):
         node = self.serve()
