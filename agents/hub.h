@@ -38,7 +38,8 @@
  *   write    {id, etag, row, input, output, custom, clear, rows, wake}  the new row, and history rows behind those there (instead of them: clear). Values that are nil stay as they are.
  *                                    STEAD_ECONFLICT: another etag. Answers the new one.
  *   status   {id}                    read-only: the map of stead_instance_read(); STEAD_ENOTFOUND
- *   wait     {id, wait, delay}       the same: when it is over or after `wait` ms; or, with a delay, after so many ms whatever it is then (a poll)
+ *   wait     {id, wait, delay, etag}  the same: when it is over (with an etag, which status tells: as soon as it has another one) or after `wait` ms; or, with a delay, after so many
+ *                                    ms whatever it is then (a poll)
  *   history  {id, after}             read-only: {events: [map...], more, execution}
  *   list     {status, name, prefix, from, to, limit, after}  read-only: {instances: [map...], next}
  *   purge    {id}                    STEAD_ESTATE unless it is over

@@ -3,7 +3,7 @@
  * hub_client: instances of a task hub from outside.
  *
  * A client does what a client of a storage service would: it writes the instance's row (Pending) and puts the start into the control queue, two operations one after the other; it waits by asking
- * the table. Where the hub is polled, so is the table: at the fixed interval, or ever more rarely; the store waits in the client's stead until the moment of the next question, which
+ * the table. So it does for what it asks of a living instance (suspend, resume, terminate, rewind): the message is stored, and the answer comes when what was asked holds. Where the hub is polled, so is the table: at the fixed interval, or ever more rarely; the store waits in the client's stead until the moment of the next question, which
  * changes neither what is asked nor when.
  */
 #include "agents/hub_client.h"
@@ -67,17 +67,14 @@ static struct stead_hub_part control_of(const struct stead_hub_settings *setting
     return stead_hub_control(settings, stead_hub_partition(settings, stead_str(id)));
 }
 
-/* The active one is terminated, and its end waited for. */
+/* The active one is terminated, and with it all that it has open. */
 static int end_active(struct stead_client *client, const char *id, const struct stead_instance_options *options,
                       struct stead_answer *answer)
 {
     int code =
         stead_hub_instance_steer(client, id, STEAD_INSTANCE_TERMINATE, "another one takes its place", options, answer);
 
-    if (code != 0 && code != STEAD_ESTATE && code != STEAD_ENOTFOUND)
-        return code;
-    code = stead_hub_instance_wait(client, id, options, answer);
-    return code == STEAD_ENOTFOUND ? 0 : code;
+    return code == STEAD_ESTATE || code == STEAD_ENOTFOUND ? 0 : code;
 }
 
 int stead_hub_instance_start(struct stead_client *client, const char *id, const char *name, struct stead_slice input,
@@ -127,7 +124,7 @@ static void begin_wait(struct patience *patience, const struct stead_hub_setting
 
 /* What is asked for next. False: its time is over. */
 static bool pack_wait(struct patience *patience, const struct stead_hub_settings *settings, const char *id,
-                      struct stead_writer *args)
+                      uint64_t etag, struct stead_writer *args)
 {
     bool notify = settings->mode == STEAD_HUB_NOTIFY;
     int64_t ms = notify ? WAIT_MS : patience->next_ms;
@@ -139,7 +136,7 @@ static bool pack_wait(struct patience *patience, const struct stead_hub_settings
     if (settings->mode == STEAD_HUB_BACKOFF)
         patience->next_ms = patience->next_ms * 2 < settings->max_ms ? patience->next_ms * 2 : settings->max_ms;
     stead_writer_init(args);
-    stead_pack(args, "{s:s,s:l}", "id", id, notify ? "wait" : "delay", ms);
+    stead_pack(args, "{s:s,s:l,s:u}", "id", id, notify ? "wait" : "delay", ms, "etag", etag);
     return true;
 }
 
@@ -164,12 +161,19 @@ int stead_hub_instance_wait(struct stead_client *client, const char *id, const s
         return code;
     struct stead_hub_part table = table_of(settings, id);
     begin_wait(&patience, settings, options->timeout_ms);
-    while (pack_wait(&patience, settings, id, &args)) {
+    while (pack_wait(&patience, settings, id, 0, &args)) {
         code = stead_hub_ask(client, table.text, "wait", &args, WAIT_MS + STEAD_HUB_ANSWER_MS, ret_answer);
         if (code != 0 || tells_end(ret_answer->value))
             return code;
     }
     return stead_hub_refuse(ret_answer, STEAD_ETIMEOUT, "the instance did not end in this time; it goes on");
+}
+
+static bool tells(struct stead_slice map, const char *flag)
+{
+    bool it = false;
+
+    return stead_get_bool(map, flag, &it) == 0 && it;
 }
 
 /* A start and its wait, pipelined. */
@@ -221,7 +225,7 @@ static void run_on(void *context, const struct stead_answer *answer)
         return;
     }
     run->waiting = true;
-    if (!pack_wait(&run->patience, run->settings, run->id, &args)) {
+    if (!pack_wait(&run->patience, run->settings, run->id, 0, &args)) {
         fail_run(run, STEAD_ETIMEOUT);
         return;
     }
@@ -326,7 +330,7 @@ int stead_hub_instance_raise(struct stead_client *client, const char *id, const 
     struct stead_writer body;
     int code = stead_hub_instance_status(client, id, options, &answer);
 
-    if (code == 0 && tells_end(answer.value))
+    if (code == 0 && tells_end(answer.value) && !tells(answer.value, "differs"))
         code = stead_hub_refuse(&answer, STEAD_ESTATE, "the instance is over");
     if (code == 0)
         code = stead_hub_open(client, options->hub, &settings, &answer);
@@ -341,24 +345,72 @@ int stead_hub_instance_raise(struct stead_client *client, const char *id, const 
 }
 
 /* Whether the action goes with the status. */
-static bool goes(enum stead_instance_action action, enum stead_instance_status status)
+static bool goes(enum stead_instance_action action, enum stead_instance_status status, struct stead_slice map)
 {
     bool over = stead_instance_is_over(status);
 
     switch (action) {
     case STEAD_INSTANCE_TERMINATE:
-        return !over;
+        return !over || tells(map, "differs");
     case STEAD_INSTANCE_SUSPEND:
         return !over && status != STEAD_INSTANCE_SUSPENDED;
     case STEAD_INSTANCE_RESUME:
         return status == STEAD_INSTANCE_SUSPENDED;
     case STEAD_INSTANCE_REWIND:
-        return status == STEAD_INSTANCE_FAILED;
+        return status == STEAD_INSTANCE_FAILED && !tells(map, "final");
     case STEAD_INSTANCE_RESTART:
     case STEAD_INSTANCE_PURGE:
         return over;
     }
     return false;
+}
+
+/* Does what was asked hold, now that the instance is as the map says? It was at this etag before. */
+static bool holds(enum stead_instance_action action, struct stead_slice map, uint64_t before)
+{
+    enum stead_instance_status status = STEAD_INSTANCE_RUNNING;
+    struct stead_slice name;
+    uint64_t etag = 0;
+
+    if (stead_get_str(map, "status", &name) != 0 || stead_instance_status_find(name, &status) != 0 ||
+        stead_get_u64(map, "etag", &etag) != 0)
+        return true; /* a table of an older stead */
+    switch (action) {
+    case STEAD_INSTANCE_TERMINATE:
+        return stead_instance_is_over(status) && !tells(map, "differs");
+    case STEAD_INSTANCE_SUSPEND:
+        return stead_instance_is_over(status) || status == STEAD_INSTANCE_SUSPENDED;
+    case STEAD_INSTANCE_RESUME:
+        return status != STEAD_INSTANCE_SUSPENDED;
+    case STEAD_INSTANCE_REWIND:
+        return status != STEAD_INSTANCE_FAILED || etag != before;
+    case STEAD_INSTANCE_RESTART:
+    case STEAD_INSTANCE_PURGE:
+        break;
+    }
+    return true;
+}
+
+/* Waits until it holds. One that has not begun takes nothing before its start. */
+static int await_holding(struct stead_client *client, const struct stead_hub_settings *settings, const char *id,
+                         enum stead_instance_action action, uint64_t before,
+                         const struct stead_instance_options *options, struct stead_answer *answer)
+{
+    struct stead_hub_part table = table_of(settings, id);
+    struct patience patience;
+    struct stead_writer args;
+    uint64_t etag = before;
+
+    begin_wait(&patience, settings, options->timeout_ms);
+    while (pack_wait(&patience, settings, id, etag, &args)) {
+        int code = stead_hub_ask(client, table.text, "wait", &args, WAIT_MS + STEAD_HUB_ANSWER_MS, answer);
+        if (code == STEAD_ENOTFOUND)
+            return 0; /* it was purged meanwhile */
+        if (code != 0 || holds(action, answer->value, before))
+            return code;
+        (void)(stead_get_u64(answer->value, "etag", &etag) == 0);
+    }
+    return stead_hub_refuse(answer, STEAD_ETIMEOUT, "it was asked for, and has not happened in this time");
 }
 
 static int restart(struct stead_client *client, const struct stead_instance *instance,
@@ -398,11 +450,20 @@ int stead_hub_instance_steer(struct stead_client *client, const char *id, enum s
     struct stead_instance instance;
     struct stead_answer answer;
     struct stead_writer body;
+    uint64_t etag = 0;
     int code = stead_hub_instance_status(client, id, options, &answer);
 
+    if (code == 0 && tells(answer.value, "differs") &&
+        (action == STEAD_INSTANCE_RESTART || action == STEAD_INSTANCE_PURGE)) {
+        code = end_active(client, id, options, &answer);
+        if (code == 0)
+            code = stead_hub_instance_status(client, id, options, &answer);
+    }
     if (code == 0)
         code = stead_instance_read(answer.value, &instance);
-    if (code == 0 && !goes(action, instance.status))
+    if (code == 0 && stead_get_u64(answer.value, "etag", &etag) != 0)
+        etag = 0;
+    if (code == 0 && !goes(action, instance.status, answer.value))
         code = stead_hub_refuse(&answer, STEAD_ESTATE, "the instance is not in a status for that");
     if (code == 0)
         code = stead_hub_open(client, options->hub, &settings, &answer);
@@ -415,6 +476,8 @@ int stead_hub_instance_steer(struct stead_client *client, const char *id, enum s
         stead_pack(&body, "{s:s,s:s,s:u,s:s}", "t", "steer", "i", id, "k", events[action], "es",
                    reason == NULL ? "" : reason);
         code = put_message(client, settings, id, &body, options, &answer);
+        if (code == 0 && etag != 0 && instance.status != STEAD_INSTANCE_PENDING)
+            code = await_holding(client, settings, id, action, etag, options, &answer);
     }
     if (ret_answer != NULL)
         *ret_answer = answer;

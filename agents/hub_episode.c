@@ -6,8 +6,7 @@
  * list of their numbers beside the events). One that is found there is not taken again; what its episode decided is sent again, under the same ids. A history that was thrown away by
  * continue-as-new leaves the same in the instance's row (`taken`, `out`).
  *
- * Code that does not match its history fails the instance and leaves the history as it is. Messages are taken from the queue all the same; a rewind with mended code asks again for
- * everything that is open, under new ids.
+ * Code that does not match its history fails the instance; what came is stored behind the history all the same (hub_keep.c), and a rewind with mended code goes on with it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +14,11 @@
 #include "agents/hub_episode.h"
 #include "agents/instance.h"
 
-#define CHUNK_BYTES (256u << 10)     /* of a history row */
-#define WRITE_BYTES_MAX (960u << 10) /* of a write */
-#define CARRIED_MAX 256u             /* numbers of messages that outlive their history */
-#define EXECUTIONS_MAX 16u           /* of one episode that continues as new again and again */
+#define CHUNK_BYTES (256u << 10)      /* of a history row */
+#define EPISODE_BYTES_MAX (20u << 20) /* of the events of a write, as on the direct fabric */
+#define AGAIN_BYTES_MAX (4u << 20)    /* ... with more no further execution joins them */
+#define CARRIED_MAX 256u              /* numbers of messages that outlive their history */
+#define EXECUTIONS_MAX 16u            /* of one episode that continues as new again and again */
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -57,7 +57,7 @@ static void cut_row(struct stead_hub_episode *episode)
         return;
     stead_writer_init(&row);
     stead_writer_init(&stored);
-    stead_history_row_write(&row, episode->first, episode->session->now_ms, episode->event_count,
+    stead_history_row_write(&row, episode->first, episode->time_ms, episode->event_count,
                             stead_written(&episode->events));
     stead_write_array(&stored, 2);
     stead_write_array(&stored, episode->taken_count);
@@ -112,11 +112,10 @@ static void note_event(struct stead_hub_episode *episode, const struct stead_his
     }
 }
 
-/* The engine's sink. */
-static void take_event(void *context, const struct stead_history_event *event)
+void stead_hub_store_event(struct stead_hub_episode *episode, const struct stead_history_event *event)
 {
-    struct stead_hub_episode *episode = context;
-
+    if (episode->event_count > 0 && episode->events.size + event->value.size > CHUNK_BYTES)
+        cut_row(episode); /* a large one has a row of its own */
     if (episode->event_count == 0)
         episode->first = event->id;
     stead_history_write(&episode->events, event);
@@ -124,6 +123,20 @@ static void take_event(void *context, const struct stead_history_event *event)
     episode->last = event->id;
     if (episode->events.size >= CHUNK_BYTES)
         cut_row(episode);
+}
+
+void stead_hub_take_event(void *context, const struct stead_history_event *event)
+{
+    struct stead_hub_episode *episode = context;
+
+    if (!episode->sized && episode->session->engine != NULL) {
+        episode->sized = true;
+        episode->bytes += stead_engine_episode_bytes(episode->session->engine);
+        episode->too_large = episode->bytes > EPISODE_BYTES_MAX;
+    }
+    if (episode->too_large)
+        return;
+    stead_hub_store_event(episode, event);
     note_event(episode, event);
     stead_hub_send_event(episode->session, event);
 }
@@ -222,8 +235,7 @@ static void carry_taken(struct stead_hub_episode *episode)
     free(numbers.items);
 }
 
-/* The messages of this episode go into its rows. */
-static void note_taken(struct stead_hub_episode *episode)
+void stead_hub_note_taken(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
 
@@ -272,9 +284,10 @@ static void fail_by_difference(struct stead_hub_episode *episode)
                                             .error_name = stead_str("nondeterminism"),
                                             .error_sentence = stead_str(sentence)};
 
+    stead_log(episode->turn, "%s failed: %s", session->id, sentence);
     note_event(episode, &end);
     stead_engine_destroy(&session->engine);
-    episode->inputs = 1;
+    episode->mended = false;
 }
 
 /* Makes the engine of an execution that was begun before. */
@@ -309,6 +322,10 @@ static enum stead_hub_verdict begin_again(struct stead_hub_episode *episode)
     if (code == STEAD_ECONFLICT) {
         fail_by_difference(episode);
         return STEAD_HUB_WRITE;
+    }
+    if (code == STEAD_EBUSY) { /* its fiber was taken away meanwhile */
+        stead_engine_destroy(&session->engine);
+        return STEAD_HUB_READ_AGAIN;
     }
     return code == 0 ? STEAD_HUB_WRITE : STEAD_HUB_ABANDON;
 }
@@ -361,19 +378,24 @@ static int run_next_execution(struct stead_hub_episode *episode)
         event = (struct stead_history_event){.type = STEAD_HISTORY_EVENT_RAISED, .name = text, .value = value};
         (void)stead_engine_input(session->engine, &event);
     }
-    return stead_engine_run(session->engine, take_event, episode);
+    episode->sized = false;
+    return stead_engine_run(session->engine, stead_hub_take_event, episode);
 }
 
+/* STEAD_ETOOLARGE: more than a write may be; with `session->alone` set, it is the next execution that is, which shall have an episode of its own. */
 static int run(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
-    int code = stead_engine_run(session->engine, take_event, episode);
+    int code = stead_engine_run(session->engine, stead_hub_take_event, episode);
 
     for (uint32_t times = 0;
-         code == 0 && stead_engine_status(session->engine) == STEAD_INSTANCE_CONTINUED_AS_NEW && times < EXECUTIONS_MAX;
-         times++)
+         code == 0 && !episode->too_large && !session->alone && times < EXECUTIONS_MAX &&
+         episode->bytes < AGAIN_BYTES_MAX && stead_engine_status(session->engine) == STEAD_INSTANCE_CONTINUED_AS_NEW;
+         times++) {
         code = run_next_execution(episode);
-    return code;
+        session->alone = episode->too_large;
+    }
+    return code == 0 && episode->too_large ? STEAD_ETOOLARGE : code;
 }
 
 /* It continues as new without end: the next execution begins with a message to itself. */
@@ -430,7 +452,7 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
     struct stead_slice old = stead_written(&session->row);
     bool leaves = episode->clear;
 
-    stead_write_map(row, leaves ? 15 : 13);
+    stead_write_map(row, leaves ? 17 : 15);
     stead_pack(row, "s", "name");
     stead_write_str_slice(row, stead_hub_text(old, "name"));
     stead_write_str(row, "version");
@@ -457,6 +479,10 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
     stead_write_str(row, episode->error_sentence);
     stead_write_str(row, "start");
     stead_write_str_slice(row, start_id.size > 0 ? start_id : stead_hub_text(old, "start"));
+    stead_write_str(row, "differs");
+    stead_write_bool(row, episode->differs);
+    stead_write_str(row, "final");
+    stead_write_bool(row, episode->final);
     if (leaves) {
         stead_write_str(row, "taken");
         stead_write_array(row, episode->taken_count);
@@ -471,15 +497,14 @@ static int64_t purge_time(const struct stead_hub_episode *episode, enum stead_in
     const struct stead_orchestrator *it = episode->orchestrator;
     int64_t keep_ms;
 
-    if (it == NULL || !stead_instance_is_over(status))
+    if (it == NULL || !stead_instance_is_over(status) || episode->differs) /* what that has open must be ended first */
         return 0;
     keep_ms = status == STEAD_INSTANCE_COMPLETED ? it->keep_completed_ms : it->keep_failed_ms;
     return keep_ms > 0 ? episode->session->now_ms + keep_ms : 0;
 }
 
-/* The args of the write. */
-static enum stead_hub_verdict write_episode(struct stead_hub_episode *episode, enum stead_instance_status status,
-                                            struct stead_writer *args)
+void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_instance_status status,
+                             struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
     struct stead_writer start_id, row;
@@ -521,66 +546,55 @@ static enum stead_hub_verdict write_episode(struct stead_hub_episode *episode, e
     set_row(session, stead_written(&row));
     stead_writer_deinit(&start_id);
     stead_writer_deinit(&row);
-    return args->size <= WRITE_BYTES_MAX ? STEAD_HUB_WRITE : STEAD_HUB_ABANDON;
-}
-
-/* An episode that no write can hold fails its instance alone: nothing of it is stored or sent. */
-static enum stead_hub_verdict fail_by_size(struct stead_hub_episode *episode, struct stead_writer *args)
-{
-    struct stead_hub_session *session = episode->session;
-    const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
-                                            .id = episode->last + 1,
-                                            .code = STEAD_ELIMIT,
-                                            .error_name = stead_str(stead_error_name(STEAD_ELIMIT)),
-                                            .error_sentence = stead_str("an episode is larger than a write may be")};
-
-    stead_engine_destroy(&session->engine);
-    stead_hub_sends_clear(&session->sends);
-    stead_writer_reset(&episode->list);
-    stead_writer_reset(&episode->events);
-    stead_writer_reset(&episode->output);
-    stead_writer_reset(&episode->custom);
-    stead_writer_reset(args);
-    episode->row_count = episode->event_count = 0;
-    episode->last = 0;
-    note_event(episode, &end);
-    return write_episode(episode, STEAD_INSTANCE_FAILED, args);
 }
 
 /* ---- One episode ------------------------------------------------------------------------------------------ */
 
-/* Asks again for everything that is open, under new ids. */
-static void ask_again(void *context, const struct stead_history_event *event)
+/* Nothing of what the episode decided is stored or sent. */
+static void forget_decisions(struct stead_hub_episode *episode)
 {
-    struct stead_hub_episode *episode = context;
-
-    stead_hub_send_event(episode->session, event);
+    stead_engine_destroy(&episode->session->engine);
+    stead_hub_sends_clear(&episode->session->sends);
+    stead_writer_reset(&episode->list);
+    stead_writer_reset(&episode->events);
+    stead_writer_reset(&episode->taken);
+    stead_writer_reset(&episode->output);
+    stead_writer_reset(&episode->custom);
+    stead_writer_reset(&episode->again);
+    episode->row_count = episode->event_count = episode->taken_count = 0;
+    episode->last = 0;
+    episode->inputs = 0;
+    episode->too_large = false;
 }
 
 static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
 
-    note_taken(episode);
-    stead_engine_begin(session->engine, session->now_ms);
+    stead_hub_note_taken(episode);
+    if (stead_engine_is_open(session->engine))
+        episode->time_ms = session->last_ms;
+    else
+        stead_engine_begin(session->engine, session->now_ms);
     stead_hub_give_all(episode);
     if (episode->inputs == 0 && !episode->mended) {
         stead_engine_destroy(&session->engine); /* it has an open episode */
         return STEAD_HUB_SEND;
     }
     session->worker->counts.episodes++;
-    if (run(episode) != 0) {
+    int code = run(episode);
+    if (code == STEAD_ETOOLARGE && !session->alone) {
+        forget_decisions(episode);
+        return stead_hub_end_bare(episode, STEAD_INSTANCE_FAILED, args);
+    }
+    if (code != 0) {
         stead_hub_sends_clear(&session->sends);
         stead_engine_destroy(&session->engine);
         return STEAD_HUB_READ_AGAIN;
     }
-    if (episode->mended) {
-        session->salt = session->etag + 1;
-        stead_engine_open(session->engine, ask_again, episode);
-        session->salt = 0;
-    }
-    enum stead_hub_verdict verdict = write_episode(episode, stead_engine_status(session->engine), args);
-    return verdict == STEAD_HUB_WRITE ? verdict : fail_by_size(episode, args);
+    session->alone = false;
+    stead_hub_write_episode(episode, stead_engine_status(session->engine), args);
+    return STEAD_HUB_WRITE;
 }
 
 /* Terminated before it has begun: its start may come later, or never. Its history is this episode alone. */
@@ -593,11 +607,37 @@ static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, str
         {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .id = 2, .error_sentence = stead_hub_text(message->body, "es")},
         {.type = STEAD_HISTORY_ORCHESTRATOR_COMPLETED, .id = 3}};
 
-    note_taken(episode);
+    stead_hub_note_taken(episode);
     episode->session->version = (uint32_t)stead_hub_number(stead_written(&episode->session->row), "version");
     for (size_t at = 0; at < sizeof(events) / sizeof(events[0]); at++)
-        take_event(episode, &events[at]);
-    return write_episode(episode, STEAD_INSTANCE_TERMINATED, args);
+        stead_hub_take_event(episode, &events[at]);
+    stead_hub_write_episode(episode, STEAD_INSTANCE_TERMINATED, args);
+    return STEAD_HUB_WRITE;
+}
+
+/* Nobody wants what came; what it holds is released. */
+static enum stead_hub_verdict give_back(struct stead_hub_episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+
+    stead_engine_destroy(&session->engine);
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        if (!it->dropped)
+            stead_hub_give(episode, it);
+    return STEAD_HUB_SEND;
+}
+
+/* One that is over and stays so. */
+static bool is_past(const struct stead_hub_session *session, enum stead_instance_status status)
+{
+    bool final = false;
+
+    if (!stead_instance_is_over(status))
+        return false;
+    if (stead_get_bool(stead_written(&session->row), "final", &final) != 0)
+        final = false;
+    return !stead_hub_differs(session) && (final || status != STEAD_INSTANCE_FAILED ||
+                                           stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) == NULL);
 }
 
 static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, struct stead_writer *args)
@@ -620,21 +660,23 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
         return end_unbegun(episode, args);
     if (session->exists && (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW))
         return STEAD_HUB_PENDING;
-    if (!session->exists ||
-        (stead_instance_is_over(status) && !(status == STEAD_INSTANCE_FAILED &&
-                                             stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) != NULL))) {
-        stead_engine_destroy(&session->engine);
-        for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
-            if (!it->dropped)
-                stead_hub_give(episode, it); /* nobody wants it; what it holds is released */
-        return STEAD_HUB_SEND;
-    }
+    if (!session->exists || is_past(session, status))
+        return give_back(episode);
+    bool ends = stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL;
+    bool rewinds = stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) != NULL;
+    if (stead_hub_differs(session) && !rewinds)
+        return ends ? stead_hub_end_bare(episode, STEAD_INSTANCE_TERMINATED, args) : stead_hub_keep(episode, args);
     verdict = begin_again(episode);
+    if (verdict == STEAD_HUB_UNKNOWN && ends)
+        return stead_hub_end_bare(episode, STEAD_INSTANCE_TERMINATED, args);
     if (verdict != STEAD_HUB_WRITE)
         return verdict;
-    if (session->engine == NULL)
-        return write_episode(episode, STEAD_INSTANCE_FAILED, args);
-    return run_it(episode, args);
+    if (session->engine != NULL)
+        return run_it(episode, args);
+    if (!ends)
+        return stead_hub_keep(episode, args);
+    stead_hub_sends_clear(&session->sends);
+    return stead_hub_end_bare(episode, STEAD_INSTANCE_TERMINATED, args);
 }
 
 enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_hub_session *session,
@@ -645,6 +687,7 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
     init_episode(&episode, turn, session);
     session->now_ms = stead_hub_time_of(turn, session);
     session->turn = turn;
+    episode.time_ms = session->now_ms;
     enum stead_hub_verdict verdict = begin_and_run(&episode, ret_args);
     session->turn = NULL;
     deinit_episode(&episode);

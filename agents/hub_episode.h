@@ -29,6 +29,13 @@ struct stead_hub_episode {
     bool clear;           /* the history before is thrown away */
     bool fresh;           /* an execution begins here */
     bool mended;          /* code that did not match its history does now */
+    bool keeping;         /* the engine is one without the code: inputs are stored, and nothing runs */
+    bool differs;         /* it ends as Failed by code that does not match; what comes is kept */
+    bool final;           /* ... or in a way that no rewind helps */
+    int64_t time_ms;      /* of its rows */
+    size_t bytes;         /* of its events, about */
+    bool sized;           /* those of the run under way are among them */
+    bool too_large;       /* more than a write may be: they are passed over */
     uint64_t rewind_from; /* 0: no rewind */
     const struct stead_hub_message *start;
     const struct stead_orchestrator *orchestrator;
@@ -36,12 +43,16 @@ struct stead_hub_episode {
 
 /* The status in the instance's row. */
 enum stead_instance_status stead_hub_status_of(const struct stead_hub_session *session);
+/* It failed by code that does not match its history: what comes for it is kept. */
+bool stead_hub_differs(const struct stead_hub_session *session);
 /* The episode's time. */
 int64_t stead_hub_time_of(const struct stead_turn *turn, const struct stead_hub_session *session);
 /* Sorts out what was taken before, and finds the start. True: there is something left. */
 bool stead_hub_sort(struct stead_hub_episode *episode);
 /* The message that asks for this; NULL: none does. */
 const struct stead_hub_message *stead_hub_find_steer(const struct stead_hub_session *session, int64_t type);
+/* An input: the engine takes it, or, where nothing runs, it is stored. False: it says nothing to this execution. */
+bool stead_hub_put_input(struct stead_hub_episode *episode, const struct stead_history_event *event);
 /* The engine gets the start of an execution (the body of such a message); `event` is what it was made of. */
 void stead_hub_give_start(struct stead_hub_episode *episode, struct stead_slice body,
                           struct stead_history_event *event);
@@ -49,5 +60,23 @@ void stead_hub_give_start(struct stead_hub_episode *episode, struct stead_slice 
 void stead_hub_give(struct stead_hub_episode *episode, const struct stead_hub_message *message);
 /* Gives it all that was not dropped. */
 void stead_hub_give_all(struct stead_hub_episode *episode);
+
+/* The messages of this episode go into its rows. */
+void stead_hub_note_taken(struct stead_hub_episode *episode);
+/* The event joins the rows, and that is all. */
+void stead_hub_store_event(struct stead_hub_episode *episode, const struct stead_history_event *event);
+/* The engine's sink: the event is stored, and what it asks for is sent after the write. */
+void stead_hub_take_event(void *context, const struct stead_history_event *event);
+/* The args of the write, with this status of the instance. */
+void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_instance_status status,
+                             struct stead_writer *args);
+
+/* ---- hub_keep.c -------------------------------------------------------------------------------- */
+
+/* The code does not match: Failed, if it is not yet, and what came is stored at the end of the history. */
+enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct stead_writer *args);
+/* Ends the execution without its code, with all that is open: as Terminated (a message asks for it), or as Failed since its episode is too large. */
+enum stead_hub_verdict stead_hub_end_bare(struct stead_hub_episode *episode, enum stead_instance_status status,
+                                          struct stead_writer *args);
 
 #endif

@@ -10,6 +10,22 @@ static bool is(const struct stead_hub_message *message, const char *what)
     return stead_slice_equal(stead_hub_text(message->body, "t"), stead_str(what));
 }
 
+bool stead_hub_put_input(struct stead_hub_episode *episode, const struct stead_history_event *event)
+{
+    struct stead_engine *engine = episode->session->engine;
+    struct stead_history_event kept = *event;
+
+    if (!episode->keeping)
+        return stead_engine_input(engine, event) != 0;
+    if (!stead_engine_takes(engine, event))
+        return false;
+    kept.id = stead_engine_last(engine) + 1;
+    if (stead_engine_replay(engine, &kept) != 0)
+        return false;
+    stead_hub_store_event(episode, &kept);
+    return true;
+}
+
 void stead_hub_give_start(struct stead_hub_episode *episode, struct stead_slice body, struct stead_history_event *event)
 {
     struct stead_writer extra;
@@ -21,7 +37,7 @@ void stead_hub_give_start(struct stead_hub_episode *episode, struct stead_slice 
                                           .value = stead_hub_value(body, "v"),
                                           .target = stead_hub_text(body, "p"),
                                           .extra = stead_written(&extra)};
-    episode->inputs += stead_engine_input(episode->session->engine, event) != 0;
+    episode->inputs += stead_hub_put_input(episode, event);
     stead_writer_deinit(&extra);
 }
 
@@ -42,7 +58,7 @@ static void give_result(struct stead_hub_episode *episode, struct stead_slice bo
                 type == STEAD_HISTORY_CHILD_COMPLETED || type == STEAD_HISTORY_CHILD_FAILED ||
                 type == STEAD_HISTORY_TIMER_FIRED;
     bool taken = fits && session->engine != NULL && (uint64_t)stead_hub_number(body, "x") == stead_hub_life(session) &&
-                 stead_engine_input(session->engine, &event) != 0;
+                 stead_hub_put_input(episode, &event);
     uint64_t fence = 0;
 
     episode->inputs += taken;
@@ -69,15 +85,16 @@ void stead_hub_give(struct stead_hub_episode *episode, const struct stead_hub_me
     } else if (is(message, "raise")) {
         event = (struct stead_history_event){
             .type = STEAD_HISTORY_EVENT_RAISED, .name = stead_hub_text(body, "n"), .value = stead_hub_value(body, "v")};
-        episode->inputs += stead_engine_input(engine, &event) != 0;
+        episode->inputs += stead_hub_put_input(episode, &event);
     } else if (is(message, "steer") &&
-               (type == STEAD_HISTORY_EXECUTION_TERMINATED || type == STEAD_HISTORY_EXECUTION_SUSPENDED ||
-                type == STEAD_HISTORY_EXECUTION_RESUMED || type == STEAD_HISTORY_EXECUTION_REWOUND)) {
+               ((type == STEAD_HISTORY_EXECUTION_TERMINATED && !episode->keeping) ||
+                type == STEAD_HISTORY_EXECUTION_SUSPENDED || type == STEAD_HISTORY_EXECUTION_RESUMED ||
+                type == STEAD_HISTORY_EXECUTION_REWOUND)) {
         event = (struct stead_history_event){.type = (uint8_t)type, .error_sentence = stead_hub_text(body, "es")};
         if (type == STEAD_HISTORY_EXECUTION_REWOUND)
             event.ref = episode->rewind_from;
         if (type != STEAD_HISTORY_EXECUTION_REWOUND || episode->rewind_from > 0)
-            episode->inputs += stead_engine_input(engine, &event) != 0;
+            episode->inputs += stead_hub_put_input(episode, &event);
         if (type == STEAD_HISTORY_EXECUTION_REWOUND)
             episode->rewind_from = 0; /* another one in the batch finds it running */
     }
@@ -159,10 +176,18 @@ static void give_to_nobody(struct stead_hub_episode *episode, const struct stead
     episode->session->engine = engine;
 }
 
-/* Until its rewind an instance that has failed is over, for messages of the same batch too. */
+bool stead_hub_differs(const struct stead_hub_session *session)
+{
+    bool differs = false;
+
+    return session->exists && stead_get_bool(stead_written(&session->row), "differs", &differs) == 0 && differs;
+}
+
+/* Until its rewind an instance that has failed is over, for messages of the same batch too; unless it keeps what comes. */
 void stead_hub_give_all(struct stead_hub_episode *episode)
 {
-    bool over = episode->start == NULL && stead_hub_status_of(episode->session) == STEAD_INSTANCE_FAILED;
+    bool over = episode->start == NULL && stead_hub_status_of(episode->session) == STEAD_INSTANCE_FAILED &&
+                !stead_hub_differs(episode->session);
 
     for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
         if (it->dropped)

@@ -50,6 +50,7 @@ int stead_hub_replay(struct stead_hub_session *session, struct stead_engine *eng
                 stead_engine_expect_rewind(engine, event.ref, event.id);
             last = event.id;
         }
+        session->last_ms = row.time_ms;
     }
     if (rewind_from > 0)
         stead_engine_expect_rewind(engine, rewind_from, last + 2);

@@ -45,8 +45,8 @@ static struct message_id id_of(const struct stead_hub_session *session, uint64_t
 {
     struct message_id id;
 
-    print(id.text, sizeof(id.text), "%s:%llx:%llu:%s%llu", session->id, (unsigned long long)stead_hub_life(session),
-          (unsigned long long)event, what, (unsigned long long)session->salt);
+    print(id.text, sizeof(id.text), "%s:%llx:%llu:%s", session->id, (unsigned long long)stead_hub_life(session),
+          (unsigned long long)event, what);
     return id;
 }
 

@@ -91,7 +91,22 @@ static void answer_waiter(struct stead_turn *turn, struct stead_hub_waiting *wai
     stead_hub_waiter_drop(waiting, waiter);
 }
 
-/* From the table itself: the instance of this id is over; or the timer: somebody has waited long enough. */
+/* Those who wait for the end of this instance, or for any change of it. */
+static void answer_waiters(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_slice id)
+{
+    struct stead_hub_row row;
+    bool found = stead_hub_row_find(turn, id, &row) == 0;
+    bool over = !found || stead_instance_is_over(stead_hub_row_status(&row));
+
+    for (struct stead_hub_waiter *it = stead_hub_waiters_of(waiting, id), *next; it != NULL; it = next) {
+        next = it->next;
+        if (!it->poll && stead_slice_equal(stead_str(it->id), id) &&
+            (it->etag == 0 ? over : !found || row.etag != it->etag))
+            answer_waiter(turn, waiting, it);
+    }
+}
+
+/* From the table itself: the instance of this id is over, or was written; or the timer: somebody has waited long enough. */
 static int look(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_waiting *waiting = ((struct stead_hub_table *)state)->waiting;
@@ -100,13 +115,8 @@ static int look(struct stead_turn *turn, void *state, struct stead_slice args)
 
     if (waiting == NULL)
         return 0;
-    if (stead_get_str(args, NULL, &id) == 0) {
-        for (struct stead_hub_waiter *it = stead_hub_waiters_of(waiting, id), *next; it != NULL; it = next) {
-            next = it->next;
-            if (!it->poll && stead_slice_equal(stead_str(it->id), id))
-                answer_waiter(turn, waiting, it);
-        }
-    }
+    if (stead_get_str(args, NULL, &id) == 0)
+        answer_waiters(turn, waiting, id);
     if (waiting->timer_ms <= now_ms)
         waiting->timer_ms = 0;
     for (uint32_t left = 1000; left > 0 && waiting->count > 0 && waiting->heap[0]->until_ms <= now_ms; left--)
@@ -128,11 +138,14 @@ static int wait_for(struct stead_turn *turn, void *state, struct stead_slice arg
     if (stead_get_i64(args, "wait", &wait_ms) == STEAD_EARGUMENT || wait_ms < 0 || wait_ms > WAIT_MS_MAX ||
         stead_get_i64(args, "delay", &delay_ms) == STEAD_EARGUMENT || delay_ms < 0 || delay_ms > WAIT_MS_MAX)
         return stead_hub_bad(turn, "wait and delay are from 0 to 3600000 ms");
+    if (stead_get_u64(args, "etag", &waiter.etag) == STEAD_EARGUMENT)
+        return stead_hub_bad(turn, "etag is what status answered");
     code = stead_hub_row_find(turn, id, &row);
     if (code != 0)
         return code;
     table->polls++;
-    if (delay_ms == 0 && (wait_ms == 0 || stead_instance_is_over(stead_hub_row_status(&row))))
+    bool there = waiter.etag != 0 ? row.etag != waiter.etag : stead_instance_is_over(stead_hub_row_status(&row));
+    if (delay_ms == 0 && (wait_ms == 0 || there))
         return stead_reply(turn, stead_hub_instance_map(turn, id, &row));
     code = stead_reply_later(turn, &waiter.token);
     if (code != 0)
@@ -382,7 +395,7 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
     if (code == 0)
         code = put_row(turn, id, &row);
     if (code == 0 && table->waiting != NULL && table->waiting->count > 0 &&
-        stead_instance_is_over(stead_hub_row_status(&row)))
+        (table->waiting->watchers > 0 || stead_instance_is_over(stead_hub_row_status(&row))))
         code = stead_tell(turn, stead_self(turn), "look", stead_packed(turn, "S", id));
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", row.etag));
 }
@@ -486,7 +499,8 @@ static const struct stead_op ops[] = {
     {"write", write_them, NULL, 0,
      "{id, etag, row, input, output, custom, clear, rows, purge}: what an episode decided"},
     {"status", status, NULL, STEAD_OP_QUIET, "{id}: what is known of it"},
-    {"wait", wait_for, NULL, STEAD_OP_QUIET, "{id, wait, delay}: the same when it is over, or later"},
+    {"wait", wait_for, NULL, STEAD_OP_QUIET,
+     "{id, wait, delay, etag}: the same when it is over (with an etag: when it is another), or later"},
     {"history", stead_hub_table_history, NULL, STEAD_OP_READ_ONLY, "{id, after}: its events"},
     {"list", stead_hub_table_list, NULL, STEAD_OP_READ_ONLY, "{status, name, prefix, from, to, limit, after}"},
     {"purge", purge, NULL, STEAD_OP_FREES, "{id}: forgets one that is over"},

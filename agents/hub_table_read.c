@@ -86,8 +86,8 @@ int stead_hub_bad(struct stead_turn *turn, const char *what)
     return stead_fail(turn, "bad_argument", "%s", what);
 }
 
-static const char *const told[] = {"name",   "version", "execution",  "created",       "updated",
-                                   "events", "parent",  "error_name", "error_sentence"};
+static const char *const told[] = {"name",   "version",    "execution",      "created", "updated", "events",
+                                   "parent", "error_name", "error_sentence", "differs", "final"};
 #define TOLD (sizeof(told) / sizeof(*told))
 
 static void write_value_of(struct stead_turn *turn, struct stead_writer *writer, struct stead_slice id, uint8_t which,
@@ -108,11 +108,13 @@ static void write_instance(struct stead_turn *turn, struct stead_writer *writer,
 {
     struct stead_slice value;
 
-    stead_write_map(writer, (uint32_t)TOLD + 2 + (whole ? 3 : 0));
+    stead_write_map(writer, (uint32_t)TOLD + 3 + (whole ? 3 : 0));
     stead_write_str(writer, "id");
     stead_write_str_slice(writer, id);
     stead_write_str(writer, "status");
     stead_write_str(writer, stead_instance_status_name(stead_hub_row_status(row)));
+    stead_write_str(writer, "etag");
+    stead_write_u64(writer, row->etag);
     for (size_t at = 0; at < TOLD; at++) {
         if (stead_get_value(row->map, told[at], &value) != 0)
             value = (struct stead_slice){0};

@@ -59,6 +59,7 @@ void stead_hub_waiter_add(struct stead_hub_waiting *waiting, const struct stead_
     struct stead_hub_waiter **bucket = &waiting->buckets[bucket_of(stead_str(asked->id))];
 
     *waiter = *asked;
+    waiting->watchers += asked->etag != 0;
     waiter->next = *bucket;
     *bucket = waiter;
     if (waiting->count == waiting->capacity) {
@@ -78,6 +79,7 @@ void stead_hub_waiter_drop(struct stead_hub_waiting *waiting, struct stead_hub_w
     while (*link != waiter)
         link = &(*link)->next;
     *link = waiter->next;
+    waiting->watchers -= waiter->etag != 0;
     if (last != waiter) {
         heap_set(waiting, at, last);
         heap_up(waiting, at);

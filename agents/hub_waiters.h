@@ -14,7 +14,8 @@ struct stead_hub_waiter {
     struct stead_token token;
     int64_t until_ms;
     uint32_t heap_at;
-    bool poll; /* answered at its time only */
+    bool poll;     /* answered at its time only */
+    uint64_t etag; /* answered as soon as the instance's is another one; 0: when it is over */
     char id[STEAD_INSTANCE_ID_MAX + 1];
 };
 
@@ -22,7 +23,8 @@ struct stead_hub_waiting {
     struct stead_hub_waiter *buckets[STEAD_HUB_WAITER_BUCKETS];
     struct stead_hub_waiter **heap; /* by time */
     uint32_t count, capacity;
-    int64_t timer_ms; /* when the timer is due; 0: none */
+    uint32_t watchers; /* those with an etag */
+    int64_t timer_ms;  /* when the timer is due; 0: none */
 };
 
 /* Nobody waits. Returned; never NULL. */

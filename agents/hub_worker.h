@@ -79,7 +79,8 @@ struct stead_hub_session {
     uint32_t execution, version;
     struct stead_turn *turn;           /* that of the episode under way; NULL between them */
     int64_t now_ms;                    /* of the episode */
-    uint64_t salt;                     /* part of the ids of its messages: 0, or what makes those of a rewind differ */
+    int64_t last_ms;                   /* the time of the newest row that was replayed */
+    bool alone;                        /* the next execution, if it begins anew, has an episode of its own */
     struct stead_hub_sends sends;      /* to be made after the write */
     uint32_t sending;                  /* under way */
     bool failed;                       /* one of them was not stored */

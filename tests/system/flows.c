@@ -6,7 +6,7 @@
  *   steps       {count, log}: `count` activities one after the other, each of which writes its number into the file; the sum of the squares
  *   fan         {count, log, hold}: the same all at once; with `hold` it then waits for the event `go`
  *   approve     {timeout}: waits for the event `approved`; its value. Says what it waits for
- *   gated       {gate, log}: an activity, then one that fails until the file `gate` is there, then one more
+ *   gated       {gate, log, hold}: an activity, then one that fails until the file `gate` is there, then one more; with `hold` it waits for the event `go` before that
  *   parent      any: runs `approve` as a child CHILD of its own id, and waits
  *   locked      [address...]: holds the agents until the event `go`, and puts one into each; their answers
  *   putter      address: puts one into the agent; its answer
@@ -221,12 +221,15 @@ static int approve(struct stead_orchestration *o, struct stead_slice input)
 static int gated(struct stead_orchestration *o, struct stead_slice input)
 {
     struct stead_slice log;
+    bool hold = false;
     int code = stead_get_value(input, "log", &log);
 
     if (code == 0)
         code = stead_await_activity(o, "flows.step", step_args(o, 1, log), NULL);
     if (code == 0)
         code = stead_await_activity(o, "flows.gate", input, NULL);
+    if (code == 0 && stead_get_bool(input, "hold", &hold) == 0 && hold)
+        code = stead_await_event(o, "go", -1, NULL);
     if (code == 0)
         code = stead_await_activity(o, "flows.step", step_args(o, 2, log), NULL);
     return code != 0 ? code : stead_complete(o, stead_packed_for(o, "s", "through"));

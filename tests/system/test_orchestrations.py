@@ -204,6 +204,21 @@ class Steering(Orchestrations):
         self.assertEqual(self.status("g1")["output"], "through")
         self.assertEqual(self.refused("rewind", "g1").error["code"], "wrong_state")
 
+    def test_what_was_answered_holds_at_once(self):
+        node = self.serve()
+        gate, log = self.folder / "gate", self.folder / "log"
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        for word, status in (("suspend", "Suspended"), ("resume", "Running"), ("terminate", "Terminated"), ("restart", ("Pending", "Running"))):
+            node.cli(word, "a1")
+            self.assertIn(self.status("a1")["status"], status)
+        self.start("gated", {"gate": str(gate), "log": str(log), "hold": True}, id="g1")
+        self.await_status("g1", "Failed")
+        gate.touch()
+        node.cli("rewind", "g1")
+        node.cli("raise", "g1", "go")
+        self.assertEqual(self.await_status("g1", "Completed")["output"], "through")
+
     def test_restart_begins_anew_and_purge_forgets(self):
         node = self.serve()
         self.start("hello", ["Ada"], id="h1")
@@ -266,60 +281,46 @@ class Steering(Orchestrations):
 class Differing(Orchestrations):
     """Code that does not match the history of an instance fails it, and what comes meanwhile is not lost: with the old code it goes on as if nothing had been."""
 
-    def with_other_code(self, name, *changes):
-        """The node again, with a module whose code differs; the old one's path."""
-        old = self.n1.modules[0]
-        self.n1.modules[0] = self.compiled(name, *changes)
-        self.n1.restart()
-        return old
-
-    def with_old_code(self, old):
-        self.n1.modules[0] = old
+    def run_with(self, module):
+        self.n1.modules[0] = module
         self.n1.restart()
 
-    def test_call_whose_answer_meets_other_code_is_not_made_again(self):
+    def test_what_meets_other_code_is_kept_for_the_rewind_or_ended(self):
         node = self.serve()
+        old = node.modules[0]
+        other = self.compiled("other", ('return stead_await_call(o, text, "put"', 'return stead_await_call(o, text, "puts"'),
+                              (Verifying.WAIT, 'int code = stead_await_activity(o, "check", input, NULL);'),
+                              ("stead_lock(o, addresses, count)", "stead_lock(o, addresses, count > 1 ? 1 : count)"))
+        self.start("approve", id="waits")
         self.start("locked", ["box/a"], id="holder")
-        self.await_custom("holder", "holds")
-        self.start("putter", "box/a", id="p1")
-        wait_until("it has called", lambda: "TaskScheduled" in self.types("p1"))
-        old = self.with_other_code("asks", ('return stead_await_call(o, text, "put"', 'return stead_await_call(o, text, "puts"'))
+        self.start("locked", ["box/b", "box/c"], id="holds")
+        for id, custom in (("waits", "waits for approval"), ("holder", "holds"), ("holds", "holds")):
+            self.await_custom(id, custom)
+        self.start("putter", "box/a", id="puts")
+        wait_until("it has called", lambda: "TaskScheduled" in self.types("puts"))
+
+        self.run_with(other)
         node.cli("raise", "holder", "go")
+        node.cli("raise", "waits", "approved", "7")
+        node.cli("raise", "holds", "go")
         self.assertEqual(self.await_status("holder", "Completed")["output"], 1)
-        failed = self.await_status("p1", "Failed")
-        self.assertEqual(failed["error"]["name"], "nondeterminism")
-        wait_until("its call was carried out", lambda: node.cli("show", "box/a")["state"]["count"] == 2)
-        self.with_old_code(old)
-        node.cli("rewind", "p1")
-        self.assertEqual(self.await_status("p1", "Completed")["output"], 2)
-        self.assertEqual(node.cli("show", "box/a")["state"]["count"], 2)
+        for id in ("puts", "waits", "holds"):
+            self.assertEqual(self.await_status(id, "Failed")["error"]["name"], "nondeterminism")
+        node.cli("raise", "waits", "approved", "8")
+        node.cli("rewind", "waits")
+        self.assertEqual(self.await_status("waits", "Failed")["error"]["name"], "nondeterminism")
+        node.cli("terminate", "holds", "enough")
+        self.assertEqual(self.status("holds")["error"]["sentence"], "enough")
+        wait_until("nothing is held any more", lambda: not node.cli("locks"))
+        self.assertEqual(node.cli("show", "box/a")["state"]["count"], 2)  # the call was carried out
 
-    def test_event_that_meets_other_code_is_taken_after_the_rewind(self):
-        node = self.serve()
-        self.start("approve", id="a1")
-        self.await_custom("a1", "waits for approval")
-        old = self.with_other_code("checks", (Verifying.WAIT, 'int code = stead_await_activity(o, "check", input, NULL);'))
-        node.cli("raise", "a1", "approved", "7")
-        self.assertEqual(self.await_status("a1", "Failed")["error"]["name"], "nondeterminism")
-        node.cli("raise", "a1", "approved", "8")  # nobody takes it, but it is kept
-        node.cli("rewind", "a1")
-        self.assertEqual(self.await_status("a1", "Failed")["error"]["name"], "nondeterminism")
-        self.with_old_code(old)
-        node.cli("rewind", "a1")
-        self.assertEqual(self.await_status("a1", "Completed")["output"], 7)
-        self.assertEqual([it for it in self.types("a1") if it == "EventRaised"], ["EventRaised"] * 2)
-
-    def test_one_that_differs_is_ended_with_all_that_it_holds(self):
-        node = self.serve()
-        self.start("locked", ["box/a"], id="l1")
-        self.await_custom("l1", "holds")
-        old = self.with_other_code("asks", ('code = stead_set_status(o, stead_packed_for(o, "s", "holds"));', 'code = stead_set_status(o, stead_packed_for(o, "s", "has"));'))
-        node.cli("raise", "l1", "go")
-        self.assertEqual(self.await_status("l1", "Failed")["error"]["name"], "nondeterminism")
-        node.cli("terminate", "l1", "enough")
-        self.assertEqual(self.await_status("l1", "Terminated")["error"]["sentence"], "enough")
-        self.start("putter", "box/a", id="p1")
-        self.assertEqual(self.await_status("p1", "Completed")["output"], 1)
+        self.run_with(old)
+        node.cli("rewind", "puts")
+        self.assertEqual(self.await_status("puts", "Completed")["output"], 2)
+        self.assertEqual(node.cli("show", "box/a")["state"]["count"], 2, "and is not made again")
+        node.cli("rewind", "waits")
+        self.assertEqual(self.await_status("waits", "Completed")["output"], 7)
+        self.assertEqual([it for it in self.types("waits") if it == "EventRaised"], ["EventRaised"] * 2)
 
 
 class Looking(Orchestrations):

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_keep: an episode of an instance on a task hub whose code cannot run. An engine without the code follows the history and says what is open.
+ *
+ * Code that does not match its history: what came is stored behind the history, in an episode that stays open, as on the direct fabric. Nothing is lost with it, and nothing is asked
+ * for twice: a rewind with mended code runs that episode. Meanwhile the instance can be terminated, which ends all that it has open; so is it for one whose code is not loaded, and
+ * one of which an episode is too large.
+ */
+#include <string.h>
+
+#include "agents/hub_episode.h"
+
+#define TOO_LARGE_SENTENCE "what the code decided between two awaits is larger than a turn may store"
+
+static void copy_field(const struct stead_hub_session *session, const char *field, char *to, size_t size)
+{
+    if (stead_get_text(stead_written(&session->row), field, to, size) != 0)
+        to[0] = '\0';
+}
+
+/* The engine without the code, behind the stored history and what came now. */
+static int keep_inputs(struct stead_hub_episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    const struct stead_engine_options options = {
+        .instance = session->id, .execution = session->execution, .fibers = stead_turn_fibers(episode->turn)};
+    struct stead_history_event started = {.type = STEAD_HISTORY_ORCHESTRATOR_STARTED, .time_ms = session->now_ms};
+
+    stead_engine_destroy(&session->engine);
+    session->engine = stead_engine_create(&options);
+    int code = episode->clear ? 0 : stead_hub_replay(session, session->engine, 0);
+    if (code != 0)
+        return code;
+    episode->keeping = true;
+    stead_hub_note_taken(episode);
+    if (stead_engine_is_open(session->engine)) {
+        episode->time_ms = session->last_ms;
+    } else {
+        started.id = stead_engine_last(session->engine) + 1;
+        code = stead_engine_replay(session->engine, &started);
+        stead_hub_store_event(episode, &started);
+    }
+    if (code == 0)
+        stead_hub_give_all(episode);
+    return code;
+}
+
+enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    bool failed_now = episode->error_name[0] != '\0';
+
+    session->version = (uint32_t)stead_hub_number(stead_written(&session->row), "version");
+    int code = keep_inputs(episode);
+    stead_engine_destroy(&session->engine);
+    if (code != 0)
+        return STEAD_HUB_ABANDON;
+    if (episode->inputs == 0 && !failed_now)
+        return STEAD_HUB_SEND;
+    if (episode->inputs == 0) { /* no episode is opened for nothing */
+        stead_writer_reset(&episode->events);
+        episode->event_count = 0;
+        episode->last = 0;
+    }
+    if (!failed_now) {
+        copy_field(session, "error_name", episode->error_name, sizeof(episode->error_name));
+        copy_field(session, "error_sentence", episode->error_sentence, sizeof(episode->error_sentence));
+    }
+    episode->differs = true;
+    stead_hub_write_episode(episode, STEAD_INSTANCE_FAILED, args);
+    return STEAD_HUB_WRITE;
+}
+
+enum stead_hub_verdict stead_hub_end_bare(struct stead_hub_episode *episode, enum stead_instance_status status,
+                                          struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    const struct stead_hub_message *asks = stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED);
+    const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_TERMINATED,
+                                            .error_sentence =
+                                                asks == NULL ? stead_str("") : stead_hub_text(asks->body, "es")};
+
+    if (!episode->fresh)
+        session->version = (uint32_t)stead_hub_number(stead_written(&session->row), "version");
+    int code = keep_inputs(episode);
+    episode->keeping = false;
+    if (code == 0 && status == STEAD_INSTANCE_FAILED)
+        stead_engine_condemn(session->engine, STEAD_ELIMIT, TOO_LARGE_SENTENCE);
+    else if (code == 0)
+        (void)stead_engine_input(session->engine, &end);
+    episode->sized = true;
+    if (code == 0)
+        code = stead_engine_run(session->engine, stead_hub_take_event, episode);
+    stead_engine_destroy(&session->engine);
+    if (code != 0)
+        return STEAD_HUB_ABANDON;
+    episode->final = true;
+    stead_hub_write_episode(episode, status, args);
+    return STEAD_HUB_WRITE;
+}
