@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agents of README.md and docs/AGENTS.md do what is said there: the README's commands with its answers, and excerpts of the guide made into kinds.
 Usage: test_guide.py PROGRAM [unittest arguments]"""
+import os
 import pathlib
 import re
 import subprocess
 import threading
+import unittest
 
-from harness import AgentError, CliError, Test, main, wait_until
+from harness import BUILD, PROGRAM, AgentError, CliError, Test, main, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/AGENTS.md").read_text()
+SANITIZED = b"asan" in subprocess.run(["ldd", PROGRAM], capture_output=True).stdout
 PRELUDE = '#include <string.h>\n#include "stead/stead.h"\n'
 # What an op says that is no msgpack value at all: "hello" begins with a number and goes on.
 BABBLE = """
@@ -65,6 +68,27 @@ class Guide(Test):
         node.restart()
         self.assertEqual(node.cli("show", "counter/alice")["state"], {"value": int(lines[-1][3])})
         self.assertEqual([turn["op"] for turn in node.cli("journal", "counter/alice")], ["add"] * len(lines))
+
+    @unittest.skipIf(SANITIZED, "the archive of a sanitizer's build wants its runtime")
+    def test_programs_of_the_client_guide_do_what_is_said(self):
+        text = (ROOT / "docs/CLIENT.md").read_text()
+        lines = re.findall(r"^    (cc|c\+\+) (.*)", text, re.M)
+        self.assertEqual([compiler for compiler, _ in lines], ["cc", "c++"])
+        node = self.serve(counter=re.search(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1))
+        said = []
+        for language, source in re.findall(r"^```(c|cpp)\n(.*?)^```", text, re.M | re.S):
+            compiler, words = lines[language == "cpp"]
+            name = "orders.cc" if language == "cpp" else "orders.c"
+            (self.folder / name).write_text(source)
+            words = [{"include": ROOT / "include", name: self.folder / name, "orders": self.folder / "orders",
+                      "build/libstead_client.a": BUILD / "libstead_client.a"}.get(word, word) for word in words.split()]
+            subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", *words], check=True)
+            done = subprocess.run([self.folder / "orders"], env={**os.environ, "STEAD_NODE": node.endpoint}, capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            said.append(done.stdout)
+        self.assertEqual(said, ["counter/alice stands at 5\n", "10000 done, 0 failed\n", "5\n"])
+        self.assertEqual(node.call("counter/7", "get"), 10)
 
     def test_greeter_greets_and_keeps_a_refused_signal(self):
         node = self.serve(greeter=excerpt("greet"))
