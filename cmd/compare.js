@@ -128,7 +128,7 @@ function dots(node, list, value, format, label, test) {
       document.title = "stead: direct against storage-mediated";
     }
     document.getElementById("headline").textContent = title(works, best).replace(/^./, function (x) { return x.toUpperCase(); }) + ", median: " +
-      list.map(function (c) { return title(fabrics, c.fabric) + " " + time(c.latency.p50_us) + " (n " + c.latency.n + ")"; }).join("; ") + ".";
+      list.map(function (c) { return title(fabrics, c.fabric) + " " + time(c.latency.p50_us) + " (n " + c.latency.n + (c.disturbed ? ", while the disk was busy with something else" : "") + ")"; }).join("; ") + ".";
   }
   document.getElementById("run").textContent = "stead " + report.stead + ", " + report.machine.measured + ", " + report.machine.cores + " cores, " +
     "measured in " + report.seconds + " s" + (report.quick ? " (quick: fewer samples, smaller data, no cold starts)" : "") +
@@ -183,9 +183,11 @@ function dots(node, list, value, format, label, test) {
         svg.append("line").attr("class", "whisker " + c.fabric).attr("x1", px).attr("x2", far).attr("y1", cy).attr("y2", cy);
       }
       mark(svg, c.fabric, px, cy, 55, c.start === "cold").append("title").text(told(c));
-      beside(svg, px, far, cy, x1, time(c.latency.p50_us) + (c.size !== r.work.size ? ", " + c.size + " members" : "") + (c.start === "cold" ? " cold" : "") + ", n " + c.latency.n);
+      beside(svg, px, far, cy, x1, time(c.latency.p50_us) + (c.size !== r.work.size ? ", " + c.size + " members" : "") + (c.start === "cold" ? " cold" : "") + ", n " + c.latency.n + (c.disturbed ? " *" : ""));
     });
   });
+  if (cells.some(function (c) { return c.disturbed; }))
+    d3.select(node).append("p").attr("class", "quiet").text("* The disk was busy with something else while this was measured: a synced write took more than twice as long as at the start.");
   var told_of = rows.filter(function (r) { return r.published.length; }).map(function (r) {
     return r.work.name + ": " + r.published.map(function (p) { return p.who + " " + time(p.us); }).join(", ");
   });
@@ -248,7 +250,7 @@ function dots(node, list, value, format, label, test) {
         .append("title").text(p[2] + " " + time(c.breakdown[p[0]]) + ", " + (share * 100).toFixed(0) + " %\n" + told(c));
       from += share;
     });
-    svg.append("text").attr("class", "small").attr("x", x1 + 8).attr("y", at + 11).text(time(c.latency.mean_us) + ", n " + c.latency.n);
+    svg.append("text").attr("class", "small").attr("x", x1 + 8).attr("y", at + 11).text(time(c.latency.mean_us) + ", n " + c.latency.n + (c.disturbed ? " *" : ""));
     at += 16;
   });
   bottom(svg, x, [0, 0.5, 1], d3.format("%"), at + 2, 0, "share of the mean; its length beside it", (x0 + x1) / 2);

@@ -106,7 +106,13 @@ static const char *place(const struct stead_compare_fabric *fabric, bool apart)
     return !fabric->hub ? NULL : apart ? "apart" : "near";
 }
 
-static json_t *cell_json(const struct stead_compare_cell *cell)
+/* Did somebody else keep the disk busy while it was measured? A synced write then took more than twice as long as at the run's start. */
+static bool is_disturbed(const struct stead_compare *compare, const struct stead_compare_cell *cell)
+{
+    return cell->put > 2 * compare->put.p50;
+}
+
+static json_t *cell_json(const struct stead_compare *compare, const struct stead_compare_cell *cell)
 {
     bool measured = cell->latency.count > 0,
          counted = measured && (cell->counts.messages > 0 || (cell->partly && cell->start == STEAD_COMPARE_HOT));
@@ -121,6 +127,8 @@ static json_t *cell_json(const struct stead_compare_cell *cell)
     json_object_set_new(it, "in_flight", json_integer(cell->in_flight));
     json_object_set_new(it, "rate_syncs", real_or_null(cell->rate_syncs, cell->rate_syncs > 0));
     json_object_set_new(it, "floor_us", real_or_null(cell->floor, cell->floor > 0));
+    json_object_set_new(it, "sync_us", real_or_null(cell->put, cell->put > 0));
+    json_object_set_new(it, "disturbed", json_boolean(is_disturbed(compare, cell)));
     json_object_set_new(it, "patience_us", real_or_null(cell->patience, cell->patience > 0));
     json_object_set_new(it, "ratio", real_or_null(ratio(cell), measured && cell->floor > 0));
     json_object_set_new(it, "per_run", counted ? counts_json(&cell->counts, cell->partly) : json_null());
@@ -212,7 +220,7 @@ json_t *stead_compare_json(const struct stead_compare *compare)
     json_t *report = json_object(), *cells = json_array(), *idles = json_array();
 
     for (uint32_t i = 0; i < compare->cell_count; i++)
-        json_array_append_new(cells, cell_json(&compare->cells[i]));
+        json_array_append_new(cells, cell_json(compare, &compare->cells[i]));
     for (uint32_t i = 0; i < compare->idle_count; i++)
         json_array_append_new(idles, idle_json(&compare->idles[i]));
     json_object_set_new(report, "stead", json_string(STEAD_VERSION));
@@ -331,7 +339,9 @@ static void print_work(const struct stead_compare *compare, const struct stead_c
             stead_columns_add(columns, "%s", cell->fabric->name);
         stead_columns_add(columns, "%s", hub ? hub : "-");
         stead_columns_add(columns, "%s%s", cell->start == STEAD_COMPARE_COLD ? "cold" : "hot",
-                          cell->failed > 0 ? ", failed" : "");
+                          cell->failed > 0              ? ", failed"
+                          : is_disturbed(compare, cell) ? " *"
+                                                        : "");
         add_times(columns, cell);
         add_counts(columns, cell);
     }
@@ -428,6 +438,14 @@ void stead_compare_print(const struct stead_compare *compare, FILE *file, bool b
     for (uint32_t i = 0; i < compare->work_count; i++)
         print_work(compare, compare->works[i], file, bold);
     fputs("\nRATE/S: with many runs on their way at once; ITS SYNCS: of one of them, which share syncs\n", file);
+    for (uint32_t i = 0; i < compare->cell_count; i++) {
+        if (is_disturbed(compare, &compare->cells[i])) {
+            fputs("*: the disk was busy with something else: a synced write took more than twice as long as at the "
+                  "start\n",
+                  file);
+            break;
+        }
+    }
     print_operations(compare, file, bold);
     print_idle(compare, file, bold);
     fprintf(file, "\nmoney: %s a million runs, in --json and on the page; %s\n", compare->prices.currency,

@@ -311,7 +311,8 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
     }
     drive.done = 0;
     uint64_t span_ns = session->compare->quick ? SPAN_QUICK_NS : SPAN_NS;
-    drive.until_ns = sleeps && !cell->work->one_lane ? 0 : stead_bench_now_ns() + span_ns;
+    bool long_runs = cell->work->one_lane || cell->work->lanes_max;
+    drive.until_ns = sleeps && !long_runs ? 0 : stead_bench_now_ns() + span_ns;
     if (code == 0)
         code = stead_compare_count(session, STEAD_COMPARE_BEFORE, &before);
     if (code == 0)
