@@ -18,6 +18,8 @@
 #include "runtime/overlay.h"
 #include "runtime/timers.h"
 
+struct stead_host;
+
 /* Memory that is given back all at once. */
 struct stead_arena_block {
     struct stead_arena_block *next;
@@ -80,12 +82,12 @@ struct stead_turn {
     bool deferred;
     bool destroyed;
     uint32_t poison_kills; /* stead_poison_kills() */
-    bool hold, release; /* lock changes to commit */
-    bool broken;        /* an API function failed in a way that must fail the turn */
-    int fail_code;      /* of `broken` */
-    uint64_t fence;     /* to send with */
-    uint64_t new_fence; /* of `hold` */
-    const char *holder; /* of `hold` */
+    bool hold, release;    /* lock changes to commit */
+    bool broken;           /* an API function failed in a way that must fail the turn */
+    int fail_code;         /* of `broken` */
+    uint64_t fence;        /* to send with */
+    uint64_t new_fence;    /* of `hold` */
+    const char *holder;    /* of `hold` */
     struct stead_slice reply;
     const char *fail_name, *fail_sentence; /* given by stead_fail(); NULL: the code's own */
     struct stead_id token;                 /* of `later` */
