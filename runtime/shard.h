@@ -64,8 +64,10 @@ struct stead_vowed {
 
 /* A request of a volatile agent to another shard, kept to be sent again until it is answered. */
 struct stead_vrequest {
-    struct stead_vrequest *next, *prev; /* by time of the next sending */
-    uint64_t number;                    /* in the shard's session */
+    struct stead_vrequest *next, *prev;           /* by time of the next sending */
+    struct stead_vrequest *slot_next, *slot_prev; /* ring of those to the same slot, by number */
+    stead_slot slot;                              /* it went to */
+    uint64_t number;                              /* in the shard's session */
     uint64_t resend_ns;
     struct stead_message *message; /* owned copy */
 };
@@ -150,9 +152,9 @@ struct stead_shard {
     struct stead_id session_id; /* this shard's own session, random at each start */
     uint64_t session_start_ms;
     uint64_t session_number;    /* last given out */
-    uint64_t session_mark;      /* every number up to this one is answered */
     struct stead_map vcalls;    /* struct stead_vcall by id */
     struct stead_map vrequests; /* struct stead_vrequest by number */
+    struct stead_map vslots;    /* by slot: the oldest struct stead_vrequest to it */
     struct stead_vrequest *vrequest_head, *vrequest_tail;
     struct stead_map seen;  /* struct stead_seen by id */
     struct stead_map vowed; /* struct stead_vowed by token */

@@ -3,8 +3,9 @@
  * vrequest: signals and calls of volatile agents that leave their shard, and repeats seen by volatile receivers.
  *
  * A volatile agent has no outbox. Its requests carry the shard's own session (random at each start) and are kept here until they are
- * answered, in the order of their next sending; the low-water mark is the oldest unanswered number. They last as long as the process does: once while the
- * sender lives.
+ * answered, in the order of their next sending. The low-water mark is below the oldest unanswered number among those to the same slot, whose receiver keeps its own list of
+ * answers: a long poll of one agent must not make another keep, and write again with each batch, what it answered since. They last as long as the process does: once while
+ * the sender lives.
  *
  * The other way round, a durable agent's request to a volatile agent may come twice (its sender asks until it has an
  * answer): the shard remembers the requests of the last minutes, so that within one life of the receiver each runs once.
@@ -56,12 +57,44 @@ static struct stead_vrequest *find_request(struct stead_shard *shard, uint64_t n
     return NULL;
 }
 
-/* Every number up to here is answered. */
-static uint64_t low_water_mark(struct stead_shard *shard)
+static struct stead_vrequest *oldest_to(const struct stead_shard *shard, stead_slot slot)
 {
-    while (shard->session_mark < shard->session_number && find_request(shard, shard->session_mark + 1) == NULL)
-        shard->session_mark++;
-    return shard->session_mark;
+    struct stead_vrequest *request;
+    uint32_t at;
+
+    for (request = stead_map_first(&shard->vslots, number_hash(slot.v), &at); request != NULL;
+         request = stead_map_next(&shard->vslots, number_hash(slot.v), &at))
+        if (request->slot.v == slot.v)
+            return request;
+    return NULL;
+}
+
+static void join_ring(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    struct stead_vrequest *oldest = oldest_to(shard, request->slot);
+
+    if (oldest == NULL) {
+        request->slot_next = request->slot_prev = request;
+        stead_map_add(&shard->vslots, number_hash(request->slot.v), request);
+        return;
+    }
+    request->slot_next = oldest;
+    request->slot_prev = oldest->slot_prev;
+    request->slot_prev->slot_next = request;
+    oldest->slot_prev = request;
+}
+
+static void leave_ring(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    uint64_t hash = number_hash(request->slot.v);
+
+    request->slot_prev->slot_next = request->slot_next;
+    request->slot_next->slot_prev = request->slot_prev;
+    if (oldest_to(shard, request->slot) != request)
+        return;
+    stead_map_remove(&shard->vslots, hash, request);
+    if (request->slot_next != request)
+        stead_map_add(&shard->vslots, hash, request->slot_next);
 }
 
 uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message)
@@ -82,7 +115,9 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
     message->session.number = request->number;
     request->message = NULL;
     stead_map_add(&shard->vrequests, number_hash(request->number), request);
-    message->session.mark = low_water_mark(shard);
+    request->slot = message->slot;
+    join_ring(shard, request);
+    message->session.mark = oldest_to(shard, request->slot)->number - 1;
     request->message = stead_message_copy(message);
     request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
     append(shard, request);
@@ -93,6 +128,7 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
 static void free_request(struct stead_shard *shard, struct stead_vrequest *request)
 {
     unlink_request(shard, request);
+    leave_ring(shard, request);
     stead_map_remove(&shard->vrequests, number_hash(request->number), request);
     stead_message_destroy(&request->message);
     free(request);
@@ -134,7 +170,7 @@ uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
         request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
         append(shard, request);
         struct stead_message *again = stead_message_copy(request->message);
-        again->session.mark = low_water_mark(shard);
+        again->session.mark = oldest_to(shard, request->slot)->number - 1;
         again->flags |= STEAD_FLAG_RETRY;
         host->stats.resends++;
         stead_shard_emit(shard, again);
@@ -225,5 +261,6 @@ void stead_calls_deinit(struct stead_shard *shard)
     stead_map_deinit(&shard->vowed);
     stead_map_deinit(&shard->vcalls);
     stead_map_deinit(&shard->vrequests);
+    stead_map_deinit(&shard->vslots);
     stead_map_deinit(&shard->seen);
 }

@@ -119,6 +119,33 @@ static void test_request_is_sent_again_until_it_is_answered(void **state)
     fx_destroy(fx);
 }
 
+static void test_receiver_forgets_what_it_answered_while_another_has_not_answered(void **state)
+{
+    struct fx *fx = begin(1);
+    struct fx_client client = fx_client(fx, 1);
+    char v[64], slow[64], quick[64];
+
+    (void)state;
+    fx_address(v, "v", 1, 0);
+    to = fx_address(slow, "v", 2, 0);
+    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    uint16_t slow_slot = fx->sends.tail->slot.v;
+    stead_queue_clear(&fx->sends);
+    to = fx_address(quick, "v", 2, 1);
+    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    assert_int_not_equal(fx->sends.tail->slot.v, slow_slot);
+    assert_int_equal(fx->sends.tail->session.mark, 1);
+    answer_from_there(fx, 0);
+    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    assert_int_equal(fx->sends.tail->session.number, 3);
+    assert_int_equal(fx->sends.tail->session.mark, 2);
+    to = slow;
+    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    assert_int_equal(fx->sends.tail->session.number, 4);
+    assert_int_equal(fx->sends.tail->session.mark, 0); /* the first is not answered */
+    fx_destroy(fx);
+}
+
 static void test_signal_refused_with_busy_is_sent_again_and_a_call_is_told(void **state)
 {
     struct fx *fx = begin(1);
@@ -322,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_call_between_volatile_agents_is_answered),
         cmocka_unit_test(test_volatile_agents_effects_on_a_durable_one_are_exactly_once),
         cmocka_unit_test(test_request_is_sent_again_until_it_is_answered),
+        cmocka_unit_test(test_receiver_forgets_what_it_answered_while_another_has_not_answered),
         cmocka_unit_test(test_signal_refused_with_busy_is_sent_again_and_a_call_is_told),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
         cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),
