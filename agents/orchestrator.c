@@ -11,9 +11,11 @@
  *   history {after, limit}      read-only: {execution, status, more, events: [stead_history_write_map()...]}
  *   raw_history {first, part}   read-only: {name, version, execution, status, events, rewinds, next: [first, part] or nil, rows: [[first, part, bytes]...]}, parts as orchestrator_rows.c
  *                               cuts them; rewinds: pairs of uint64, little-endian: from, at
+ *   tasks {}           read-only: {known, count, tasks: [{id, type, name, target, attempt, beat, details}...]}: what is open, the first 100; `beat`: when the activity last gave a sign of
+ *                      life, ms since 1970, 0: never; not known of an active instance that is not in memory
  *   raise {name, value}, terminate {reason}, suspend {reason}, resume {}, rewind {}, restart {}, purge {}
  * Between agents, signals: start_child {name, version, input, parent: {id, life, execution, ref}}, terminate_child {id, life, execution, ref}, child_done {life, execution, ref,
- * value | code, error_name, error_sentence}, event {name, value}; `life` is the parent's incarnation, which a purge ends; to itself: go_on, refused; timers: timer, look, expire; answers: done.
+ * value | code, error_name, error_sentence}, event {name, value}; `life` is the parent's incarnation, which a purge ends; of activities: heartbeat; to itself: go_on, refused; timers: timer, look, expire; answers: done.
  *
  * The engine lives beside the state, as long as the agent is in memory: unloading it frees the fiber, so a million instances that wait cost no stacks.
  */
@@ -256,6 +258,8 @@ static const struct stead_op ops[] = {
     {"status", stead_orchestration_op_status, NULL, STEAD_OP_READ_ONLY, "what there is to say about the instance"},
     {"history", stead_orchestration_op_history, NULL, STEAD_OP_READ_ONLY, "a page of its events"},
     {"raw_history", stead_orchestration_op_raw_history, NULL, STEAD_OP_READ_ONLY, "a page of its history as stored"},
+    {"tasks", stead_orchestration_op_tasks, NULL, STEAD_OP_READ_ONLY, "what is open, with signs of life"},
+    {"heartbeat", stead_orchestration_op_heartbeat, NULL, STEAD_OP_READ_ONLY, "a sign of life of an activity"},
     {"raise", raise, NULL, 0, "an external event"},
     {"terminate", stead_orchestration_terminate, NULL, 0, "ends it with its children and activities"},
     {"suspend", suspend, NULL, 0, "its code does not run until it is resumed"},

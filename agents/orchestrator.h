@@ -20,6 +20,8 @@
 struct stead_resident {
     struct stead_engine *engine;
     struct stead_engine_map calls; /* request -> its struct stead_call_id, owned: to cancel with */
+    struct stead_engine_map beats; /* newest signs of life, by call (orchestrator_open.c); owned */
+    size_t beat_bytes;             /* of them */
     struct stead_turn *turn;       /* the present one, for what the code says */
     bool ready;                    /* it has been replayed to the end of the stored history */
 };
@@ -40,12 +42,13 @@ struct stead_orchestration_state {
     int64_t open_ms; /* the stored history ends in an episode of this time that the code has not run in; 0: no */
     uint32_t send_execution; /* decisions are carried out up to event `sent` of this execution */
     uint64_t sent;
-    uint64_t send_row;    /* first id of the row where that goes on */
-    bool begun;           /* the code has run, or tried to */
-    bool going;           /* a `go_on` is on its way */
-    bool sweep;           /* rows of executions from `swept` on, before `send_execution`, are there */
-    uint32_t swept;       /* none is below: a store passes over what was deleted one by one */
-    bool differs;         /* Failed because the code cannot go on from this history (it does not match it, or ends the process): inputs are kept */
+    uint64_t send_row; /* first id of the row where that goes on */
+    bool begun;        /* the code has run, or tried to */
+    bool going;        /* a `go_on` is on its way */
+    bool sweep;        /* rows of executions from `swept` on, before `send_execution`, are there */
+    uint32_t swept;    /* none is below: a store passes over what was deleted one by one */
+    bool
+        differs; /* Failed because the code cannot go on from this history (it does not match it, or ends the process): inputs are kept */
     uint32_t looks;       /* for the module, in vain */
     int64_t not_before;   /* a delayed start; ms since 1970 */
     uint64_t rewind_from; /* Failed: stead_engine_rewind_point() */
@@ -161,6 +164,15 @@ int stead_orchestration_purge(struct stead_turn *turn, void *state, struct stead
 int stead_orchestration_terminate(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_terminate_child(struct stead_turn *turn, void *state, struct stead_slice args);
+
+/* ---- orchestrator_open.c -------------------------------------------------------------------- */
+
+/* Forgets the newest sign of life of a call; of all. */
+void stead_resident_drop_beat(struct stead_resident *resident, const struct stead_call_id *call);
+void stead_resident_drop_beats(struct stead_resident *resident);
+/* Ops. */
+int stead_orchestration_op_heartbeat(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_orchestration_op_tasks(struct stead_turn *turn, void *state, struct stead_slice args);
 
 /* ---- orchestrator_look.c -------------------------------------------------------------------- */
 

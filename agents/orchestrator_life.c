@@ -63,8 +63,7 @@ int stead_orchestration_pend(struct stead_turn *turn, struct stead_orchestration
             delay *= 2;
         delay = delay < LOOK_MS_MAX ? delay : LOOK_MS_MAX;
         if (it->looks++ == 0)
-            stead_log(turn, "%s waits for an orchestrator that is not loaded here: %s version %u", stead_self(turn),
-                      it->name, it->version);
+            stead_log(turn, "waits for an orchestrator that is not loaded here: %s version %u", it->name, it->version);
     }
     stead_orchestration_set_status(turn, it, STEAD_INSTANCE_PENDING);
     return stead_timer_after(turn, "look", delay, "look", nothing);

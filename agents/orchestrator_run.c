@@ -39,6 +39,7 @@ void stead_orchestration_unload(struct stead_orchestration_state *it)
         if (resident->calls.keys[i] != 0)
             free(resident->calls.values[i]);
     stead_engine_map_deinit(&resident->calls);
+    stead_resident_drop_beats(resident);
     free(resident);
 }
 
@@ -514,7 +515,7 @@ static int weigh(struct stead_turn *turn, const struct stead_orchestration_state
 
     if (resident != NULL)
         bytes = sizeof(*resident) + stead_engine_bytes(resident->engine) + (size_t)resident->calls.capacity * 16 +
-                (size_t)resident->calls.count * CALL_BYTES;
+                (size_t)resident->calls.count * CALL_BYTES + resident->beat_bytes;
     stead_carry(turn, bytes);
     return code;
 }

@@ -23,7 +23,11 @@ void stead_resident_keep_call(struct stead_resident *resident, uint64_t request,
 
 void stead_resident_drop_call(struct stead_resident *resident, uint64_t request)
 {
-    free(stead_engine_map_get(&resident->calls, request));
+    struct stead_call_id *call = stead_engine_map_get(&resident->calls, request);
+
+    if (call != NULL)
+        stead_resident_drop_beat(resident, call);
+    free(call);
     stead_engine_map_remove(&resident->calls, request);
 }
 

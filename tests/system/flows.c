@@ -12,6 +12,7 @@
  *   putter      address: puts one into the agent; its answer
  *   rounds      number: begins anew until it is 0; "done"
  *   crash       any: one activity that kills its process the first two times
+ *   works       {log}: an activity that says how far it is, and fails once
  *   bomb        {at, fuse}: waits for a thing of that sort, and faults behind it while the file `fuse` is there; "lives"
  */
 #include <fcntl.h>
@@ -94,6 +95,24 @@ static int kill_process(struct stead_job *job, struct stead_slice args)
     return stead_job_reply(job, stead_job_packed(job, "l", (int64_t)(size / 2)));
 }
 
+/* {log}: says how far it is until it is cancelled; the first attempt fails at 3. */
+static int labour(struct stead_job *job, struct stead_slice args)
+{
+    char path[512];
+    int64_t count = 0;
+
+    if (stead_get_text(args, "log", path, sizeof path) != 0)
+        return STEAD_EARGUMENT;
+    bool first = access(path, F_OK) != 0;
+    int code = write_line(args, "x\n");
+    while (code == 0 && !(first && count == 3)) {
+        code = stead_job_heartbeat(job, stead_job_packed(job, "{s:l}", "done", ++count));
+        (void)usleep(1000);
+    }
+    return code == 0 ? stead_job_fail(job, "tired", "too much for one day") : code;
+}
+
+STEAD_ACTIVITY(labour_activity, "flows.labour", labour, 0);
 STEAD_ACTIVITY(greet_activity, "flows.greet", greet, 0);
 STEAD_ACTIVITY(step_activity, "flows.step", step, 0);
 STEAD_ACTIVITY(gate_activity, "flows.gate", pass_gate, 0);
@@ -122,7 +141,7 @@ static const struct stead_kind box_kind = {.abi = STEAD_ABI,
                                            .state_size = sizeof(struct box),
                                            .fields = box_fields,
                                            .ops = box_ops};
-STEAD_MODULE(&greet_activity, &step_activity, &gate_activity, &kill_activity, &box_kind);
+STEAD_MODULE(&greet_activity, &step_activity, &gate_activity, &kill_activity, &labour_activity, &box_kind);
 
 /* ---- Orchestrators -------------------------------------------------------------------------- */
 
@@ -314,6 +333,12 @@ static int reborn(struct stead_orchestration *o, struct stead_slice input)
     return left > 0 ? stead_continue_as_new(o, stead_packed_for(o, "l", left - 1)) : stead_complete(o, input);
 }
 
+static int works(struct stead_orchestration *o, struct stead_slice input)
+{
+    const struct stead_task_options options = {.retry = {.first_ms = 1, .attempts_max = 2}};
+    return stead_await(o, stead_begin_activity(o, "flows.labour", input, &options), NULL);
+}
+
 static int crash(struct stead_orchestration *o, struct stead_slice input)
 {
     struct stead_slice lives;
@@ -385,6 +410,8 @@ ORCHESTRATOR(rounds);
 ORCHESTRATOR(reborn);
 ORCHESTRATOR(crash);
 ORCHESTRATOR(bomb);
+ORCHESTRATOR(works);
 STEAD_ORCHESTRATORS(&hello_orchestrator, &steps_orchestrator, &fan_orchestrator, &approve_orchestrator,
                     &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &putter_orchestrator,
-                    &rounds_orchestrator, &reborn_orchestrator, &crash_orchestrator, &bomb_orchestrator);
+                    &rounds_orchestrator, &reborn_orchestrator, &crash_orchestrator, &bomb_orchestrator,
+                    &works_orchestrator);

@@ -75,7 +75,7 @@ class Running(Orchestrations):
         self.assertEqual((it["id"], it["name"], it["version"], it["execution"], it["status"], it["output"], it["error"]),
                          ("greeting 1", "hello", 1, 1, "Completed", ["hello, Ada"], None))
         self.assertEqual(it["input"], ["Ada"])
-        self.assertEqual(self.status("greeting 1"), it)
+        self.assertEqual(self.status("greeting 1"), {**it, "tasks": []})
 
     def test_failure_is_exit_code_1_with_its_sentence(self):
         node = self.serve()
@@ -481,6 +481,27 @@ class Dying(Orchestrations):
         self.assertEqual(log.read_text(), "x\nx\n")
         node.start()
         self.assertEqual(self.await_status("c1", "Completed")["output"], 3)
+
+
+class Open(Orchestrations):
+    def test_status_lists_open_tasks_with_attempts_and_heartbeats(self):
+        node = self.serve()
+        self.start("works", {"log": str(self.folder / "log")}, id="w1")
+
+        def second():
+            tasks = self.status("w1")["tasks"]
+            return tasks if tasks and tasks[0]["attempt"] == 2 and tasks[0]["beat"] else None
+        before, events = wait_until("the second attempt says how far it is", second), self.status("w1")["events"]
+        self.assertEqual([(task["name"], task["type"]) for task in before], [("flows.labour", "TaskScheduled")])
+        self.assertGreater(before[0]["details"]["done"], 0)
+        later = wait_until("it says more", lambda: [task for task in second() if task["details"] != before[0]["details"]])
+        self.assertGreater(later[0]["details"]["done"], before[0]["details"]["done"])
+        self.assertEqual(self.status("w1")["events"], events)  # nothing of it is stored
+        self.assertEqual({turn["op"] for turn in node.cli("journal", "orchestration/w1")}, {"start", "done", "timer"})
+        code, out, err = run_stead("status", "w1", node=node.endpoint)
+        self.assertRegex(out, r'(?m)^waits for  \d+ TaskScheduled flows.labour, attempt 2, heartbeat .* \{"done": \d+\}$')
+        node.cli("terminate", "w1")
+        self.assertEqual(self.status("w1")["tasks"], [])
 
 
 class Deadly(Orchestrations):
