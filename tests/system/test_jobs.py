@@ -77,7 +77,9 @@ class Jobs(Test):
     def test_job_that_ends_the_process_is_poison_in_the_end(self):
         node = self.up()
         for op, number in (("abort", signal.SIGABRT), ("raise", signal.SIGSEGV), ("fault", signal.SIGSEGV)):
-            node.client().start("signal", f"boss/{op}", "begin", {"callee": "toil/1", "op": op})  # nobody may live to answer it
+            client = node.client()
+            client.start("signal", f"boss/{op}", "begin", {"callee": "toil/1", "op": op})  # nobody may live to answer it
+            wait_until("it has ended", lambda: client.poll(0.02) is not None and node.process.poll() is not None)
             for _ in range(3):
                 self.assertEqual(node.wait(), -number)
                 node.launch().await_line()  # it may die before it says that it serves
