@@ -5,6 +5,7 @@
  *
  *     timer ----> dequeue ----answer----> tell, tell, ... + delete        (polled)
  *                 dequeue(wait) --------> the same, and dequeue again     (notify)
+ *                 dequeue --------------> the same, and the timer again, at an interval that the answer decides     (back-off)
  *
  * Dependent operations follow each other: the delete comes after the dequeue's answer. Enqueues depend on nothing and on nobody. H1: at most one dequeue of a member is
  * out, so a slow hub is not asked twice. A body comes from a queue that anybody may write to, so it is looked at like any message from outside: only
@@ -25,7 +26,7 @@ int stead_carrier_take(struct stead_turn *turn, struct stead_slice args, struct 
 {
     struct stead_slice name = {0};
     int64_t poll_ms = STEAD_CARRIER_POLL_MS;
-    bool hub = false;
+    bool hub = false, backoff = false;
 
     int code = stead_get_str(args, "fabric", &name);
     if (code == 0) {
@@ -37,15 +38,23 @@ int stead_carrier_take(struct stead_turn *turn, struct stead_slice args, struct 
     if (stead_get_i64(args, "poll_ms", &poll_ms) == STEAD_EARGUMENT || poll_ms < 0 ||
         poll_ms > STEAD_CARRIER_POLL_MS_MAX)
         return stead_fail(turn, "bad_poll", "poll_ms is from 0 (notify) to %u", STEAD_CARRIER_POLL_MS_MAX);
-    carrier->way = !hub ? STEAD_CARRIER_DIRECT : poll_ms == 0 ? STEAD_CARRIER_NOTIFY : STEAD_CARRIER_POLL;
+    if (stead_get_bool(args, "backoff", &backoff) == STEAD_EARGUMENT)
+        return stead_fail(turn, "bad_backoff", "backoff is true or false");
+    carrier->way = !hub           ? STEAD_CARRIER_DIRECT
+                   : poll_ms == 0 ? STEAD_CARRIER_NOTIFY
+                   : backoff      ? STEAD_CARRIER_BACKOFF
+                                  : STEAD_CARRIER_POLL;
     carrier->poll_ms = (uint32_t)poll_ms;
     return 0;
 }
 
 void stead_carrier_reset(struct stead_carrier *carrier)
 {
-    *carrier = (struct stead_carrier){
-        .way = carrier->way, .poll_ms = carrier->poll_ms, .running = carrier->running, .polling = carrier->polling};
+    *carrier = (struct stead_carrier){.way = carrier->way,
+                                      .poll_ms = carrier->poll_ms,
+                                      .next_ms = carrier->next_ms,
+                                      .running = carrier->running,
+                                      .polling = carrier->polling};
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------ */
@@ -140,9 +149,11 @@ int stead_carrier_start(struct stead_turn *turn, struct stead_carrier *carrier)
     if (carrier->way == STEAD_CARRIER_DIRECT || carrier->running)
         return 0;
     carrier->running = true;
+    carrier->next_ms = STEAD_CARRIER_FIRST_MS;
     if (carrier->way == STEAD_CARRIER_NOTIFY)
         return dequeue(turn, carrier);
-    return stead_timer_after(turn, STEAD_CARRIER_OP_POLL, (int64_t)(stead_random(turn) % carrier->poll_ms),
+    uint32_t first_ms = carrier->way == STEAD_CARRIER_BACKOFF ? carrier->next_ms : carrier->poll_ms;
+    return stead_timer_after(turn, STEAD_CARRIER_OP_POLL, (int64_t)(stead_random(turn) % first_ms),
                              STEAD_CARRIER_OP_POLL, none);
 }
 
@@ -224,6 +235,20 @@ static int deliver_all(struct stead_turn *turn, struct stead_carrier *carrier, s
     return code;
 }
 
+/* After a poll: the next one is soon when there was something, later when there was nothing. 20 % off, so that members do not poll in step. */
+static int back_off(struct stead_turn *turn, struct stead_carrier *carrier, bool found)
+{
+    if (!carrier->running)
+        return 0;
+    if (found)
+        carrier->next_ms = STEAD_CARRIER_FIRST_MS;
+    uint32_t wait_ms = carrier->next_ms < carrier->poll_ms ? carrier->next_ms : carrier->poll_ms;
+    carrier->next_ms = 2 * wait_ms;
+    int64_t jittered_ms = (int64_t)wait_ms * (80 + (int64_t)(stead_random(turn) % 41)) / 100;
+    return stead_timer_after(turn, STEAD_CARRIER_OP_POLL, jittered_ms, STEAD_CARRIER_OP_POLL,
+                             (struct stead_slice){NULL, 0});
+}
+
 int stead_carrier_polled(struct stead_turn *turn, struct stead_carrier *carrier, struct stead_slice args)
 {
     uint64_t asked_ns = 0;
@@ -240,13 +265,13 @@ int stead_carrier_polled(struct stead_turn *turn, struct stead_carrier *carrier,
     }
     code = deliver_all(turn, carrier, args, &count);
     carrier->empty += count == 0;
-    if (carrier->way == STEAD_CARRIER_POLL && stead_get_u64(stead_call_context(turn), NULL, &asked_ns) == 0) {
+    if (carrier->way != STEAD_CARRIER_NOTIFY && stead_get_u64(stead_call_context(turn), NULL, &asked_ns) == 0) {
         carrier->taken++;
         carrier->taken_ns += stead_monotonic_ns(turn) - asked_ns;
     }
     if (code == 0 && (carrier->way == STEAD_CARRIER_NOTIFY || count == BATCH))
-        code = dequeue(turn, carrier);
-    return code;
+        return dequeue(turn, carrier);
+    return code == 0 && carrier->way == STEAD_CARRIER_BACKOFF ? back_off(turn, carrier, count > 0) : code;
 }
 
 struct stead_slice stead_carrier_counters(struct stead_turn *turn, const struct stead_carrier *carrier)

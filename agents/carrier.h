@@ -3,8 +3,8 @@
  * carrier: what brings messages between the members of a group, KIND/GROUP/RANK, so that one protocol runs on both fabrics unchanged.
  *
  *   direct   a message is a tell to the member's address
- *   hub      a message is put into the member's own queue, hub.queue/GROUP/RANK (hub.h), and the member polls it: at a fixed interval, or by long poll
- *            (notify). What was dequeued is told to the member's own agents, then deleted. Nobody talks to anybody else.
+ *   hub      a message is put into the member's own queue, hub.queue/GROUP/RANK (hub.h), and the member polls it: at a fixed interval, at one that doubles
+ *            while nothing comes (back-off), or by long poll (notify). What was dequeued is told to the member's own agents, then deleted. Nobody talks to anybody else.
  *
  * Either way a message comes late, twice, or never: the protocols above live with that. On the hub what a member handed to itself and
  * then deleted is lost with its process, as a tell is.
@@ -18,16 +18,19 @@
 
 #define STEAD_CARRIER_POLL_MS 250u /* the paper's 4 polls a second */
 #define STEAD_CARRIER_POLL_MS_MAX 60000u
+#define STEAD_CARRIER_FIRST_MS 50u /* of a back-off, as the hub's own (hub_settings.h) */
 
 enum stead_carrier_way {
     STEAD_CARRIER_DIRECT,
-    STEAD_CARRIER_POLL,  /* hub, polled every poll_ms */
-    STEAD_CARRIER_NOTIFY /* hub, long poll */
+    STEAD_CARRIER_POLL,   /* hub, polled every poll_ms */
+    STEAD_CARRIER_NOTIFY, /* hub, long poll */
+    STEAD_CARRIER_BACKOFF /* hub, polled: FIRST_MS after a message, twice as long after each poll that finds nothing, poll_ms at most; each 20 % off */
 };
 
 struct stead_carrier {
     uint32_t way;                         /* enum stead_carrier_way */
-    uint32_t poll_ms;                     /* between two polls */
+    uint32_t poll_ms;                     /* between two polls; back-off: at most */
+    uint32_t next_ms;                     /* back-off: until the next poll, if this one finds nothing */
     bool running;                         /* polls go on */
     bool polling;                         /* a dequeue is out */
     uint64_t messages;                    /* handed to send(), to other ranks */
@@ -38,7 +41,7 @@ struct stead_carrier {
     uint64_t taken, taken_ns;             /* dequeues answered that did not wait, and the same of them */
 };
 
-/* Reads `fabric` ("direct", "hub"; absent: direct) and `poll_ms` (0: notify; absent: 250) of a map into way and poll_ms; what was counted stays. Fails the
+/* Reads `fabric` ("direct", "hub"; absent: direct) `poll_ms` (0: notify; absent: 250) and `backoff` (true: poll_ms is the longest interval of a back-off; absent: false) of a map into way and poll_ms; what was counted stays. Fails the
  * turn's way: the result of stead_fail(). */
 int stead_carrier_take(struct stead_turn *turn, struct stead_slice args, struct stead_carrier *carrier) STEAD_MUST_USE;
 /* Begins to poll, on the hub, at a random moment of the first interval. Fine when it does already. */

@@ -550,7 +550,7 @@ static int leave(struct stead_turn *turn, void *state, struct stead_slice args)
 
 static const struct stead_op ops[] = {
     {"join", join, NULL, 0,
-     "{members, ping_ms, silence_ms, answer_ms, fabric, poll_ms}: joins its group, and wakes its proposer"},
+     "{members, ping_ms, silence_ms, answer_ms, fabric, poll_ms, backoff}: joins its group, and wakes its proposer"},
     {"rest", rest, NULL, 0, "stops its proposer until it joins again; what it knows stays"},
     {"leave", leave, NULL, 0, "ends this member, with all it knows"},
     {"silence", silence, NULL, 0, "true: plays dead; false: no more"},

@@ -487,7 +487,7 @@ static int forward_stored(struct stead_turn *turn, void *state, struct stead_sli
 
 static const struct stead_op ops[] = {
     {"start", start, NULL, 0,
-     "{members, ping_ms, silence_ms, answer_ms, fabric, poll_ms}: joins its group; the highest rank leads"},
+     "{members, ping_ms, silence_ms, answer_ms, fabric, poll_ms, backoff}: joins its group; the highest rank leads"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "phase, leader, and what was measured since the reset"},
     {"reset", reset, NULL, 0, "forgets what was measured"},
     {"fall_silent", fall_silent, NULL, 0, "plays dead until `speak`"},

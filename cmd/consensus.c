@@ -122,9 +122,10 @@ static int join(struct consensus *consensus)
     struct stead_writer args;
 
     stead_writer_init(&args);
-    stead_pack(&args, "{s:u,s:u,s:u,s:u,s:s,s:u}", "members", (uint64_t)group->members, "ping_ms",
+    stead_pack(&args, "{s:u,s:u,s:u,s:u,s:s,s:u,s:b}", "members", (uint64_t)group->members, "ping_ms",
                (uint64_t)times.ping_ms, "silence_ms", (uint64_t)times.silence_ms, "answer_ms",
-               (uint64_t)times.answer_ms, "fabric", group->hub ? "hub" : "direct", "poll_ms", (uint64_t)group->poll_ms);
+               (uint64_t)times.answer_ms, "fabric", group->hub ? "hub" : "direct", "poll_ms", (uint64_t)group->poll_ms,
+               "backoff", (int)group->backoff);
     group->kind = MEMBER;
     int code = stead_group_ask_all(group, "join", stead_written(&args), NULL, NULL);
     stead_writer_deinit(&args);

@@ -102,9 +102,10 @@ static int start_members(struct elect *elect)
     struct stead_writer args;
 
     stead_writer_init(&args);
-    stead_pack(&args, "{s:u,s:u,s:u,s:u,s:s,s:u}", "members", (uint64_t)group->members, "ping_ms",
+    stead_pack(&args, "{s:u,s:u,s:u,s:u,s:s,s:u,s:b}", "members", (uint64_t)group->members, "ping_ms",
                (uint64_t)times.ping_ms, "silence_ms", (uint64_t)times.silence_ms, "answer_ms",
-               (uint64_t)times.answer_ms, "fabric", group->hub ? "hub" : "direct", "poll_ms", (uint64_t)group->poll_ms);
+               (uint64_t)times.answer_ms, "fabric", group->hub ? "hub" : "direct", "poll_ms", (uint64_t)group->poll_ms,
+               "backoff", (int)group->backoff);
     int code = stead_group_ask_all(group, "start", stead_written(&args), NULL, NULL);
     stead_writer_deinit(&args);
     return code == 0 ? await_leader(elect, group->members) : code;
@@ -178,6 +179,18 @@ static uint64_t whole(const struct round *round)
     return round->detection_ns + round->timeouts_ns + round->rest_ns;
 }
 
+/* What polls cost: of a fixed interval by the formula, of a back-off those that were made in the round. */
+static double cost_of(const struct stead_group *group, const struct round *round)
+{
+    if (!group->hub || group->poll_ms == 0)
+        return 0;
+    if (!group->backoff)
+        return stead_group_cost(group->members, group->poll_ms);
+    return whole(round) == 0
+               ? 0
+               : stead_group_cost(1, 1000) * (double)round->carried.dequeues / ((double)whole(round) / 1e9);
+}
+
 static int by_whole(const void *a, const void *b)
 {
     uint64_t x = whole(a), y = whole(b);
@@ -199,14 +212,14 @@ static void tell_json(const struct elect *elect, const struct round *round, cons
         "dequeues", (json_int_t)round->carried.dequeues, "empty", (json_int_t)round->carried.empty, "detection_ms",
         (double)round->detection_ns / 1e6, "timeouts_ms", (double)round->timeouts_ns / 1e6, "rest_ms",
         (double)round->rest_ns / 1e6, "round_ms", (double)whole(round) / 1e6, "floor_ms", (double)elect->floor_ns / 1e6,
-        "operation_ms", (double)elect->operation_ns / 1e6, "cost_hour",
-        group->hub ? stead_group_cost(group->members, group->poll_ms) : 0.0, "paper_s", PAPER_S, "ping_ms",
-        (int)times.ping_ms, "silence_ms", (int)times.silence_ms, "answer_ms", (int)times.answer_ms);
+        "operation_ms", (double)elect->operation_ns / 1e6, "cost_hour", cost_of(group, round), "paper_s", PAPER_S,
+        "ping_ms", (int)times.ping_ms, "silence_ms", (int)times.silence_ms, "answer_ms", (int)times.answer_ms);
 
     json_t *all = json_array();
     for (uint32_t i = 0; i < elect->rounds; i++)
         json_array_append_new(all, json_real((double)whole(&rounds[i]) / 1e6));
     json_object_set_new(line, "all_rounds_ms", all);
+    json_object_set_new(line, "backoff", json_boolean(group->hub && group->backoff));
     stead_json_print(line, 0);
     json_decref(line);
     fflush(stdout);
@@ -232,8 +245,7 @@ static void tell(struct elect *elect, const struct round *rounds)
         stead_columns_add(elect->columns, "%s", stead_print_duration(times[i], text));
     stead_columns_add(elect->columns, elect->floor_ns ? "%.1f" : "-", (double)round->rest_ns / (double)elect->floor_ns);
     stead_columns_add(elect->columns, "%s", stead_print_duration(whole(round), text));
-    stead_columns_add(elect->columns, group->hub && group->poll_ms ? "%.2f" : "-",
-                      stead_group_cost(group->members, group->poll_ms));
+    stead_columns_add(elect->columns, group->hub && group->poll_ms ? "%.2f" : "-", cost_of(group, round));
 }
 
 static int run_size(struct elect *elect, uint32_t members)
@@ -266,19 +278,22 @@ static int run_sizes(struct elect *elect)
     return code;
 }
 
-/* Direct, the hub with notify, and the hub at several intervals. */
+/* Direct, the hub with notify, at several intervals, and with a back-off. */
 static int run_sweep(struct elect *elect)
 {
     static const uint32_t polls[] = {0, 100, 250, 1000};
+    const uint32_t longest_ms = 30000;
 
-    elect->group.hub = false;
+    elect->group.hub = elect->group.backoff = false;
     int code = run_sizes(elect);
     elect->group.hub = true;
     for (size_t i = 0; code == 0 && i < sizeof polls / sizeof polls[0]; i++) {
         elect->group.poll_ms = polls[i];
         code = run_sizes(elect);
     }
-    return code;
+    elect->group.backoff = true;
+    elect->group.poll_ms = longest_ms;
+    return code == 0 ? run_sizes(elect) : code;
 }
 
 static void tell_paper(const struct elect *elect)
@@ -333,7 +348,7 @@ enum { KEY_AGENTS = 3000, KEY_ROUNDS, KEY_SWEEP };
 static const struct argp_option options[] = {
     {"agents", KEY_AGENTS, "N[,N...]", 0, "Members of a group, 2 to 1000. Default: 5; with --sweep 3,10,50", 10},
     {"rounds", KEY_ROUNDS, "COUNT", 0, "Elections of each group. Default: 3", 10},
-    {"sweep", KEY_SWEEP, NULL, 0, "Every fabric: direct, notify, polls of 100 ms, 250 ms and 1 s", 10},
+    {"sweep", KEY_SWEEP, NULL, 0, "Every fabric: direct, notify, polls of 100 ms, 250 ms and 1 s, back-off", 10},
     {0}};
 
 static void take_sizes(struct elect *elect, char *arg, struct argp_state *state)

@@ -19,12 +19,16 @@
 #define DOLLARS_A_MILLION 0.25
 #define POLL_MS_DEFAULT 250u
 #define POLL_MS_MIN 10u
+#define BACKOFF_MS_MAX 30000u
 
 enum { KEY_FABRIC = 2000, KEY_POLL, KEY_NODES };
 
 static const struct argp_option options[] = {
     {"fabric", KEY_FABRIC, "NAME", 0, "How members talk: direct, or hub (through polled queues). Default: direct", 20},
-    {"poll", KEY_POLL, "TIME", 0, "Hub: between two polls of a member, or notify (long poll). Default: 250ms", 20},
+    {"poll", KEY_POLL, "TIME", 0,
+     "Hub: between two polls of a member, notify (long poll), or backoff (50 ms, doubled to 30 s while nothing comes). "
+     "Default: 250ms",
+     20},
     {"nodes", KEY_NODES, "COUNT", 0, "Own nodes, started for the run, when no --node is given. Default: 1", 20},
     {0}};
 
@@ -33,12 +37,15 @@ static void take_poll(struct stead_group *group, const char *arg, struct argp_st
     uint64_t ms = 0;
 
     group->poll_given = true;
-    if (strcmp(arg, "notify") == 0)
+    group->backoff = strcmp(arg, "backoff") == 0;
+    if (group->backoff)
+        group->poll_ms = BACKOFF_MS_MAX;
+    else if (strcmp(arg, "notify") == 0)
         group->poll_ms = 0;
     else if (stead_parse_duration(arg, 60000, &ms) && ms >= POLL_MS_MIN)
         group->poll_ms = (uint32_t)ms;
     else
-        argp_error(state, "--poll %s: a time from %ums to 60s, or notify", arg, POLL_MS_MIN);
+        argp_error(state, "--poll %s: a time from %ums to 60s, notify or backoff", arg, POLL_MS_MIN);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -136,11 +143,15 @@ static uint32_t at_least(uint32_t least, uint32_t ms)
     return ms < least ? least : ms;
 }
 
-/* On the polled hub a message takes up to one interval: an answer two, so it is given three; and silence is four. */
+/* On the polled hub a message takes up to one interval: an answer two, so it is given three; and silence is four. With a back-off, who heard nothing
+ * for some time polls next within about that time: while a leader lives its signs of life keep the interval short; when patience (up to two silences) is over a way takes up to as long again,
+ * and an answer up to three times, both ways with their 20 %. */
 struct stead_group_times stead_group_times(const struct stead_group *group)
 {
     uint32_t poll_ms = group->hub ? group->poll_ms : 0;
 
+    if (group->hub && group->backoff)
+        return (struct stead_group_times){.ping_ms = 250, .silence_ms = 1000, .answer_ms = 6000};
     return (struct stead_group_times){.ping_ms = at_least(50, poll_ms),
                                       .silence_ms = at_least(250, 4 * poll_ms),
                                       .answer_ms = at_least(150, 3 * poll_ms)};
@@ -152,6 +163,8 @@ const char *stead_group_fabric(const struct stead_group *group)
 
     if (!group->hub || group->poll_ms == 0)
         return group->hub ? "hub notify" : "direct";
+    if (group->backoff)
+        return "hub backoff";
     snprintf(text, sizeof text, "hub %" PRIu32 "ms", group->poll_ms);
     return text;
 }

@@ -18,7 +18,8 @@ struct stead_group {
     struct stead_connect connect; /* --node: a running cluster; --json */
     uint32_t nodes;               /* own nodes, when no cluster is given */
     bool hub;
-    uint32_t poll_ms; /* hub: between two polls; 0: notify */
+    uint32_t poll_ms; /* hub: between two polls; 0: notify; back-off: at most */
+    bool backoff;     /* hub: the interval doubles while nothing comes */
     bool poll_given;
     struct stead_client *client; /* while the work runs, as all below */
     char name[32];               /* GROUP */
@@ -27,7 +28,7 @@ struct stead_group {
     uint32_t failed;             /* requests of the last stead_group_ask_all() that did */
 };
 
-/* Times of detectors on a fabric: direct and notify as for tells; polled, multiples of the interval. */
+/* Times of detectors on a fabric: direct and notify as for tells; polled, multiples of the interval; with a back-off, of patience. */
 struct stead_group_times {
     uint32_t ping_ms, silence_ms, answer_ms;
 };
@@ -41,7 +42,7 @@ int stead_group_work(struct stead_group *group, stead_group_work_fn *work, void 
 
 /* Of this group's fabric. */
 struct stead_group_times stead_group_times(const struct stead_group *group);
-/* "direct", "hub notify", "hub 250ms"; borrowed until the next call. */
+/* "direct", "hub notify", "hub 250ms", "hub backoff"; borrowed until the next call. */
 const char *stead_group_fabric(const struct stead_group *group);
 /* A name that no group had, for so many members. */
 void stead_group_rename(struct stead_group *group, uint32_t members);

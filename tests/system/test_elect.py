@@ -45,6 +45,22 @@ class Elect(Test):
         line = self.lines("elect", "--agents", "5", "--rounds", "1", "--fabric", "hub", "--poll", "notify")[0]
         self.assertGreater(line["operations"], 0)
 
+    def test_sweep_is_direct_notify_and_every_way_of_polling(self):
+        lines = self.lines("elect", "--sweep", "--agents", "3", "--rounds", "1")
+        self.assertEqual([(it["fabric"], it["poll_ms"], it["backoff"]) for it in lines],
+                         [("direct", 0, False), *(("hub", poll, False) for poll in (0, 100, 250, 1000)), ("hub", 30000, True)])
+        for it in lines:
+            self.assertAlmostEqual(it["round_ms"], it["detection_ms"] + it["timeouts_ms"] + it["rest_ms"], delta=0.01)
+            self.assertGreater(it["floor_ms"], 0)
+            self.assertGreater(it["rest_ms"], 0)
+            self.assertEqual(it["paper_s"], 16.7)
+            self.assertEqual(it["operations"] > 0, it["fabric"] == "hub")
+        back_off = lines[-1]
+        self.assertLess(back_off["round_ms"], 2 * 30000)  # signs of life keep the intervals far below the longest
+        self.assertLess(back_off["empty"], 3 * back_off["round_ms"] / 100)  # and silence makes them longer than the first
+        self.assertAlmostEqual(back_off["cost_hour"],
+                               back_off["dequeues"] / back_off["round_ms"] * 1000 * 125 * 0.25 / 1e6 * 3600, places=4)
+
     def test_wrong_words_are_refused_before_anything_starts(self):
         for words in (("elect", "--agents", "1"), ("elect", "--fabric", "pigeon"), ("elect", "--poll", "notify"),
                       ("elect", "--fabric", "hub", "--poll", "1ms"), ("consensus", "--agents", "2"),
