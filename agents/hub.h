@@ -55,8 +55,9 @@
 #define STEAD_HUB_QUEUE_KIND "hub.queue"
 #define STEAD_HUB_TABLE_KIND "hub.table"
 #define STEAD_HUB_WORKER_KIND "hub.worker"
-#define STEAD_HUB_BATCH_MAX 32u  /* messages of one dequeue */
-#define STEAD_HUB_HIDE_MS 300000 /* visibility timeout */
+#define STEAD_HUB_BATCH_MAX 32u                 /* messages of one dequeue */
+#define STEAD_HUB_HIDE_MS 300000                /* visibility timeout */
+#define STEAD_HUB_BODY_MAX ((1u << 20) - 2048u) /* of a message: so that an answer holds it */
 #define STEAD_HUB_PARTITIONS_MAX 16u
 #define STEAD_HUB_WORKERS_MAX 64u
 #define STEAD_HUB_TASKS_MAX                                                                                            \

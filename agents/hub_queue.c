@@ -26,7 +26,6 @@
 #include "agents/hub_message.h"
 
 #define BODY_INLINE 1024u
-#define BODY_MAX ((1u << 20) - 2048u) /* so that an answer holds it */
 #define ID_SIZE_MAX 400u
 #define ID_KEPT_MS 600000
 #define FORGET_PER_OP 8u
@@ -537,8 +536,8 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
         return bad(turn, "id is a text of at most 400 bytes");
     if (!take_number(args, "delay", 0, DELAY_MS_MAX, &delay_ms))
         return bad(turn, "delay is from 0 ms to a century");
-    if (stead_get_value(args, "body", &body) == 0 && body.size > BODY_MAX)
-        return stead_fail(turn, "too_large", "a message has at most %u bytes", BODY_MAX);
+    if (stead_get_value(args, "body", &body) == 0 && body.size > STEAD_HUB_BODY_MAX)
+        return stead_fail(turn, "too_large", "a message has at most %u bytes", STEAD_HUB_BODY_MAX);
     set_clock(turn, queue);
     if (queue->forget_ms == 0)
         queue->forget_ms = queue->clock_ms - ID_KEPT_MS;

@@ -125,9 +125,10 @@ void stead_hub_poison(struct stead_turn *turn, struct stead_hub_worker_state *wo
     worker->counts.poisoned++;
     stead_log(turn, "message %llu of %s was taken %llu times: it is put aside", (unsigned long long)it->seq, it->queue,
               (unsigned long long)it->count);
-    put(turn, task, queue.text, id,
-        stead_packed(turn, "{s:s,s:S,s:u,s:v}", "queue", it->queue, "id", it->id, "count", it->count, "body", it->body),
-        0);
+    struct stead_slice wrapped =
+        stead_packed(turn, "{s:s,s:S,s:u,s:v}", "queue", it->queue, "id", it->id, "count", it->count, "body", it->body);
+    /* What leaves no room to say where it came from goes as it is: its id and the log tell. */
+    put(turn, task, queue.text, id, wrapped.size > STEAD_HUB_BODY_MAX ? it->body : wrapped, 0);
 }
 
 void stead_hub_postpone(struct stead_turn *turn, struct stead_hub_worker_state *worker,

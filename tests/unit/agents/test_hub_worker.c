@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A hub with one worker, and messages that no worker can make anything of: they are put aside, whole.
+ */
+#include "unit/runtime/host_client.h"
+
+#include "agents/agents.h"
+#include "agents/hub_settings.h"
+
+static struct fx *fx;
+static struct fx_client client;
+static struct stead_hub_settings settings;
+static struct stead_message *answer; /* of the last request */
+
+static int ask(const char *address, const char *op, struct stead_writer *args)
+{
+    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, address, op, stead_written(args), NULL);
+
+    stead_writer_deinit(args);
+    stead_host_deliver(fx->host, &message);
+    fx_run(fx);
+    if (answer != NULL)
+        stead_message_destroy(&answer);
+    answer = fx_answer(fx);
+    return answer->status;
+}
+
+static int setup(void **state)
+{
+    static const struct stead_kind *const kinds[] = {&stead_hub_kind, &stead_hub_queue_kind, &stead_hub_table_kind,
+                                                     &stead_hub_worker_kind};
+    struct stead_writer args;
+
+    (void)state;
+    fx = fx_create(2);
+    for (size_t at = 0; at < sizeof(kinds) / sizeof(kinds[0]); at++)
+        assert_int_equal(stead_registry_add(fx->registry, kinds[at], NULL), 0);
+    client = fx_client(fx, 1);
+    stead_hub_settings_default(&settings, "t");
+    settings.workers = 1;
+    settings.partitions = 1;
+    stead_writer_init(&args);
+    stead_hub_settings_write(&settings, &args);
+    assert_int_equal(ask("hub/t", "create", &args), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    stead_message_destroy(&answer);
+    fx_destroy(fx);
+    return 0;
+}
+
+static int put(size_t size)
+{
+    struct stead_hub_part queue = stead_hub_control(&settings, 0);
+    struct stead_writer args;
+    uint8_t *body = calloc(1, size);
+
+    stead_writer_init(&args);
+    stead_write_map(&args, 2);
+    stead_write_str(&args, "id");
+    stead_write_str(&args, "odd");
+    stead_write_str(&args, "body");
+    stead_write_bin(&args, stead_bytes(body, size));
+    free(body);
+    return ask(queue.text, "enqueue", &args);
+}
+
+/* The size of the body of the one message in the queue `poison`. */
+static size_t poisoned(void)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(&settings, "poison");
+    struct stead_slice body, inner;
+    struct stead_writer args;
+    uint32_t count, six;
+
+    for (int rounds = 0; rounds < 20; rounds++)
+        fx_step_ms(fx, 50);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:u}", "max", (uint64_t)10);
+    assert_int_equal(ask(queue.text, "peek", &args), 0);
+    struct stead_reader reader = stead_reader(stead_message_payload(answer));
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(stead_read_array(&reader, &six), 0);
+    for (uint32_t skipped = 0; skipped < 5; skipped++)
+        assert_int_equal(stead_read_skip(&reader), 0);
+    assert_int_equal(stead_read_value(&reader, &body), 0);
+    if (stead_get_value(body, "body", &inner) == 0)
+        body = inner;
+    reader = stead_reader(body);
+    assert_int_equal(stead_read_bin(&reader, &inner), 0);
+    return inner.size;
+}
+
+static void test_odd_message_is_put_aside(void **state)
+{
+    (void)state;
+    assert_int_equal(put(100), 0);
+    assert_int_equal(poisoned(), 100);
+}
+
+static void test_odd_message_as_long_as_can_be_is_put_aside(void **state)
+{
+    (void)state;
+    assert_int_equal(put(STEAD_HUB_BODY_MAX - 5), 0); /* with the head of the bytes: no room for anything around it */
+    assert_int_equal(poisoned(), STEAD_HUB_BODY_MAX - 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_odd_message_is_put_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_odd_message_as_long_as_can_be_is_put_aside, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
