@@ -24,6 +24,7 @@
  *                                    deleted too: its `seen from` is the receipt.
  *   renew    {seq, receipt, hide}    hides it on, never shorter than it was; answers the new receipt; STEAD_ENOTFOUND when it was taken by another, deleted or cancelled.
  *   cancel   [id...]                 messages of these ids go when they are next taken or renewed; answers how many there are.
+ *   gone     [id...]                 read-only: those of them (up to 1000) that were cancelled: whoever works at one can stop
  *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates, dequeues, deletes, waiting}; oldest: ms since 1970
  *                                    of the first message, 0: none; hidden: those that cannot be seen now (counted to 10,000); enqueued, dequeued, deleted are messages, dequeues and deletes
  *                                    the operations that took or deleted some; empty counts from when the queue was last loaded
@@ -58,6 +59,7 @@
 #define STEAD_HUB_BATCH_MAX 32u                 /* messages of one dequeue */
 #define STEAD_HUB_HIDE_MS 300000                /* visibility timeout */
 #define STEAD_HUB_BODY_MAX ((1u << 20) - 2048u) /* of a message: so that an answer holds it */
+#define STEAD_HUB_GONE_MAX 1000u                /* ids that `gone` is asked for at once */
 #define STEAD_HUB_PARTITIONS_MAX 16u
 #define STEAD_HUB_WORKERS_MAX 64u
 #define STEAD_HUB_TASKS_MAX                                                                                            \

@@ -7,6 +7,7 @@
 
 #include "agents/hub_key.h"
 
+#define STEAD_HUB_CANCELLED_SIZE 24u        /* of the row of an id that was cancelled; else 16 */
 #define STEAD_HUB_ANSWER_BYTES (512u << 10) /* of several messages; a single one may have more */
 
 /* A message as it is stored: [count, ms since 1970: came in, id, body, bytes of the body if it has a row of its own, else 0]. */
@@ -29,5 +30,8 @@ int stead_hub_message_read(struct stead_slice key, struct stead_slice value,
 int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored *message) STEAD_MUST_USE;
 /* Replies up to `max` messages from that key on: [[seq, seen from, count, came, id, body]...]; fewer where they are long. */
 int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, uint32_t max) STEAD_MUST_USE;
+
+/* The op `gone`: [id...] in, those that were cancelled out. */
+int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args);
 
 #endif

@@ -148,7 +148,7 @@ static bool is_cancelled(struct stead_turn *turn, const struct queue *queue, str
     struct stead_slice value;
 
     return queue->cancelled > 0 && id.size > 0 && stead_kv_get(turn, stead_hub_key(&key), &value) == 0 &&
-           value.size == 24;
+           value.size == STEAD_HUB_CANCELLED_SIZE;
 }
 
 struct old_ids {
@@ -768,6 +768,7 @@ static const struct stead_op ops[] = {
     {"delete", delete_them, NULL, 0, "[[number, receipt]...]: what was taken is done"},
     {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},
     {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go when they are next taken or renewed"},
+    {"gone", stead_hub_queue_gone, NULL, STEAD_OP_READ_ONLY, "[id...]: those of them that were cancelled"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "depth, and what was done so far"},
     {"peek", peek, NULL, STEAD_OP_READ_ONLY, "{max, from_ms, from_seq}: what is in it, taking nothing"},
     {"drop", drop_queue, NULL, STEAD_OP_FREES, "forgets the queue with all that is in it"},

@@ -18,6 +18,7 @@
 #include "agents/hub_worker.h"
 
 #define RENEW_MS_MAX 10000
+#define LOOK_MS 250     /* how soon it is seen that an activity was cancelled: a look writes nothing */
 #define UNKNOWN_MS 2000 /* until somebody looks again whether a kind is loaded */
 
 /* ---- Tasks ---------------------------------------------------------------------------------- */
@@ -95,6 +96,12 @@ static void set_renew_timer(struct stead_turn *turn, struct stead_hub_worker_sta
     if (worker->renew_timer || worker->task_count == 0)
         return;
     worker->renew_timer = stead_timer_after(turn, "renew", renew_ms(worker), "renew", (struct stead_slice){0}) == 0;
+}
+
+static void set_look_timer(struct stead_turn *turn, struct stead_hub_worker_state *worker)
+{
+    if (!worker->look_timer && worker->task_count > worker->call_count)
+        worker->look_timer = stead_timer_after(turn, "look", LOOK_MS, "look", (struct stead_slice){0}) == 0;
 }
 
 /* Puts something into a queue; `told` goes on. */
@@ -263,6 +270,7 @@ void stead_hub_task_take(struct stead_turn *turn, struct stead_hub_worker_state 
 
     worker->counts.tasks++;
     set_renew_timer(turn, worker);
+    set_look_timer(turn, worker);
     if (code == 0) {
         task->calling = true;
         task->pending++;
@@ -355,6 +363,17 @@ int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slic
     return 0;
 }
 
+/* Nobody wants its result any more. */
+static void give_up(struct stead_turn *turn, struct stead_hub_task *task)
+{
+    task->unwanted = true;
+    if (!task->holds && stead_call_cancel(turn, &task->call) == 0) {
+        task->calling = false;
+        task->pending--;
+        task->ended = true;
+    }
+}
+
 /* Reply: it is hidden on; or it is gone. */
 int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_slice args)
 {
@@ -365,14 +384,78 @@ int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_sl
     task->renewing = false;
     if (stead_reply_code(turn) == 0 && task->message != NULL)
         (void)(stead_get_u64(args, NULL, &task->message->receipt) == 0);
-    else if (stead_reply_code(turn) == STEAD_ENOTFOUND && task->calling) {
-        task->unwanted = true;
-        if (!task->holds && stead_call_cancel(turn, &task->call) == 0) {
-            task->calling = false;
-            task->pending--;
-            task->ended = true;
-        }
-    }
+    else if (stead_reply_code(turn) == STEAD_ENOTFOUND && task->calling)
+        give_up(turn, task);
     go_on(turn, task);
+    return 0;
+}
+
+/* ---- Looking --------------------------------------------------------------------------------------- */
+
+static bool is_looked_for(const struct stead_hub_task *task)
+{
+    return task->calling && !task->unwanted && !task->agent && task->message->id.size > 0;
+}
+
+/* The timer. Calls of agents are seen to by their renewals: what an agent does, it does. */
+int stead_hub_task_look(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_worker_state *worker = *(struct stead_hub_worker_state **)state;
+    struct stead_writer ids, list;
+    uint32_t count = 0;
+
+    (void)args;
+    if (worker == NULL)
+        return 0;
+    stead_writer_init(&ids);
+    stead_writer_init(&list);
+    for (struct stead_hub_task *task = worker->tasks; task != NULL && count < STEAD_HUB_GONE_MAX; task = task->next) {
+        if (!is_looked_for(task))
+            continue;
+        stead_write_str_slice(&ids, task->message->id);
+        count++;
+    }
+    stead_write_array(&list, count);
+    stead_write_raw(&list, ids.data, ids.size);
+    struct stead_hub_part queue = stead_hub_part_queue(&worker->settings, "work");
+    worker->look_timer = count > 0;
+    if (count > 0)
+        stead_hub_call(turn, queue.text, "gone", stead_written(&list), "looked", worker);
+    stead_writer_deinit(&ids);
+    stead_writer_deinit(&list);
+    set_look_timer(turn, worker);
+    return 0;
+}
+
+static struct stead_hub_task *find_task(const struct stead_hub_worker_state *worker, struct stead_slice id)
+{
+    struct stead_hub_task *task = worker->tasks;
+
+    while (task != NULL && !(is_looked_for(task) && stead_slice_equal(task->message->id, id)))
+        task = task->next;
+    return task;
+}
+
+/* Reply: these were cancelled. */
+int stead_hub_task_looked(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_worker_state *worker = *(struct stead_hub_worker_state **)state;
+    struct stead_reader reader = stead_reader(args);
+    struct stead_slice id;
+    uint32_t count = 0;
+
+    if (worker == NULL)
+        return 0;
+    worker->look_timer = false;
+    if (stead_reply_code(turn) == 0 && stead_read_array(&reader, &count) != 0)
+        count = 0;
+    for (; count > 0 && stead_read_str(&reader, &id) == 0; count--) {
+        struct stead_hub_task *task = find_task(worker, id);
+        if (task == NULL)
+            continue;
+        give_up(turn, task);
+        go_on(turn, task);
+    }
+    set_look_timer(turn, worker);
     return 0;
 }

@@ -477,6 +477,8 @@ static const struct stead_op ops[] = {
     {"ran", stead_hub_task_ran, NULL, 0, "reply: of an activity or an agent"},
     {"told", stead_hub_task_told, NULL, 0, "reply: a result is stored"},
     {"renew", stead_hub_task_renew, NULL, 0, "timer: hides what is under way"},
+    {"look", stead_hub_task_look, NULL, 0, "timer: was something cancelled that is under way?"},
+    {"looked", stead_hub_task_looked, NULL, 0, "reply: what was cancelled"},
     {"renewed", stead_hub_task_renewed, NULL, 0, "reply: it is hidden, or nobody wants it any more"},
     {NULL, NULL, NULL, 0, NULL}};
 

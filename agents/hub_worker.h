@@ -148,6 +148,7 @@ struct stead_hub_worker_state {
     uint32_t call_count;
     uint32_t task_count;
     bool renew_timer;                   /* stands */
+    bool look_timer;                    /* stands, or its answer is under way */
     struct stead_hub_message *finished; /* to be deleted */
     uint32_t finished_count;
     struct stead_hub_counts counts;
@@ -274,5 +275,8 @@ int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice 
 int stead_hub_task_told(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slice args);
+/* The timer that looks for what was cancelled, and its answer. */
+int stead_hub_task_look(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_task_looked(struct stead_turn *turn, void *state, struct stead_slice args);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hub with one worker, and messages that no worker can make anything of: they are put aside, whole.
+ * A hub with one worker: messages that no worker can make anything of are put aside, whole; an activity that was cancelled is ended soon.
  */
 #include "unit/runtime/host_client.h"
 
@@ -25,10 +25,17 @@ static int ask(const char *address, const char *op, struct stead_writer *args)
     return answer->status;
 }
 
+static int never(struct stead_job *job, struct stead_slice args)
+{
+    (void)job, (void)args;
+    return STEAD_EINTERNAL;
+}
+STEAD_ACTIVITY(dull, "dull", never, 0);
+
 static int setup(void **state)
 {
     static const struct stead_kind *const kinds[] = {&stead_hub_kind, &stead_hub_queue_kind, &stead_hub_table_kind,
-                                                     &stead_hub_worker_kind};
+                                                     &stead_hub_worker_kind, &dull};
     struct stead_writer args;
 
     (void)state;
@@ -110,11 +117,48 @@ static void test_odd_message_as_long_as_can_be_is_put_aside(void **state)
     assert_int_equal(poisoned(), STEAD_HUB_BODY_MAX - 5);
 }
 
+static uint64_t running(void)
+{
+    struct stead_hub_part worker = stead_hub_worker(&settings, 0);
+    struct stead_writer args;
+    uint64_t count = 0;
+
+    stead_writer_init(&args);
+    assert_int_equal(ask(worker.text, "status", &args), 0);
+    assert_int_equal(stead_get_u64(stead_message_payload(answer), "running", &count), 0);
+    return count;
+}
+
+static void test_activity_that_was_cancelled_is_ended_within_half_a_second(void **state)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(&settings, "work");
+    struct stead_writer args;
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    for (int at = 0; at < 2; at++) {
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u}}", "id", at == 0 ? "a" : "b", "body", "t", "work", "i", "x",
+                   "n", "dull", "x", (uint64_t)1, "r", (uint64_t)3);
+        assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+    }
+    fx_step_ms(fx, 10);
+    assert_int_equal(running(), 2);
+    stead_writer_init(&args);
+    stead_pack(&args, "[s]", "a");
+    assert_int_equal(ask(queue.text, "cancel", &args), 0);
+    for (int at = 0; at < 50; at++)
+        fx_step_ms(fx, 10);
+    assert_int_equal(running(), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_odd_message_is_put_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_message_as_long_as_can_be_is_put_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_activity_that_was_cancelled_is_ended_within_half_a_second, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
