@@ -50,7 +50,8 @@ static const char doc[] =
     "  stead compare --workloads hello3,bank --fabrics direct,hub-notify --json\n"
     "\n"
     "It starts its own nodes on free ports of loopback and keeps their data in a scratch folder that it removes. The "
-    "whole takes about half an hour, because pollers that have backed off take that long; --quick takes less than a "
+    "whole takes half an hour to 40 minutes, because pollers that have backed off take that long; --quick takes less "
+    "than a "
     "minute and "
     "leaves those cold starts out. What is measured, how it is kept fair, and the price sheet are in docs/COMPARE.md.";
 

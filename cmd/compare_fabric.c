@@ -20,16 +20,16 @@
 #define IDLE_S_QUICK 1u
 
 const struct stead_compare_fabric stead_compare_fabrics[] = {
-    {.name = "direct", .title = "direct", .lanes = 1, .hot_s = 80, .fixed_s = 12},
-    {.name = "hub-notify", .title = "hub, notify", .hub = true, .lanes = 1, .hot_s = 130, .fixed_s = 12},
+    {.name = "direct", .title = "direct", .lanes = 1, .hot_s = 100, .fixed_s = 12},
+    {.name = "hub-notify", .title = "hub, notify", .hub = true, .lanes = 1, .hot_s = 165, .fixed_s = 12},
     {.name = "hub-250ms",
      .title = "hub, polled every 250 ms",
      .hub = true,
      .interval_ms = 250,
      .settle_ms = 500,
      .longest_ms = 250,
-     .hot_s = 210,
-     .fixed_s = 60,
+     .hot_s = 240,
+     .fixed_s = 45,
      .lanes = LANES_ASLEEP},
     {.name = "hub-backoff",
      .title = "hub, back-off 50 ms to 30 s",
@@ -37,8 +37,8 @@ const struct stead_compare_fabric stead_compare_fabrics[] = {
      .interval_ms = -1,
      .settle_ms = 65000, /* 50 ms doubled to 30 s, each up to 20 % longer: 61.4 s */
      .longest_ms = 36000,
-     .hot_s = 200,
-     .fixed_s = 380,
+     .hot_s = 220,
+     .fixed_s = 360,
      .lanes = LANES_ASLEEP,
      .shared = true},
     {.name = NULL}};
