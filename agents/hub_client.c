@@ -438,6 +438,25 @@ static int purge(struct stead_client *client, const struct stead_hub_settings *s
     return stead_hub_ask(client, table.text, "purge", &args, options->timeout_ms, answer);
 }
 
+int stead_hub_instance_purge_async(struct stead_client *client, const char *id,
+                                   const struct stead_instance_options *options, stead_completion_fn *completion,
+                                   void *context)
+{
+    const struct stead_request_options request = {.timeout_ms = options->timeout_ms};
+    const struct stead_hub_settings *settings;
+    struct stead_writer args;
+    int code = stead_hub_open(client, options->hub, &settings, NULL);
+
+    if (code != 0)
+        return code;
+    struct stead_hub_part table = table_of(settings, id);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s}", "id", id);
+    code = stead_client_call_async(client, table.text, "purge", stead_written(&args), &request, completion, context);
+    stead_writer_deinit(&args);
+    return code;
+}
+
 int stead_hub_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
                              const char *reason, const struct stead_instance_options *options,
                              struct stead_answer *ret_answer)

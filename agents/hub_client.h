@@ -35,6 +35,10 @@ int stead_hub_instance_start(struct stead_client *client, const char *id, const 
 int stead_hub_instance_run_async(struct stead_client *client, const char *id, const char *name,
                                  struct stead_slice input, const struct stead_instance_options *options,
                                  stead_completion_fn *completion, void *context) STEAD_MUST_USE;
+/* Forgets an instance that is over; pipelined. */
+int stead_hub_instance_purge_async(struct stead_client *client, const char *id,
+                                   const struct stead_instance_options *options, stead_completion_fn *completion,
+                                   void *context) STEAD_MUST_USE;
 /* `ret_answer` (not NULL): its value is the map of stead_instance_read(). */
 int stead_hub_instance_wait(struct stead_client *client, const char *id, const struct stead_instance_options *options,
                             struct stead_answer *ret_answer) STEAD_MUST_USE;

@@ -405,11 +405,15 @@ int stead_instance_steer_async(struct stead_client *client, const char *id, enum
 
     options = options != NULL ? options : &no_options;
     const struct stead_request_options request = {.timeout_ms = options->timeout_ms};
-    if (options->hub != NULL)
+    if (options->hub != NULL && action != STEAD_INSTANCE_PURGE)
         return STEAD_ESTATE;
     int code = pack_steer(id, action, reason, &address, &op, &args, NULL);
     if (code != 0)
         return code;
+    if (options->hub != NULL) {
+        stead_writer_deinit(&args);
+        return stead_hub_instance_purge_async(client, id, options, completion, context);
+    }
     code = stead_client_call_async(client, address.text, op, stead_written(&args), &request, completion, context);
     stead_writer_deinit(&args);
     return code;

@@ -130,18 +130,12 @@ static void take_end(void *context, const struct stead_answer *answer)
         purging->status = stead_connect_failed(&purging->options->fabric.connect, answer->code, answer);
 }
 
-/* Sends one purge; on a hub, waits for it too. */
+/* Sends one purge. */
 static void purge_one(struct purging *purging, const char *id)
 {
     const struct stead_instance_options where = {.hub = purging->options->fabric.hub};
-    struct stead_answer answer = stead_connect_no_answer();
     int code = 0;
 
-    if (where.hub) {
-        answer.code = stead_instance_steer(purging->client, id, STEAD_INSTANCE_PURGE, NULL, &where, &answer);
-        take_end(purging, &answer);
-        return;
-    }
     while (code >= 0 && stead_client_in_flight(purging->client) >= IN_FLIGHT_MAX)
         code = stead_client_poll(purging->client, -1);
     code = stead_instance_steer_async(purging->client, id, STEAD_INSTANCE_PURGE, NULL, &where, take_end, purging);

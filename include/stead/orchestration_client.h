@@ -100,7 +100,7 @@ enum stead_instance_action {
 STEAD_PUBLIC int stead_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
                                       const char *reason, const struct stead_instance_options *options,
                                       struct stead_answer *ret_answer) STEAD_MUST_USE;
-/* The same pipelined, for many; on the direct fabric alone: STEAD_ESTATE with a hub. */
+/* The same pipelined, for many. With a hub only STEAD_INSTANCE_PURGE, which is one operation there; else STEAD_ESTATE. */
 STEAD_PUBLIC int stead_instance_steer_async(struct stead_client *client, const char *id,
                                             enum stead_instance_action action, const char *reason,
                                             const struct stead_instance_options *options,
