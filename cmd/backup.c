@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead backup: asks every node for a consistent copy of its store. The nodes write, on their machines; the folder's name is made
- * absolute here, because a node may have been started anywhere.
+ * stead backup: asks every node for a copy of its store, all of one moment: first every node holds, then every node copies (node/backup.c). The nodes
+ * write, on their machines; the folder's name is made absolute here, because a node may have been started anywhere.
+ *
+ * Whatever ends this program between the two, the nodes let go by themselves.
  */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cmd/connect.h"
 #include "cmd/print.h"
+#include "runtime/base.h"
+
+#define HOLD_MS 10000u /* the nodes let go so long after they began to hold */
+#define TOKEN_BYTES 16
 
 static const char doc[] = "Backs up every node of the cluster while it runs: DIRECTORY/NODE for each.\n"
                           "\n"
                           "The folders are made by the nodes, on the machines they run on, and must not exist yet. "
-                          "Each is consistent in itself: "
-                          "everything that was acknowledged before the backup is in it.\v"
+                          "All are of one moment: everything that was acknowledged before the backup is in it, and "
+                          "nothing that follows from what is not. "
+                          "For that moment (milliseconds, at most 10 seconds) requests wait.\v"
                           "Examples:\n"
                           "  stead backup /var/backups/stead/2026-11-23\n"
                           "  stead restore /var/backups/stead/2026-11-23/n1 ./stead-data";
@@ -57,12 +65,82 @@ static void print_nodes(const json_t *nodes)
     stead_columns_destroy(&columns);
 }
 
+/* Tells which nodes say no, of a list of {name, why}; how many. */
+static size_t complain_of_nodes(const json_t *nodes, const char *what)
+{
+    size_t index, count = 0;
+    json_t *node;
+
+    json_array_foreach(nodes, index, node)
+    {
+        char *why = stead_print_safe(stead_str(stead_json_member_text(node, "why")));
+        if (!stead_json_member_bool(node, "held")) {
+            stead_complain("node %s %s: %s", stead_json_member_text(node, "name"), what, why);
+            count++;
+        }
+        free(why);
+    }
+    return count;
+}
+
+static void let_go(const struct stead_connect *connect, struct stead_client *client, const char *token)
+{
+    json_t *answer = NULL;
+
+    if (stead_connect_query(connect, client, "hold", &answer, "{s:s,s:u}", "token", token, "ms", (uint64_t)0) == 0)
+        json_decref(answer);
+}
+
+/* Every node takes nothing more from outside. */
+static int hold(const struct stead_connect *connect, struct stead_client *client, const char *token)
+{
+    json_t *answer = NULL;
+    int status =
+        stead_connect_query(connect, client, "hold", &answer, "{s:s,s:u}", "token", token, "ms", (uint64_t)HOLD_MS);
+
+    if (status == STEAD_EXIT_DONE && complain_of_nodes(json_object_get(answer, "nodes"), "cannot begin") > 0)
+        status = STEAD_EXIT_FAILED;
+    json_decref(answer);
+    return status;
+}
+
+static int back_up(const struct stead_connect *connect, struct stead_client *client, const char *directory)
+{
+    uint8_t random[TOKEN_BYTES];
+    char token[2 * TOKEN_BYTES + 1];
+    json_t *answer = NULL;
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        stead_complain("no random numbers: %m");
+        return STEAD_EXIT_FAILED;
+    }
+    stead_hex(token, random, sizeof random);
+    int status = hold(connect, client, token);
+    if (status == STEAD_EXIT_DONE)
+        status = stead_connect_query(connect, client, "backup", &answer, "{s:s,s:s}", "directory", directory, "token",
+                                     token);
+    if (status != STEAD_EXIT_DONE) {
+        let_go(connect, client, token);
+        return status;
+    }
+    if (connect->json)
+        stead_json_print(answer, 0);
+    else
+        print_nodes(json_object_get(answer, "nodes"));
+    size_t failed = complain_of_nodes(json_object_get(answer, "failed"), "has no copy");
+    if (failed > 0 || json_array_size(json_object_get(answer, "missing")) > 0) {
+        stead_complain("this backup is not whole");
+        status = STEAD_EXIT_FAILED;
+    }
+    json_decref(answer);
+    return status;
+}
+
 int stead_cmd_backup(int argc, char **argv)
 {
     struct stead_connect connect = {0};
     const char *directory = NULL;
     struct stead_client *client = NULL;
-    json_t *answer = NULL;
     char absolute[PATH_MAX];
 
     if (!stead_connect_parse_one(argc, argv, "DIRECTORY", "where to? Write a DIRECTORY", doc, &connect, &directory))
@@ -73,16 +151,7 @@ int stead_cmd_backup(int argc, char **argv)
     }
     int status = stead_connect_open(&connect, &client);
     if (status == STEAD_EXIT_DONE)
-        status = stead_connect_query(&connect, client, "backup", &answer, "{s:s}", "directory", absolute);
-    if (status == STEAD_EXIT_DONE && connect.json)
-        stead_json_print(answer, 0);
-    else if (status == STEAD_EXIT_DONE)
-        print_nodes(json_object_get(answer, "nodes"));
-    if (status == STEAD_EXIT_DONE && json_array_size(json_object_get(answer, "missing")) > 0) {
-        stead_complain("this backup is not whole");
-        status = STEAD_EXIT_FAILED;
-    }
-    json_decref(answer);
+        status = back_up(&connect, client, absolute);
     stead_client_close(&client);
     return status;
 }

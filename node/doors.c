@@ -308,7 +308,7 @@ static void on_message(void *self, struct stead_message **message)
     } else if ((*message)->type == STEAD_QUERY && (*message)->address_size == 0) {
         stead_reactor_query(reactor, message);
     } else {
-        stead_host_deliver(reactor->host, message);
+        stead_host_admit(reactor->host, message);
     }
 }
 

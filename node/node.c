@@ -31,11 +31,13 @@
 #include <zmq.h>
 
 #include "agents/agents.h"
+#include "node/backup.h"
 #include "node/control.h"
 #include "node/log.h"
 #include "node/modules.h"
 #include "node/process.h"
 #include "node/supervisor.h"
+#include "persist/backup.h"
 #include "persist/format.h"
 #include "persist/store_rocksdb.h"
 #include "runtime/base.h"
@@ -124,13 +126,16 @@ static int open_store(struct node *node, char *ret_why)
     struct stead_store_rocksdb_options options = {
         .cache_bytes = config->cache_bytes, .memtable_bytes = config->memtable_bytes, .create = true};
     char why[STEAD_STORE_SENTENCE_MAX] = "";
-    char folder[4096];
+    char folder[4096], staging[4096];
 
     int code = make_folder(config->folder, ret_why);
     if (code != 0)
         return code;
     snprintf(folder, sizeof folder, "%s/" STEAD_CONFIG_STORE_FOLDER, config->folder);
+    snprintf(staging, sizeof staging, "%s/" STEAD_BACKUP_STAGING_FOLDER, config->folder);
     code = open_patiently(folder, &options, &node->shell.store, why);
+    if (code == 0) /* the folder is ours now */
+        stead_backup_sweep(staging);
     if (code == 0)
         code = stead_identity_load(node->shell.store, config->name, &node->identity, why);
     if (code == 0) {
@@ -228,6 +233,7 @@ static int start_threads(struct node *node, char *ret_why)
     }
     shell->jobs = stead_jobs_create(shell->config->job_threads, shell->config->name, shell->marks);
     shell->loader = stead_loader_create(shell->store, shell->config->load_threads);
+    stead_cut_init(&shell->cut);
     shell->tasks = stead_pool_create("stead-task", TASK_THREADS);
     return 0;
 }
@@ -367,6 +373,8 @@ static void end_threads(struct node *node, bool clean)
     node->stuck = !stead_jobs_destroy(&shell->jobs, shell->config->stop_ms_max) || node->stuck;
     stead_loader_destroy(&shell->loader);
     stead_log_writer_destroy(&shell->writer);
+    if (!node->stuck)
+        stead_cut_deinit(&shell->cut);
     if (node->stuck)
         stead_log_event(STEAD_TRACE_WARN, "job_left", "a job or a backup did not end in time and ends with the process",
                         NULL);

@@ -6,8 +6,8 @@
  *
  * A copy's route names the gathering reactor, with a connection number that no client has (GATHER_BIT), so that a part finds its way back by the
  * same road as any answer: a host that has to wait for a commit before it may tell what it saw answers later, and from where it
- * likes. `agents` and `deadletters` are answered by each host, `stats` and `status` here from the host's numbers; a backup blocks, so it runs on a thread of
- * its own and is answered by that.
+ * likes. `agents` and `deadletters` are answered by each host, `stats` and `status` here from the host's numbers; `hold` is for hold.h; a backup
+ * blocks, so it runs on a thread of its own and is answered by that (backup.c).
  *
  * Queries change nothing and may be asked again, so a copy carries no session; the answer carries the client's.
  *
@@ -16,36 +16,32 @@
 #include "node/queries_merge.h"
 #include "node/reactor_parts.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "node/coordinator_client.h"
-#include "persist/backup.h"
-#include "persist/format.h"
+#include "node/backup.h"
 #include "runtime/base.h"
 #include "stead/stead.h"
 
 #define GATHER_BIT (1ull << 63) /* of a connection number: not a client, a gather of this reactor */
 #define GATHERS_MAX 256u        /* at once; more are refused with STEAD_EBUSY */
-#define COORDINATOR_MS 5000     /* a backup waits so long for what the coordinator knows */
 
 static bool is(const struct stead_message *message, const char *query)
 {
     return strcmp(message->op, query) == 0;
 }
 
-static void answer_value(struct stead_reactor *reactor, const struct stead_message *request, struct stead_slice value)
+void stead_reactor_answer_value(struct stead_reactor *reactor, const struct stead_message *request,
+                                struct stead_slice value)
 {
     struct stead_message *answer = stead_message_answer(request, 0, NULL, value);
 
     stead_transport_answer(reactor->transport, &answer);
 }
 
-static void answer_error(struct stead_reactor *reactor, const struct stead_message *request, int code,
-                         const char *sentence)
+void stead_reactor_answer_error(struct stead_reactor *reactor, const struct stead_message *request, int code,
+                                const char *sentence)
 {
     struct stead_answer_error error = {.sentence = sentence};
     struct stead_message *answer = stead_message_answer(request, code, &error, (struct stead_slice){0});
@@ -70,7 +66,7 @@ static void gather(struct stead_reactor *reactor, struct stead_message **request
     uint32_t count = reactor->shell->reactor_count;
 
     if (reactor->gather_count >= GATHERS_MAX) {
-        answer_error(reactor, *request, STEAD_EBUSY, "too many queries about the node at once");
+        stead_reactor_answer_error(reactor, *request, STEAD_EBUSY, "too many queries about the node at once");
         stead_message_destroy(request);
         return;
     }
@@ -233,7 +229,7 @@ static void finish(struct stead_reactor *reactor, struct stead_gather *gather)
 
     if (failed) {
         int read = stead_get_text(stead_message_payload(failed), "sentence", sentence, sizeof sentence);
-        answer_error(reactor, gather->request, failed->status, read == 0 ? sentence : NULL);
+        stead_reactor_answer_error(reactor, gather->request, failed->status, read == 0 ? sentence : NULL);
         return;
     }
     stead_writer_init(&value);
@@ -241,11 +237,13 @@ static void finish(struct stead_reactor *reactor, struct stead_gather *gather)
         write_stats(reactor, gather, &value);
     else if (is(gather->request, "status"))
         write_status(reactor, gather, &value);
+    else if (is(gather->request, "hold"))
+        stead_backup_write_held(reactor->shell, NULL, &value);
     else if (is(gather->request, "agents"))
         stead_queries_merge_agents(gather->parts, gather->part_count, stead_message_payload(gather->request), &value);
     else
         stead_queries_merge_letters(gather->parts, gather->part_count, stead_message_payload(gather->request), &value);
-    answer_value(reactor, gather->request, stead_written(&value));
+    stead_reactor_answer_value(reactor, gather->request, stead_written(&value));
     stead_writer_deinit(&value);
 }
 
@@ -320,10 +318,10 @@ static void write_transport(const struct stead_transport_stats *stats, struct st
 
 void stead_reactor_query_part(struct stead_reactor *reactor, struct stead_message **copy)
 {
-    bool stats = is(*copy, "stats");
+    bool stats = is(*copy, "stats"), hold = is(*copy, "hold");
     struct stead_writer value;
 
-    if (!stats && !is(*copy, "status")) {
+    if (!stats && !hold && !is(*copy, "status")) {
         stead_host_deliver(reactor->host, copy);
         return;
     }
@@ -332,6 +330,9 @@ void stead_reactor_query_part(struct stead_reactor *reactor, struct stead_messag
         stead_write_map(&value, 4);
         stead_queries_write_host(stead_host_stats(reactor->host), &value);
         write_transport(stead_transport_stats(reactor->transport), &value);
+    } else if (hold) {
+        stead_backup_hold_here(reactor, *copy);
+        stead_write_nil(&value);
     } else {
         write_shards(reactor, &value);
     }
@@ -340,102 +341,6 @@ void stead_reactor_query_part(struct stead_reactor *reactor, struct stead_messag
     stead_writer_deinit(&value);
     stead_message_destroy(copy);
     stead_reactor_cross(reactor, to, &part);
-}
-
-/* ---- Backup --------------------------------------------------------------------------------- */
-
-struct backup_task {
-    struct stead_work work; /* the pool's */
-    struct stead_shell *shell;
-    struct stead_inbox *inbox;     /* of the reactor that the client is connected to */
-    struct stead_message *request; /* owned */
-    struct stead_backup_info info;
-    char directory[2048]; /* as asked for */
-    char folder[4096];    /* this node's, in it */
-};
-
-/* Puts what the coordinator knows into the store for as long as it is copied: a folder restored without it would be of no cluster. The epochs
- * in it are those of the copy, since they rise only when this node starts. */
-static int add_coordinator(struct stead_shell *shell, char *ret_why)
-{
-    const struct stead_coordinator_client_options options = {
-        .endpoint = shell->config->coordinator, .folder = shell->config->coordinator ? NULL : shell->coordinator};
-    struct stead_writer rows;
-
-    stead_writer_init(&rows);
-    int code = stead_coordinator_client_rows(&options, COORDINATOR_MS, &rows);
-    if (code != 0) {
-        snprintf(ret_why, STEAD_STORE_SENTENCE_MAX, "the coordinator at %.200s does not tell what it knows: %s",
-                 shell->coordinator, stead_error_sentence(code));
-    } else {
-        code = stead_store_meta_put(shell->store, STEAD_META_COORDINATOR, stead_written(&rows));
-        if (code != 0)
-            stead_store_explain(shell->store, ret_why, STEAD_STORE_SENTENCE_MAX);
-    }
-    stead_writer_deinit(&rows);
-    return code;
-}
-
-static struct stead_message *take_backup(struct backup_task *task)
-{
-    char why[STEAD_STORE_SENTENCE_MAX] = "";
-    uint64_t started_ns = stead_shell_mono_ns();
-    struct stead_answer_error error = {.sentence = why};
-    struct stead_writer value;
-
-    /* Every node makes the folder of its own in it; whoever comes first makes the one around them. */
-    if (mkdir(task->directory, 0700) != 0 && errno != EEXIST)
-        snprintf(why, sizeof why, "%.200s: %s", task->directory, strerror(errno));
-    int code = why[0] ? STEAD_EIO : add_coordinator(task->shell, why);
-    if (code == 0)
-        code = stead_backup_take(task->shell->store, task->folder, &task->info, why);
-    if (code != 0)
-        return stead_message_answer(task->request, code, &error, (struct stead_slice){0});
-    stead_writer_init(&value);
-    stead_pack(&value, "{s:[{s:s,s:s,s:u,s:u,s:u}]}", "nodes", "name", task->shell->config->name, "directory",
-               task->folder, "bytes", task->info.bytes, "files", (uint64_t)task->info.file_count, "duration_ms",
-               (stead_shell_mono_ns() - started_ns) / 1000000);
-    struct stead_message *answer = stead_message_answer(task->request, 0, NULL, stead_written(&value));
-    stead_writer_deinit(&value);
-    return answer;
-}
-
-static void run_backup(struct stead_work *work)
-{
-    struct backup_task *task = (struct backup_task *)work;
-    struct stead_event event = {.type = STEAD_EVENT_ANSWER, .pointer = take_backup(task)};
-
-    stead_inbox_post(task->inbox, &event);
-    stead_message_destroy(&task->request);
-    free(task);
-}
-
-static void start_backup(struct stead_reactor *reactor, struct stead_message **request)
-{
-    struct stead_shell *shell = reactor->shell;
-    struct backup_task *task = stead_alloc_zero(sizeof *task);
-    char *directory = task->directory;
-
-    if (stead_get_text(stead_message_payload(*request), "directory", directory, sizeof task->directory) != 0 ||
-        directory[0] != '/') {
-        answer_error(reactor, *request, STEAD_EARGUMENT, "directory must be an absolute path of at most 2047 bytes");
-        stead_message_destroy(request);
-        free(task);
-        return;
-    }
-    snprintf(task->folder, sizeof task->folder, "%s/%s", directory, shell->config->name);
-    task->work.run = run_backup;
-    task->shell = shell;
-    task->inbox = &reactor->inbox;
-    task->request = *request;
-    *request = NULL;
-    task->info = (struct stead_backup_info){.node = shell->node,
-                                            .nodes = reactor->table ? reactor->table->node_count : 1,
-                                            .taken_ms = stead_shell_wall_ms()};
-    if (reactor->table)
-        task->info.cluster = reactor->table->cluster;
-    snprintf(task->info.node_name, sizeof task->info.node_name, "%s", shell->config->name);
-    stead_pool_submit(shell->tasks, &task->work);
 }
 
 /* ---- Where a query goes --------------------------------------------------------------------- */
@@ -448,13 +353,20 @@ void stead_reactor_query(struct stead_reactor *reactor, struct stead_message **r
         gather(reactor, request);
         return;
     }
+    if (is(it, "hold")) {
+        if (stead_backup_begin_hold(reactor, *request))
+            gather(reactor, request);
+        else
+            stead_message_destroy(request);
+        return;
+    }
     if (is(it, "backup")) {
-        start_backup(reactor, request);
+        stead_backup_start(reactor, request);
         return;
     }
     if (is(it, "show") || is(it, "journal") || is(it, "unlock"))
-        answer_error(reactor, it, STEAD_EARGUMENT, "this query needs the address of an agent");
+        stead_reactor_answer_error(reactor, it, STEAD_EARGUMENT, "this query needs the address of an agent");
     else
-        answer_error(reactor, it, STEAD_ENOTFOUND, "there is no query of this name");
+        stead_reactor_answer_error(reactor, it, STEAD_ENOTFOUND, "there is no query of this name");
     stead_message_destroy(request);
 }

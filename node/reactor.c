@@ -333,6 +333,9 @@ static void take_event(struct stead_reactor *reactor, const struct stead_event *
     case STEAD_EVENT_DISK_FULL:
         stead_host_set_disk_full(reactor->host, event->number != 0);
         break;
+    case STEAD_EVENT_LET_GO:
+        stead_host_let_go(reactor->host);
+        break;
     case STEAD_EVENT_STOP:
         begin_stop(reactor, event->number != 0);
         break;

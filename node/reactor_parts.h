@@ -3,6 +3,7 @@
  * reactor_parts: the inside of a reactor, for the files that make it up:
  *   reactor.c   its life and its loop            doors.c     what the core asks of the world, what the network says
  *   recovery.c  how it takes over a shard        queries.c   questions about the whole node
+ *   backup.c    holding, copying
  * Everything here is its own thread's, but for the inbox and the consumer's side of its rings.
  */
 #ifndef STEAD_NODE_REACTOR_PARTS_H
@@ -85,6 +86,11 @@ void stead_reactor_adopt(struct stead_reactor *reactor, uint32_t shard, uint64_t
 
 /* ---- queries.c ------------------------------------------------------------------------------ */
 
+/* Answers a query of a client of this reactor (borrowed). */
+void stead_reactor_answer_value(struct stead_reactor *reactor, const struct stead_message *request,
+                                struct stead_slice value);
+void stead_reactor_answer_error(struct stead_reactor *reactor, const struct stead_message *request, int code,
+                                const char *sentence);
 /* A query about the node, from a client of this reactor. Consumed. */
 void stead_reactor_query(struct stead_reactor *reactor, struct stead_message **request);
 /* This reactor's copy of a query. Consumed. */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "node/config.h"
+#include "node/cut.h"
 #include "node/inbox.h"
 #include "node/jobs.h"
 #include "node/loader.h"
@@ -34,6 +35,7 @@ struct stead_shell {
     struct stead_jobs *jobs;
     struct stead_loader *loader;
     struct stead_pool *tasks; /* backups */
+    struct stead_cut cut;     /* the backup over several nodes that this one holds for */
     struct stead_turnmarks *marks;
     void *zmq;                       /* ZeroMQ context */
     uint32_t reactor_count;          /* entries of the next two, squared for the second */

@@ -8,10 +8,11 @@
  *   nodes COUNT
  *   name NAME
  *   taken_ms MILLISECONDS
+ *   cut 32 hexadecimal digits     0: of no moment but this node's own
  *   file NAME SIZE CRC-32C        one a file of data/, the checksum in 8 hexadecimal digits
  *   end CRC-32C                   of all the lines before
  *
- * Taking: the checkpoint, then the manifest, synced and renamed into place: a backup that was interrupted has no manifest. Restoring: everything is
+ * Taking: the checkpoint, of links and so done in a moment, beside the store; then it moves to where it belongs, by name or by copying; then the manifest, synced and renamed into place: a backup that was interrupted has no manifest. Restoring: everything is
  * checked first; then the files are copied and synced, CURRENT last: without that file a folder holds no database, so a restore that was
  * interrupted is not taken for one. Files are copied, never linked: backup and node share no bytes afterwards.
  */
@@ -30,7 +31,7 @@
 #include "runtime/base.h"
 #include "runtime/entry.h"
 
-#define MANIFEST_VERSION 1u
+#define MANIFEST_VERSION 2u /* 1 had no cut */
 #define MANIFEST_BYTES_MAX (16u * 1024 * 1024)
 #define FILES_MAX 100000u
 #define PATH_BYTES 4096
@@ -219,11 +220,13 @@ STEAD_PRINTF(2, 3) static void write_line(struct stead_writer *text, const char 
 
 static void encode_manifest(const struct manifest *manifest, struct stead_writer *text)
 {
-    char cluster[33];
+    char cluster[33], cut[33];
     stead_hex(cluster, manifest->info.cluster.v, sizeof manifest->info.cluster.v);
+    stead_hex(cut, manifest->info.cut.v, sizeof manifest->info.cut.v);
     write_line(text, "stead-backup %u\ncluster %s\n", MANIFEST_VERSION, cluster);
     write_line(text, "node %" PRIu32 "\nnodes %" PRIu32 "\n", manifest->info.node, manifest->info.nodes);
     write_line(text, "name %s\ntaken_ms %" PRIu64 "\n", manifest->info.node_name, manifest->info.taken_ms);
+    write_line(text, "cut %s\n", cut);
     for (uint32_t i = 0; i < manifest->info.file_count; i++)
         write_line(text, "file %s %" PRIu64 " %08" PRIx32 "\n", manifest->files[i].name, manifest->files[i].size,
                    manifest->files[i].crc);
@@ -233,9 +236,11 @@ static void encode_manifest(const struct manifest *manifest, struct stead_writer
 static bool decode_line(struct manifest *manifest, const char *line)
 {
     struct stead_backup_info *info = &manifest->info;
-    char cluster[33];
-    if (sscanf(line, "cluster %32s", cluster) == 1)
-        return stead_unhex(cluster, strlen(cluster), info->cluster.v, sizeof info->cluster.v) == 0;
+    char id[33];
+    if (sscanf(line, "cluster %32s", id) == 1)
+        return stead_unhex(id, strlen(id), info->cluster.v, sizeof info->cluster.v) == 0;
+    if (sscanf(line, "cut %32s", id) == 1)
+        return stead_unhex(id, strlen(id), info->cut.v, sizeof info->cut.v) == 0;
     if (sscanf(line, "node %" SCNu32, &info->node) == 1 || sscanf(line, "nodes %" SCNu32, &info->nodes) == 1 ||
         sscanf(line, "taken_ms %" SCNu64, &info->taken_ms) == 1 || sscanf(line, "name %63s", info->node_name) == 1)
         return true;
@@ -257,7 +262,7 @@ static int decode_manifest(char *text, size_t size, struct manifest *manifest, c
     uint32_t crc;
     if (sscanf(text, "stead-backup %u\n", &version) != 1)
         return explain(ret_sentence, STEAD_ECORRUPT, "the manifest is not one of a stead backup");
-    if (version != MANIFEST_VERSION)
+    if (version == 0 || version > MANIFEST_VERSION)
         return explain(ret_sentence, STEAD_EVERSION, "the backup has manifest version %u, this version reads %u",
                        version, MANIFEST_VERSION);
     char *end = size >= 13 ? text + size - 13 : text; /* "end 01234567\n" */
@@ -313,7 +318,61 @@ static int load_manifest(const char *folder, struct manifest *manifest, char *re
 
 /* ---- Taking, verifying, restoring ----------------------------------------------------------- */
 
-int stead_backup_take(struct stead_store *store, const char *folder, struct stead_backup_info *info, char *ret_sentence)
+void stead_backup_sweep(const char *staging)
+{
+    char path[PATH_BYTES];
+    char sentence[STEAD_STORE_SENTENCE_MAX];
+    DIR *directory = opendir(staging);
+
+    if (directory == NULL)
+        return;
+    for (struct dirent *it = readdir(directory); it != NULL; it = readdir(directory))
+        if (is_plain_name(it->d_name) && join_path(staging, it->d_name, path, sentence) == 0)
+            unlink(path);
+    closedir(directory);
+    rmdir(staging);
+}
+
+/* Moves the copy to `data`: by its name alone, or file by file onto another file system. */
+static int move_data(const char *staging, const char *data, char *ret_sentence)
+{
+    int code = 0;
+    if (rename(staging, data) == 0)
+        return 0;
+    if (errno != EXDEV || mkdir(data, 0777) != 0)
+        return explain_system(ret_sentence, data, "made");
+    DIR *directory = opendir(staging);
+    if (directory == NULL)
+        return explain_system(ret_sentence, staging, "read");
+    for (struct dirent *it = readdir(directory); it != NULL && code == 0; it = readdir(directory)) {
+        char from[PATH_BYTES];
+        char to[PATH_BYTES];
+        if (!is_plain_name(it->d_name))
+            continue;
+        code = join_path(staging, it->d_name, from, ret_sentence);
+        if (code == 0)
+            code = join_path(data, it->d_name, to, ret_sentence);
+        if (code == 0)
+            code = copy_file(from, to, ret_sentence);
+    }
+    closedir(directory);
+    return code != 0 ? code : sync_folder(data, ret_sentence);
+}
+
+/* The copy of the store, in the staging folder; what is left of it goes when it is of no use. */
+static int make_copy(struct stead_store *store, const struct stead_backup_way *way, char *ret_sentence)
+{
+    stead_backup_sweep(way->staging);
+    int code = stead_store_backup(store, way->staging);
+    if (code != 0)
+        stead_store_explain(store, ret_sentence, STEAD_STORE_SENTENCE_MAX);
+    if (code == 0 && way->made != NULL)
+        code = way->made(way->context, ret_sentence);
+    return code;
+}
+
+int stead_backup_take(struct stead_store *store, const struct stead_backup_way *way, const char *folder,
+                      struct stead_backup_info *info, char *ret_sentence)
 {
     char data[PATH_BYTES];
     struct manifest manifest = {.info = *info};
@@ -323,11 +382,11 @@ int stead_backup_take(struct stead_store *store, const char *folder, struct stea
     int code = join_path(folder, STEAD_BACKUP_DATA, data, ret_sentence);
     if (code == 0)
         code = claim_folder(folder, ret_sentence);
-    if (code == 0) {
-        code = stead_store_backup(store, data);
-        if (code != 0)
-            stead_store_explain(store, ret_sentence, STEAD_STORE_SENTENCE_MAX);
-    }
+    if (code == 0)
+        code = make_copy(store, way, ret_sentence);
+    if (code == 0)
+        code = move_data(way->staging, data, ret_sentence);
+    stead_backup_sweep(way->staging);
     if (code == 0)
         code = sum_data(data, &manifest, ret_sentence);
     if (code == 0)

@@ -26,15 +26,29 @@ struct stead_backup_info {
     uint32_t nodes; /* nodes of the cluster when it was taken */
     char node_name[64];
     uint64_t taken_ms; /* wall clock */
-    uint64_t bytes;    /* of the files */
+    struct stead_id
+        cut;        /* names the moment: copies of several nodes with the same are of one; all 0: of this node's own */
+    uint64_t bytes; /* of the files */
     uint32_t file_count;
 };
 
-/* Takes a backup of `store`, which may be written meanwhile, into `folder`: new, or empty. In `info` cluster, node, nodes, node_name and taken_ms
- * are given, bytes and file_count come back. STEAD_EINUSE when the folder holds anything; STEAD_EIO. The sentence
+/* How a backup is taken. */
+struct stead_backup_way {
+    const char *
+        staging; /* a folder beside the store's, on its file system, where the copy is links; what is left there of an earlier one is removed */
+    int (*made)(
+        void *context,
+        char *ret_sentence); /* the copy is made, the rest takes its time; not 0: it is of no use. May be NULL */
+    void *context;
+};
+
+/* Takes a backup of `store`, which may be written meanwhile, into `folder`: new, or empty. In `info` cluster, node, nodes, node_name, taken_ms and cut
+ * are given, bytes and file_count come back. STEAD_EINUSE when the folder holds anything; STEAD_EIO; the code of `made`. The sentence
  * (STEAD_STORE_SENTENCE_MAX bytes) says why. Blocks: call it on a job thread. */
-int stead_backup_take(struct stead_store *store, const char *folder, struct stead_backup_info *info,
-                      char *ret_sentence) STEAD_MUST_USE;
+int stead_backup_take(struct stead_store *store, const struct stead_backup_way *way, const char *folder,
+                      struct stead_backup_info *info, char *ret_sentence) STEAD_MUST_USE;
+/* Removes the folder `staging` with its files, if it is there: at a start, what a backup that was interrupted has left. */
+void stead_backup_sweep(const char *staging);
 
 /* Reads a backup's manifest and checks every file against it. STEAD_ENOTFOUND, STEAD_ECORRUPT, STEAD_EVERSION, STEAD_EIO. */
 int stead_backup_verify(const char *folder, struct stead_backup_info *ret_info, char *ret_sentence) STEAD_MUST_USE;

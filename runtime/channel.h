@@ -8,14 +8,25 @@
  *
  * Receiver: taken strictly in order.
  *
- *   previous == position     number <= position      trimmed <= position < previous    anything else
- *   ---------------------    --------------------    ------------------------------    -------------------
- *   TAKE                     DUPLICATE               GAP                               HISTORY_LOST
- *   position := number       acknowledge again       drop, answer with the position    drop, report
+ *   previous == position     number <= position      trimmed <= position < previous
+ *   ---------------------    --------------------    ------------------------------
+ *   TAKE                     DUPLICATE               GAP
+ *   position := number       acknowledge again       drop, answer with the position
+ *
+ * Nothing else happens while both ends keep what they have synced. An end whose folder was put back to an earlier moment (one node of
+ * several restored, a disk that lost synced data) has forgotten what the other remembers; what it forgot cannot be had again, and the channel goes
+ * on behind it. Each such loss is counted and told once (C6):
+ *
+ *   position < trimmed                                previous < position < number
+ *   ----------------------------------------------    ---------------------------------------------------------------------------
+ *   FORGOTTEN_HERE: taken here once, acknowledged,    FORGOTTEN_THERE: the sender has no trace of what was taken from it between
+ *   deleted there, and the effect is gone             previous and position, under an epoch before that of number
+ *   position := trimmed, then judged again            position := number: what is behind previous in its log now is next
  *
  * Invariants (docs/INVARIANTS.md): C1 a number is given out once; C2 a message is taken exactly when its previous number is the
  * position; C3 the position moves only in the entry that holds the effect; C4 an outbox row goes only after an acknowledgement whose
- * position covers it; C5 an acknowledgement follows the commit of its position.
+ * position covers it; C5 an acknowledgement follows the commit of its position; C6 a channel whose ends disagree about the past goes on behind
+ * what was forgotten, which is told once.
  *
  * Called by the shard that owns the slot, on its thread.
  */
@@ -31,7 +42,8 @@ enum stead_channel_verdict {
     STEAD_CHANNEL_TAKE,
     STEAD_CHANNEL_DUPLICATE,
     STEAD_CHANNEL_GAP,
-    STEAD_CHANNEL_HISTORY_LOST
+    STEAD_CHANNEL_FORGOTTEN_HERE,
+    STEAD_CHANNEL_FORGOTTEN_THERE
 };
 
 /* Of the two slots of a channel, in its direction: where its ends are found in their tables. */
@@ -63,6 +75,10 @@ struct stead_channel_in {
 struct stead_channel_in *stead_channel_in_get(struct stead_shard *shard, stead_slot source, stead_slot slot);
 /* The message `number` of this channel takes effect in the open batch. */
 void stead_channel_in_advance(struct stead_shard *shard, struct stead_channel_in *channel, struct stead_seq number);
+/* The ends disagree about the past: `verdict`, one of the last two, on `message` (borrowed). Tells and counts what is lost, and moves the position so
+ * that the message is next or behind a gap. */
+void stead_channel_in_renew(struct stead_shard *shard, struct stead_channel_in *channel,
+                            enum stead_channel_verdict verdict, const struct stead_message *message);
 /* Acknowledges the position, once it is committed; `gap` asks to send again. */
 void stead_channel_in_acknowledge(struct stead_shard *shard, struct stead_channel_in *channel, bool gap);
 /* At the end of a batch: rows of moved positions, and their acknowledgements. */
@@ -71,15 +87,15 @@ void stead_channel_in_batch_end(struct stead_shard *shard);
 /* ---- Sending end ---------------------------------------------------------------------------- */
 
 struct stead_channel_out {
-    stead_slot slot, destination;           /* fixed */
-    struct stead_seq last;                  /* last number given out */
-    struct stead_seq acknowledged;          /* highest number acknowledged: outbox rows up to it are gone */
-    struct stead_seq sent;                  /* highest number handed to the network since the last resend */
-    uint64_t resend_ns;                     /* monotonic time when the oldest record is sent again */
-    uint32_t backoff;                       /* doublings of the resend interval, at most 5 */
-    bool dirty;                             /* last or acknowledged changed in the open batch */
-    bool lost;                              /* the receiver has acknowledged what was never sent: history lost */
-    struct stead_channel_out *dirty_next;   /* list of the shard */
+    stead_slot slot, destination;         /* fixed */
+    struct stead_seq last;                /* last number given out */
+    struct stead_seq acknowledged;        /* highest number acknowledged: outbox rows up to it are gone */
+    struct stead_seq sent;                /* highest number handed to the network since the last resend */
+    uint64_t resend_ns;                   /* monotonic time when the oldest record is sent again */
+    uint32_t backoff;                     /* doublings of the resend interval, at most 5 */
+    bool dirty;                           /* last or acknowledged changed in the open batch */
+    bool told;                            /* that the receiver has taken what this folder never sent: once is enough */
+    struct stead_channel_out *dirty_next; /* list of the shard */
     struct stead_channel_out *waiting_next; /* list of the shard: channels with unacknowledged records */
     bool waiting;
 };

@@ -22,9 +22,8 @@ enum stead_channel_verdict stead_channel_judge(struct stead_seq position, struct
         return STEAD_CHANNEL_DUPLICATE;
     if (stead_seq_compare(position, previous) < 0 && stead_seq_compare(position, trimmed) >= 0)
         return STEAD_CHANNEL_GAP;
-    /* Neither next, nor old, nor still with the sender: an outbox or a position was rolled back (a lost disk, a restored
-     * folder). Taking it would skip a message; dropping it silently would lose one. */
-    return STEAD_CHANNEL_HISTORY_LOST;
+    /* Neither next, nor old, nor still with the sender: an outbox or a position was rolled back (a lost disk, a restored folder). */
+    return stead_seq_compare(position, previous) < 0 ? STEAD_CHANNEL_FORGOTTEN_HERE : STEAD_CHANNEL_FORGOTTEN_THERE;
 }
 
 static int read_position(struct stead_shard *shard, struct stead_channel_in *channel)
@@ -82,6 +81,28 @@ void stead_channel_in_advance(struct stead_shard *shard, struct stead_channel_in
     channel->dirty = true;
     channel->dirty_next = shard->dirty_in;
     shard->dirty_in = channel;
+}
+
+void stead_channel_in_renew(struct stead_shard *shard, struct stead_channel_in *channel,
+                            enum stead_channel_verdict verdict, const struct stead_message *message)
+{
+    struct stead_host *host = shard->host;
+    bool here = verdict == STEAD_CHANNEL_FORGOTTEN_HERE;
+    struct stead_seq from = here ? channel->position : message->channel.previous;
+    struct stead_seq to = here ? message->channel.trimmed : channel->position;
+    uint64_t records = to.counter > from.counter ? to.counter - from.counter : 0;
+
+    host->stats.history_lost++;
+    host->stats.history_lost_records += records;
+    stead_host_trace(host, STEAD_TRACE_ERROR,
+                     "history lost in channel %04x->%04x: %llu messages up to %llu/%llu are forgotten %s (was a node "
+                     "restored alone?); it goes on behind them",
+                     channel->source.v, channel->slot.v, (unsigned long long)records, (unsigned long long)to.epoch,
+                     (unsigned long long)to.counter, here ? "here" : "by their sender");
+    if (here)
+        stead_channel_in_advance(shard, channel, to);
+    else
+        channel->position = from; /* in memory, until the message is taken: its row must not fall */
 }
 
 void stead_channel_in_acknowledge(struct stead_shard *shard, struct stead_channel_in *channel, bool gap)
@@ -163,7 +184,7 @@ static bool out_at_rest(const struct stead_shard *shard, const void *item)
 {
     const struct stead_channel_out *channel = item;
     (void)shard;
-    return !channel->dirty && !channel->waiting && !channel->lost;
+    return !channel->dirty && !channel->waiting;
 }
 
 static uint64_t out_hash(const void *item)

@@ -223,9 +223,9 @@ uint64_t stead_channel_out_resend_due(struct stead_shard *shard)
         return shard->resend_ns;
     while (*link != NULL) {
         struct stead_channel_out *channel = *link;
-        if (stead_seq_compare(channel->acknowledged, channel->last) == 0 || channel->lost) {
+        if (stead_seq_compare(channel->acknowledged, channel->last) == 0) {
             *link = channel->waiting_next;
-            channel->waiting = channel->lost;
+            channel->waiting = false;
             continue;
         }
         if (channel->resend_ns <= host->now_ns) {
@@ -308,40 +308,53 @@ void stead_channel_out_cancel(struct stead_shard *shard, stead_slot slot, stead_
 
 /* ---- Acknowledgements --------------------------------------------------------------------------------- */
 
+struct trimmed {
+    struct stead_writer keys; /* u16 size, key */
+    struct stead_seq newest;  /* number of the last one */
+};
+
 static int delete_record(void *context, struct stead_slice key, struct stead_slice record)
 {
+    struct trimmed *trimmed = context;
+    struct stead_row_parsed parsed;
+
     (void)record;
-    stead_write_raw(context, &(uint16_t){(uint16_t)key.size}, 2);
-    stead_write_raw(context, key.data, key.size);
+    if (stead_row_parse(key, &parsed) != 0)
+        return STEAD_ECORRUPT;
+    trimmed->newest = parsed.number;
+    stead_write_raw(&trimmed->keys, &(uint16_t){(uint16_t)key.size}, 2);
+    stead_write_raw(&trimmed->keys, key.data, key.size);
     return 0;
 }
 
-/* Deletes the records after `from` up to `to`. */
-static void trim(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq from,
-                 struct stead_seq to)
+/* Deletes the records after `from` up to `to`; the number of the newest one, or `from`. Only of what this folder has sent: `to` may be a number that was given out
+ * by a later past of this shard, which a restored folder does not know. Then nobody may hear it as `trimmed`: the records that follow have other predecessors. */
+static struct stead_seq trim(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq from,
+                             struct stead_seq to)
 {
     struct stead_row_key key, end;
-    struct stead_writer keys;
+    struct trimmed trimmed = {.newest = from};
 
-    if (from.epoch == to.epoch) {
+    if (from.epoch == to.epoch && to.epoch == channel->last.epoch) {
         for (uint64_t counter = from.counter + 1; counter <= to.counter; counter++) {
             outbox_key(&key, channel, (struct stead_seq){to.epoch, counter});
             stead_shard_delete(shard, &key);
         }
-        return;
+        return to;
     }
     /* The numbers change their epoch on the way: collect the keys, then delete them. */
-    stead_writer_init(&keys);
+    stead_writer_init(&trimmed.keys);
     outbox_key(&key, channel, (struct stead_seq){from.epoch, from.counter + 1});
     outbox_key(&end, channel, (struct stead_seq){to.epoch, to.counter + 1});
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), stead_row_slice(&end),
-                                    false, delete_record, &keys);
-    for (size_t at = 0; at < keys.size;) {
-        uint16_t size = stead_load16(keys.data + at);
-        stead_overlay_delete(shard->overlay, shard->next_index, stead_bytes(keys.data + at + 2, size));
+                                    false, delete_record, &trimmed);
+    for (size_t at = 0; at < trimmed.keys.size;) {
+        uint16_t size = stead_load16(trimmed.keys.data + at);
+        stead_overlay_delete(shard->overlay, shard->next_index, stead_bytes(trimmed.keys.data + at + 2, size));
         at += 2u + size;
     }
-    stead_writer_deinit(&keys);
+    stead_writer_deinit(&trimmed.keys);
+    return trimmed.newest;
 }
 
 static void acknowledge_up_to(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq position,
@@ -349,13 +362,28 @@ static void acknowledge_up_to(struct stead_shard *shard, struct stead_channel_ou
 {
     if (stead_seq_compare(position, channel->acknowledged) <= 0)
         return;
-    trim(shard, channel, channel->acknowledged, position);
-    channel->acknowledged = position;
-    if (stead_seq_compare(channel->sent, position) < 0)
-        channel->sent = position;
+    channel->acknowledged = trim(shard, channel, channel->acknowledged, position);
+    if (stead_seq_compare(channel->sent, channel->acknowledged) < 0)
+        channel->sent = channel->acknowledged;
     channel->backoff = 0;
     channel->resend_ns = shard->host->now_ns + (uint64_t)shard->host->settings.resend_ms * 1000000u;
     mark_dirty(shard, channel, urgent);
+}
+
+/* The receiver has taken what this folder has never sent. */
+static void tell_of_forgotten(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq position)
+{
+    if (channel->told)
+        return;
+    channel->told = true;
+    shard->host->stats.history_lost++;
+    stead_host_trace(shard->host, STEAD_TRACE_ERROR,
+                     "history lost in channel %04x->%04x: number %llu/%llu was taken, the newest that is known here is "
+                     "%llu/%llu (was this node restored alone?)%s",
+                     channel->slot.v, channel->destination.v, (unsigned long long)position.epoch,
+                     (unsigned long long)position.counter, (unsigned long long)channel->last.epoch,
+                     (unsigned long long)channel->last.counter,
+                     position.epoch < shard->epoch ? "; it goes on" : ": the coordinator has forgotten this epoch");
 }
 
 void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stead_message *ack)
@@ -366,15 +394,12 @@ void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stea
     if (channel == NULL)
         return;
     if (stead_seq_compare(position, channel->last) > 0) {
-        shard->host->stats.history_lost++;
-        if (!channel->lost)
-            stead_host_trace(shard->host, STEAD_TRACE_ERROR,
-                             "history lost: %04x has taken number %llu/%llu of %04x, which was never sent from this "
-                             "folder (an old backup?)",
-                             ack->source_slot.v, (unsigned long long)position.epoch,
-                             (unsigned long long)position.counter, ack->slot.v);
-        channel->lost = true;
-        return;
+        tell_of_forgotten(shard, channel, position);
+        /* What was sent before this start is the beginning of what the receiver has taken. What this start has sent has numbers under an epoch that
+         * nobody has seen before, unless the coordinator has forgotten too: then it is not known what was taken. */
+        if (position.epoch >= shard->epoch)
+            return;
+        position = channel->last;
     }
     acknowledge_up_to(shard, channel, position, false);
     if (ack->flags & STEAD_FLAG_GAP)

@@ -26,7 +26,8 @@
     X(forget_hold, "an agent that is loaded again is held no more")                                                    \
     X(keep_cancelled_call, "a cancelled call takes its answer all the same")                                           \
     X(never_ask_again, "a request without a channel is not asked for again")                                           \
-    X(forget_call_key, "the key of an agent's call is not looked at")
+    X(forget_call_key, "the key of an agent's call is not looked at")                                                  \
+    X(copy_without_hold, "copies of several nodes are made without holding what comes from outside")
 
 enum stead_fault {
 #define STEAD_FAULT_ENUM(name, what) STEAD_FAULT_##name,

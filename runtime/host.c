@@ -13,6 +13,7 @@
 #include "runtime/host.h"
 
 #include "runtime/address.h"
+#include "runtime/hold.h"
 #include "runtime/lock_waits.h"
 #include "runtime/query_slow.h"
 #include "runtime/shard.h"
@@ -92,6 +93,7 @@ void stead_host_destroy(struct stead_host **consumed)
     stead_lock_waits_deinit(host);
     stead_queries_deinit(host);
     stead_placement_deinit(host);
+    stead_queue_clear(&host->held_back);
     stead_effects_deinit(&host->effects);
     stead_writer_deinit(&host->scratch);
     stead_arena_deinit(&host->arena);
@@ -484,6 +486,7 @@ bool stead_host_run(struct stead_host *host)
         stead_histogram_add(&host->stats.queue_depth, queued);
     host->round_turns = host->stats.turns;
     host->effects.deadline_ns = UINT64_MAX;
+    stead_host_hold_due(host);
     if (host->now_ns >= host->tick_ns &&
         host->tick_armed) { /* before the shards: what it changes joins their batches */
         host->tick_armed = false;
@@ -529,6 +532,8 @@ bool stead_host_run(struct stead_host *host)
 void stead_host_stop(struct stead_host *host)
 {
     host->stopping = true;
+    host->hold_ns = 0;
+    stead_queue_clear(&host->held_back); /* unanswered, as what waits in inboxes */
     stead_queries_refuse(host);
     for (uint32_t i = 0; i < host->shard_count; i++) {
         struct stead_shard *shard = host->shards[i];
@@ -548,7 +553,8 @@ bool stead_host_idle(const struct stead_host *host)
     for (uint32_t i = 0; i < host->shard_count; i++)
         if (host->shards[i]->phase != STEAD_SHARD_RECOVERING && !stead_shard_idle(host->shards[i]))
             return false;
-    return stead_effects_empty(&host->effects) && host->job_count == 0 && host->queries == NULL;
+    return stead_effects_empty(&host->effects) && host->job_count == 0 && host->queries == NULL &&
+           host->held_back.count == 0;
 }
 
 struct stead_message_pool *stead_host_message_pool(struct stead_host *host)

@@ -82,6 +82,12 @@ uint64_t stead_host_next_index(const struct stead_host *host, uint32_t shard);
 
 /* A message from a client, a peer, another reactor or a job. Consumed. */
 void stead_host_deliver(struct stead_host *host, struct stead_message **message);
+/* The same of a message from outside this process: from a client, or from a peer. It waits while the host holds. Consumed. */
+void stead_host_admit(struct stead_host *host, struct stead_message **message);
+/* Holds what comes from outside, until stead_host_let_go() or the monotonic time `until_ns`: for copies of several nodes that are of one moment (hold.c). What a host has
+ * taken before may still be on its way to the disk; nothing that a peer sends from now on is taken. */
+void stead_host_hold(struct stead_host *host, uint64_t until_ns);
+void stead_host_let_go(struct stead_host *host);
 /* Entries of the shard up to `index` are on disk. */
 void stead_host_synced(struct stead_host *host, uint32_t shard, uint64_t index);
 /* The oldest write_rows of the shard is done. */

@@ -239,7 +239,9 @@ struct stead_host {
     bool freed; /* an op that gives room back ran while the disk was full: what it deletes is still in the image */
     bool checkpoint_soon; /* bring the deletions there: every shard that has none under way begins a checkpoint */
     bool stopping;
-    uint32_t rotate_at; /* shard whose turn is first in the next round */
+    uint64_t hold_ns;             /* holds back what comes from outside until then; 0: does not */
+    struct stead_queue held_back; /* what came since */
+    uint32_t rotate_at;           /* shard whose turn is first in the next round */
 };
 
 /* ---- host.c --------------------------------------------------------------------------------- */
@@ -262,6 +264,11 @@ void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / (8u * (host->shard_count == 0 ? 1u : host->shard_count));
+}
+/* What a host that holds may keep: as much as all its queues. */
+static inline uint64_t stead_host_held_bytes_max(const struct stead_host *host)
+{
+    return host->settings.memory_bytes_max / 4u;
 }
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
 void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);

@@ -18,7 +18,8 @@
     X(tells_dropped, "tells dropped at a full mailbox")                                                                \
     X(duplicates, "messages recognised as duplicates")                                                                 \
     X(gaps, "gaps seen in channels")                                                                                   \
-    X(history_lost, "channels whose past is disputed")                                                                 \
+    X(history_lost, "channels whose ends disagreed about the past, each time one was found")                           \
+    X(history_lost_records, "messages that one end of those has forgotten")                                            \
     X(resends, "outbox records sent again")                                                                            \
     X(answers_dropped, "answers without a pending call")                                                               \
     X(refused_busy, "requests refused with busy")                                                                      \

@@ -487,6 +487,11 @@ static void take_sequenced(struct stead_shard *shard, struct stead_message *mess
     if (verdict == STEAD_CHANNEL_DUPLICATE && STEAD_FAULT(&host->settings, forget_duplicate_check))
         verdict = STEAD_CHANNEL_TAKE;
     merge_clock(shard, message);
+    if (verdict == STEAD_CHANNEL_FORGOTTEN_HERE || verdict == STEAD_CHANNEL_FORGOTTEN_THERE) {
+        stead_channel_in_renew(shard, channel, verdict, message);
+        verdict = stead_channel_judge(channel->position, message->channel.trimmed, message->channel.previous,
+                                      message->channel.number);
+    }
     switch (verdict) {
     case STEAD_CHANNEL_TAKE:
         if (message->type == STEAD_ANSWER)
@@ -502,15 +507,9 @@ static void take_sequenced(struct stead_shard *shard, struct stead_message *mess
         host->stats.gaps++;
         stead_channel_in_acknowledge(shard, channel, true);
         break;
-    case STEAD_CHANNEL_HISTORY_LOST:
-        host->stats.history_lost++;
-        stead_host_trace(
-            host, STEAD_TRACE_ERROR,
-            "history lost in channel %04x->%04x: at %llu/%llu, was sent %llu/%llu after %llu/%llu", channel->source.v,
-            channel->slot.v, (unsigned long long)channel->position.epoch, (unsigned long long)channel->position.counter,
-            (unsigned long long)message->channel.number.epoch, (unsigned long long)message->channel.number.counter,
-            (unsigned long long)message->channel.previous.epoch, (unsigned long long)message->channel.previous.counter);
-        break;
+    case STEAD_CHANNEL_FORGOTTEN_HERE:
+    case STEAD_CHANNEL_FORGOTTEN_THERE:
+        stead_assert_failed("a renewed channel is not disputed", __FILE__, __LINE__);
     }
     stead_message_destroy(&message);
 }

@@ -3,7 +3,7 @@
  * kinds: agents that remember everything that happened to them, so that a test can compare it with what its clients were told.
  *
  *   record  durable: every number added, and how often: one more than once is an effect that happened twice
- *   post    durable: numbered letters between agents: one lost, repeated or out of order is counted where it arrives
+ *   post    durable: numbered letters and calls between agents: one lost, repeated or out of order is counted where it arrives
  *   alarm   durable: timers, each of which rings once
  *   where, where-gpu   stateless: the node that ran the job; the second only where the label gpu is
  */
@@ -135,11 +135,21 @@ struct post {
     int64_t sent;     /* letters sent, to all */
     int64_t taken;    /* letters that came, from all */
     int64_t disorder; /* letters whose number was not one more than the sender's last */
+    int64_t asked;    /* calls made by `chat`, each with a number among the letters */
+    int64_t answered; /* answers to these */
+    int64_t failed;   /* of these, not with the number that was asked */
+    int64_t delayed;  /* delayed letters sent */
+    int64_t late;     /* delayed letters that came */
+    int64_t twice;    /* of these, for the second time or more */
+    bool storms;      /* each answer is followed by the next letter and call */
 };
 
-static const struct stead_field post_fields[] = {STEAD_FIELD(I64, struct post, sent),
-                                                 STEAD_FIELD(I64, struct post, taken),
-                                                 STEAD_FIELD(I64, struct post, disorder), STEAD_FIELDS_END};
+static const struct stead_field post_fields[] = {
+    STEAD_FIELD(I64, struct post, sent),     STEAD_FIELD(I64, struct post, taken),
+    STEAD_FIELD(I64, struct post, disorder), STEAD_FIELD(I64, struct post, asked),
+    STEAD_FIELD(I64, struct post, answered), STEAD_FIELD(I64, struct post, failed),
+    STEAD_FIELD(I64, struct post, delayed),  STEAD_FIELD(I64, struct post, late),
+    STEAD_FIELD(I64, struct post, twice),    STEAD_FIELDS_END};
 
 /* The next number of the row `row` "from" or "to" an agent: one more than it was. */
 static int count_up(struct stead_turn *turn, const char *row, int64_t *ret_number)
@@ -187,6 +197,83 @@ static int post_take(struct stead_turn *turn, void *state, struct stead_slice ar
     return 0;
 }
 
+/* A letter and a call, and now and then a letter that waits there. */
+static int write_and_call(struct stead_turn *turn, struct post *post, const char *to)
+{
+    int64_t number;
+
+    int code = count_up(turn, stead_printed(turn, "to %.500s", to), &number);
+    if (code == 0)
+        code = stead_signal(turn, to, "take", stead_packed(turn, "l", number));
+    if (code == 0)
+        code = count_up(turn, stead_printed(turn, "to %.500s", to), &number);
+    if (code != 0)
+        return code;
+    post->sent++;
+    post->asked++;
+    struct stead_slice letter = stead_packed(turn, "l", number);
+    const struct stead_call_options options = {
+        .reply_op = "heard", .context = stead_packed(turn, "s", to), .timeout_ms = STEAD_TIMEOUT_NEVER};
+    code = stead_call(turn, to, "hear", letter, &options);
+    if (code != 0 || post->asked % 4 != 0)
+        return code;
+    post->delayed++;
+    return stead_signal_after(turn, to, "late", letter, number * 37 % 2000);
+}
+
+static int post_chat(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    char to[STEAD_ADDRESS_MAX + 1];
+
+    if (stead_get_text(args, "to", to, sizeof to) != 0)
+        return stead_fail(turn, "bad_to", "to is an address");
+    int code = write_and_call(turn, state, to);
+    return code == 0 ? stead_reply(turn, stead_packed(turn, "l", ((struct post *)state)->asked)) : code;
+}
+
+static int post_storm(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct post *post = state;
+
+    if (stead_get_bool(args, NULL, &post->storms) != 0)
+        return stead_fail(turn, "bad_storm", "storm is true or false");
+    return stead_reply(turn, stead_packed(turn, "l", post->asked));
+}
+
+static int post_hear(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int code = post_take(turn, state, args);
+
+    return code == 0 ? stead_reply(turn, args) : code;
+}
+
+static int post_heard(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct post *post = state;
+    char to[STEAD_ADDRESS_MAX + 1];
+    int64_t number;
+
+    post->answered++;
+    post->failed += stead_reply_code(turn) != 0 || stead_get_i64(args, NULL, &number) != 0;
+    if (!post->storms || stead_get_text(stead_call_context(turn), NULL, to, sizeof to) != 0)
+        return 0;
+    return write_and_call(turn, post, to);
+}
+
+static int post_late(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct post *post = state;
+    struct stead_slice there;
+    int64_t number = 0;
+
+    if (stead_get_i64(args, NULL, &number) != 0)
+        return stead_fail(turn, "bad_letter", "a letter is a number");
+    struct stead_slice row = stead_str(stead_printed(turn, "late %lld %.500s", (long long)number, stead_sender(turn)));
+    post->late++;
+    post->twice += stead_kv_get(turn, row, &there) == 0;
+    return stead_kv_put(turn, row, stead_bytes("", 0));
+}
+
 static int post_get(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     const struct post *post = state;
@@ -196,10 +283,27 @@ static int post_get(struct stead_turn *turn, void *state, struct stead_slice arg
                                           post->disorder));
 }
 
+static int post_count(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct post *post = state;
+
+    (void)args;
+    return stead_reply(turn, stead_packed(turn, "{s:l,s:l,s:l,s:l,s:l,s:l,s:l,s:l,s:l}", "sent", post->sent, "taken",
+                                          post->taken, "disorder", post->disorder, "asked", post->asked, "answered",
+                                          post->answered, "failed", post->failed, "delayed", post->delayed, "late",
+                                          post->late, "twice", post->twice));
+}
+
 static const struct stead_op post_ops[] = {
     {"send", post_send, NULL, 0, "{to}: sends the next letter, answers its number"},
     {"take", post_take, NULL, 0, "a letter from another one"},
+    {"chat", post_chat, NULL, 0, "{to}: a letter and a call, and at times a delayed letter"},
+    {"storm", post_storm, NULL, 0, "true or false: whether each answer is followed by the next letter and call"},
+    {"hear", post_hear, NULL, 0, "a letter that is answered"},
+    {"heard", post_heard, NULL, 0, "the answer"},
+    {"late", post_late, NULL, 0, "a delayed letter"},
     {"get", post_get, NULL, STEAD_OP_READ_ONLY, "{sent, taken, disorder}"},
+    {"count", post_count, NULL, STEAD_OP_READ_ONLY, "that, and what `chat` has counted"},
     {NULL, NULL, NULL, 0, NULL}};
 
 static const struct stead_kind post_kind = {.abi = STEAD_ABI,

@@ -48,8 +48,138 @@ class Load(threading.Thread):
             raise self.failure
 
 
+POSTS = 60
+
+
+class Chatter(threading.Thread):
+    """Makes agents of all nodes write and call each other until it is stopped; what was acknowledged, by agent."""
+
+    def __init__(self, client, goal=None):
+        super().__init__()
+        self.client, self.goal, self.failure = client, goal, None
+        self.told = [0] * POSTS  # turns of each agent that were acknowledged
+        self.count = self.done = 0
+        self.ending = threading.Event()
+        self.start()
+
+    def run(self):
+        draw = random.Random(5)
+        try:
+            while not self.ending.is_set() or self.client.tickets:
+                if self.count == self.goal:
+                    self.ending.set()
+                while len(self.client.tickets) < 64 and not self.ending.is_set() and self.count != self.goal:
+                    source, target = draw.sample(range(POSTS), 2)
+                    self.client.start("call", f"post/{source}", "chat", {"to": f"post/{target}"}, context=source)
+                    self.count += 1
+                for ticket in self.client.poll(0.05):
+                    ticket.result()
+                    self.told[ticket.context] += 1
+                    self.done += 1
+        except Exception as failure:  # told by finish(), on the test's own thread
+            self.failure = failure
+
+    def finish_all(self):
+        """Waits until the goal is reached."""
+        self.join(PATIENCE * 2)
+        self.finish()
+
+    def finish(self):
+        self.ending.set()
+        self.join(PATIENCE * 2)
+        assert not self.is_alive(), "requests without an outcome"
+        if self.failure:
+            raise self.failure
+
+
+def outbox_records(cluster):
+    stats = cli("stats", node=cluster.endpoints()[0])
+    return sum(reactor["gauges"]["outbox_records"] for node in stats["nodes"] for reactor in node["reactors"])
+
+
+def counted(cluster, counter):
+    stats = cli("stats", node=cluster.endpoints()[0])
+    return sum(reactor["counters"][counter] for node in stats["nodes"] for reactor in node["reactors"])
+
+
+def settled_posts(client):
+    """What every post says when all that was sent has come and been answered."""
+    def settled():
+        posts = [client.call(f"post/{n}", "count") for n in range(POSTS)]
+        total = {name: sum(post[name] for post in posts) for name in posts[0]}
+        settled.total = total
+        return (total["sent"] + total["asked"] == total["taken"] and total["asked"] == total["answered"] and
+                total["delayed"] == total["late"]) and (posts, total)
+
+    settled.total = None
+    try:
+        return wait_until("every letter has come and every call was answered", settled, step=0.2)
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {settled.total}") from None
+
+
 class Backup(Test):
+    def restore_cluster(self, directories, name):
+        """Folders of a cluster as docs/OPERATIONS.md says; not started."""
+        again = self.make_cluster(len(directories), name=name, modules=[example("account"), built("kinds.so")],
+                                  options=["--reactors", 2])
+        again.folder.mkdir()
+        for directory in directories:
+            code, _, err = run_stead("restore", "--this-node-may-forget-what-others-remember", directory,
+                                     again.folder / directory.name)
+            self.assertEqual(code, 0, err)
+        (again.folder / "n1" / "coordinator").rename(again.folder / "coordinator")
+        for directory in directories[1:]:
+            shutil.rmtree(again.folder / directory.name / "coordinator")
+        return again
+
+    def check_posts(self, client, floor):
+        posts, total = settled_posts(client)
+        self.assertEqual((total["disorder"], total["failed"], total["twice"]), (0, 0, 0), total)
+        self.assertEqual([n for n in range(POSTS) if posts[n]["asked"] < floor[n]], [], "acknowledged, and not there")
+        return [post["asked"] for post in posts], total
+
+    def test_cluster_backed_up_under_load_restores_to_one_moment(self):
+        cluster = self.cluster(3, modules=[example("account"), built("kinds.so")], options=["--reactors", 2])
+        for n in range(ACCOUNTS):
+            cluster.client().call(f"account/{n}", "deposit", {"amount": EACH})
+        for n in range(POSTS):
+            cluster.client().call(f"post/{n}", "storm", True)
+        chatter, load, backups = Chatter(cluster.client()), Load(cluster), []
+        try:
+            for number in range(scaled(2)):
+                goal = chatter.done + 40  # each begins a circle of calls that goes on by itself
+                wait_until("work goes on", lambda: chatter.done > goal or chatter.failure)
+                floor, added = list(chatter.told), set(load.added)
+                told = cli("backup", self.folder / f"backup-{number}", node=cluster.endpoints()[0])
+                self.assertNotIn("missing", told)
+                directories = sorted(type(self.folder)(one["directory"]) for one in told["nodes"])
+                self.assertEqual([one.name for one in directories], ["n1", "n2", "n3"])
+                backups.append((directories, floor, added))
+        finally:
+            chatter.finish()
+            load.finish()
+        cluster.end()
+        for number, (directories, floor, added) in enumerate(backups):
+            again = self.restore_cluster(directories, f"again-{number}")
+            self.assertEqual(again.up(), 3)
+            client = again.client()
+            for n in range(POSTS):
+                client.call(f"post/{n}", "storm", False)
+            there, before = self.check_posts(client, floor)
+            self.check_money_and_numbers(client, added)
+            Chatter(again.client(), scaled(1500, 200)).finish_all()
+            _, after = self.check_posts(client, there)
+            self.assertEqual(after["asked"] - before["asked"], scaled(1500, 200))
+            wait_until("every outbox is empty", lambda: outbox_records(again) == 0)
+            self.assertEqual(counted(again, "history_lost"), 0)
+            again.end()
+            for directory in directories:
+                self.assert_sound(again.folder / directory.name)
+            print(f"backup {number}: {sum(floor)} acknowledged before it, {before['asked']} in it", flush=True)
+
     def check_money_and_numbers(self, node, before):
+        """`node`: one, or the client of a cluster."""
         def settled():
             states = [node.call(f"account/{n}", "get") for n in range(ACCOUNTS)]
             return sum(s["sent"] - s["received"] - s["refunded"] for s in states) == 0 and states

@@ -86,10 +86,19 @@ static struct stead_backup_info info_of(uint32_t nodes)
     return info;
 }
 
+static char staging[512]; /* of the test that runs */
+
+static struct stead_backup_way way_of(const struct fixture *it)
+{
+    snprintf(staging, sizeof staging, "%s/copy", it->folder);
+    return (struct stead_backup_way){.staging = staging};
+}
+
 static void take(struct fixture *it, uint32_t nodes)
 {
     struct stead_backup_info info = info_of(nodes);
-    if (stead_backup_take(it->store, it->backup, &info, it->sentence) != 0)
+    struct stead_backup_way way = way_of(it);
+    if (stead_backup_take(it->store, &way, it->backup, &info, it->sentence) != 0)
         fail_msg("%s", it->sentence);
     assert_true(info.file_count > 0 && info.bytes > 0);
 }
@@ -175,12 +184,37 @@ static void test_verify_gives_what_was_said_when_it_was_taken(void **state)
     assert_string_equal(info.node_name, "alpha");
 }
 
+static int refuse(void *context, char *ret_sentence)
+{
+    snprintf(ret_sentence, STEAD_STORE_SENTENCE_MAX, "too late");
+    return ++*(int *)context, STEAD_ECONFLICT;
+}
+
+static void test_copy_that_is_refused_when_it_is_made_leaves_nothing_behind(void **state)
+{
+    struct fixture *it = *state;
+    struct stead_backup_info info = info_of(1);
+    int asked = 0;
+    struct stead_backup_way way = way_of(it);
+    way.made = refuse;
+    way.context = &asked;
+    write_number(it->store, 1, true);
+    run("mkdir %s && touch %s/left-by-a-crash", way.staging, way.staging);
+    assert_int_equal(stead_backup_take(it->store, &way, it->backup, &info, it->sentence), STEAD_ECONFLICT);
+    assert_int_equal(asked, 1);
+    assert_string_equal(it->sentence, "too late");
+    run("test ! -e %s && test ! -e %s/MANIFEST && rm -r %s", way.staging, it->backup, it->backup);
+    take(it, 1);
+    run("test ! -e %s", way.staging);
+}
+
 static void test_take_into_a_folder_with_something_in_it_is_in_use(void **state)
 {
     struct fixture *it = *state;
     struct stead_backup_info info = info_of(1);
     run("mkdir %s && touch %s/something", it->backup, it->backup);
-    assert_int_equal(stead_backup_take(it->store, it->backup, &info, it->sentence), STEAD_EINUSE);
+    const struct stead_backup_way way = way_of(it);
+    assert_int_equal(stead_backup_take(it->store, &way, it->backup, &info, it->sentence), STEAD_EINUSE);
     assert_non_null(strstr(it->sentence, "not empty"));
 }
 
@@ -234,7 +268,7 @@ static void test_restore_of_a_damaged_backup_is_refused(void **state)
     expect_restore_after(it, "sed -i 's/^nodes 1/nodes 2/' MANIFEST", STEAD_ECORRUPT);
     expect_restore_after(it, "truncate -s -20 MANIFEST", STEAD_ECORRUPT);
     expect_restore_after(it, "truncate -s 0 MANIFEST", STEAD_ECORRUPT);
-    expect_restore_after(it, "sed -i 's/^stead-backup 1/stead-backup 9/' MANIFEST", STEAD_EVERSION);
+    expect_restore_after(it, "sed -i 's/^stead-backup 2/stead-backup 9/' MANIFEST", STEAD_EVERSION);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -244,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_backup_under_load_restores_consistent),
         CASE(test_verify_gives_what_was_said_when_it_was_taken),
+        CASE(test_copy_that_is_refused_when_it_is_made_leaves_nothing_behind),
         CASE(test_take_into_a_folder_with_something_in_it_is_in_use),
         CASE(test_restore_over_something_is_in_use),
         CASE(test_restore_of_one_node_of_several_must_be_wanted),
