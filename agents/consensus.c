@@ -18,6 +18,8 @@
  */
 #include "agents/consensus.h"
 
+#include "agents/fault.h"
+
 #define PAGE 32u       /* entries of one fill */
 #define READ_MAX 256u  /* entries of one read */
 #define WATCH_MS 10000 /* after a crash of all, nobody else would wake the proposers */
@@ -214,6 +216,8 @@ static int campaign(struct stead_turn *turn, void *state, struct stead_slice arg
     uint64_t highest = above > member->promised ? above : member->promised;
     member->promised = ((highest >> 8) + 1) << 8 | member->rank;
     int code = pack_promise(turn, member, &promise);
+    if (STEAD_AGENT_FAULT(ballot_given_twice))
+        member->promised = highest;
     return code == 0 ? stead_reply(turn, promise) : code;
 }
 
@@ -260,7 +264,7 @@ static int advance(struct stead_turn *turn, struct stead_consensus_member *membe
 
     while (code == 0 && member->chosen < commit) {
         code = stead_consensus_row(turn, member->chosen + 1, &at_ballot, &id, &value);
-        if (code == STEAD_ENOTFOUND || (code == 0 && at_ballot != ballot))
+        if (code == STEAD_ENOTFOUND || (code == 0 && at_ballot != ballot && !STEAD_AGENT_FAULT(learned_at_any_ballot)))
             return 0;
         if (code == 0)
             code = choose_next(turn, member, id);

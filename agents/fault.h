@@ -29,7 +29,11 @@
     X(call_without_key, "hub", "an agent's call that is made again has no key")                                        \
     X(forget_promise, "consensus", "a member forgets its promise when it is loaded")                                   \
     X(accept_below_promise, "consensus", "a member accepts what is below its promise")                                 \
-    X(resend_forgotten, "consensus", "a slot that finds no room among those sent again waits as if it had been sent")
+    X(resend_forgotten, "consensus", "a slot that finds no room among those sent again waits as if it had been sent")  \
+    X(promise_not_heeded, "consensus", "a leader proposes what it likes where a promise tells of a value")             \
+    X(half_is_enough, "consensus", "one rank less than a majority decides")                                            \
+    X(learned_at_any_ballot, "consensus", "what was accepted at another ballot is taken for what was decided")         \
+    X(ballot_given_twice, "consensus", "a member forgets that it has given out a ballot")
 
 enum stead_agent_fault {
 #define STEAD_AGENT_FAULT_ENUM(name, workload, what) STEAD_AGENT_FAULT_##name,

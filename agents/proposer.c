@@ -19,6 +19,7 @@
  *
  * Everything here may be lost with the process: a ballot is never used by another life, since only the member gives them out (V2).
  */
+#include "agents/fault.h"
 #include "agents/proposer.h"
 
 #define TABLE STEAD_PROPOSER_TABLE
@@ -57,7 +58,9 @@ static void note_calm(struct stead_proposer *proposer)
 
 bool stead_proposer_majority(const struct stead_proposer *proposer, uint64_t ranks)
 {
-    return (uint32_t)__builtin_popcountll(ranks) > proposer->members / 2;
+    uint32_t count = (uint32_t)__builtin_popcountll(ranks);
+
+    return count > proposer->members / 2 || (STEAD_AGENT_FAULT(half_is_enough) && count == proposer->members / 2);
 }
 
 /* False: too long. */
@@ -243,7 +246,7 @@ static void adopt(struct stead_proposer *proposer, uint64_t at, uint64_t ballot,
     struct stead_proposer_slot *slot = &proposer->slots[at % TABLE];
 
     /* Of two slots in one place the lower one is within the other promiser's prefix. */
-    if (slot->slot > at || (slot->slot == at && slot->ballot >= ballot))
+    if (slot->slot > at || (slot->slot == at && slot->ballot >= ballot) || STEAD_AGENT_FAULT(promise_not_heeded))
         return;
     *slot = (struct stead_proposer_slot){.slot = at, .ballot = ballot};
     if (!stead_proposer_set(&slot->command, id, value))

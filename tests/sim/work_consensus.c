@@ -12,7 +12,7 @@
  * While faults last, patience is as short as a ping, so that leaders rival all the time.
  *
  * The kinds are the real ones, but for some of their ops, which are watched. Faults planted here: a promise that a crash forgets, an acceptor that
- * accepts below its promise.
+ * accepts below its promise; those planted in agents/ are of V2 (a ballot given twice), V3 (learned at any ballot), V4 (a promise not heeded, half is enough) and V7 (resend forgotten).
  */
 #include "tests/sim/work.h"
 
