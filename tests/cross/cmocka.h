@@ -15,7 +15,10 @@ struct CMUnitTest {
     const char *name;
     void (*run)(void **state);
 };
-#define cmocka_unit_test(function) {#function, function}
+#define cmocka_unit_test(function)                                                                                     \
+    {                                                                                                                  \
+#function, function                                                                                            \
+    }
 
 /* Says what did not hold, and where. */
 static inline void cross_require(int holds, const char *what, const char *file, int line)
