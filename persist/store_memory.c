@@ -427,6 +427,25 @@ struct stead_store *stead_store_memory_create(uint64_t seed)
     return &store->base;
 }
 
+struct stead_store *stead_store_memory_copy(const struct stead_store *base, uint64_t seed)
+{
+    const struct memory_store *store = (const struct memory_store *)base;
+    struct stead_store *copy_base = stead_store_memory_create(seed);
+    struct memory_store *copy = memory_of(copy_base);
+
+    copy->cold_permille = store->cold_permille;
+    for (int family = 0; family < FAMILIES; family++) {
+        struct stead_rowtree_path path;
+        stead_rowtree_find(&store->tree[family], stead_bytes("", 0), &path);
+        for (struct stead_row *row; (row = stead_rowtree_row(&store->tree[family], &path)) != NULL;
+             stead_rowtree_next(&store->tree[family], &path))
+            put(copy, (enum family)family, stead_row_key_of(row),
+                stead_bytes(row->bytes + row->key_size, row->value_size));
+    }
+    settle(copy);
+    return copy_base;
+}
+
 /* ---- Crashes and failures ------------------------------------------------------------------- */
 
 static void undo_newest(struct memory_store *store)

@@ -15,6 +15,9 @@
 /* Returned, empty; `seed` decides what a crash takes back. */
 struct stead_store *stead_store_memory_create(uint64_t seed);
 
+/* A store of its own with everything that was written to this one, all of it synced: what a copy of a running store holds. Returned. */
+struct stead_store *stead_store_memory_copy(const struct stead_store *store, uint64_t seed);
+
 /* The machine loses power and starts again: the store is as it would be after recovery. Read errors and failures that were set are over. */
 void stead_store_memory_crash(struct stead_store *store);
 /* The process is killed, the machine stays: nothing is lost. Ends failures, as above. */

@@ -42,7 +42,8 @@ void stead_host_admit(struct stead_host *host, struct stead_message **message)
         return;
     }
     *message = NULL;
-    if (host->held_back.bytes + it->block_size > stead_host_held_bytes_max(host))
+    /* No more than one inbox takes, which is where it goes in the end. */
+    if (host->held_back.bytes + it->block_size > stead_host_queue_bytes_max(host))
         turn_away(host, it);
     else
         stead_queue_push(&host->held_back, it);

@@ -265,11 +265,6 @@ static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / (8u * (host->shard_count == 0 ? 1u : host->shard_count));
 }
-/* What a host that holds may keep: as much as all its queues. */
-static inline uint64_t stead_host_held_bytes_max(const struct stead_host *host)
-{
-    return host->settings.memory_bytes_max / 4u;
-}
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
 void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
 /* Tells a job that nobody waits for it any more, wherever this host has placed it; not when a client says so of what another one asked. False: it has not placed it. */

@@ -84,6 +84,14 @@ void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world)
     plan->settings.session_age_ms_max = plan->jump_gap_ns != 0 ? skewed : agreed;
 }
 
+void stead_sim_plan_restore(struct stead_sim_plan *plan, uint64_t seed)
+{
+    plan->restore = true;
+    plan->nodes = 2 + (uint32_t)(seed % 2);
+    plan->workloads = stead_sim_restorable_workloads();
+    plan->ops = plan->ops < 160 ? 160 : plan->ops;
+}
+
 void stead_sim_plan_calm(struct stead_sim_plan *plan)
 {
     plan->crash_gap_ns = plan->stop_gap_ns = plan->break_gap_ns = plan->partition_gap_ns = plan->jump_gap_ns = 0;

@@ -7,6 +7,7 @@
  *                                                (--all: goes on)
  *     run --seeds A..B --fault NAME --expect     a planted fault must be found among them: 0 when it was
  *     --workload W[,W...]                        only these, instead of what each seed draws
+ *     --restore                                  the whole cluster is backed up in the middle, and put back to that a while later
  *     --every N                                  nothing goes wrong but the death of one node, at each event of the seed in turn (at N of them when there are more)
  *
  * Each seed runs twice and must leave the same trace hash: a run that is not a function of its seed proves nothing.
@@ -39,6 +40,7 @@ struct arguments {
     const char *fault_name; /* NULL: none, as the next */
     const char *workload_names;
     bool traced;
+    bool restore;
     bool expect; /* a failure is what is wanted */
     bool all;    /* go on after a failure */
     const char *program;
@@ -57,9 +59,10 @@ static char rerun[512];
 
 _Noreturn static void usage(void)
 {
-    fprintf(stderr, "usage: run [--seed N | --seeds A..B] [--trace] [--all] [--jobs J] [--workload W,...] [--fault "
-                    "NAME [--expect]]\n"
-                    "workloads:");
+    fprintf(stderr,
+            "usage: run [--seed N | --seeds A..B] [--trace] [--all] [--jobs J] [--restore] [--workload W,...] [--fault "
+            "NAME [--expect]]\n"
+            "workloads:");
     for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
         fprintf(stderr, " %s", stead_workloads[w]->name);
     fprintf(stderr, "\nfaults:");
@@ -129,6 +132,10 @@ static struct arguments parse(int argc, char **argv)
             arguments.expect = true;
             continue;
         }
+        if (strcmp(argv[i], "--restore") == 0) {
+            arguments.restore = true;
+            continue;
+        }
         if (strcmp(argv[i], "--all") == 0) {
             arguments.all = true;
             continue;
@@ -151,6 +158,8 @@ static struct arguments parse(int argc, char **argv)
             usage();
         i++;
     }
+    if ((arguments.faults >> STEAD_FAULT_copy_without_hold & 1u) != 0)
+        arguments.restore = true; /* nothing else would tell */
     if (arguments.jobs == 0 || arguments.jobs > JOBS_MAX)
         usage();
     return arguments;
@@ -158,8 +167,8 @@ static struct arguments parse(int argc, char **argv)
 
 static void make_rerun(const struct arguments *arguments, uint64_t seed)
 {
-    snprintf(rerun, sizeof rerun, "%s --seed %llu%s%s%s%s --trace", arguments->program, (unsigned long long)seed,
-             arguments->fault_name == NULL ? "" : " --fault ",
+    snprintf(rerun, sizeof rerun, "%s --seed %llu%s%s%s%s%s --trace", arguments->program, (unsigned long long)seed,
+             arguments->restore ? " --restore" : "", arguments->fault_name == NULL ? "" : " --fault ",
              arguments->fault_name == NULL ? "" : arguments->fault_name,
              arguments->workload_names == NULL ? "" : " --workload ",
              arguments->workload_names == NULL ? "" : arguments->workload_names);
@@ -196,6 +205,7 @@ static void run_twice(const struct arguments *arguments, uint64_t seed)
                                         .agent_faults = arguments->agent_faults,
                                         .workloads = arguments->workloads,
                                         .traced = arguments->traced,
+                                        .restore = arguments->restore,
                                         .rerun = rerun};
     make_rerun(arguments, seed);
     alarm(SEED_SECONDS_MAX);

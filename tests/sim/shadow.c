@@ -49,17 +49,26 @@ static void free_row(struct row *row)
     free(row->value);
 }
 
+void stead_shadow_destroy(struct stead_shadow **shadow)
+{
+    struct stead_shadow *it = *shadow;
+
+    *shadow = NULL;
+    if (it == NULL)
+        return;
+    for (uint32_t r = 0; r < it->count; r++)
+        free_row(&it->rows[r]);
+    for (uint32_t c = 0; it->chains.entries != NULL && c <= it->chains.mask; c++)
+        free(stead_map_at(&it->chains, c));
+    stead_map_deinit(&it->chains);
+    free(it->rows);
+    free(it);
+}
+
 void stead_shadow_deinit(struct stead_sim *sim)
 {
-    for (uint32_t i = 0; i < STEAD_SIM_SHARDS_MAX; i++) {
-        for (uint32_t r = 0; r < sim->shadows[i]->count; r++)
-            free_row(&sim->shadows[i]->rows[r]);
-        for (uint32_t c = 0; sim->shadows[i]->chains.entries != NULL && c <= sim->shadows[i]->chains.mask; c++)
-            free(stead_map_at(&sim->shadows[i]->chains, c));
-        stead_map_deinit(&sim->shadows[i]->chains);
-        free(sim->shadows[i]->rows);
-        free(sim->shadows[i]);
-    }
+    for (uint32_t i = 0; i < STEAD_SIM_SHARDS_MAX; i++)
+        stead_shadow_destroy(&sim->shadows[i]);
 }
 
 /* ---- Rows ---------------------------------------------------------------------------------------- */
@@ -126,6 +135,34 @@ static void cut_rows(struct stead_shadow *shadow, uint32_t from, uint32_t to)
         free_row(&shadow->rows[i]);
     memmove(shadow->rows + from, shadow->rows + to, (shadow->count - to) * sizeof *shadow->rows);
     shadow->count -= to - from;
+}
+
+struct stead_shadow *stead_shadow_copy(const struct stead_sim *sim, uint32_t shadow)
+{
+    const struct stead_shadow *from = sim->shadows[shadow];
+    struct stead_shadow *copy = stead_alloc_zero(sizeof *copy);
+
+    copy->appended = from->appended;
+    copy->committed = from->committed;
+    copy->clock = from->clock;
+    for (uint32_t r = 0; r < from->count; r++)
+        put_row(copy, key_of(&from->rows[r]), value_of(&from->rows[r]));
+    for (uint32_t c = 0; from->chains.entries != NULL && c <= from->chains.mask; c++) {
+        const struct chain *chain = stead_map_at(&from->chains, c);
+        if (chain == NULL)
+            continue;
+        struct chain *twin = stead_alloc(sizeof *twin);
+        *twin = *chain;
+        stead_map_add(&copy->chains, twin->hash, twin);
+    }
+    return copy;
+}
+
+void stead_shadow_put_back(struct stead_sim *sim, uint32_t shadow, struct stead_shadow **copy)
+{
+    stead_shadow_destroy(&sim->shadows[shadow]);
+    sim->shadows[shadow] = *copy;
+    *copy = NULL;
 }
 
 static void apply(struct stead_shadow *shadow, const struct stead_mutation *mutation)

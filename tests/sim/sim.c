@@ -81,13 +81,18 @@ void stead_sim_coordinator_restart(struct stead_sim *sim)
     stead_world_note(&sim->world, "coordinator", 0, stead_coordinator_table(sim->coordinator)->version, 0);
 }
 
-static void push_table(void *self, uint64_t number, void *data)
+void stead_sim_coordinator_put_back(struct stead_sim *sim)
+{
+    stead_coordinator_destroy(&sim->coordinator);
+    load_coordinator(sim);
+}
+
+static void push_table(void *self, uint64_t restores, void *data)
 {
     struct stead_sim_node *node = self;
     struct stead_table *table = data;
 
-    (void)number;
-    if (!node->sim->ending)
+    if (!node->sim->ending && restores == node->sim->restores)
         stead_sim_node_hear(node, table);
     stead_table_release(&table);
 }
@@ -102,8 +107,8 @@ void stead_sim_coordinator_step(struct stead_sim *sim, const struct stead_coordi
     stead_shadow_apply(sim, STEAD_SHADOW_COORDINATOR, stead_written(&effects->rows));
     stead_world_note(&sim->world, "coordinator", command->op, command->node, (uint64_t)-effects->status);
     for (uint32_t n = 0; n < sim->plan.nodes && effects->table_changed; n++)
-        stead_world_after(&sim->world, stead_world_delay(&sim->world, 2 * STEAD_MS), push_table, &sim->nodes[n], 0,
-                          stead_table_hold(stead_coordinator_table(sim->coordinator)));
+        stead_world_after(&sim->world, stead_world_delay(&sim->world, 2 * STEAD_MS), push_table, &sim->nodes[n],
+                          sim->restores, stead_table_hold(stead_coordinator_table(sim->coordinator)));
 }
 
 /* ---- Requests ---------------------------------------------------------------------------------------- */
@@ -143,6 +148,8 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
     sim->death_at = options->death_at;
     if (options->peaceful)
         stead_sim_plan_calm(&sim->plan);
+    if (options->restore)
+        stead_sim_plan_restore(&sim->plan, options->seed);
     if (options->workloads != 0)
         sim->plan.workloads = options->workloads;
     if ((sim->plan.workloads & stead_sim_workload_bit(&stead_work_consensus)) != 0 &&
@@ -206,8 +213,12 @@ static void step_until(struct stead_sim *sim, uint64_t until_ns)
 static void run_wild(struct stead_sim *sim)
 {
     stead_sim_nemesis_start(sim);
+    if (sim->plan.restore)
+        stead_sim_cut_start(sim);
     while ((sim->op_count < sim->plan.ops || sim->ops_open > 0) && sim->world.now_ns < RUN_NS_MAX)
         step_until(sim, sim->world.now_ns + DRAIN_LOOK_NS);
+    if (stead_sim_cut_is_whole(sim))
+        stead_sim_cut_restore(sim);
     stead_world_note(&sim->world, "wild", sim->op_count, sim->ops_open, sim->deaths);
 }
 
@@ -331,6 +342,7 @@ static void end(struct stead_sim *sim)
     while (stead_world_step(&sim->world, UINT64_MAX))
         continue;
     stead_sim_net_deinit(sim);
+    stead_sim_cut_deinit(sim);
     for (uint32_t n = 0; n < sim->plan.nodes; n++)
         stead_sim_node_deinit(&sim->nodes[n]);
     stead_shadow_deinit(sim);

@@ -10,6 +10,7 @@
  *   sim_jobs.c     jobs of stateless kinds in virtual time
  *   sim_client.c   clients: runtime/client_core.h over the net
  *   shadow.c       what the rows must be, from the log alone
+ *   sim_cut.c      a backup of the whole cluster at work, and its restore
  *   nemesis.c      crashes, partitions, jumps of clocks, failing disks
  *   work*.c        the workloads: kinds, requests, what must be true at the end
  *   sim.c          a run from start to verdict
@@ -65,12 +66,15 @@ struct stead_sim_plan {
     uint32_t bad_load_permille;     /* background loads that fail */
     uint64_t restart_gap_ns;        /* restarts of the coordinator */
     bool again;                     /* restart everything at the end and look once more */
+    bool restore;                   /* a backup is taken, and everything put back to it */
 };
 void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world);
 /* A store that has room for what its workers ask it at once, and sessions that outlast a visibility timeout. */
 void stead_sim_plan_hub(struct stead_sim_plan *plan);
 /* Time that leaps, for cron timers alone. */
 void stead_sim_plan_cron(struct stead_sim_plan *plan, struct stead_world *world);
+/* More than one node, and workloads whose agents alone know what should be: what is known outside of them is not put back. */
+void stead_sim_plan_restore(struct stead_sim_plan *plan, uint64_t seed);
 /* Takes everything out that goes wrong by itself, and most of the requests. */
 void stead_sim_plan_calm(struct stead_sim_plan *plan);
 
@@ -317,6 +321,12 @@ uint64_t stead_shadow_committed(const struct stead_sim *sim, uint32_t shard);
 /* A shard recovers: the next entry appended follows `last`. */
 void stead_shadow_recovered(struct stead_sim *sim, uint32_t shard, uint64_t last);
 void stead_shadow_rows(struct stead_sim_host *host, uint32_t shard, uint64_t applied, struct stead_slice mutations);
+/* Returned. */
+struct stead_shadow *stead_shadow_copy(const struct stead_sim *sim, uint32_t shadow);
+/* The shadow is what it was when it was copied. Consumed. */
+void stead_shadow_put_back(struct stead_sim *sim, uint32_t shadow, struct stead_shadow **copy);
+/* Nulls `*shadow`; NULL is fine. */
+void stead_shadow_destroy(struct stead_shadow **shadow);
 #define STEAD_SHADOW_TEXT_SIZE 800u
 /* A row that must go before everything has come to its end, described in `text`; NULL: there is none. */
 const char *stead_shadow_find_leftover(const struct stead_sim *sim, char *text, size_t size);
@@ -370,7 +380,9 @@ struct stead_sim {
     bool hub_lives;        /* a task hub is at work: its own timers are not leftovers */
     uint32_t agent_faults; /* of the options, as the next */
     uint64_t death_at;
-    void *consensus; /* work_consensus.c */
+    void *consensus;           /* work_consensus.c */
+    struct stead_sim_cut *cut; /* sim_cut.c; NULL: no backup is taken */
+    uint64_t restores;         /* so far: what was on its way before is of another world */
 };
 
 struct stead_sim_options {
@@ -380,6 +392,7 @@ struct stead_sim_options {
     uint32_t workloads;    /* bit set over stead_workloads; 0: drawn */
     bool traced;
     const char *rerun;    /* the line that runs this seed again; borrowed */
+    bool restore;         /* a backup is taken in the middle, and everything put back to it a while later */
     bool peaceful;        /* nothing goes wrong, and there is little to do ... */
     uint64_t death_at;    /* ... but a node dies at this event of the world; 0: none */
     uint64_t *ret_events; /* events until it turned calm; may be NULL */
@@ -390,6 +403,13 @@ uint64_t stead_sim_run(const struct stead_sim_options *options);
 /* Nodes that are up. */
 uint32_t stead_sim_nodes_up(const struct stead_sim *sim);
 struct stead_sim_node *stead_sim_node_of(struct stead_sim *sim, uint32_t node_id);
+/* sim_cut.c: plans a backup, and the restore of it. */
+void stead_sim_cut_start(struct stead_sim *sim);
+/* There is a backup that was not restored yet. */
+bool stead_sim_cut_is_whole(const struct stead_sim *sim);
+/* All nodes die and start from their copies. */
+void stead_sim_cut_restore(struct stead_sim *sim);
+void stead_sim_cut_deinit(struct stead_sim *sim);
 /* Starts and plans everything that goes wrong. */
 void stead_sim_nemesis_start(struct stead_sim *sim);
 /* Ends what it would only end later: full disks have room again. */
@@ -398,6 +418,8 @@ void stead_sim_nemesis_end(struct stead_sim *sim);
 void stead_sim_coordinator_create(struct stead_sim *sim);
 /* Its process dies and comes back with what it had on disk. */
 void stead_sim_coordinator_restart(struct stead_sim *sim);
+/* Its rows were put back; it starts from them. */
+void stead_sim_coordinator_put_back(struct stead_sim *sim);
 void stead_sim_coordinator_step(struct stead_sim *sim, const struct stead_coordinator_command *command,
                                 struct stead_coordinator_effects *effects);
 

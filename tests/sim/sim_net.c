@@ -144,11 +144,15 @@ static void want_link(struct stead_sim_link *link)
                       link->from->node->life, NULL);
 }
 
-static void arrive_at_host(struct stead_sim_host *host, struct stead_message **message)
+/* `outside`: not from another reactor of its node. */
+static void arrive_at_host(struct stead_sim_host *host, bool outside, struct stead_message **message)
 {
     (*message)->received_ns = host->node->sim->world.now_ns + STEAD_SIM_MONO_NS;
     stead_sim_host_enter(host);
-    stead_host_deliver(host->host, message);
+    if (outside)
+        stead_host_admit(host->host, message);
+    else
+        stead_host_deliver(host->host, message);
     stead_sim_host_poke(host);
 }
 
@@ -159,7 +163,7 @@ static void arrive_by_link(void *self, struct stead_message **message)
     if (link->to->host == NULL)
         stead_message_destroy(message);
     else
-        arrive_at_host(link->to, message);
+        arrive_at_host(link->to, true, message);
 }
 
 static void arrive_by_ring(void *self, uint64_t life, void *data)
@@ -170,7 +174,7 @@ static void arrive_by_ring(void *self, uint64_t life, void *data)
     if (host->node->sim->ending || life != host->node->life)
         stead_message_destroy(&message);
     else
-        arrive_at_host(host, &message);
+        arrive_at_host(host, false, &message);
 }
 
 static void send_by_ring(struct stead_sim_host *from, uint16_t reactor, struct stead_message **message)
@@ -300,7 +304,7 @@ static void arrive_from_client(void *self, struct stead_message **message)
         stead_world_after(&sim->world, stead_world_delay(&sim->world, sim->plan.link_ns), push_table,
                           connection->client, connection->client->life, stead_table_hold(host->node->table));
     }
-    arrive_at_host(host, message);
+    arrive_at_host(host, true, message);
 }
 
 static void arrive_at_client(void *self, struct stead_message **message)

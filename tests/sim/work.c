@@ -56,6 +56,18 @@ uint32_t stead_sim_workload_bit(const struct stead_workload *workload)
     return 1u << at;
 }
 
+uint32_t stead_sim_restorable_workloads(void)
+{
+    static const struct stead_workload *const list[] = {&stead_work_counter, &stead_work_register, &stead_work_account,
+                                                        &stead_work_ledger,  &stead_work_stock,    &stead_work_bank,
+                                                        &stead_work_signal,  &stead_work_call,     &stead_work_keyed};
+    uint32_t set = 0;
+
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        set |= stead_sim_workload_bit(list[i]);
+    return set;
+}
+
 static struct stead_sim *current; /* one run at a time, one thread */
 
 struct stead_sim *stead_sim_current(void)

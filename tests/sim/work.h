@@ -25,6 +25,8 @@ void stead_sim_set_current(struct stead_sim *sim);
 /* Its bit in plan.workloads. */
 uint32_t stead_sim_workload_bit(const struct stead_workload *workload);
 
+/* Those of whose agents nothing is known but what they and the answers say. */
+uint32_t stead_sim_restorable_workloads(void);
 /* Submits with arguments by format; the writer's life is the call's. */
 void stead_sim_op_pack(struct stead_sim *sim, struct stead_sim_op *op, enum stead_message_type type,
                        const char *address, const char *op_name, const char *format, ...);
