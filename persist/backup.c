@@ -427,6 +427,17 @@ static int load_and_verify(const char *folder, struct manifest *manifest, char *
     return code != 0 ? code : verify_files(folder, manifest, ret_sentence);
 }
 
+int stead_backup_look(const char *folder, struct stead_backup_info *ret_info, char *ret_sentence)
+{
+    struct manifest manifest = {.files = NULL};
+    ret_sentence[0] = 0;
+    int code = load_manifest(folder, &manifest, ret_sentence);
+    if (code == 0)
+        *ret_info = manifest.info;
+    free(manifest.files);
+    return code;
+}
+
 int stead_backup_verify(const char *folder, struct stead_backup_info *ret_info, char *ret_sentence)
 {
     struct manifest manifest = {.files = NULL};

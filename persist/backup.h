@@ -8,8 +8,8 @@
  * The manifest makes the backup: without one, or with one that does not match the files, a folder is not restored.
  *
  * A backup of one node of several is a copy of *that node's* past. Restoring it alone takes back what the other nodes have seen of it: messages
- * it acknowledged are forgotten, numbers it gave out are given out again. The channels notice ("history lost"), they cannot mend it. So
- * restore refuses such a backup unless the caller says that all nodes are restored, or that the loss is wanted.
+ * it acknowledged are forgotten, and so is what it sent. The channels notice, say "history lost" and go on; what is lost they cannot mend. So
+ * restore refuses such a backup unless the caller says that all nodes are restored, to one cut, or that the loss is wanted.
  */
 #ifndef STEAD_PERSIST_BACKUP_H
 #define STEAD_PERSIST_BACKUP_H
@@ -52,6 +52,9 @@ void stead_backup_sweep(const char *staging);
 
 /* Reads a backup's manifest and checks every file against it. STEAD_ENOTFOUND, STEAD_ECORRUPT, STEAD_EVERSION, STEAD_EIO. */
 int stead_backup_verify(const char *folder, struct stead_backup_info *ret_info, char *ret_sentence) STEAD_MUST_USE;
+
+/* What its manifest says, without a look at the files. Codes as above. */
+int stead_backup_look(const char *folder, struct stead_backup_info *ret_info, char *ret_sentence) STEAD_MUST_USE;
 
 /* Restores into `folder`: new, or empty (else STEAD_EINUSE). STEAD_ECONFLICT for a backup of one node of several when not `one_of_several`. */
 int stead_backup_restore(const char *backup, const char *folder, bool one_of_several,

@@ -187,14 +187,17 @@ static int post_send(struct stead_turn *turn, void *state, struct stead_slice ar
 static int post_take(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct post *post = state;
+    const char *row = stead_printed(turn, "from %.500s", stead_sender(turn));
     int64_t number = 0, expected;
 
-    int code = count_up(turn, stead_printed(turn, "from %.500s", stead_sender(turn)), &expected);
+    int code = count_up(turn, row, &expected);
     if (code != 0 || stead_get_i64(args, NULL, &number) != 0)
         return code != 0 ? code : stead_fail(turn, "bad_letter", "a letter is a number");
-    post->disorder += number != expected;
     post->taken++;
-    return 0;
+    if (number == expected)
+        return 0;
+    post->disorder++; /* and what follows it is in order again */
+    return stead_kv_put(turn, stead_str(row), stead_packed(turn, "l", number));
 }
 
 /* A letter and a call, and now and then a letter that waits there. */

@@ -4,9 +4,10 @@
 import random
 import shutil
 import threading
+import time
 import unittest
 
-from harness import PATIENCE, CliError, Test, cli, built, example, main, run_stead, scaled, wait_until
+from harness import PATIENCE, AgentError, CliError, Test, cli, built, example, main, run_stead, runs, scaled, wait_until
 
 ACCOUNTS, EACH = 20, 1000
 
@@ -119,18 +120,11 @@ def settled_posts(client):
 
 
 class Backup(Test):
-    def restore_cluster(self, directories, name):
-        """Folders of a cluster as docs/OPERATIONS.md says; not started."""
-        again = self.make_cluster(len(directories), name=name, modules=[example("account"), built("kinds.so")],
-                                  options=["--reactors", 2])
-        again.folder.mkdir()
-        for directory in directories:
-            code, _, err = run_stead("restore", "--this-node-may-forget-what-others-remember", directory,
-                                     again.folder / directory.name)
-            self.assertEqual(code, 0, err)
-        (again.folder / "n1" / "coordinator").rename(again.folder / "coordinator")
-        for directory in directories[1:]:
-            shutil.rmtree(again.folder / directory.name / "coordinator")
+    def restore_cluster(self, directory, name):
+        """A cluster made of a backup; not started."""
+        again = self.make_cluster(3, name=name, modules=[example("account"), built("kinds.so")], options=["--reactors", 2])
+        code, _, err = run_stead("restore", "--cluster", directory, again.folder)
+        self.assertEqual(code, 0, err)
         return again
 
     def check_posts(self, client, floor):
@@ -161,7 +155,7 @@ class Backup(Test):
             load.finish()
         cluster.end()
         for number, (directories, floor, added) in enumerate(backups):
-            again = self.restore_cluster(directories, f"again-{number}")
+            again = self.restore_cluster(directories[0].parent, f"again-{number}")
             self.assertEqual(again.up(), 3)
             client = again.client()
             for n in range(POSTS):
@@ -226,6 +220,139 @@ class Backup(Test):
             self.assertEqual(restored.stop(), 0)
             self.assert_sound(restored.folder)
             print(f"backup {number}: {len(before)} acknowledged before it, {len(there)} in it", flush=True)
+
+    def settle_counts(self, client):
+        """What the posts say when nothing moves any more; what was lost may be owed for ever."""
+        def still():
+            total = self.total(client)
+            same, still.last = total == still.last, total
+            return same and total
+
+        still.last = None
+        return wait_until("nothing moves any more", still, step=2.5)  # the last delayed letter comes after 2 s
+
+    def total(self, client):
+        posts = [client.call(f"post/{n}", "count") for n in range(POSTS)]
+        return {name: sum(post[name] for post in posts) for name in posts[0]}
+
+    def test_node_restored_alone_goes_on_with_the_others(self):
+        cluster = self.cluster(3, modules=[built("kinds.so")], options=["--reactors", 2])
+        client = cluster.client()
+        for n in range(POSTS):
+            client.call(f"post/{n}", "storm", True)
+        chatter = Chatter(cluster.client())
+        try:
+            wait_until("work goes on", lambda: chatter.done > 40 or chatter.failure)
+            told = cli("backup", self.folder / "backup", node=cluster.endpoints()[0])
+            after = chatter.done + 40
+            wait_until("work goes on", lambda: chatter.done > after or chatter.failure)
+        finally:
+            chatter.finish()
+        for n in range(POSTS):
+            client.call(f"post/{n}", "storm", False)
+        run_stead("down", "--folder", cluster.folder)
+        directory = {one["name"]: one["directory"] for one in told["nodes"]}["n2"]
+        shutil.rmtree(cluster.folder / "n2")
+        code, _, err = run_stead("restore", "--this-node-may-forget-what-others-remember", directory, cluster.folder / "n2")
+        self.assertEqual(code, 0, err)
+        shutil.rmtree(cluster.folder / "n2" / "coordinator")
+        logs = {name: len(cluster.log(name)) for name in ("n1", "n2", "n3")}
+        cluster.up()
+
+        client = cluster.client()
+        for n in range(POSTS):
+            client.call(f"post/{n}", "storm", False)
+        Chatter(cluster.client(), scaled(2000, 300)).finish_all()  # over every channel that anybody has forgotten something of
+        wait_until("every outbox is empty", lambda: outbox_records(cluster) == 0)
+        before = self.settle_counts(client)
+        Chatter(cluster.client(), scaled(2000, 300)).finish_all()
+        wait_until("every outbox is empty", lambda: outbox_records(cluster) == 0)
+        after = self.settle_counts(client)
+        delta = {name: after[name] - before[name] for name in after}
+        count = scaled(2000, 300)
+        self.assertEqual([delta[name] for name in ("asked", "taken", "answered", "failed", "disorder")],
+                         [count, 2 * count, count, 0, 0], "new letters and calls all arrive, in order")
+        self.assertEqual(delta["late"], delta["delayed"])
+        lines = [line for name, start in logs.items() for line in cluster.log(name)[start:].splitlines()]
+        lost = [line for line in lines if "history lost" in line]
+        self.assertGreater(len(lost), 0)
+        self.assertEqual(counted(cluster, "history_lost"), len(lost), "each is told once")
+        self.assertLess(len(lost), 4 * POSTS * POSTS)
+        self.assertGreater(counted(cluster, "history_lost_records"), 0)
+        self.assertEqual([line for line in lines if "record_refused" in line], [])
+        print(f"{len(lost)} channels go on behind {counted(cluster, 'history_lost_records')} forgotten messages", flush=True)
+
+    def held(self, client, node, token, ms=60000):
+        return client.query("hold", {"token": token, "ms": ms}, node=node)["nodes"][0]
+
+    def test_cluster_is_restored_only_whole_and_of_one_moment(self):
+        cluster = self.cluster(2, modules=[built("kinds.so")], options=["--reactors", 1])
+        for name in ("first", "second"):
+            cli("backup", self.folder / name, node=cluster.endpoints()[0])
+        into = self.folder / "again"
+
+        def refused(backup, why):
+            code, out, err = run_stead("restore", "--cluster", backup, into)
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn(why, err)
+            self.assertFalse(into.exists())
+
+        mixed = self.folder / "mixed"
+        shutil.copytree(self.folder / "first", mixed)
+        shutil.rmtree(mixed / "n2")
+        refused(mixed, "not the backup of a whole cluster")
+        shutil.copytree(self.folder / "second" / "n2", mixed / "n2")
+        refused(mixed, "different moments")
+        (mixed / "n2").rename(mixed / "n3")
+        refused(mixed, "renamed")
+        refused(self.folder / "first" / "n1", "no manifest")
+        code, out, _ = run_stead("restore", "--cluster", "--verify", "--json", self.folder / "first")
+        self.assertEqual((code, len(out.splitlines()), into.exists()), (0, 2, False))
+
+    def test_backup_that_cannot_be_of_one_moment_fails(self):
+        cluster = self.cluster(2, modules=[built("kinds.so")], options=["--reactors", 2])
+        client, asker = cluster.client(), cluster.client()
+        mine, other = "11" * 16, "22" * 16
+        ids = {node["name"]: node["id"] for node in cluster.status()["nodes"]}
+
+        with self.assertRaises(AgentError) as refused:
+            client.query("backup", {"directory": str(self.folder / "none")}, node=ids["n1"])
+        self.assertEqual(refused.exception.code, "conflict")
+        with self.assertRaises(AgentError) as refused:
+            client.query("hold", {"token": "xyz", "ms": 100}, node=ids["n1"])
+        self.assertEqual(refused.exception.code, "bad_argument")
+
+        # Whoever holds may die: the nodes let go by themselves. What came meanwhile was not taken before that.
+        for name in ids:
+            self.assertTrue(self.held(client, ids[name], mine, 1500)["held"])
+        began = time.monotonic()
+        tickets = [asker.start("call", f"record/{n}", "add", 1) for n in range(20)]
+        self.assertFalse(self.held(client, ids["n1"], other)["held"], "another one's backup")
+        code, _, err = run_stead("backup", self.folder / "second", node=cluster.endpoints()[0])
+        self.assertEqual(code, 1)
+        self.assertIn("another backup is being made", err)
+        for ticket in tickets:
+            self.assertEqual(asker.wait(ticket), 1)
+        self.assertGreaterEqual(time.monotonic() - began, 1.0)
+        told = client.query("backup", {"directory": str(self.folder / "late"), "token": mine}, node=ids["n1"])
+        self.assertEqual(told["nodes"], [])
+        self.assertIn("does not hold", told["failed"][0]["why"])
+
+        # A node that dies while it holds comes back without the hold.
+        for name in ids:
+            self.assertTrue(self.held(client, ids[name], mine)["held"])
+        cluster.kill("n2")
+        wait_until("n2 is back", lambda: cluster.pid("n2") and runs(cluster.pid("n2")) or cluster.up())
+        client = cluster.client()
+        told = wait_until("n2 answers", lambda: client.query(
+            "backup", {"directory": str(self.folder / "broken"), "token": mine}, node=ids["n2"], timeout=10))
+        self.assertEqual(told["nodes"], [])
+        self.assertIn("does not hold", told["failed"][0]["why"])
+        self.assertFalse(self.held(client, ids["n1"], mine, 0)["held"])  # let go
+        self.assertEqual(client.call("record/3", "add", 2), 2)
+        told = cli("backup", self.folder / "whole", node=cluster.endpoints()[0])
+        self.assertEqual([sorted(one["name"] for one in told["nodes"]), told["failed"]], [["n1", "n2"], []])
+        self.assertFalse((cluster.folder / "n1" / "copy").exists())
 
     def test_damaged_backup_is_found_and_not_restored(self):
         node = self.node(modules=[built("kinds.so")])

@@ -208,6 +208,24 @@ static void test_copy_that_is_refused_when_it_is_made_leaves_nothing_behind(void
     run("test ! -e %s", way.staging);
 }
 
+static void test_backup_goes_to_another_file_system(void **state)
+{
+    struct fixture *it = *state;
+    char there[96] = "/dev/shm/stead-backup-XXXXXX";
+    struct stat here, shm;
+    if (stat(it->folder, &here) != 0 || stat("/dev/shm", &shm) != 0 || here.st_dev == shm.st_dev)
+        skip();
+    assert_non_null(mkdtemp(there));
+    memcpy(it->backup, there, sizeof there);
+    for (uint64_t number = 1; number <= 50; number++)
+        write_number(it->store, number, true);
+    take(it, 1);
+    run("test ! -e %s", staging);
+    assert_int_equal(restore(it, false), 0);
+    assert_int_equal(expect_consistent(it), 50);
+    run("rm -r %s", there);
+}
+
 static void test_take_into_a_folder_with_something_in_it_is_in_use(void **state)
 {
     struct fixture *it = *state;
@@ -279,6 +297,7 @@ int main(void)
         CASE(test_backup_under_load_restores_consistent),
         CASE(test_verify_gives_what_was_said_when_it_was_taken),
         CASE(test_copy_that_is_refused_when_it_is_made_leaves_nothing_behind),
+        CASE(test_backup_goes_to_another_file_system),
         CASE(test_take_into_a_folder_with_something_in_it_is_in_use),
         CASE(test_restore_over_something_is_in_use),
         CASE(test_restore_of_one_node_of_several_must_be_wanted),
