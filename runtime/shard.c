@@ -115,9 +115,7 @@ void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_sl
         shard->slot_at[slots[i].v] = (uint16_t)(i + 1);
         shard->slot_due_ms[i] = UINT64_MAX;
     }
-    for (uint32_t i = 0; i < sizeof(shard->session_id.v); i++)
-        shard->session_id.v[i] = (uint8_t)stead_rng_next(&host->rng);
-    shard->session_start_ms = host->now_ms;
+    stead_vrequest_open_sessions(shard);
     shard->phase = STEAD_SHARD_SERVING;
     stead_timers_recover(shard);
     stead_channel_out_recover(shard);

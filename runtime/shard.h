@@ -65,7 +65,8 @@ struct stead_vowed {
 /* A request of a volatile agent to another shard, kept to be sent again until it is answered. */
 struct stead_vrequest {
     struct stead_vrequest *next, *prev;           /* by time of the next sending */
-    struct stead_vrequest *slot_next, *slot_prev; /* ring of those to the same slot, by number */
+    struct stead_vrequest *slot_next, *slot_prev; /* ring of those to the same slot in the same session, by number */
+    uint32_t lane;                                /* which of the shard's sessions it goes in */
     stead_slot slot;                              /* it went to */
     uint64_t number;                              /* in the shard's session */
     uint64_t resend_ns;
@@ -149,12 +150,12 @@ struct stead_shard {
     uint64_t vtimer_order;
 
     /* ---- volatile senders */
-    struct stead_id session_id; /* this shard's own session, random at each start */
+    struct stead_id session_id; /* of this shard's own sessions, random at each start: see vrequest.c */
     uint64_t session_start_ms;
     uint64_t session_number;    /* last given out */
     struct stead_map vcalls;    /* struct stead_vcall by id */
     struct stead_map vrequests; /* struct stead_vrequest by number */
-    struct stead_map vslots;    /* by slot: the oldest struct stead_vrequest to it */
+    struct stead_map vslots;    /* by slot and session: the oldest such struct stead_vrequest to it */
     struct stead_vrequest *vrequest_head, *vrequest_tail;
     struct stead_map seen;  /* struct stead_seen by id */
     struct stead_map vowed; /* struct stead_vowed by token */
@@ -386,6 +387,8 @@ void stead_owed_attach(struct stead_shard *shard, const struct stead_message *re
 bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *request);
 /* Its answer (borrowed). */
 void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
+/* Opens the sessions of the shard's volatile senders, or new ones. */
+void stead_vrequest_open_sessions(struct stead_shard *shard);
 /* A request of a volatile agent to another shard. Consumed; its number, never 0. */
 uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
 /* The request of this number is not sent again. */

@@ -4,8 +4,8 @@
  *
  * A volatile agent has no outbox. Its requests carry the shard's own session (random at each start) and are kept here until they are
  * answered, in the order of their next sending. The low-water mark is below the oldest unanswered number among those to the same slot, whose receiver keeps its own list of
- * answers: a long poll of one agent must not make another keep, and write again with each batch, what it answered since. They last as long as the process does: once while
- * the sender lives.
+ * answers: a long poll of one agent must not make another keep, and write again with each batch, what it answered since. Nor must it in its own slot: calls whose
+ * caller is more patient than usual go in sessions beside the usual one, by their address. They last as long as the process does: once while the sender lives.
  *
  * The other way round, a durable agent's request to a volatile agent may come twice (its sender asks until it has an
  * answer): the shard remembers the requests of the last minutes, so that within one life of the receiver each runs once.
@@ -14,6 +14,7 @@
 
 #define SEEN_MS 120000u /* how long an unsequenced request is remembered */
 #define SEEN_MAX 65536u
+#define SESSIONS 65u /* of a shard, which differ in the first byte of their ids */
 
 /* ---- Requests ------------------------------------------------------------------------------------------- */
 
@@ -57,25 +58,37 @@ static struct stead_vrequest *find_request(struct stead_shard *shard, uint64_t n
     return NULL;
 }
 
-static struct stead_vrequest *oldest_to(const struct stead_shard *shard, stead_slot slot)
+static uint64_t ring_hash(stead_slot slot, uint32_t lane)
 {
+    return number_hash((uint64_t)slot.v * SESSIONS + lane);
+}
+
+/* To the same slot in the same session: those share a mark. */
+static struct stead_vrequest *oldest_of_ring(const struct stead_shard *shard, stead_slot slot, uint32_t lane)
+{
+    uint64_t hash = ring_hash(slot, lane);
     struct stead_vrequest *request;
     uint32_t at;
 
-    for (request = stead_map_first(&shard->vslots, number_hash(slot.v), &at); request != NULL;
-         request = stead_map_next(&shard->vslots, number_hash(slot.v), &at))
-        if (request->slot.v == slot.v)
+    for (request = stead_map_first(&shard->vslots, hash, &at); request != NULL;
+         request = stead_map_next(&shard->vslots, hash, &at))
+        if (request->slot.v == slot.v && request->lane == lane)
             return request;
     return NULL;
 }
 
+static struct stead_vrequest *oldest_of(const struct stead_shard *shard, const struct stead_vrequest *request)
+{
+    return oldest_of_ring(shard, request->slot, request->lane);
+}
+
 static void join_ring(struct stead_shard *shard, struct stead_vrequest *request)
 {
-    struct stead_vrequest *oldest = oldest_to(shard, request->slot);
+    struct stead_vrequest *oldest = oldest_of(shard, request);
 
     if (oldest == NULL) {
         request->slot_next = request->slot_prev = request;
-        stead_map_add(&shard->vslots, number_hash(request->slot.v), request);
+        stead_map_add(&shard->vslots, ring_hash(request->slot, request->lane), request);
         return;
     }
     request->slot_next = oldest;
@@ -86,15 +99,35 @@ static void join_ring(struct stead_shard *shard, struct stead_vrequest *request)
 
 static void leave_ring(struct stead_shard *shard, struct stead_vrequest *request)
 {
-    uint64_t hash = number_hash(request->slot.v);
+    uint64_t hash = ring_hash(request->slot, request->lane);
+
+    const struct stead_vrequest *oldest = oldest_of(shard, request);
 
     request->slot_prev->slot_next = request->slot_next;
     request->slot_next->slot_prev = request->slot_prev;
-    if (oldest_to(shard, request->slot) != request)
+    if (oldest != request)
         return;
     stead_map_remove(&shard->vslots, hash, request);
     if (request->slot_next != request)
         stead_map_add(&shard->vslots, hash, request->slot_next);
+}
+
+/* The session that a request goes in: 0, or, for what is a long poll as a rule, another one. */
+static uint32_t lane_of(const struct stead_host *host, const struct stead_message *message)
+{
+    bool patient = message->type == STEAD_CALL &&
+                   (message->deadline_ms == 0 || message->deadline_ms > host->now_ms + host->settings.call_timeout_ms);
+
+    return patient ? 1 + (uint32_t)(message->address_hash >> 32) % (SESSIONS - 1) : 0;
+}
+
+void stead_vrequest_open_sessions(struct stead_shard *shard)
+{
+    struct stead_host *host = shard->host;
+
+    for (uint32_t i = 0; i < sizeof(shard->session_id.v); i++)
+        shard->session_id.v[i] = (uint8_t)stead_rng_next(&host->rng);
+    shard->session_start_ms = host->now_ms;
 }
 
 uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message)
@@ -102,22 +135,21 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
     struct stead_host *host = shard->host;
     struct stead_vrequest *request = stead_alloc_zero(sizeof(*request));
 
-    if (host->now_ms > shard->session_start_ms + host->settings.session_age_ms_max / 2) {
-        /* What is still unanswered ends in the old session, whose id its messages carry. */
-        for (uint32_t i = 0; i < sizeof(shard->session_id.v); i++)
-            shard->session_id.v[i] = (uint8_t)stead_rng_next(&host->rng);
-        shard->session_start_ms = host->now_ms;
-    }
+    /* What is still unanswered ends in the old session, whose id its messages carry. */
+    if (host->now_ms > shard->session_start_ms + host->settings.session_age_ms_max / 2)
+        stead_vrequest_open_sessions(shard);
     request->number = ++shard->session_number;
     message->groups |= STEAD_GROUP_SESSION;
+    request->lane = lane_of(host, message);
     message->session.id = shard->session_id;
+    message->session.id.v[0] ^= (uint8_t)request->lane;
     message->session.start_ms = shard->session_start_ms;
     message->session.number = request->number;
     request->message = NULL;
     stead_map_add(&shard->vrequests, number_hash(request->number), request);
     request->slot = message->slot;
     join_ring(shard, request);
-    message->session.mark = oldest_to(shard, request->slot)->number - 1;
+    message->session.mark = oldest_of(shard, request)->number - 1;
     request->message = stead_message_copy(message);
     request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
     append(shard, request);
@@ -170,7 +202,7 @@ uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
         request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
         append(shard, request);
         struct stead_message *again = stead_message_copy(request->message);
-        again->session.mark = oldest_to(shard, request->slot)->number - 1;
+        again->session.mark = oldest_of(shard, request)->number - 1;
         again->flags |= STEAD_FLAG_RETRY;
         host->stats.resends++;
         stead_shard_emit(shard, again);

@@ -146,6 +146,45 @@ static void test_receiver_forgets_what_it_answered_while_another_has_not_answere
     fx_destroy(fx);
 }
 
+static int64_t patience_ms;
+
+static int wait_for_long(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {.reply_op = "reply", .timeout_ms = patience_ms};
+
+    (void)state;
+    (void)args;
+    assert_int_equal(stead_call(turn, to, "get", (struct stead_slice){0}, &options), 0);
+    return stead_reply(turn, (struct stead_slice){0});
+}
+
+static void test_receiver_forgets_what_it_answered_while_a_long_poll_of_it_waits(void **state)
+{
+    struct fx *fx = begin(1);
+    struct fx_client client = fx_client(fx, 1);
+    char v[64], w[64];
+
+    (void)state;
+    fx_do[0] = wait_for_long;
+    fx_address(v, "v", 1, 0);
+    to = fx_address(w, "v", 2, 0);
+    for (int round = 0; round < 2; round++) {
+        patience_ms = round == 0 ? 30001 : STEAD_TIMEOUT_NEVER;
+        assert_int_equal(fx_call(fx, &client, v, "do"), 0);
+        struct stead_id polls = fx->sends.tail->session.id;
+        stead_queue_clear(&fx->sends);
+        patience_ms = 30000;
+        assert_int_equal(fx_call(fx, &client, v, "do"), 0);
+        assert_false(stead_id_equal(fx->sends.tail->session.id, polls));
+        assert_int_equal(fx->sends.tail->session.mark, fx->sends.tail->session.number - 1);
+        answer_from_there(fx, 0);
+    }
+    patience_ms = 60000;
+    assert_int_equal(fx_call(fx, &client, v, "do"), 0);
+    assert_int_equal(fx->sends.tail->session.mark, 0); /* the first one waits still */
+    fx_destroy(fx);
+}
+
 static void test_signal_refused_with_busy_is_sent_again_and_a_call_is_told(void **state)
 {
     struct fx *fx = begin(1);
@@ -350,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_volatile_agents_effects_on_a_durable_one_are_exactly_once),
         cmocka_unit_test(test_request_is_sent_again_until_it_is_answered),
         cmocka_unit_test(test_receiver_forgets_what_it_answered_while_another_has_not_answered),
+        cmocka_unit_test(test_receiver_forgets_what_it_answered_while_a_long_poll_of_it_waits),
         cmocka_unit_test(test_signal_refused_with_busy_is_sent_again_and_a_call_is_told),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
         cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),
