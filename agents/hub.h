@@ -15,9 +15,12 @@
  * Ops of `hub.queue`, all calls:
  *   enqueue  {id, body, delay}       id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
  *                                    delay: ms until it can be seen, 0. Answers {seq, new}: its number, and whether it was put in.
+ *   piece    {parcel, at, bytes}     a part of the args of an operation that follows as {parcel, pieces}: enqueue, and a table's create and write (hub_large.h)
+ *   body     {seq, at}               read-only: some bytes of a body from there on
  *   dequeue  {max, hide, wait, who}  at most `max` (1 to 32) of the messages that can be seen, in order, hidden for `hide` ms (1 to 3,600,000); with `wait` > 0 and
  *                                    nothing to be seen the answer comes with the next message, or empty after so many ms (notify; at most 64 wait). Answers
- *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken. An empty answer writes nothing. `who`, a number of the caller's (0: none): it
+ *                                    [[seq, receipt, count, id, body]...]; count: how often it was taken; a body that is too long for the answer is nil, with its size as
+ *                                    a sixth member, and is got by `body`. An empty answer writes nothing. `who`, a number of the caller's (0: none): it
  *                                    waits here once, and an older wait of the same number, perhaps of a life before, ends empty. Several long messages may need several
  *                                    dequeues. Asked again after a crash, it may take further messages: what it took before comes back when its time is over.
  *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone. What `peek` has found can be
@@ -56,10 +59,11 @@
 #define STEAD_HUB_QUEUE_KIND "hub.queue"
 #define STEAD_HUB_TABLE_KIND "hub.table"
 #define STEAD_HUB_WORKER_KIND "hub.worker"
-#define STEAD_HUB_BATCH_MAX 32u                 /* messages of one dequeue */
-#define STEAD_HUB_HIDE_MS 300000                /* visibility timeout */
-#define STEAD_HUB_BODY_MAX ((1u << 20) - 2048u) /* of a message: so that an answer holds it */
-#define STEAD_HUB_GONE_MAX 1000u                /* ids that `gone` is asked for at once */
+#define STEAD_HUB_VALUE_MAX (1u << 20) /* bytes of an input, event or result: a payload, as on the direct fabric */
+#define STEAD_HUB_BODY_MAX ((1u << 20) + 65536u) /* of a message: a payload, and what a hub says of it */
+#define STEAD_HUB_BATCH_MAX 32u                  /* messages of one dequeue */
+#define STEAD_HUB_HIDE_MS 300000                 /* visibility timeout */
+#define STEAD_HUB_GONE_MAX 1000u                 /* ids that `gone` is asked for at once */
 #define STEAD_HUB_PARTITIONS_MAX 16u
 #define STEAD_HUB_WORKERS_MAX 64u
 #define STEAD_HUB_TASKS_MAX                                                                                            \

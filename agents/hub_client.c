@@ -86,6 +86,8 @@ int stead_hub_instance_start(struct stead_client *client, const char *id, const 
     struct stead_writer args;
     int code = stead_hub_open(client, options->hub, &settings, ret_answer);
 
+    if (code == 0 && input.size > STEAD_HUB_VALUE_MAX)
+        code = stead_hub_refuse(ret_answer, STEAD_ETOOLARGE, NULL);
     if (code == 0)
         code = make_start_id(client, id, &start);
     if (code != 0)
@@ -217,7 +219,7 @@ static void run_on(void *context, const struct stead_answer *answer)
     if (!run->waiting && run->start.size > 0) {
         struct stead_hub_part queue = control_of(run->settings, run->id);
         int code =
-            stead_client_call_async(run->client, queue.text, "enqueue", stead_written(&run->start), NULL, run_on, run);
+            stead_hub_ask_async(run->client, queue.text, "enqueue", stead_written(&run->start), NULL, run_on, run);
         stead_writer_deinit(&run->start);
         stead_writer_init(&run->start);
         if (code != 0)
@@ -230,7 +232,7 @@ static void run_on(void *context, const struct stead_answer *answer)
         return;
     }
     struct stead_hub_part table = table_of(run->settings, run->id);
-    int code = stead_client_call_async(run->client, table.text, "wait", stead_written(&args), &long_time, run_on, run);
+    int code = stead_hub_ask_async(run->client, table.text, "wait", stead_written(&args), &long_time, run_on, run);
     stead_writer_deinit(&args);
     if (code != 0)
         fail_run(run, code);
@@ -245,6 +247,8 @@ int stead_hub_instance_run_async(struct stead_client *client, const char *id, co
     struct stead_writer args;
     int code = stead_hub_open(client, options->hub, &settings, NULL);
 
+    if (code == 0 && input.size > STEAD_HUB_VALUE_MAX)
+        code = STEAD_ETOOLARGE;
     if (code == 0)
         code = make_start_id(client, id, &start);
     if (code != 0)
@@ -263,7 +267,7 @@ int stead_hub_instance_run_async(struct stead_client *client, const char *id, co
     stead_writer_init(&args);
     pack_create(&args, id, name, input, options->version, start.text);
     struct stead_hub_part table = table_of(settings, id);
-    code = stead_client_call_async(client, table.text, "create", stead_written(&args), NULL, run_on, run);
+    code = stead_hub_ask_async(client, table.text, "create", stead_written(&args), NULL, run_on, run);
     stead_writer_deinit(&args);
     if (code != 0) {
         stead_writer_deinit(&run->start);
@@ -330,6 +334,8 @@ int stead_hub_instance_raise(struct stead_client *client, const char *id, const 
     struct stead_writer body;
     int code = stead_hub_instance_status(client, id, options, &answer);
 
+    if (code == 0 && value.size > STEAD_HUB_VALUE_MAX)
+        code = stead_hub_refuse(&answer, STEAD_ETOOLARGE, NULL);
     if (code == 0 && tells_end(answer.value) && !tells(answer.value, "differs"))
         code = stead_hub_refuse(&answer, STEAD_ESTATE, "the instance is over");
     if (code == 0)

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agents/hash.h"
+#include "agents/hub_large.h"
+
 #define CANDIDATES 256u /* tags that are looked at */
 #define SHARDS_MAX 256u
 #define WORKERS_DEFAULT_MAX 8u
@@ -35,19 +38,100 @@ int stead_hub_refuse(struct stead_answer *ret_answer, int code, const char *sent
     return code;
 }
 
+/* The name of a parcel: chance. */
+static int name_parcel(struct stead_client *client, struct stead_hub_key *ret_name)
+{
+    char text[STEAD_RANDOM_ID_SIZE];
+    int code = stead_client_random_id(client, text);
+
+    *ret_name = (struct stead_hub_key){.size = 0};
+    stead_hub_key_u64(ret_name, code == 0 ? stead_hash64(stead_str(text)) : 0);
+    stead_hub_key_u64(ret_name, code == 0 ? stead_hash64(stead_str(text + 1)) : 0);
+    return code;
+}
+
+/* The args of one piece. */
+static void pack_piece(struct stead_writer *piece, const struct stead_hub_key *name, struct stead_slice args, size_t at)
+{
+    size_t size = args.size - at < STEAD_HUB_PIECE ? args.size - at : STEAD_HUB_PIECE;
+
+    stead_writer_reset(piece);
+    stead_pack(piece, "{s:B,s:u,s:B}", "parcel", stead_hub_key(name), "at", (uint64_t)(at / STEAD_HUB_PIECE), "bytes",
+               stead_bytes(args.data + at, size));
+}
+
+static void pack_parcel(struct stead_writer *args, const struct stead_hub_key *name, size_t size)
+{
+    stead_writer_reset(args);
+    stead_pack(args, "{s:B,s:u}", "parcel", stead_hub_key(name), "pieces",
+               (uint64_t)((size + STEAD_HUB_PIECE - 1) / STEAD_HUB_PIECE));
+}
+
+/* What is longer than a payload goes first, in pieces; then `args` say where they are. */
+static int send_parcel(struct stead_client *client, const char *address, struct stead_writer *args, uint32_t timeout_ms,
+                       struct stead_answer *answer)
+{
+    const struct stead_request_options options = {.timeout_ms = timeout_ms};
+    struct stead_hub_key name;
+    struct stead_writer piece;
+    size_t size = args->size;
+    int code = name_parcel(client, &name);
+
+    stead_writer_init(&piece);
+    for (size_t at = 0; at < size && code == 0; at += STEAD_HUB_PIECE) {
+        pack_piece(&piece, &name, stead_written(args), at);
+        code = stead_client_call(client, address, "piece", stead_written(&piece), &options, answer);
+    }
+    stead_writer_deinit(&piece);
+    pack_parcel(args, &name, size);
+    return code;
+}
+
 int stead_hub_ask(struct stead_client *client, const char *address, const char *op, struct stead_writer *args,
                   uint32_t timeout_ms, struct stead_answer *ret_answer)
 {
     const struct stead_request_options options = {.timeout_ms = timeout_ms};
     struct stead_answer answer;
+    int code = 0;
 
     (void)stead_hub_refuse(&answer, STEAD_EARGUMENT, NULL);
-    int code = stead_client_call(client, address, op, stead_written(args), &options, &answer);
+    if (args->size > STEAD_HUB_ARGS_MAX)
+        code = send_parcel(client, address, args, timeout_ms, &answer);
+    if (code == 0)
+        code = stead_client_call(client, address, op, stead_written(args), &options, &answer);
     stead_writer_deinit(args);
     if (code != 0 && answer.code != code)
         (void)stead_hub_refuse(&answer, code, NULL);
     if (ret_answer != NULL)
         *ret_answer = answer;
+    return code;
+}
+
+/* A piece that is missing is found by the operation behind it. */
+static void forget_answer(void *context, const struct stead_answer *answer)
+{
+    (void)context, (void)answer;
+}
+
+int stead_hub_ask_async(struct stead_client *client, const char *address, const char *op, struct stead_slice args,
+                        const struct stead_request_options *options, stead_completion_fn *completion, void *context)
+{
+    struct stead_hub_key name;
+    struct stead_writer piece;
+    int code = 0;
+
+    if (args.size <= STEAD_HUB_ARGS_MAX)
+        return stead_client_call_async(client, address, op, args, options, completion, context);
+    stead_writer_init(&piece);
+    code = name_parcel(client, &name);
+    for (size_t at = 0; at < args.size && code == 0; at += STEAD_HUB_PIECE) {
+        pack_piece(&piece, &name, args, at);
+        code = stead_client_call_async(client, address, "piece", stead_written(&piece), options, forget_answer, NULL);
+    }
+    pack_parcel(&piece, &name, args.size);
+    if (code == 0)
+        code = stead_client_call_async(client, address, op, stead_written(&piece), options, completion, context);
+    stead_writer_deinit(&piece);
     return code;
 }
 
@@ -334,24 +418,49 @@ int stead_hub_drop(struct stead_client *client, const char *name, struct stead_a
 
 /* ---- Calls of agents ------------------------------------------------------------------------------------ */
 
+int stead_hub_fetch_body(struct stead_client *client, const char *queue, uint64_t seq, uint64_t size,
+                         struct stead_writer *ret_body)
+{
+    struct stead_answer answer;
+    struct stead_writer args;
+    struct stead_slice bytes;
+    int code = 0;
+
+    while (code == 0 && ret_body->size < size) {
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:u,s:u}", "seq", seq, "at", (uint64_t)ret_body->size);
+        code = stead_hub_ask(client, queue, "body", &args, 0, &answer);
+        if (code == 0 && (stead_get_bin(answer.value, NULL, &bytes) != 0 || bytes.size == 0))
+            code = STEAD_ECORRUPT;
+        if (code == 0)
+            stead_write_raw(ret_body, bytes.data, bytes.size);
+    }
+    return code;
+}
+
 /* Takes the answer out of the reply queue's: [[seq, receipt, count, id, {m, c, v, en, es}]...]. True: it is there. */
-static bool take_reply(struct known *known, struct stead_slice value, const char *message, uint64_t ret_taken[2],
-                       struct stead_answer *ret_answer)
+static bool take_reply(struct stead_client *client, struct known *known, struct stead_slice value, const char *message,
+                       uint64_t ret_taken[2], struct stead_answer *ret_answer)
 {
     struct stead_reader reader = stead_reader(value);
     struct stead_slice id, body, result = {0};
-    uint32_t count, five;
-    uint64_t times;
+    struct stead_writer whole;
+    uint32_t count, members;
+    uint64_t times, size = 0;
     int64_t code = STEAD_ECORRUPT;
 
-    if (stead_read_array(&reader, &count) != 0 || count == 0 || stead_read_array(&reader, &five) != 0 ||
+    if (stead_read_array(&reader, &count) != 0 || count == 0 || stead_read_array(&reader, &members) != 0 ||
         stead_read_u64(&reader, &ret_taken[0]) != 0 || stead_read_u64(&reader, &ret_taken[1]) != 0 ||
         stead_read_u64(&reader, &times) != 0 || stead_read_str(&reader, &id) != 0 ||
-        stead_read_value(&reader, &body) != 0)
+        stead_read_value(&reader, &body) != 0 || (members > 5 && stead_read_u64(&reader, &size) != 0))
         return false;
+    stead_writer_init(&whole);
+    if (size > 0 && stead_hub_fetch_body(client, known->reply, ret_taken[0], size, &whole) == 0)
+        body = stead_written(&whole);
     if (stead_get_str(body, "m", &id) != 0 || !stead_slice_equal(id, stead_str(message)) ||
         stead_get_i64(body, "c", &code) != 0) {
         *ret_answer = (struct stead_answer){.code = 1}; /* of an earlier call that was given up */
+        stead_writer_deinit(&whole);
         return true;
     }
     known->error_name[0] = known->error_sentence[0] = '\0';
@@ -360,6 +469,7 @@ static bool take_reply(struct known *known, struct stead_slice value, const char
     stead_writer_reset(&known->value);
     if (stead_get_value(body, "v", &result) == 0)
         stead_write_raw(&known->value, result.data, result.size);
+    stead_writer_deinit(&whole);
     *ret_answer = (struct stead_answer){.code = (int)code,
                                         .error_name = known->error_name,
                                         .error_sentence = known->error_sentence,
@@ -389,7 +499,7 @@ static int await_reply(struct stead_client *client, struct known *known, const c
             *ret_answer = answer;
             return code;
         }
-        if (take_reply(known, answer.value, message, taken, ret_answer)) {
+        if (take_reply(client, known, answer.value, message, taken, ret_answer)) {
             stead_writer_init(&args);
             stead_pack(&args, "[[u,u]]", taken[0], taken[1]);
             code = stead_hub_ask(client, known->reply, "delete", &args, 0, NULL);

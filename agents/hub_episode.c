@@ -4,7 +4,7 @@
  *
  * A worker may have died between any two steps, and the messages come back. What they are then is in the history: each of its rows names the messages that its episode took (a
  * list of their numbers beside the events). One that is found there is not taken again; what its episode decided is sent again, under the same ids. A history that was thrown away by
- * continue-as-new leaves the same in the instance's row (`taken`, `out`).
+ * continue-as-new leaves the same in the first row of the next one (hub_rows.c).
  *
  * Code that does not match its history fails the instance; what came is stored behind the history all the same (hub_keep.c), and a rewind with mended code goes on with it.
  */
@@ -16,6 +16,7 @@
 
 #define CHUNK_BYTES (256u << 10)      /* of a history row */
 #define EPISODE_BYTES_MAX (20u << 20) /* of the events of a write, as on the direct fabric */
+#define LEFT_BYTES_MAX (12u << 20)    /* ... where what was sent goes into it too */
 #define AGAIN_BYTES_MAX (4u << 20)    /* ... with more no further execution joins them */
 #define CARRIED_MAX 256u              /* numbers of messages that outlive their history */
 #define EXECUTIONS_MAX 16u            /* of one episode that continues as new again and again */
@@ -132,7 +133,7 @@ void stead_hub_take_event(void *context, const struct stead_history_event *event
     if (!episode->sized && episode->session->engine != NULL) {
         episode->sized = true;
         episode->bytes += stead_engine_episode_bytes(episode->session->engine);
-        episode->too_large = episode->bytes > EPISODE_BYTES_MAX;
+        episode->too_large = episode->bytes > (episode->left ? LEFT_BYTES_MAX : EPISODE_BYTES_MAX);
     }
     if (episode->too_large)
         return;
@@ -355,7 +356,7 @@ static int run_next_execution(struct stead_hub_episode *episode)
     session->execution++;
     if (!episode->clear)
         carry_taken(episode);
-    episode->clear = true;
+    episode->clear = episode->left = true;
     stead_writer_reset(&episode->list);
     stead_writer_reset(&episode->events);
     episode->row_count = episode->event_count = 0;
@@ -437,11 +438,21 @@ static void start_later(struct stead_hub_episode *episode, struct stead_writer *
     stead_writer_deinit(&body);
 }
 
-static void write_out(const struct stead_hub_session *session, struct stead_writer *writer)
+/* A row with what the episode sends: the history that would tell it is thrown away. */
+static void write_out(const struct stead_hub_episode *episode, struct stead_writer *rows)
 {
-    stead_write_array(writer, session->sends.count);
-    for (const struct stead_hub_send *it = session->sends.first; it != NULL; it = it->next)
-        stead_pack(writer, "[s,u,v]", it->address, (uint64_t)(strcmp(it->op, "cancel") == 0), it->args);
+    struct stead_writer row;
+
+    stead_writer_init(&row);
+    stead_write_array(&row, 3);
+    stead_write_array(&row, episode->taken_count);
+    stead_write_raw(&row, episode->taken.data, episode->taken.size);
+    stead_write_bin(&row, nothing);
+    stead_write_array(&row, episode->session->sends.count);
+    for (const struct stead_hub_send *it = episode->session->sends.first; it != NULL; it = it->next)
+        stead_pack(&row, "[s,u,v]", it->address, (uint64_t)(strcmp(it->op, "cancel") == 0), it->args);
+    stead_write_bin(rows, stead_written(&row));
+    stead_writer_deinit(&row);
 }
 
 /* The instance's row as it is now. */
@@ -450,9 +461,8 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
 {
     struct stead_hub_session *session = episode->session;
     struct stead_slice old = stead_written(&session->row);
-    bool leaves = episode->clear;
 
-    stead_write_map(row, leaves ? 17 : 15);
+    stead_write_map(row, 15);
     stead_pack(row, "s", "name");
     stead_write_str_slice(row, stead_hub_text(old, "name"));
     stead_write_str(row, "version");
@@ -483,12 +493,17 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
     stead_write_bool(row, episode->differs);
     stead_write_str(row, "final");
     stead_write_bool(row, episode->final);
-    if (leaves) {
-        stead_write_str(row, "taken");
-        stead_write_array(row, episode->taken_count);
-        stead_write_raw(row, episode->taken.data, episode->taken.size);
-        stead_write_str(row, "out");
-        write_out(session, row);
+}
+
+/* The next execution begins in another episode: of this one's history nothing is needed any more but what the row of write_out() says. */
+static void leave_history(struct stead_hub_episode *episode)
+{
+    if (!episode->clear)
+        carry_taken(episode);
+    episode->clear = episode->left = true;
+    if (episode->list.size > CHUNK_BYTES) {
+        stead_writer_reset(&episode->list);
+        episode->row_count = 0;
     }
 }
 
@@ -518,6 +533,8 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
         (void)(stead_get_str(stead_written(&start_id), NULL, &start) == 0);
     }
     cut_row(episode);
+    if (status == STEAD_INSTANCE_CONTINUED_AS_NEW)
+        leave_history(episode);
     write_row(episode, status, start, &row);
     if (episode->again.size > 0)
         input = stead_written(&episode->again);
@@ -541,7 +558,9 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
     stead_write_str(args, "custom");
     stead_write_value(args, episode->custom.size > 0 ? stead_written(&episode->custom) : stead_bytes(&nil, 1));
     stead_write_str(args, "rows");
-    stead_write_array(args, episode->row_count);
+    stead_write_array(args, episode->row_count + episode->left);
+    if (episode->left)
+        write_out(episode, args);
     stead_write_raw(args, episode->list.data, episode->list.size);
     set_row(session, stead_written(&row));
     stead_writer_deinit(&start_id);

@@ -27,6 +27,7 @@ struct stead_hub_episode {
     char error_sentence[STEAD_INSTANCE_ERROR_SENTENCE_MAX + 1];
     uint32_t inputs;      /* taken by the engine */
     bool clear;           /* the history before is thrown away */
+    bool left;            /* ... that of an execution which began in it, too */
     bool fresh;           /* an execution begins here */
     bool mended;          /* code that did not match its history does now */
     bool keeping;         /* the engine is one without the code: inputs are stored, and nothing runs */

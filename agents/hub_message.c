@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "agents/hub_large.h"
+
 struct stead_hub_key stead_hub_message_key(int64_t seen_ms, uint64_t seq)
 {
     struct stead_hub_key key = {.bytes = {'v'}, .size = 1};
@@ -53,6 +55,29 @@ int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored
                                      message->apart > 0 ? nothing : message->body, message->apart));
 }
 
+int stead_hub_message_body(struct stead_turn *turn, struct stead_hub_stored *message)
+{
+    return message->apart == 0 ? 0 : stead_hub_large_get(turn, stead_hub_body_key(message->seq), &message->body);
+}
+
+int stead_hub_message_tell_body(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_slice body;
+    uint64_t seq = 0, at = 0;
+
+    (void)state;
+    if (stead_get_u64(args, "seq", &seq) != 0 || stead_get_u64(args, "at", &at) != 0)
+        return stead_fail(turn, "bad_argument", "body takes seq and at");
+    int code = stead_hub_large_get(turn, stead_hub_body_key(seq), &body);
+    if (code != 0)
+        return code;
+    if (at > body.size)
+        return stead_fail(turn, "bad_argument", "the body ends before that");
+    size_t left = body.size - (size_t)at;
+    return stead_reply(
+        turn, stead_packed(turn, "B", stead_bytes(body.data + at, left < STEAD_HUB_PIECE ? left : STEAD_HUB_PIECE)));
+}
+
 struct telling {
     struct stead_turn *turn;
     size_t bytes;
@@ -91,10 +116,10 @@ int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, 
     stead_write_array(&answer, telling->count);
     for (uint32_t at = 0; at < telling->count && code == 0; at++) {
         struct stead_hub_stored *it = &telling->messages[at];
-        struct stead_hub_key apart = stead_hub_body_key(it->seq);
-        if (it->apart > 0)
-            code = stead_kv_get(turn, stead_hub_key(&apart), &it->body);
-        if (code == 0)
+        if (it->apart > STEAD_HUB_PART_MAX)
+            stead_pack(&answer, "[u,u,u,l,S,v,u]", it->seq, (uint64_t)it->seen_ms, it->count, it->came_ms, it->id,
+                       it->body, it->apart);
+        else if ((code = stead_hub_message_body(turn, it)) == 0)
             stead_pack(&answer, "[u,u,u,l,S,v]", it->seq, (uint64_t)it->seen_ms, it->count, it->came_ms, it->id,
                        it->body);
     }

@@ -28,7 +28,11 @@ int stead_hub_message_read(struct stead_slice key, struct stead_slice value,
                            struct stead_hub_stored *ret_message) STEAD_MUST_USE;
 /* Writes its row, not that of its body. */
 int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored *message) STEAD_MUST_USE;
-/* Replies up to `max` messages from that key on: [[seq, seen from, count, came, id, body]...]; fewer where they are long. */
+/* Reads its body, if that has a row of its own. */
+int stead_hub_message_body(struct stead_turn *turn, struct stead_hub_stored *message) STEAD_MUST_USE;
+/* The op `body` {seq, at}: up to STEAD_HUB_PIECE bytes of it. */
+int stead_hub_message_tell_body(struct stead_turn *turn, void *state, struct stead_slice args);
+/* Replies up to `max` messages from that key on: [[seq, seen from, count, came, id, body]...], where that is too long for it with its size behind; fewer where they are long. */
 int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, uint32_t max) STEAD_MUST_USE;
 
 /* The op `gone`: [id...] in, those that were cancelled out. */

@@ -23,6 +23,7 @@
 
 #include "agents/fault.h"
 #include "agents/hub.h"
+#include "agents/hub_large.h"
 #include "agents/hub_message.h"
 
 #define BODY_INLINE 1024u
@@ -281,7 +282,6 @@ static void note_hidden(struct queue *queue, int64_t seen_ms)
 static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_hub_stored *message, int64_t hide_ms,
                     struct stead_writer *answer)
 {
-    struct stead_hub_key apart = stead_hub_body_key(message->seq);
     int code = delete_row(turn, stead_hub_message_key(message->seen_ms, message->seq));
 
     queue->head_ms = message->seen_ms;
@@ -293,9 +293,10 @@ static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_h
     note_hidden(queue, message->seen_ms);
     if (code == 0)
         code = stead_hub_message_put(turn, message);
-    if (code == 0 && message->apart > 0)
-        code = stead_kv_get(turn, stead_hub_key(&apart), &message->body);
-    if (code == 0)
+    if (code == 0 && message->apart > STEAD_HUB_PART_MAX)
+        stead_pack(answer, "[u,u,u,S,v,u]", message->seq, (uint64_t)message->seen_ms, message->count, message->id,
+                   message->body, message->apart);
+    else if (code == 0 && (code = stead_hub_message_body(turn, message)) == 0)
         stead_pack(answer, "[u,u,u,S,v]", message->seq, (uint64_t)message->seen_ms, message->count, message->id,
                    message->body);
     return code;
@@ -307,7 +308,7 @@ static int remove_message(struct stead_turn *turn, struct queue *queue, const st
     int code = delete_row(turn, stead_hub_message_key(message->seen_ms, message->seq));
 
     if (code == 0 && message->apart > 0)
-        code = delete_row(turn, stead_hub_body_key(message->seq));
+        code = stead_hub_large_delete(turn, stead_hub_body_key(message->seq));
     if (code == 0 && message->id.size > 0) {
         struct stead_hub_key forget = forget_key(queue->clock_ms, message->id);
         queue->cancelled -= is_cancelled(turn, queue, message->id);
@@ -509,11 +510,10 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
                                        .id = id,
                                        .body = body,
                                        .apart = body.size > BODY_INLINE ? body.size : 0};
-    struct stead_hub_key apart = stead_hub_body_key(message.seq);
     int code = stead_hub_message_put(turn, &message);
 
     if (code == 0 && message.apart > 0)
-        code = stead_kv_put(turn, stead_hub_key(&apart), body);
+        code = stead_hub_large_put(turn, stead_hub_body_key(message.seq), body);
     if (code == 0 && id.size > 0)
         code = put_id(turn, id, 0, message.seq);
     if (code == 0 && queue->waiting > 0)
@@ -531,7 +531,10 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
     struct stead_slice id = {0}, body = {0};
     int64_t delay_ms = 0;
     uint64_t seq = 0;
+    int code = stead_hub_unpack(turn, args, &args);
 
+    if (code != 0)
+        return code;
     if (stead_get_str(args, "id", &id) == STEAD_EARGUMENT || id.size > ID_SIZE_MAX)
         return bad(turn, "id is a text of at most 400 bytes");
     if (!take_number(args, "delay", 0, DELAY_MS_MAX, &delay_ms))
@@ -542,7 +545,7 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
     if (queue->forget_ms == 0)
         queue->forget_ms = queue->clock_ms - ID_KEPT_MS;
     bool known = id.size > 0 && !STEAD_AGENT_FAULT(message_id_ignored);
-    int code = known ? find_id(turn, queue, id, &seq) : STEAD_ENOTFOUND;
+    code = known ? find_id(turn, queue, id, &seq) : STEAD_ENOTFOUND;
     if (code == 0) {
         queue->duplicates++;
         return stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", seq, "new", 0));
@@ -764,6 +767,8 @@ static int drop_queue(struct stead_turn *turn, void *state, struct stead_slice a
 
 static const struct stead_op ops[] = {
     {"enqueue", enqueue, NULL, 0, "{id, body, delay}: puts a message in"},
+    {"piece", stead_hub_piece, NULL, 0, "{parcel, at, bytes}: of the args of an operation that follows"},
+    {"body", stead_hub_message_tell_body, NULL, STEAD_OP_READ_ONLY, "{seq, at}: a part of a long body"},
     {"dequeue", dequeue, NULL, STEAD_OP_QUIET, "{max, hide, wait, who}: takes messages, hidden for a while"},
     {"delete", delete_them, NULL, 0, "[[number, receipt]...]: what was taken is done"},
     {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},

@@ -1,23 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_rows: the history of an instance as a worker has read it: rows of [[number of a message that the episode took...], events], one behind the other.
+ * hub_rows: the history of an instance as a worker has read it: rows of [[number of a message that the episode took...], events], one behind the other. The first one of an execution
+ * that began in an episode which threw a history away has no events, and behind them what that episode sent: it is nowhere else.
  */
 #include <string.h>
 
+#include "agents/hub_large.h"
 #include "agents/hub_worker.h"
 
 bool stead_hub_next_row(const struct stead_hub_session *session, struct stead_hub_walk *walk)
 {
     const struct stead_writer *bytes = &session->rows.bytes;
-    uint32_t size, two;
+    uint32_t size, members;
 
     if (walk->at + sizeof(size) > bytes->size)
         return false;
     memcpy(&size, bytes->data + walk->at, sizeof(size));
     struct stead_reader reader = stead_reader(stead_bytes(bytes->data + walk->at + sizeof(size), size));
     walk->at += sizeof(size) + size;
-    return stead_read_array(&reader, &two) == 0 && two == 2 && stead_read_value(&reader, &walk->taken) == 0 &&
-           stead_read_bin(&reader, &walk->events) == 0;
+    walk->out = (struct stead_slice){NULL, 0};
+    return stead_read_array(&reader, &members) == 0 && members >= 2 && stead_read_value(&reader, &walk->taken) == 0 &&
+           stead_read_bin(&reader, &walk->events) == 0 && (members == 2 || stead_read_value(&reader, &walk->out) == 0);
+}
+
+void stead_hub_add_row(struct stead_hub_session *session, struct stead_slice bytes)
+{
+    struct stead_hub_rows *rows = &session->rows;
+    uint32_t size = (uint32_t)bytes.size;
+
+    if (bytes.size > 0 && bytes.data[0] == STEAD_HUB_PART_MARK && rows->count > 0) {
+        stead_write_raw(&rows->bytes, bytes.data + 1, bytes.size - 1);
+        memcpy(&size, rows->bytes.data + rows->last, sizeof(size));
+        size += (uint32_t)bytes.size - 1;
+        memcpy(rows->bytes.data + rows->last, &size, sizeof(size));
+        return;
+    }
+    rows->last = rows->bytes.size;
+    stead_write_raw(&rows->bytes, &size, sizeof(size));
+    stead_write_raw(&rows->bytes, bytes.data, bytes.size);
+    rows->count++;
 }
 
 bool stead_hub_is_listed(struct stead_slice list, uint64_t number)
@@ -43,6 +64,8 @@ int stead_hub_replay(struct stead_hub_session *session, struct stead_engine *eng
     int code = 0;
 
     while (stead_hub_next_row(session, &walk)) {
+        if (walk.events.size == 0)
+            continue;
         if (stead_history_row_begin(walk.events, &row) != 0)
             return STEAD_ECORRUPT;
         while (stead_history_row_next(&row, &event) == 0) {
@@ -56,6 +79,8 @@ int stead_hub_replay(struct stead_hub_session *session, struct stead_engine *eng
         stead_engine_expect_rewind(engine, rewind_from, last + 2);
     walk.at = 0;
     while (code == 0 && stead_hub_next_row(session, &walk)) {
+        if (walk.events.size == 0)
+            continue;
         code = stead_history_row_begin(walk.events, &row);
         while (code == 0 && (code = stead_history_row_next(&row, &event)) == 0)
             code = stead_engine_replay(engine, &event);

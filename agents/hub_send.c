@@ -429,17 +429,21 @@ static bool begins_episode(struct stead_slice events)
 
 void stead_hub_send_newest(struct stead_hub_session *session)
 {
-    struct stead_slice out = stead_hub_value(stead_written(&session->row), "out");
     struct stead_hub_walk walk = {.at = 0}, newest = {.at = 0}, before = {.at = 0};
+    struct stead_slice out = nothing;
+    uint32_t episodes = 0;
 
-    if (out.size > 0) { /* it threw a history away */
+    while (stead_hub_next_row(session, &walk)) {
+        out = walk.out.size > 0 ? walk.out : out;
+        if (begins_episode(walk.events)) {
+            newest = before;
+            episodes++;
+        }
+        before = walk;
+    }
+    if (out.size > 0 && episodes <= 1) { /* it threw a history away */
         send_again_list(session, out);
         return;
-    }
-    while (stead_hub_next_row(session, &walk)) {
-        if (begins_episode(walk.events))
-            newest = before;
-        before = walk;
     }
     while (stead_hub_next_row(session, &newest))
         send_again(session, newest.events);
@@ -458,22 +462,21 @@ static bool is_first_of(const struct stead_hub_session *session, const struct st
 
 bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_hub_message *message)
 {
-    struct stead_slice row = stead_written(&session->row), taken = stead_hub_value(row, "taken");
     struct stead_hub_walk walk = {.at = 0};
-    bool found = false;
+    uint32_t episodes = 0;
+    bool found = false, listed = false; /* the sends of the first episode are in a list */
 
     if (message->count <= 1)
         return false;
     while (stead_hub_next_row(session, &walk)) {
+        listed = listed || walk.out.size > 0;
+        episodes += begins_episode(walk.events);
         if (!stead_hub_is_listed(walk.taken, message->seq))
             continue;
-        if (is_first_of(session, message, walk.taken))
+        if (is_first_of(session, message, walk.taken) && walk.out.size > 0)
+            send_again_list(session, walk.out);
+        else if (is_first_of(session, message, walk.taken) && (!listed || episodes > 1))
             send_again(session, walk.events);
-        found = true;
-    }
-    if (stead_hub_is_listed(taken, message->seq)) { /* what the execution before decided is there alone */
-        if (is_first_of(session, message, taken))
-            send_again_list(session, stead_hub_value(row, "out"));
         found = true;
     }
     return found;

@@ -102,8 +102,8 @@ static void ask_rows(struct stead_turn *turn, struct stead_hub_session *session,
     struct stead_hub_part table = table_of(session);
 
     session->worker->counts.reads++;
-    stead_hub_call(turn, table.text, "read", stead_packed(turn, "{s:s,s:u}", "id", session->id, "from", from), "read",
-                   session);
+    stead_hub_call(turn, session->worker, table.text, "read",
+                   stead_packed(turn, "{s:s,s:u}", "id", session->id, "from", from), "read", session);
 }
 
 static void run_episode(struct stead_turn *turn, struct stead_hub_session *session);
@@ -266,6 +266,7 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
     int code = stead_reply_code(turn);
 
     (void)state;
+    stead_hub_asked(turn, session->worker);
     stead_writer_reset(&session->row);
     session->exists = code == 0;
     session->etag = 0;
@@ -283,10 +284,7 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
     for (count = code == 0 && stead_read_array(&reader, &count) == 0 ? count : 0; count > 0; count--) {
         if (stead_read_bin(&reader, &bytes) != 0)
             break;
-        uint32_t size = (uint32_t)bytes.size;
-        stead_write_raw(&session->rows.bytes, &size, sizeof(size));
-        stead_write_raw(&session->rows.bytes, bytes.data, bytes.size);
-        session->rows.count++;
+        stead_hub_add_row(session, bytes);
     }
     if (next > 0)
         ask_rows(turn, session, next);
@@ -318,7 +316,7 @@ static void send_some(struct stead_turn *turn, struct stead_hub_session *session
             session->sends.last = NULL;
         session->sending++;
         session->worker->counts.enqueues++;
-        stead_hub_call(turn, send->address, send->op, send->args, "sent", session);
+        stead_hub_call(turn, session->worker, send->address, send->op, send->args, "sent", session);
         free(send);
     }
     if (session->sending > 0)
@@ -373,8 +371,8 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
             stead_hub_delete(turn, session->worker, &session->messages);
         for (const struct stead_hub_send *it = session->sends.first; STEAD_AGENT_FAULT(sent_before_write) && it != NULL;
              it = it->next)
-            stead_hub_call(turn, it->address, it->op, it->args, "done", NULL);
-        stead_hub_call(turn, table.text, "write", stead_written(&args), "written", session);
+            stead_hub_call(turn, session->worker, it->address, it->op, it->args, "done", NULL);
+        stead_hub_call(turn, session->worker, table.text, "write", stead_written(&args), "written", session);
         break;
     case STEAD_HUB_SEND:
         send_some(turn, session);
@@ -402,6 +400,7 @@ int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead
     int code = stead_reply_code(turn);
 
     (void)state;
+    stead_hub_asked(turn, session->worker);
     if (code == 0 && stead_get_u64(args, NULL, &session->etag) == 0) {
         session->exists = true;
         send_some(turn, session);
@@ -409,7 +408,13 @@ int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead
     }
     stead_engine_destroy(&session->engine);
     stead_hub_sends_clear(&session->sends);
+    if (code != STEAD_ECONFLICT)
+        stead_log(turn, "an episode of %s could not be stored: %s", session->id, stead_reply_error_sentence(turn));
     session->worker->counts.conflicts++;
+    if (code == STEAD_EBUSY) { /* nothing has happened, and there will be room */
+        postpone_all(turn, session, PENDING_MS);
+        return 0;
+    }
     if (code == STEAD_EARGUMENT || code == STEAD_EFAILED || ++session->conflicts >= CONFLICTS_MAX) {
         session->conflicts = 0;
         abandon(turn, session);
@@ -427,6 +432,7 @@ int stead_hub_session_sent(struct stead_turn *turn, void *state, struct stead_sl
     struct stead_hub_session *session = stead_hub_object(turn);
 
     (void)state, (void)args;
+    stead_hub_asked(turn, session->worker);
     session->sending--;
     session->failed = session->failed || stead_reply_code(turn) != 0;
     send_some(turn, session);

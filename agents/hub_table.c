@@ -16,6 +16,7 @@
  */
 #include "agents/agents.h"
 
+#include "agents/hub_large.h"
 #include "agents/hub_table.h"
 
 #define WAIT_MS_MAX 3600000
@@ -229,20 +230,17 @@ static int sweep(struct stead_turn *turn, void *state, struct stead_slice args)
 
 static int delete_value(struct stead_turn *turn, struct stead_slice id, uint8_t which)
 {
-    struct stead_hub_key key = stead_hub_value_key(id, which);
-
-    return stead_kv_delete(turn, stead_hub_key(&key));
+    return stead_hub_large_delete(turn, stead_hub_value_key(id, which));
 }
 
 static int put_value(struct stead_turn *turn, struct stead_slice id, uint8_t which, struct stead_slice args,
                      const char *field)
 {
-    struct stead_hub_key key = stead_hub_value_key(id, which);
     struct stead_slice value;
 
     if (stead_get_value(args, field, &value) != 0)
         return 0;
-    return stead_kv_put(turn, stead_hub_key(&key), value);
+    return stead_hub_large_put(turn, stead_hub_value_key(id, which), value);
 }
 
 /* A time that no instance of the table has got before, whatever the clock says: neither etags nor numbers of history rows come twice. So who has read an instance that was purged since
@@ -261,7 +259,10 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
     struct stead_slice id, name, start, other = {0};
     struct stead_hub_row row = {.etag = 0}, old = {.etag = 0};
     int64_t version = 0, execution = 0, now_ms = stead_now_ms(turn);
-    int code = stead_hub_take_id(turn, args, &id);
+    int code = stead_hub_unpack(turn, args, &args);
+
+    if (code == 0)
+        code = stead_hub_take_id(turn, args, &id);
 
     if (code != 0)
         return code;
@@ -300,6 +301,25 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:b}", "new", 1));
 }
 
+/* One history row: what is too long for one goes on in the next ones. */
+static int append_row(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *row,
+                      struct stead_slice bytes)
+{
+    struct stead_hub_key key = stead_hub_history_key(id, row->last++);
+    size_t size = bytes.size < STEAD_HUB_PIECE ? bytes.size : STEAD_HUB_PIECE;
+    int code = stead_kv_put(turn, stead_hub_key(&key), stead_bytes(bytes.data, size));
+
+    for (size_t at = size; at < bytes.size && code == 0; at += size) {
+        size = bytes.size - at < STEAD_HUB_PIECE ? bytes.size - at : STEAD_HUB_PIECE;
+        uint8_t *part = stead_turn_alloc(turn, size + 1);
+        part[0] = STEAD_HUB_PART_MARK;
+        memcpy(part + 1, bytes.data + at, size);
+        key = stead_hub_history_key(id, row->last++);
+        code = stead_kv_put(turn, stead_hub_key(&key), stead_bytes(part, size + 1));
+    }
+    return code;
+}
+
 /* Appends the history rows of a write. */
 static int append_rows(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *row,
                        struct stead_slice rows)
@@ -312,10 +332,9 @@ static int append_rows(struct stead_turn *turn, struct stead_slice id, struct st
     if (rows.size > 0 && stead_read_array(&reader, &count) != 0)
         return stead_hub_bad(turn, "rows is a list");
     for (; count > 0 && code == 0; count--) {
-        struct stead_hub_key key = stead_hub_history_key(id, row->last++);
         if (stead_read_bin(&reader, &bytes) != 0)
             return stead_hub_bad(turn, "a row is bytes");
-        code = stead_kv_put(turn, stead_hub_key(&key), bytes);
+        code = append_row(turn, id, row, bytes);
     }
     return code;
 }
@@ -356,7 +375,10 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
     uint64_t etag = 0;
     int64_t purge_ms = 0;
     bool clear = false;
-    int code = stead_hub_take_id(turn, args, &id);
+    int code = stead_hub_unpack(turn, args, &args);
+
+    if (code == 0)
+        code = stead_hub_take_id(turn, args, &id);
 
     if (code != 0)
         return code;
@@ -495,6 +517,7 @@ static int drop_table(struct stead_turn *turn, void *state, struct stead_slice a
 
 static const struct stead_op ops[] = {
     {"create", create, NULL, 0, "{id, name, version, input, start}: a Pending instance"},
+    {"piece", stead_hub_piece, NULL, 0, "{parcel, at, bytes}: of the args of an operation that follows"},
     {"read", stead_hub_table_read, NULL, STEAD_OP_QUIET, "{id, from}: its row and history rows"},
     {"write", write_them, NULL, 0,
      "{id, etag, row, input, output, custom, clear, rows, purge}: what an episode decided"},

@@ -6,9 +6,12 @@
 #include "agents/hub_table.h"
 
 #include "agents/history.h"
+#include "agents/hub_large.h"
 #include "agents/instance.h"
 
-#define PAGE_BYTES (384u << 10) /* of history or instances in an answer; one row may pass it */
+#define PAGE_BYTES (384u << 10)       /* of history or instances in an answer; one row may pass it */
+#define SHOWN_MAX (900u << 10)        /* bytes of an event's value: without it, where it has more */
+#define TOLD_MAX ((1u << 20) - 4096u) /* of output, custom status and input: what there is room for, in this order */
 #define LIST_MAX 1000u
 #define LIST_LOOKED_AT 5000u
 
@@ -90,16 +93,29 @@ static const char *const told[] = {"name",   "version",    "execution",      "cr
                                    "parent", "error_name", "error_sentence", "differs", "final"};
 #define TOLD (sizeof(told) / sizeof(*told))
 
-static void write_value_of(struct stead_turn *turn, struct stead_writer *writer, struct stead_slice id, uint8_t which,
-                           const char *field)
+/* The value, or nothing when there is no room for it. */
+static struct stead_slice find_value(struct stead_turn *turn, struct stead_slice id, uint8_t which, size_t *room)
 {
-    struct stead_hub_key key = stead_hub_value_key(id, which);
     struct stead_slice value = {0};
 
-    if (stead_kv_get(turn, stead_hub_key(&key), &value) != 0)
-        value = (struct stead_slice){0};
-    stead_write_str(writer, field);
-    stead_write_value(writer, value);
+    if (stead_hub_large_get(turn, stead_hub_value_key(id, which), &value) != 0 || value.size > *room)
+        return (struct stead_slice){0};
+    *room -= value.size;
+    return value;
+}
+
+static void write_values(struct stead_turn *turn, struct stead_writer *writer, struct stead_slice id)
+{
+    size_t room = TOLD_MAX;
+    struct stead_slice output = find_value(turn, id, 'o', &room), custom = find_value(turn, id, 'c', &room),
+                       input = find_value(turn, id, 'i', &room);
+
+    stead_write_str(writer, "input");
+    stead_write_value(writer, input);
+    stead_write_str(writer, "output");
+    stead_write_value(writer, output);
+    stead_write_str(writer, "custom");
+    stead_write_value(writer, custom);
 }
 
 /* The map of stead_instance_read(); `whole`: with its values. */
@@ -121,11 +137,8 @@ static void write_instance(struct stead_turn *turn, struct stead_writer *writer,
         stead_write_str(writer, told[at]);
         stead_write_value(writer, value);
     }
-    if (whole) {
-        write_value_of(turn, writer, id, 'i', "input");
-        write_value_of(turn, writer, id, 'o', "output");
-        write_value_of(turn, writer, id, 'c', "custom");
-    }
+    if (whole)
+        write_values(turn, writer, id);
 }
 
 static struct stead_slice written_in_turn(struct stead_turn *turn, const struct stead_writer *writer)
@@ -213,45 +226,71 @@ int stead_hub_table_read(struct stead_turn *turn, void *state, struct stead_slic
 }
 
 struct telling {
+    struct stead_turn *turn;
     struct stead_writer list;
+    struct stead_writer row; /* read so far: it may go on in the next one */
     uint32_t count;
     uint64_t after;
     bool more;
     int code;
 };
 
-static int tell_row(void *context, struct stead_slice key, struct stead_slice value)
+static void tell_event(struct telling *telling, struct stead_history_event *event)
 {
-    struct telling *telling = context;
+    if (event->value.size > SHOWN_MAX) {
+        event->extra = stead_packed(telling->turn, "{s:u}", "omitted", (uint64_t)event->value.size);
+        event->value = (struct stead_slice){0};
+    }
+    stead_history_write_map(&telling->list, event);
+    telling->count++;
+}
+
+/* The events of the row that was read: [messages, row], the list being the worker's own. False: the page is full, or the row damaged. */
+static bool tell_row(struct telling *telling)
+{
     struct stead_history_row row;
     struct stead_history_event event;
-    struct stead_reader reader = stead_reader(value);
+    struct stead_reader reader = stead_reader(stead_written(&telling->row));
     struct stead_slice events;
-    uint32_t two;
+    uint32_t count = 0;
     int code = STEAD_ECORRUPT;
 
-    if (stead_read_array(&reader, &two) == 0 && two == 2 && stead_read_skip(&reader) == 0 &&
-        stead_read_bin(&reader, &events) == 0) /* the worker's own list of messages, and the row */
-        code = stead_history_row_begin(events, &row);
-
-    (void)key;
+    if (telling->row.size == 0)
+        return true;
+    if (stead_read_array(&reader, &count) == 0 && count >= 2 && stead_read_skip(&reader) == 0 &&
+        stead_read_bin(&reader, &events) == 0)
+        code = events.size == 0 ? STEAD_ENOTFOUND : stead_history_row_begin(events, &row);
     while (code == 0 && (code = stead_history_row_next(&row, &event)) == 0) {
         if (event.id <= telling->after)
             continue;
-        if (telling->count > 0 && telling->list.size > PAGE_BYTES) {
+        if (telling->count > 0 && telling->list.size + event.value.size > PAGE_BYTES) {
             telling->more = true;
-            return 1;
+            return false;
         }
-        stead_history_write_map(&telling->list, &event);
-        telling->count++;
+        tell_event(telling, &event);
     }
     telling->code = code == STEAD_ENOTFOUND ? 0 : code;
-    return telling->code != 0;
+    return telling->code == 0;
+}
+
+static int see_row(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct telling *telling = context;
+    bool goes_on = value.size > 0 && value.data[0] == STEAD_HUB_PART_MARK;
+
+    (void)key;
+    if (!goes_on) {
+        if (!tell_row(telling))
+            return 1;
+        stead_writer_reset(&telling->row);
+    }
+    stead_write_raw(&telling->row, value.data + goes_on, value.size - goes_on);
+    return 0;
 }
 
 int stead_hub_table_history(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    struct telling telling = {.count = 0};
+    struct telling telling = {.turn = turn};
     struct stead_writer answer;
     struct stead_slice id;
     struct stead_hub_row row;
@@ -266,9 +305,12 @@ int stead_hub_table_history(struct stead_turn *turn, void *state, struct stead_s
         return code;
     struct stead_hub_key first = stead_hub_history_key(id, row.first), last = stead_hub_history_key(id, row.last);
     stead_writer_init(&telling.list);
+    stead_writer_init(&telling.row);
     stead_writer_init(&answer);
     if (row.last > row.first)
-        code = stead_kv_scan(turn, stead_hub_key(&first), stead_hub_key(&last), UINT32_MAX, tell_row, &telling);
+        code = stead_kv_scan(turn, stead_hub_key(&first), stead_hub_key(&last), UINT32_MAX, see_row, &telling);
+    if (code == 0 && telling.code == 0 && !telling.more)
+        (void)tell_row(&telling);
     code = code == 0 ? telling.code : code;
     uint64_t execution = 0;
     if (stead_get_u64(row.map, "execution", &execution) != 0)
@@ -284,6 +326,7 @@ int stead_hub_table_history(struct stead_turn *turn, void *state, struct stead_s
     if (code == 0)
         code = stead_reply(turn, stead_written(&answer));
     stead_writer_deinit(&telling.list);
+    stead_writer_deinit(&telling.row);
     stead_writer_deinit(&answer);
     return code;
 }

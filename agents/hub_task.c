@@ -114,7 +114,7 @@ static void put(struct stead_turn *turn, struct stead_hub_task *task, const char
     stead_pack(&args, "{s:s,s:v,s:l}", "id", id, "body", body, "delay", delay_ms);
     task->pending++;
     task->worker->counts.enqueues++;
-    stead_hub_call(turn, queue, "enqueue", stead_written(&args), "told", task);
+    stead_hub_call(turn, task->worker, queue, "enqueue", stead_written(&args), "told", task);
     stead_writer_deinit(&args);
 }
 
@@ -283,15 +283,23 @@ void stead_hub_task_take(struct stead_turn *turn, struct stead_hub_worker_state 
     go_on(turn, task);
 }
 
+static const struct outcome too_large = {
+    .code = STEAD_ETOOLARGE,
+    .error_name = {(const uint8_t *)"too_large", 9},
+    .error_sentence = {(const uint8_t *)"the result is larger than a payload may be", 42}};
+
 /* Reply: of the job or the agent. */
 int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_task *task = stead_hub_object(turn);
     int code = stead_reply_code(turn);
-    const struct outcome outcome = {.code = code,
-                                    .value = code == 0 ? args : (struct stead_slice){0},
-                                    .error_name = stead_str(stead_reply_error_name(turn)),
-                                    .error_sentence = stead_str(stead_reply_error_sentence(turn))};
+    struct outcome outcome = {.code = code,
+                              .value = code == 0 ? args : (struct stead_slice){0},
+                              .error_name = stead_str(stead_reply_error_name(turn)),
+                              .error_sentence = stead_str(stead_reply_error_sentence(turn))};
+
+    if (args.size > STEAD_HUB_VALUE_MAX)
+        outcome = too_large;
 
     (void)state;
     task->pending--;
@@ -319,11 +327,11 @@ int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice 
 /* Reply: the result, or the message that went on, is stored. */
 int stead_hub_task_told(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    static const struct outcome too_large = {.code = STEAD_ETOOLARGE};
     struct stead_hub_task *task = stead_hub_object(turn);
     int code = stead_reply_code(turn);
 
     (void)state, (void)args;
+    stead_hub_asked(turn, task->worker);
     task->pending--;
     if (code == 0) {
         task->stored = true;
@@ -354,7 +362,7 @@ int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slic
         task->renewing = true;
         task->pending++;
         worker->counts.renewals++;
-        stead_hub_call(turn, task->message->queue, "renew",
+        stead_hub_call(turn, worker, task->message->queue, "renew",
                        stead_packed(turn, "{s:u,s:u,s:l}", "seq", task->message->seq, "receipt", task->message->receipt,
                                     "hide", worker->settings.hide_ms),
                        "renewed", task);
@@ -380,6 +388,7 @@ int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_sl
     struct stead_hub_task *task = stead_hub_object(turn);
 
     (void)state;
+    stead_hub_asked(turn, task->worker);
     task->pending--;
     task->renewing = false;
     if (stead_reply_code(turn) == 0 && task->message != NULL)

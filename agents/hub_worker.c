@@ -43,21 +43,15 @@ void *stead_hub_alloc(size_t size)
     return memory;
 }
 
-static void call_with_context(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
-                              const char *reply_op, uint64_t context, int64_t timeout_ms)
+/* A call whose answer has a number as its context. */
+static void call_with_number(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
+                             const char *reply_op, uint32_t number, int64_t timeout_ms)
 {
     const struct stead_call_options options = {
-        .reply_op = reply_op, .context = stead_packed(turn, "u", context), .timeout_ms = timeout_ms};
+        .reply_op = reply_op, .context = stead_packed(turn, "u", (uint64_t)number), .timeout_ms = timeout_ms};
 
-    /* Refused only over a limit of the turn; its answer would never come, and its message comes back. */
     if (stead_call(turn, address, op, args, &options) != 0)
         stead_log(turn, "%s of %s could not be asked for", op, address);
-}
-
-void stead_hub_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
-                    const char *reply_op, const void *object)
-{
-    call_with_context(turn, address, op, args, reply_op, (uint64_t)(uintptr_t)object, CALL_MS);
 }
 
 static uint64_t context_of(const struct stead_turn *turn)
@@ -65,11 +59,6 @@ static uint64_t context_of(const struct stead_turn *turn)
     uint64_t it = 0;
 
     return stead_get_u64(stead_call_context(turn), NULL, &it) == 0 ? it : 0;
-}
-
-void *stead_hub_object(const struct stead_turn *turn)
-{
-    return (void *)(uintptr_t)context_of(turn); /* it was made of this pointer, and its object waits for the answer */
 }
 
 /* ---- Messages ---------------------------------------------------------------------------------- */
@@ -80,29 +69,38 @@ void stead_hub_message_destroy(struct stead_hub_message **message)
     *message = NULL;
 }
 
+static struct stead_hub_message *make_message(const struct stead_hub_message *like, struct stead_slice id,
+                                              struct stead_slice body)
+{
+    struct stead_hub_message *message = stead_hub_alloc(sizeof(*message) + id.size + body.size + 1);
+    uint8_t *bytes = (uint8_t *)(message + 1);
+
+    *message = *like;
+    if (id.size > 0)
+        memcpy(bytes, id.data, id.size);
+    if (body.size > 0)
+        memcpy(bytes + id.size, body.data, body.size);
+    message->id = stead_bytes(bytes, id.size);
+    message->body = stead_bytes(bytes + id.size, body.size);
+    return message;
+}
+
 /* The next of a dequeue's answer; NULL: it is no message. */
 static struct stead_hub_message *read_message(struct stead_reader *reader, const char *queue)
 {
+    struct stead_hub_message it = {.count = 0};
     struct stead_slice id, body;
-    uint64_t seq, receipt, count;
-    uint32_t five;
+    uint64_t missing = 0;
+    uint32_t members;
 
-    if (stead_read_array(reader, &five) != 0 || five != 5 || stead_read_u64(reader, &seq) != 0 ||
-        stead_read_u64(reader, &receipt) != 0 || stead_read_u64(reader, &count) != 0 ||
-        stead_read_str(reader, &id) != 0 || stead_read_value(reader, &body) != 0)
+    if (stead_read_array(reader, &members) != 0 || members < 5 || stead_read_u64(reader, &it.seq) != 0 ||
+        stead_read_u64(reader, &it.receipt) != 0 || stead_read_u64(reader, &it.count) != 0 ||
+        stead_read_str(reader, &id) != 0 || stead_read_value(reader, &body) != 0 ||
+        (members > 5 && stead_read_u64(reader, &missing) != 0))
         return NULL;
-    struct stead_hub_message *message = stead_hub_alloc(sizeof(*message) + id.size + body.size + 1);
-    uint8_t *bytes = (uint8_t *)(message + 1);
-    if (id.size > 0)
-        memcpy(bytes, id.data, id.size);
-    memcpy(bytes + id.size, body.data, body.size);
-    message->seq = seq;
-    message->receipt = receipt;
-    message->count = count;
-    message->id = stead_bytes(bytes, id.size);
-    message->body = stead_bytes(bytes + id.size, body.size);
-    memcpy(message->queue, queue, strlen(queue) + 1);
-    return message;
+    it.missing = (size_t)missing;
+    memcpy(it.queue, queue, strlen(queue) + 1);
+    return make_message(&it, id, body);
 }
 
 /* Asks for the delete of all that are of the first one's queue, and frees them. */
@@ -131,7 +129,7 @@ static void delete_of_one_queue(struct stead_turn *turn, struct stead_hub_worker
     stead_write_raw(&args, list.data, list.size);
     worker->finished_count -= count;
     worker->counts.deletes++;
-    stead_hub_call(turn, first->queue, "delete", stead_written(&args), "done", NULL);
+    stead_hub_call(turn, worker, first->queue, "delete", stead_written(&args), "done", NULL);
     stead_writer_deinit(&list);
     stead_writer_deinit(&args);
     while (taken != NULL) {
@@ -173,7 +171,11 @@ void stead_hub_delete(struct stead_turn *turn, struct stead_hub_worker_state *wo
 /* The answer of an operation that nobody waits for. */
 static int done(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    (void)turn, (void)state, (void)args;
+    struct stead_hub_worker_state *worker = ((struct state *)state)->worker;
+
+    (void)args;
+    if (worker != NULL)
+        stead_hub_asked(turn, worker);
     return 0;
 }
 
@@ -229,10 +231,10 @@ static void poll_one(struct stead_turn *turn, struct stead_hub_worker_state *wor
     struct stead_hub_part queue = queue_at(worker, at);
     poll->asked = true;
     worker->counts.dequeues++;
-    call_with_context(turn, queue.text, "dequeue",
-                      stead_packed(turn, "{s:u,s:l,s:l,s:u}", "max", (uint64_t)max, "hide", worker->settings.hide_ms,
-                                   "wait", wait_ms, "who", (uint64_t)worker->number + 1),
-                      "got", at, wait_ms + CALL_MS);
+    call_with_number(turn, queue.text, "dequeue",
+                     stead_packed(turn, "{s:u,s:l,s:l,s:u}", "max", (uint64_t)max, "hide", worker->settings.hide_ms,
+                                  "wait", wait_ms, "who", (uint64_t)worker->number + 1),
+                     "got", at, wait_ms + CALL_MS);
 }
 
 void stead_hub_poll_all(struct stead_turn *turn, struct stead_hub_worker_state *worker)
@@ -280,6 +282,58 @@ static int rested(struct stead_turn *turn, void *state, struct stead_slice args)
     return 0;
 }
 
+/* What came is looked at in its order; before a message that is too long for an answer the rest waits until it was fetched. */
+static void go_through(struct stead_turn *turn, struct stead_hub_worker_state *worker, uint32_t at)
+{
+    struct stead_hub_poll *poll = &worker->polls[at];
+
+    while (poll->came != NULL) {
+        struct stead_hub_message *message = poll->came;
+        if (message->missing > 0) {
+            call_with_number(turn, message->queue, "body",
+                             stead_packed(turn, "{s:u,s:u}", "seq", message->seq, "at", (uint64_t)poll->body.size),
+                             "fetched", at, CALL_MS);
+            return;
+        }
+        poll->came = message->next;
+        message->next = NULL;
+        if (message->count > STEAD_HUB_TRIES_MAX)
+            stead_hub_poison(turn, worker, &message);
+        else
+            take(turn, worker, message);
+    }
+    poll->asked = false;
+    stead_hub_poll_all(turn, worker);
+}
+
+/* Reply: a part of a long body. One that cannot be had comes back when its time is over. */
+static int fetched(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_worker_state *worker = ((struct state *)state)->worker;
+    uint32_t at = (uint32_t)context_of(turn);
+    struct stead_slice bytes = {0};
+
+    if (worker == NULL || at >= STEAD_HUB_QUEUES || worker->polls[at].came == NULL)
+        return 0;
+    struct stead_hub_poll *poll = &worker->polls[at];
+    struct stead_hub_message *message = poll->came;
+    bool ok = stead_reply_code(turn) == 0 && stead_get_bin(args, NULL, &bytes) == 0 && bytes.size > 0;
+    if (ok)
+        stead_write_raw(&poll->body, bytes.data, bytes.size);
+    if (!ok || poll->body.size >= message->missing) {
+        poll->came = message->next;
+        if (ok) {
+            struct stead_hub_message *whole = make_message(message, message->id, stead_written(&poll->body));
+            whole->missing = 0;
+            poll->came = whole;
+        }
+        stead_writer_reset(&poll->body);
+        stead_hub_message_destroy(&message);
+    }
+    go_through(turn, worker, at);
+    return 0;
+}
+
 /* Reply: what a queue had. */
 static int got(struct stead_turn *turn, void *state, struct stead_slice args)
 {
@@ -289,31 +343,30 @@ static int got(struct stead_turn *turn, void *state, struct stead_slice args)
 
     if (worker == NULL || at >= STEAD_HUB_QUEUES)
         return 0;
-    worker->polls[at].asked = false;
+    struct stead_hub_poll *poll = &worker->polls[at];
+    struct stead_hub_message **last = &poll->came;
     int code = stead_reply_code(turn);
     if (code == STEAD_ETIMEOUT && worker->settings.mode == STEAD_HUB_NOTIFY)
         code = 0; /* the store was restarted under the long poll */
     else if (code == 0)
         code = stead_read_array(&reader, &count);
     if (code != 0) {
+        poll->asked = false;
         rest(turn, worker, at, AGAIN_MS);
         return 0;
     }
     if (count == 0)
         back_off(turn, worker, at);
     else
-        worker->polls[at].interval_ms = 0;
+        poll->interval_ms = 0;
     struct stead_hub_part queue = queue_at(worker, at);
     for (; count > 0; count--) {
-        struct stead_hub_message *message = read_message(&reader, queue.text);
-        if (message == NULL)
+        *last = read_message(&reader, queue.text);
+        if (*last == NULL)
             break;
-        if (message->count > STEAD_HUB_TRIES_MAX)
-            stead_hub_poison(turn, worker, &message);
-        else
-            take(turn, worker, message);
+        last = &(*last)->next;
     }
-    stead_hub_poll_all(turn, worker);
+    go_through(turn, worker, at);
     return 0;
 }
 
@@ -340,8 +393,8 @@ static void ask_lease(struct stead_turn *turn, struct stead_hub_worker_state *wo
 {
     struct stead_hub_part hub = stead_hub_itself(worker->name);
 
-    stead_hub_call(turn, hub.text, "lease", stead_packed(turn, "{s:u}", "worker", (uint64_t)worker->number), "leased",
-                   worker);
+    stead_hub_call(turn, worker, hub.text, "lease", stead_packed(turn, "{s:u}", "worker", (uint64_t)worker->number),
+                   "leased", worker);
 }
 
 static int lease(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -362,6 +415,7 @@ static int leased(struct stead_turn *turn, void *state, struct stead_slice args)
     uint64_t partition;
     uint32_t count = 0;
 
+    stead_hub_asked(turn, worker);
     if (stead_reply_code(turn) == 0 && stead_get_value(args, "partitions", &list) == 0 &&
         stead_get_i64(args, "renew_ms", &renew_ms) == 0 && stead_get_i64(args, "lease_ms", &lease_ms) == 0) {
         struct stead_reader reader = stead_reader(list);
@@ -384,6 +438,7 @@ static int settle(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_worker_state *worker = ((struct state *)state)->worker;
 
+    stead_hub_asked(turn, worker);
     worker->asking = false;
     stead_hub_settings_default(&worker->settings, worker->name);
     worker->settled = stead_reply_code(turn) == 0 && stead_hub_settings_read(&worker->settings, args) == 0 &&
@@ -401,6 +456,8 @@ static int wake(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)args;
     if (it->worker == NULL) {
         struct stead_hub_worker_state *worker = stead_hub_alloc(sizeof(*worker));
+        for (uint32_t at = 0; at < STEAD_HUB_QUEUES; at++)
+            stead_writer_init(&worker->polls[at].body);
         if (!parse_key(stead_self_key(turn), worker)) {
             free(worker);
             return stead_fail(turn, "bad_key", "a worker's key is {TAG}HUB/NUMBER");
@@ -410,7 +467,7 @@ static int wake(struct stead_turn *turn, void *state, struct stead_slice args)
     if (!it->worker->settled && !it->worker->asking) {
         struct stead_hub_part hub = stead_hub_itself(it->worker->name);
         it->worker->asking = true;
-        stead_hub_call(turn, hub.text, "settings", (struct stead_slice){0}, "settle", it->worker);
+        stead_hub_call(turn, it->worker, hub.text, "settings", (struct stead_slice){0}, "settle", it->worker);
     }
     return 0;
 }
@@ -443,6 +500,15 @@ static int status(struct stead_turn *turn, void *state, struct stead_slice args)
                                           "conflicts", counts->conflicts, "poisoned", counts->poisoned));
 }
 
+static void free_messages(struct stead_hub_message *messages)
+{
+    while (messages != NULL) {
+        struct stead_hub_message *message = messages;
+        messages = message->next;
+        stead_hub_message_destroy(&message);
+    }
+}
+
 static void on_unload(void *state)
 {
     struct state *it = state;
@@ -451,11 +517,12 @@ static void on_unload(void *state)
         return;
     stead_hub_sessions_destroy(it->worker);
     stead_hub_tasks_destroy(it->worker);
-    while (it->worker->finished != NULL) {
-        struct stead_hub_message *message = it->worker->finished;
-        it->worker->finished = message->next;
-        stead_hub_message_destroy(&message);
+    stead_hub_asks_destroy(it->worker);
+    for (uint32_t at = 0; at < STEAD_HUB_QUEUES; at++) {
+        free_messages(it->worker->polls[at].came);
+        stead_writer_deinit(&it->worker->polls[at].body);
     }
+    free_messages(it->worker->finished);
     free(it->worker);
     it->worker = NULL;
 }
@@ -469,6 +536,8 @@ static const struct stead_op ops[] = {
     {"leased", leased, NULL, 0, "reply: the partitions it holds"},
     {"rested", rested, NULL, 0, "timer: polls a queue again"},
     {"got", got, NULL, 0, "reply: what a queue had"},
+    {"fetched", fetched, NULL, 0, "reply: a part of a long message"},
+    {"pieced", stead_hub_pieced, NULL, 0, "reply: a piece of a long operation"},
     {"clear", clear, NULL, 0, "timer: deletes messages that have done their work"},
     {"done", done, NULL, 0, "reply: of an operation that nobody waits for"},
     {"read", stead_hub_session_read, NULL, 0, "reply: an instance's history"},

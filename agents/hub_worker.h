@@ -31,6 +31,7 @@ struct stead_hub_message {
     uint64_t seq, receipt, count;
     struct stead_slice id, body; /* owned: in the same block */
     bool dropped;                /* it says nothing to the episode */
+    size_t missing;              /* bytes of a long body that is still to be fetched */
 };
 
 /* An operation of the store that is still to be asked for. */
@@ -48,6 +49,7 @@ struct stead_hub_sends {
 
 struct stead_hub_rows { /* history rows as they came: (size u32, bytes)* */
     struct stead_writer bytes;
+    size_t last; /* where the last one begins */
     uint32_t count;
 };
 
@@ -124,10 +126,14 @@ struct stead_hub_sent {
 };
 
 struct stead_hub_poll {
-    bool asked;          /* a dequeue is under way */
-    bool rests;          /* a timer stands */
-    int64_t interval_ms; /* back-off: the next */
+    bool asked;                     /* a dequeue is under way, or what it brought is looked at */
+    bool rests;                     /* a timer stands */
+    int64_t interval_ms;            /* back-off: the next */
+    struct stead_hub_message *came; /* what the last one brought and was not looked at yet */
+    struct stead_writer body;       /* of the first of them, as far as it was fetched */
 };
+
+struct stead_hub_ask;
 
 struct stead_hub_worker_state {
     uint32_t number;
@@ -151,6 +157,8 @@ struct stead_hub_worker_state {
     bool look_timer;                    /* stands, or its answer is under way */
     struct stead_hub_message *finished; /* to be deleted */
     uint32_t finished_count;
+    struct stead_hub_ask *asks, *asks_last; /* operations that wait for those before them */
+    size_t asked_bytes;                     /* of long ones that were not answered yet */
     struct stead_hub_counts counts;
 };
 
@@ -182,17 +190,25 @@ static inline int64_t stead_hub_number(struct stead_slice body, const char *fiel
 
 /* Never NULL: out of memory, the process stops. Zeroed. */
 void *stead_hub_alloc(size_t size);
-/* Calls a part of the hub; its answer is a turn of `reply_op` with `object` as its context. */
-void stead_hub_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
-                    const char *reply_op, const void *object);
-/* The object of a reply op's call. */
-void *stead_hub_object(const struct stead_turn *turn);
 /* Asks the queues for more, as far as there is room. */
 void stead_hub_poll_all(struct stead_turn *turn, struct stead_hub_worker_state *worker);
 void stead_hub_message_destroy(struct stead_hub_message **message);
 /* Deletes messages soon (consumed): whether that succeeds concerns nobody, they come back if not. */
 void stead_hub_delete(struct stead_turn *turn, struct stead_hub_worker_state *worker,
                       struct stead_hub_message **messages);
+
+/* ---- hub_ask.c --------------------------------------------------------------------------------- */
+
+/* Calls a part of the hub; its answer is a turn of `reply_op` with `object` as its context. What is long may wait, and what is asked for behind it then waits too. */
+void stead_hub_call(struct stead_turn *turn, struct stead_hub_worker_state *worker, const char *address, const char *op,
+                    struct stead_slice args, const char *reply_op, const void *object);
+/* The object of a reply op's call. */
+void *stead_hub_object(const struct stead_turn *turn);
+/* In a reply op of what may be long: there is room for what waits. */
+void stead_hub_asked(struct stead_turn *turn, struct stead_hub_worker_state *worker);
+/* Reply op: of a piece. */
+int stead_hub_pieced(struct stead_turn *turn, void *state, struct stead_slice args);
+void stead_hub_asks_destroy(struct stead_hub_worker_state *worker);
 
 /* ---- hub_session.c ----------------------------------------------------------------------------- */
 
@@ -211,8 +227,12 @@ int stead_hub_session_sent(struct stead_turn *turn, void *state, struct stead_sl
 struct stead_hub_walk {
     size_t at;
     struct stead_slice taken;  /* list */
-    struct stead_slice events; /* row of events */
+    struct stead_slice events; /* row of events; empty in one of `out` */
+    struct stead_slice
+        out; /* what an episode sent whose history was thrown away: [address, 0 enqueue or 1 cancel, args]... */
 };
+/* A row that was read, or what goes on with the one before. */
+void stead_hub_add_row(struct stead_hub_session *session, struct stead_slice bytes);
 /* The next row; false behind the last, or where it is damaged. */
 bool stead_hub_next_row(const struct stead_hub_session *session, struct stead_hub_walk *walk);
 /* Is the number in the list? */

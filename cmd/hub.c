@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agents/hub_client.h"
+#include "agents/hub_connection.h"
 #include "cmd/connect.h"
 #include "cmd/json.h"
 #include "cmd/near.h"
@@ -410,11 +410,9 @@ static int put_back(const struct hub_options *o, struct stead_client *client, co
              (unsigned long long)seq);
     stead_writer_init(&args);
     stead_pack(&args, "{s:s,s:v}", "id", name, "body", body);
-    json_t *answer = ask(o, client, address, "enqueue", stead_written(&args));
-    stead_writer_deinit(&args);
-    bool done = answer != NULL;
-    json_decref(answer);
-    return done ? STEAD_EXIT_DONE : STEAD_EXIT_FAILED;
+    struct stead_answer answer;
+    int code = stead_hub_ask(client, address, "enqueue", &args, 0, &answer);
+    return code == 0 ? STEAD_EXIT_DONE : stead_connect_failed(&o->connect, code, &answer);
 }
 
 static int forget(const struct hub_options *o, struct stead_client *client, const char *queue, uint64_t seq,
@@ -443,25 +441,32 @@ static int deal(const struct hub_options *o, struct stead_client *client, const 
                 struct stead_reader *reader, struct walk *walk)
 {
     struct stead_slice id, message;
-    uint64_t seq, receipt, count;
+    struct stead_writer whole;
+    uint64_t seq, receipt, count, size = 0;
     int64_t came_ms;
-    uint32_t six;
+    uint32_t members;
     int status = STEAD_EXIT_DONE;
 
-    if (stead_read_array(reader, &six) != 0 || six != 6 || stead_read_u64(reader, &seq) != 0 ||
+    if (stead_read_array(reader, &members) != 0 || members < 6 || stead_read_u64(reader, &seq) != 0 ||
         stead_read_u64(reader, &receipt) != 0 || stead_read_u64(reader, &count) != 0 ||
         stead_read_i64(reader, &came_ms) != 0 || stead_read_str(reader, &id) != 0 ||
-        stead_read_value(reader, &message) != 0)
+        stead_read_value(reader, &message) != 0 || (members > 6 && stead_read_u64(reader, &size) != 0))
         return STEAD_EXIT_FAILED;
     walk->from_ms = receipt;
     walk->from_seq = seq + 1;
     if (seq > walk->last || (o->message != 0 && o->message != seq))
         return STEAD_EXIT_DONE;
     walk->dealt++;
+    stead_writer_init(&whole);
+    if (size > 0 && o->poison != POISON_DROP && stead_hub_fetch_body(client, queue, seq, size, &whole) == 0)
+        message = stead_written(&whole);
     if (o->poison == POISON_LIST)
-        return list_one(o, &message, seq, came_ms);
-    if (o->poison == POISON_RETRY)
+        status = list_one(o, &message, seq, came_ms);
+    else if (o->poison == POISON_RETRY)
         status = put_back(o, client, &message, seq);
+    stead_writer_deinit(&whole);
+    if (o->poison == POISON_LIST)
+        return status;
     return status != STEAD_EXIT_DONE ? status : forget(o, client, queue, seq, receipt);
 }
 

@@ -12,6 +12,7 @@
  *   echo     any: through an activity and back as it came
  *   sleeper  any: waits for the event `wake`; its value
  *   large    {what, size}: a value of `size` bytes as an activity's input or result, as an event's value (`big`), or as the output; how many bytes came, or the name of the failure
+ *   wide     {count, size}: `count` activities at once, each with `size` bytes as its input and its result; how many bytes came back
  *
  *   purse    durable {balance}: get, set. Nothing but a lock keeps two transfers apart
  */
@@ -363,6 +364,29 @@ static int large(struct stead_orchestration *o, struct stead_slice input)
                                        : stead_packed_for(o, "s", stead_await_error_name(o)));
 }
 
+static int wide(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice value;
+    struct stead_writer bytes;
+    int64_t count = 0, size = 0, sum = 0;
+    int code = 0;
+
+    if (stead_get_i64(input, "count", &count) != 0 || stead_get_i64(input, "size", &size) != 0 || size < 5 ||
+        size > LARGE_MAX || count < 0 || count > COUNT_MAX)
+        return STEAD_EARGUMENT;
+    struct stead_task *tasks = stead_keep_bytes(o, ((size_t)count + 1) * sizeof *tasks);
+    stead_writer_init(&bytes);
+    write_bytes(&bytes, (uint32_t)size);
+    for (int64_t i = 0; i < count; i++)
+        tasks[i] = stead_begin_activity(o, "soak.same", stead_written(&bytes), NULL);
+    stead_writer_deinit(&bytes);
+    for (int64_t i = 0; code == 0 && i < count; i++) {
+        code = stead_await(o, tasks[i], &value);
+        sum += (int64_t)value.size;
+    }
+    return code != 0 ? code : stead_complete(o, number_for(o, sum));
+}
+
 #define ORCHESTRATOR(function)                                                                                         \
     static const struct stead_orchestrator function##_orchestrator = {.abi = STEAD_ORCHESTRATION_ABI,                  \
                                                                       .struct_size =                                   \
@@ -380,6 +404,7 @@ ORCHESTRATOR(laps);
 ORCHESTRATOR(echo);
 ORCHESTRATOR(sleeper);
 ORCHESTRATOR(large);
+ORCHESTRATOR(wide);
 STEAD_ORCHESTRATORS(&chain_orchestrator, &crowd_orchestrator, &naps_orchestrator, &ticks_orchestrator,
                     &tree_orchestrator, &transfer_orchestrator, &laps_orchestrator, &echo_orchestrator,
-                    &sleeper_orchestrator, &large_orchestrator);
+                    &sleeper_orchestrator, &large_orchestrator, &wide_orchestrator);

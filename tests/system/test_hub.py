@@ -51,6 +51,11 @@ class Differing(OnHub, direct.Differing):
     pass
 
 
+class Large(OnHub, direct.Large):
+    FABRIC = ("--fabric", "hub")
+    HIDE = "10s"  # what is large takes its time
+
+
 class Dying(OnHub, direct.Dying):
     def kill_in_the_middle(self, name, count):
         node = self.serve()

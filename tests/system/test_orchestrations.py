@@ -15,12 +15,15 @@ from harness import PATIENCE, CliError, Test, built, main, run_stead, scaled, wa
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLOWS = ROOT / "tests/system/flows.c"
+MIB = 1 << 20
 LIVE = ("Running", "Pending", "Suspended")
 
 
 class Orchestrations(Test):
+    MODULE = "flows.so"
+
     def serve(self, **more):
-        self.n1 = self.node(modules=[built("flows.so")], **more)
+        self.n1 = self.node(modules=[built(self.MODULE)], **more)
         return self.n1
 
     def start(self, name, value=None, *words, id=None):
@@ -321,6 +324,54 @@ class Differing(Orchestrations):
         node.cli("rewind", "waits")
         self.assertEqual(self.await_status("waits", "Completed")["output"], 7)
         self.assertEqual([it for it in self.types("waits") if it == "EventRaised"], ["EventRaised"] * 2)
+
+
+class Large(Orchestrations):
+    """Values at the limit, above it, and many at once."""
+    MODULE = "soak.so"
+    FABRIC = ()
+
+    def file(self, value):
+        path = self.folder / f"value-{len(value)}"
+        path.write_text(json.dumps(value))
+        return f"@{path}"
+
+    def test_values_at_the_limit_pass_and_those_above_fail_alone(self):
+        self.serve()
+        cases = {(what, size): size if size <= MIB else "too_large" for what in ("input", "result")
+                 for size in (950000, 1000000, MIB - 2048, MIB - 6, MIB, MIB + 1, 3 * MIB)}
+        for what, size in cases:
+            self.start("large", {"what": what, "size": size}, id=f"{what}-{size}")
+        for (what, size), output in cases.items():
+            status = self.await_status(f"{what}-{size}", "Completed", "Failed")
+            self.assertEqual((status["status"], status["output"]), ("Completed", output), f"{what} {size}")
+
+    def test_large_input_event_and_output_go_through_a_kill(self):
+        node = self.serve()
+        text, output = "x" * (MIB - 100), "x" * (MIB - 4096 - 64)
+        self.n1.cli("run", "echo", self.file(output), "--id", "echo", *self.FABRIC)
+        self.start("large", {"what": "event", "size": 5}, id="event")
+        node.cli("raise", "event", "noise", self.file(text))
+        node.cli("raise", "event", "big", self.file(text))
+        node.restart()
+        self.assertEqual(self.await_status("event", "Completed")["output"], len(text) + 5)
+        self.assertEqual(self.await_status("echo", "Completed")["output"], output)
+        self.assertIn("EventRaised", self.types("event"))
+        self.start("sleeper", id="sleeper")
+        large = self.file("x" * (MIB + 1))
+        for words in (("raise", "sleeper", "wake", large), ("run", "echo", large, "--id", "none", *self.FABRIC)):
+            self.assertEqual(self.refused(*words).error["code"], "too_large")
+        self.assertEqual(self.refused("status", "none", *self.FABRIC).error["code"], "not_found")
+
+    def test_many_large_ones_at_once(self):
+        self.serve()
+        for count, size in ((10, 300000), (18, MIB), (24, MIB)):
+            self.start("wide", {"count": count, "size": size}, id=f"wide-{count}")
+        for count, size in ((10, 300000), (18, MIB)):
+            status = self.await_status(f"wide-{count}", "Completed", "Failed")
+            self.assertEqual((status["status"], status["output"]), ("Completed", count * size), status["error"])
+        self.assertEqual(self.await_status("wide-24", "Failed")["error"]["name"], "limit")
+        self.assertEqual(self.refused("rewind", "wide-24").error["code"], "wrong_state")
 
 
 class Looking(Orchestrations):

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hub_ask: how a worker asks for operations of the store.
+ *
+ * What is long waits in a list, and with it all that is asked for behind it: the order stays, no turn goes over its limits, and a part of the store has no more than WINDOW_BYTES of it in its
+ * mailbox. What is longer than a payload goes as a parcel (hub_large.h): in pieces, each of which is answered, then the operation. If one of them was refused, so is the operation.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agents/hub_large.h"
+#include "agents/hub_worker.h"
+
+#define CALL_MS 30000           /* for an answer of the store */
+#define LONG_BYTES (64u << 10)  /* it waits in the list */
+#define WINDOW_BYTES (2u << 20) /* of what was not answered yet */
+
+struct stead_hub_ask {
+    struct stead_hub_ask *next;
+    char address[STEAD_HUB_PART_SIZE];
+    const char *op, *reply_op; /* static */
+    const void *object;
+    struct stead_hub_key parcel; /* its name */
+    uint64_t pieces;             /* sent */
+    uint64_t answered;           /* of them */
+    size_t at;                   /* behind the last piece */
+    size_t size;                 /* of the args behind it */
+};
+
+/* ---- Calls --------------------------------------------------------------------------------------- */
+
+/* `bytes`: of a long one, which stead_hub_asked() takes off again. */
+static void call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
+                 const char *reply_op, const void *object, size_t bytes)
+{
+    const struct stead_call_options options = {
+        .reply_op = reply_op,
+        .context = stead_packed(turn, "[u,u]", (uint64_t)(uintptr_t)object, (uint64_t)bytes),
+        .timeout_ms = CALL_MS};
+
+    if (stead_call(turn, address, op, args, &options) != 0)
+        stead_log(turn, "%s of %s could not be asked for", op, address);
+}
+
+void *stead_hub_object(const struct stead_turn *turn)
+{
+    struct stead_reader reader = stead_reader(stead_call_context(turn));
+    uint32_t two = 0;
+    uint64_t it = 0;
+
+    if (stead_get_u64(stead_call_context(turn), NULL, &it) != 0 &&
+        (stead_read_array(&reader, &two) != 0 || stead_read_u64(&reader, &it) != 0))
+        it = 0;
+    return (void *)(uintptr_t)it; /* it was made of this pointer, and its object waits for the answer */
+}
+
+/* ---- The list -------------------------------------------------------------------------------------- */
+
+/* One piece more of the first in the list. */
+static void send_piece(struct stead_turn *turn, struct stead_hub_worker_state *worker, struct stead_hub_ask *ask)
+{
+    const uint8_t *args = (const uint8_t *)(ask + 1);
+    size_t size = ask->size - ask->at < STEAD_HUB_PIECE ? ask->size - ask->at : STEAD_HUB_PIECE;
+
+    if (ask->pieces == 0) {
+        stead_hub_key_u64(&ask->parcel, stead_random(turn));
+        stead_hub_key_u64(&ask->parcel, stead_random(turn));
+    }
+    worker->asked_bytes += size;
+    call(turn, ask->address, "piece",
+         stead_packed(turn, "{s:B,s:u,s:B}", "parcel", stead_hub_key(&ask->parcel), "at", ask->pieces, "bytes",
+                      stead_bytes(args + ask->at, size)),
+         "pieced", NULL, size);
+    ask->pieces++;
+    ask->at += size;
+}
+
+/* Asks for what there is room for. */
+static void go_on(struct stead_turn *turn, struct stead_hub_worker_state *worker)
+{
+    while (worker->asks != NULL && worker->asked_bytes < WINDOW_BYTES) {
+        struct stead_hub_ask *ask = worker->asks;
+        struct stead_slice args = stead_bytes((const uint8_t *)(ask + 1), ask->size);
+        size_t bytes = ask->size;
+        if (ask->size > STEAD_HUB_ARGS_MAX) {
+            if (ask->at < ask->size) {
+                send_piece(turn, worker, ask);
+                continue;
+            }
+            if (ask->answered < ask->pieces)
+                return;
+            args = stead_packed(turn, "{s:B,s:u}", "parcel", stead_hub_key(&ask->parcel), "pieces", ask->pieces);
+            bytes = args.size;
+        }
+        worker->asks = ask->next;
+        worker->asked_bytes += bytes;
+        call(turn, ask->address, ask->op, args, ask->reply_op, ask->object, bytes);
+        free(ask);
+    }
+}
+
+void stead_hub_asked(struct stead_turn *turn, struct stead_hub_worker_state *worker)
+{
+    struct stead_reader reader = stead_reader(stead_call_context(turn));
+    uint32_t two = 0;
+    uint64_t object, bytes = 0;
+
+    if (stead_read_array(&reader, &two) == 0 && stead_read_u64(&reader, &object) == 0 &&
+        stead_read_u64(&reader, &bytes) == 0)
+        worker->asked_bytes -= (size_t)bytes;
+    go_on(turn, worker);
+}
+
+/* Reply: a piece of the first in the list is there, or was refused: then the operation finds that it is missing. */
+int stead_hub_pieced(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_worker_state *worker = *(struct stead_hub_worker_state **)state;
+
+    (void)args;
+    if (worker == NULL)
+        return 0;
+    if (worker->asks != NULL)
+        worker->asks->answered++;
+    stead_hub_asked(turn, worker);
+    return 0;
+}
+
+void stead_hub_call(struct stead_turn *turn, struct stead_hub_worker_state *worker, const char *address, const char *op,
+                    struct stead_slice args, const char *reply_op, const void *object)
+{
+    if (args.size <= LONG_BYTES && worker->asks == NULL) {
+        call(turn, address, op, args, reply_op, object, 0);
+        return;
+    }
+    struct stead_hub_ask *ask = stead_hub_alloc(sizeof(*ask) + args.size + 1);
+    memcpy(ask->address, address, strlen(address) + 1);
+    ask->op = op;
+    ask->reply_op = reply_op;
+    ask->object = object;
+    ask->size = args.size;
+    if (args.size > 0)
+        memcpy(ask + 1, args.data, args.size);
+    if (worker->asks == NULL)
+        worker->asks = ask;
+    else
+        worker->asks_last->next = ask;
+    worker->asks_last = ask;
+    go_on(turn, worker);
+}
+
+void stead_hub_asks_destroy(struct stead_hub_worker_state *worker)
+{
+    while (worker->asks != NULL) {
+        struct stead_hub_ask *ask = worker->asks;
+        worker->asks = ask->next;
+        free(ask);
+    }
+}
