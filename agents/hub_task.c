@@ -429,7 +429,7 @@ int stead_hub_task_look(struct stead_turn *turn, void *state, struct stead_slice
     struct stead_hub_part queue = stead_hub_part_queue(&worker->settings, "work");
     worker->look_timer = count > 0;
     if (count > 0)
-        stead_hub_call(turn, queue.text, "gone", stead_written(&list), "looked", worker);
+        stead_hub_call(turn, worker, queue.text, "gone", stead_written(&list), "looked", worker);
     stead_writer_deinit(&ids);
     stead_writer_deinit(&list);
     set_look_timer(turn, worker);
@@ -455,6 +455,7 @@ int stead_hub_task_looked(struct stead_turn *turn, void *state, struct stead_sli
 
     if (worker == NULL)
         return 0;
+    stead_hub_asked(turn, worker);
     worker->look_timer = false;
     if (stead_reply_code(turn) == 0 && stead_read_array(&reader, &count) != 0)
         count = 0;
