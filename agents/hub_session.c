@@ -369,9 +369,9 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
         session->worker->counts.writes++;
         if (STEAD_AGENT_FAULT(deleted_before_write))
             stead_hub_delete(turn, session->worker, &session->messages);
-        for (const struct stead_hub_send *it = session->sends.first; STEAD_AGENT_FAULT(sent_before_write) && it != NULL;
-             it = it->next)
-            stead_hub_call(turn, session->worker, it->address, it->op, it->args, "done", NULL);
+        if (STEAD_AGENT_FAULT(sent_before_write))
+            for (const struct stead_hub_send *it = session->sends.first; it != NULL; it = it->next)
+                stead_hub_call(turn, session->worker, it->address, it->op, it->args, "done", NULL);
         stead_hub_call(turn, session->worker, table.text, "write", stead_written(&args), "written", session);
         break;
     case STEAD_HUB_SEND:

@@ -135,9 +135,10 @@ int stead_proposer_resend(struct stead_turn *turn, struct stead_proposer *propos
         code = send_again(turn, proposer, rank, due, count);
     for (uint32_t at = 0; at < count; at++)
         plan_again(turn, proposer, due[at]);
-    for (uint64_t at = proposer->decided + 1; STEAD_AGENT_FAULT(resend_forgotten) && at < proposer->next; at++)
-        if (!proposer->slots[at % TABLE].decided && proposer->slots[at % TABLE].due_ns <= stead_monotonic_ns(turn))
-            plan_again(turn, proposer, &proposer->slots[at % TABLE]);
+    if (STEAD_AGENT_FAULT(resend_forgotten))
+        for (uint64_t at = proposer->decided + 1; at < proposer->next; at++)
+            if (!proposer->slots[at % TABLE].decided && proposer->slots[at % TABLE].due_ns <= stead_monotonic_ns(turn))
+                plan_again(turn, proposer, &proposer->slots[at % TABLE]);
     return code;
 }
 

@@ -4,7 +4,7 @@
 import signal
 import unittest
 
-from harness import AgentError, Test, built, main, wait_until
+from harness import AgentError, Test, built, main, undisturbed, wait_until
 
 WAIT = dict(timeout=60.0)
 
@@ -75,7 +75,7 @@ class Jobs(Test):
             self.assertEqual(client.call(boss, "look")["last"], "")
 
     def test_job_that_ends_the_process_is_poison_in_the_end(self):
-        node = self.up()
+        node = self.up(environment=undisturbed())
         for op, number in (("abort", signal.SIGABRT), ("raise", signal.SIGSEGV), ("fault", signal.SIGSEGV)):
             client = node.client()
             client.start("signal", f"boss/{op}", "begin", {"callee": "toil/1", "op": op})  # nobody may live to answer it

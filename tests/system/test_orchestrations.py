@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from harness import PATIENCE, CliError, Test, built, main, run_stead, scaled, wait_until
+from harness import PATIENCE, CliError, Test, built, main, run_stead, scaled, undisturbed, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLOWS = ROOT / "tests/system/flows.c"
@@ -581,7 +581,7 @@ class Deadly(Orchestrations):
         return all(self.status(id)["status"] == "Failed" for id in ids)
 
     def test_code_that_ends_its_node_fails_wherever_it_does(self):
-        node = self.serve()
+        node = self.serve(environment=undisturbed())
         fuse = self.folder / "fuse"
         fuse.touch()
         waits = [threading.Thread(target=lambda at=at, words=words: told.update({at: run_stead(*words, node=node.endpoint)}))
@@ -625,7 +625,7 @@ class Verifying(Orchestrations):
 
     def live_ones(self):
         """Three instances that wait, and one that is over."""
-        node = self.serve()
+        node = self.serve(environment=undisturbed())
         for id in ("a1", "a2"):
             self.start("approve", id=id)
             self.await_custom(id, "waits for approval")
@@ -670,7 +670,7 @@ class Verifying(Orchestrations):
         self.assertIn("3 would break", out.splitlines()[-1])
 
     def test_history_of_many_pages_is_shown_and_replayed_whole(self):
-        node = self.serve()
+        node = self.serve(environment=undisturbed())
         count = scaled(4000, least=3000)
         self.start("fan", {"count": count, "log": str(self.folder / "log"), "hold": True}, id="big")
         wait_until("all is taken", lambda: self.status("big")["events"] > 2 * count)
@@ -686,7 +686,7 @@ class Verifying(Orchestrations):
         self.await_status("big", "Completed")
 
     def test_large_values_are_left_out_for_people_and_not_for_the_replay(self):
-        node = self.serve()
+        node = self.serve(environment=undisturbed())
         value = json.dumps({"count": 2, "log": str(self.folder / "log"), "hold": True, "pad": "x" * 400000})
         self.assertEqual(run_stead("run", "fan", "-", "--id", "padded", node=node.endpoint, stdin=value)[0], 0)
         wait_until("the code waits", lambda: self.types("padded").count("TaskCompleted") == 2)

@@ -58,7 +58,10 @@ static void test_after_a_death_no_turn_builds_on_an_unsynced_one_for_a_while(voi
     for (int wary = 1; wary >= 0; wary--) {
         ran = 0;
         fx->hold_sync = true;
-        fx_deliver(fx, fx_request(fx, &client, STEAD_SIGNAL, fx_address(b, "d", 1, 1), "do", fx_i64(5), NULL));
+        struct stead_message *signal =
+            fx_request(fx, &client, STEAD_SIGNAL, fx_address(b, "d", 1, 1), "do", fx_i64(5), NULL);
+        fx_deliver(fx, signal);
+        stead_message_destroy(&signal);
         assert_int_equal(ran, !wary);
         fx->hold_sync = false;
         fx_run(fx);
