@@ -38,6 +38,14 @@ uint64_t stead_cut_until_ns(struct stead_cut *cut, struct stead_id token, uint64
     return until_ns;
 }
 
+bool stead_cut_stands(struct stead_cut *cut, uint64_t now_ns)
+{
+    pthread_mutex_lock(&cut->lock);
+    bool stands = now_ns < cut->until_ns;
+    pthread_mutex_unlock(&cut->lock);
+    return stands;
+}
+
 bool stead_cut_end(struct stead_cut *cut, struct stead_id token)
 {
     pthread_mutex_lock(&cut->lock);

@@ -34,6 +34,8 @@ void stead_cut_deinit(struct stead_cut *cut);
 int stead_cut_begin(struct stead_cut *cut, struct stead_id token, uint64_t until_ns, uint64_t now_ns);
 /* Until when the cut of the token holds; 0: it does not. */
 uint64_t stead_cut_until_ns(struct stead_cut *cut, struct stead_id token, uint64_t now_ns);
+/* Somebody's cut holds. */
+bool stead_cut_stands(struct stead_cut *cut, uint64_t now_ns);
 /* It is over. False: it was not there. */
 bool stead_cut_end(struct stead_cut *cut, struct stead_id token);
 /* One backup at a time: false when another is being written. */

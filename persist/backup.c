@@ -318,19 +318,30 @@ static int load_manifest(const char *folder, struct manifest *manifest, char *re
 
 /* ---- Taking, verifying, restoring ----------------------------------------------------------- */
 
-void stead_backup_sweep(const char *staging)
+/* A folder and its files. */
+static void sweep_folder(const char *folder)
 {
     char path[PATH_BYTES];
     char sentence[STEAD_STORE_SENTENCE_MAX];
-    DIR *directory = opendir(staging);
+    DIR *directory = opendir(folder);
 
     if (directory == NULL)
         return;
     for (struct dirent *it = readdir(directory); it != NULL; it = readdir(directory))
-        if (is_plain_name(it->d_name) && join_path(staging, it->d_name, path, sentence) == 0)
+        if (is_plain_name(it->d_name) && join_path(folder, it->d_name, path, sentence) == 0)
             unlink(path);
     closedir(directory);
-    rmdir(staging);
+    rmdir(folder);
+}
+
+void stead_backup_sweep(const char *staging)
+{
+    char path[PATH_BYTES];
+
+    sweep_folder(staging);
+    /* RocksDB makes the copy under this name. */
+    if (snprintf(path, sizeof path, "%s.tmp", staging) < (int)sizeof path)
+        sweep_folder(path);
 }
 
 /* Moves the copy to `data`: by its name alone, or file by file onto another file system. */

@@ -199,11 +199,14 @@ static void test_copy_that_is_refused_when_it_is_made_leaves_nothing_behind(void
     way.made = refuse;
     way.context = &asked;
     write_number(it->store, 1, true);
-    run("mkdir %s && touch %s/left-by-a-crash", way.staging, way.staging);
+    run("mkdir %s %s.tmp && touch %s/left-by-a-crash %s.tmp/too", way.staging, way.staging, way.staging, way.staging);
     assert_int_equal(stead_backup_take(it->store, &way, it->backup, &info, it->sentence), STEAD_ECONFLICT);
     assert_int_equal(asked, 1);
     assert_string_equal(it->sentence, "too late");
     run("test ! -e %s && test ! -e %s/MANIFEST && rm -r %s", way.staging, it->backup, it->backup);
+    run("mkdir %s.tmp && touch %s.tmp/left-by-a-crash", way.staging, way.staging);
+    stead_backup_sweep(way.staging);
+    run("test ! -e %s.tmp", way.staging);
     take(it, 1);
     run("test ! -e %s", way.staging);
 }
