@@ -292,7 +292,7 @@ static void decide_failure(struct stead_engine *engine, int code)
         event.error_sentence = stead_str(engine->read_sentence);
     } else {
         event.error_name = stead_str(stead_error_name(code));
-        event.error_sentence = stead_str(stead_error_sentence(code));
+        event.error_sentence = stead_str(engine->why_code == code ? engine->why : stead_error_sentence(code));
     }
     engine->rewind_point = rewind_point(engine, event.code, own);
     stead_engine_unlock(engine);

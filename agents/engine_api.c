@@ -87,6 +87,15 @@ static void write_options(struct stead_writer *extra, const struct stead_task_op
     }
 }
 
+/* A task that has failed: it is not allowed here, and its await says why. */
+static struct stead_task refuse(struct stead_engine *engine, enum stead_engine_kind kind, const char *why)
+{
+    struct stead_engine_task *task = stead_engine_task_new(engine, kind);
+
+    stead_engine_finish(engine, task, STEAD_ESTATE, nothing, stead_str(stead_error_name(STEAD_ESTATE)), stead_str(why));
+    return (struct stead_task){.number = task->number};
+}
+
 static struct stead_task begin(struct stead_engine *engine, enum stead_engine_kind kind, struct stead_slice name,
                                struct stead_slice target, struct stead_slice value,
                                const struct stead_task_options *options, int refusal)
@@ -130,10 +139,12 @@ struct stead_task stead_begin_call(struct stead_orchestration *o, const char *ad
     bool allowed = engine->lock_count == 0 || stead_engine_fence(engine, address) != 0;
     struct stead_task_options given = options != NULL ? *options : no_options;
 
+    if (refusal == 0 && !allowed)
+        return refuse(engine, STEAD_ENGINE_CALL,
+                      "inside a section only its own agents may be called, and this is none of them");
     given.version = 0;
     given.start_timeout_ms = given.run_timeout_ms = given.heartbeat_timeout_ms = 0;
-    return begin(engine, STEAD_ENGINE_CALL, stead_str(op), stead_str(address), args, &given,
-                 refusal == 0 && !allowed ? STEAD_ESTATE : refusal);
+    return begin(engine, STEAD_ENGINE_CALL, stead_str(op), stead_str(address), args, &given, refusal);
 }
 
 /* An id for a child that was given none: `PARENT:EXECUTION:TASK`, or a hash of it when that is too long. */
@@ -161,9 +172,11 @@ struct stead_task stead_begin_child(struct stead_orchestration *o, const char *n
     bool fine = stead_kind_name_check(stead_str(name)) && stead_instance_id_check(stead_str(id)) == 0;
     int refusal = fine ? check_value(input) : STEAD_EARGUMENT;
 
+    if (refusal == 0 && engine->lock_count > 0)
+        return refuse(engine, STEAD_ENGINE_CHILD,
+                      "inside a section no child may be begun: it could wait for the section's own agents");
     given.start_timeout_ms = given.run_timeout_ms = given.heartbeat_timeout_ms = 0;
-    return begin(engine, STEAD_ENGINE_CHILD, stead_str(name), stead_str(id), input, &given,
-                 refusal == 0 && engine->lock_count > 0 ? STEAD_ESTATE : refusal);
+    return begin(engine, STEAD_ENGINE_CHILD, stead_str(name), stead_str(id), input, &given, refusal);
 }
 
 struct stead_task stead_begin_timer(struct stead_orchestration *o, int64_t delay_ms)
@@ -242,6 +255,8 @@ const char *stead_await_error_sentence(const struct stead_orchestration *o)
 
     if (engine->read_code == 0)
         return "";
+    if (engine->read_sentence == NULL && engine->why_code == engine->read_code)
+        return engine->why;
     return engine->read_sentence != NULL ? engine->read_sentence : stead_error_sentence(engine->read_code);
 }
 
@@ -265,7 +280,8 @@ int stead_signal_agent(struct stead_orchestration *o, const char *address, const
     if (!is_op_name(stead_str(op)))
         return STEAD_EARGUMENT;
     if (stead_engine_fence(engine, address) != 0)
-        return STEAD_ESTATE;
+        return stead_engine_refuse(engine,
+                                   "an agent of the section is called: a signal would wait for the section's end");
     int code = check_value(args);
     return code != 0 ? code : send(engine, op, address, args);
 }

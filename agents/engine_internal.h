@@ -226,6 +226,8 @@ struct stead_engine {
     struct stead_slice read_value;       /* of the outcome read last; owned */
     char *read_name, *read_sentence;     /* NULL: the code's own; owned at read_name */
     int read_code;
+    int why_code;    /* of the newest refusal, until the next await; 0: none */
+    const char *why; /* its sentence; static */
 
     /* Tasks. */
     size_t held_bytes;                  /* of results and events that nobody has read */
@@ -315,6 +317,10 @@ bool stead_engine_any_is_done(const struct stead_engine *engine);
 /* Waits for one task that has no number; then it is FINISHED. */
 void stead_engine_wait_for(struct stead_engine *engine, struct stead_engine_task *task);
 /* Reads the task's outcome into the engine and frees the task; 0 or its code. */
+/* Refuses what is not allowed here: STEAD_ESTATE, with this sentence (static), which is told until the next await begins. */
+int stead_engine_refuse(struct stead_engine *engine, const char *why);
+/* The same of an await, which begins and ends with it. */
+int stead_engine_refuse_await(struct stead_engine *engine, const char *why);
 int stead_engine_read(struct stead_engine *engine, struct stead_engine_task *task, struct stead_slice *ret_value);
 /* The code has seen that this one failed. */
 void stead_engine_observe(struct stead_engine *engine, struct stead_engine_task *task);

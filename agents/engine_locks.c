@@ -129,7 +129,8 @@ int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint
     const char *sorted[STEAD_ENGINE_LOCKS_MAX];
 
     if (engine->lock_count > 0)
-        return STEAD_ESTATE;
+        return stead_engine_refuse_await(engine,
+                                         "a section is open already: sections do not nest, name all agents at once");
     if (count == 0 || count > STEAD_ENGINE_LOCKS_MAX)
         return STEAD_EARGUMENT;
     for (uint32_t i = 0; i < count; i++)

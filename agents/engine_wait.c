@@ -37,7 +37,7 @@ static void begin_await(struct stead_engine *engine)
     free(engine->read_name);
     engine->read_value = nothing;
     engine->read_name = engine->read_sentence = NULL;
-    engine->read_code = 0;
+    engine->read_code = engine->why_code = 0;
     stead_engine_arena_reset(&engine->transient);
     engine->wait_round++;
     engine->missing = 0;
@@ -73,6 +73,20 @@ void stead_engine_observe(struct stead_engine *engine, struct stead_engine_task 
         engine->seen[-task->code] = task->observed;
 }
 
+int stead_engine_refuse(struct stead_engine *engine, const char *why)
+{
+    engine->why_code = STEAD_ESTATE;
+    engine->why = why;
+    return STEAD_ESTATE;
+}
+
+int stead_engine_refuse_await(struct stead_engine *engine, const char *why)
+{
+    begin_await(engine);
+    engine->read_code = stead_engine_refuse(engine, why);
+    return STEAD_ESTATE;
+}
+
 /* The failure that the last await returned. */
 static int fail_await(struct stead_engine *engine, int code)
 {
@@ -101,10 +115,8 @@ int stead_await(struct stead_orchestration *o, struct stead_task handle, struct 
     struct stead_engine *engine = stead_engine_of(o);
     struct stead_engine_task *task = stead_engine_map_get(&engine->tasks, handle.number);
 
-    if (task == NULL) {
-        begin_await(engine);
-        return fail_await(engine, STEAD_ESTATE);
-    }
+    if (task == NULL)
+        return stead_engine_refuse_await(engine, "a task is read once: this one was read before, or cancelled");
     stead_engine_wait_for(engine, task);
     return stead_engine_read(engine, task, ret_value);
 }
@@ -253,11 +265,9 @@ int stead_await_any(struct stead_orchestration *o, const struct stead_task *task
     struct stead_engine *engine = stead_engine_of(o);
 
     begin_await(engine);
-    if (count == 0)
-        return fail_await(engine, STEAD_ESTATE);
-    bool twice = any_register(engine, tasks, count);
-    if (engine->any_live == 0)
-        return fail_await(engine, STEAD_ESTATE);
+    bool twice = count > 0 && any_register(engine, tasks, count);
+    if (count == 0 || engine->any_live == 0)
+        return stead_engine_refuse_await(engine, "none of the tasks is left to wait for: all were read or cancelled");
     struct stead_engine_task *first = any_finished(engine);
     if (first == NULL) {
         engine->waits_any = true;

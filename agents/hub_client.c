@@ -77,6 +77,22 @@ static int end_active(struct stead_client *client, const char *id, const struct 
     return code == STEAD_ESTATE || code == STEAD_ENOTFOUND ? 0 : code;
 }
 
+/* Is there room for another one of this id now? What failed by code that does not match its history is ended in any case. */
+static bool makes_room(struct stead_client *client, const char *id, const struct stead_instance_options *options,
+                       struct stead_answer *answer)
+{
+    const struct stead_answer conflict = *answer;
+    struct stead_answer status;
+    bool differs = false;
+
+    if (!options->replace && (stead_hub_instance_status(client, id, options, &status) != 0 ||
+                              stead_get_bool(status.value, "differs", &differs) != 0 || !differs)) {
+        *answer = conflict;
+        return false;
+    }
+    return end_active(client, id, options, answer) == 0;
+}
+
 int stead_hub_instance_start(struct stead_client *client, const char *id, const char *name, struct stead_slice input,
                              const struct stead_instance_options *options, struct stead_answer *ret_answer)
 {
@@ -97,7 +113,7 @@ int stead_hub_instance_start(struct stead_client *client, const char *id, const 
         stead_writer_init(&args);
         pack_create(&args, id, name, input, options->version, start.text);
         code = stead_hub_ask(client, table.text, "create", &args, options->timeout_ms, &answer);
-        if (code != STEAD_ECONFLICT || !options->replace || end_active(client, id, options, &answer) != 0)
+        if (code != STEAD_ECONFLICT || !makes_room(client, id, options, &answer))
             break;
     }
     if (code == 0) {

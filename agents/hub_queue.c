@@ -308,7 +308,8 @@ static int remove_message(struct stead_turn *turn, struct queue *queue, const st
     int code = delete_row(turn, stead_hub_message_key(message->seen_ms, message->seq));
 
     if (code == 0 && message->apart > 0)
-        code = stead_hub_large_delete(turn, stead_hub_body_key(message->seq));
+        code = message->apart > STEAD_HUB_PART_MAX ? stead_hub_large_delete(turn, stead_hub_body_key(message->seq))
+                                                   : delete_row(turn, stead_hub_body_key(message->seq));
     if (code == 0 && message->id.size > 0) {
         struct stead_hub_key forget = forget_key(queue->clock_ms, message->id);
         queue->cancelled -= is_cancelled(turn, queue, message->id);

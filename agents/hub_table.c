@@ -253,6 +253,14 @@ static uint64_t give_birth(const struct stead_turn *turn, struct stead_hub_table
     return (uint64_t)table->births;
 }
 
+/* It is over, but what it has open is not: it failed by code that does not match its history. */
+static bool has_to_be_ended(const struct stead_hub_row *row)
+{
+    bool differs = false;
+
+    return stead_get_bool(row->map, "differs", &differs) == 0 && differs;
+}
+
 static int create(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_table *table = state;
@@ -274,7 +282,7 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
         return code;
     if (code == 0 && stead_get_str(old.map, "start", &other) == 0 && stead_slice_equal(start, other))
         return stead_reply(turn, stead_packed(turn, "{s:b}", "new", 0));
-    if (code == 0 && !stead_instance_is_over(stead_hub_row_status(&old)))
+    if (code == 0 && (!stead_instance_is_over(stead_hub_row_status(&old)) || has_to_be_ended(&old)))
         return STEAD_ECONFLICT;
     if (code == 0 && old.purge_ms != 0) {
         struct stead_hub_key key = purge_key(old.purge_ms, id);
@@ -447,7 +455,7 @@ static int purge(struct stead_turn *turn, void *state, struct stead_slice args)
 
     if (code == 0)
         code = stead_hub_row_find(turn, id, &row);
-    if (code == 0 && !stead_instance_is_over(stead_hub_row_status(&row)))
+    if (code == 0 && (!stead_instance_is_over(stead_hub_row_status(&row)) || has_to_be_ended(&row)))
         code = STEAD_ESTATE;
     if (code == 0)
         code = purge_one(turn, state, id, &row);

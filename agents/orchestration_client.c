@@ -352,7 +352,10 @@ int stead_instance_raise(struct stead_client *client, const char *id, const char
         return stead_hub_instance_raise(client, id, event, value, options, ret_answer);
     stead_writer_init(&args);
     stead_pack(&args, "{s:s,s:v}", "name", event, "value", value);
-    return call(client, &address, "raise", &args, options, ret_answer);
+    code = call(client, &address, "raise", &args, options, ret_answer);
+    if (code == STEAD_ESTATE && ret_answer != NULL)
+        ret_answer->error_sentence = "the instance is over";
+    return code;
 }
 
 /* What steering is given: the op, and its argument in `ret_args`, which is the caller's to deinit when 0 is returned. */
@@ -389,8 +392,12 @@ int stead_instance_steer(struct stead_client *client, const char *id, enum stead
     int code = pack_steer(id, action, reason, &address, &op, &args, ret_answer);
     if (code != 0)
         return code;
-    if (options->hub == NULL)
-        return call(client, &address, op, &args, options, ret_answer);
+    if (options->hub == NULL) {
+        code = call(client, &address, op, &args, options, ret_answer);
+        if (code == STEAD_ESTATE && ret_answer != NULL)
+            ret_answer->error_sentence = "the instance is not in a status for that";
+        return code;
+    }
     stead_writer_deinit(&args);
     return stead_hub_instance_steer(client, id, action, reason, options, ret_answer);
 }

@@ -199,9 +199,10 @@ static int any_with_losers(struct stead_orchestration *o, struct stead_slice inp
     for (uint32_t i = 0; i < 3; i++)
         if (i != index)
             stead_task_cancel(o, tasks[i]);
-    if (code == 0 && stead_await(o, tasks[(index + 1) % 3], NULL) != STEAD_ESTATE)
+    if (code == 0 && (stead_await(o, tasks[(index + 1) % 3], NULL) != STEAD_ESTATE ||
+                      strstr(stead_await_error_sentence(o), "read once") == NULL))
         return STEAD_EINTERNAL;
-    if (stead_await_any(o, tasks, 0, &index) != STEAD_ESTATE)
+    if (stead_await_any(o, tasks, 0, &index) != STEAD_ESTATE || strstr(stead_await_error_sentence(o), "none") == NULL)
         return STEAD_EINTERNAL;
     return code != 0 ? code : stead_complete(o, stead_packed_for(o, "u", (uint64_t)index));
 }
@@ -368,19 +369,25 @@ static void test_engine_child_whose_time_is_up_is_cancelled_and_tried_again(void
 
 /* ---- Locks ---------------------------------------------------------------------------------- */
 
+static bool is_refused(const struct stead_orchestration *o, int code, const char *why)
+{
+    return code == STEAD_ESTATE && strcmp(stead_await_error_name(o), "wrong_state") == 0 &&
+           strstr(stead_await_error_sentence(o), why) != NULL;
+}
+
 static int transfer(struct stead_orchestration *o, struct stead_slice input)
 {
     const char *const both[] = {"acct/b", "acct/a", "acct/b"};
     const char *const other[] = {"acct/c"};
 
     (void)input;
-    if (stead_lock(o, both, 3) != 0 || stead_lock(o, other, 1) != STEAD_ESTATE)
+    if (stead_lock(o, both, 3) != 0 || !is_refused(o, stead_lock(o, other, 1), "do not nest"))
         return STEAD_EINTERNAL;
     if (stead_lock_fence(o, "acct/a") != 11 || stead_lock_fence(o, "acct/b") != 12 ||
         stead_lock_fence(o, "acct/c") != 0)
         return STEAD_EINTERNAL;
-    if (stead_await_call(o, "acct/c", "add", nil, NULL) != STEAD_ESTATE ||
-        stead_await_child(o, "kid", nil, NULL) != STEAD_ESTATE ||
+    if (!is_refused(o, stead_await_call(o, "acct/c", "add", nil, NULL), "only its own agents") ||
+        !is_refused(o, stead_await_child(o, "kid", nil, NULL), "no child") ||
         stead_signal_agent(o, "acct/a", "add", nil) != STEAD_ESTATE)
         return STEAD_EINTERNAL;
     int code = stead_signal_agent(o, "log/x", "say", nil);
@@ -460,6 +467,34 @@ static void test_engine_knows_the_hold_it_has(void **state)
     }
 }
 
+/* Signals one of the agents that it holds, and ends with what it hears. */
+static int signals_its_own(struct stead_orchestration *o, struct stead_slice input)
+{
+    const char *const one[] = {"acct/a"};
+
+    (void)input;
+    int code = stead_lock(o, one, 1);
+    return code != 0 ? code : stead_signal_agent(o, "acct/a", "add", nil);
+}
+EN_ORCHESTRATOR(signaller, signals_its_own);
+
+static void test_engine_failure_says_what_was_not_allowed(void **state)
+{
+    (void)state;
+    struct en en;
+    uint8_t memory[16];
+
+    BOTH_WAYS(en, signaller)
+    {
+        en_start(&en, nil);
+        assert_true(en_complete(&en, scheduled(&en, STEAD_OP_HOLD), en_number(memory, 11)));
+        assert_int_equal(failure(&en).code, STEAD_ESTATE);
+        assert_true(stead_slice_equal(
+            failure(&en).error_sentence,
+            stead_str("an agent of the section is called: a signal would wait for the section's end")));
+    }
+}
+
 static void test_engine_call_under_a_broken_lock_is_wrong_state(void **state)
 {
     (void)state;
@@ -503,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_engine_child_whose_time_is_up_is_cancelled_and_tried_again),
         cmocka_unit_test(test_engine_locks_keep_their_rules),
         cmocka_unit_test(test_engine_knows_the_hold_it_has),
+        cmocka_unit_test(test_engine_failure_says_what_was_not_allowed),
         cmocka_unit_test(test_engine_call_under_a_broken_lock_is_wrong_state),
         cmocka_unit_test(test_engine_termination_releases_and_cancels),
     };
