@@ -81,7 +81,7 @@ static int check_op(const struct stead_kind *kind, uint32_t at, char *ret_why)
         return refuse(ret_why, "kind %s is stateless: its op %s needs a job and no run", kind->name, op->name);
     if (!stateless && (op->run == NULL || op->job != NULL))
         return refuse(ret_why, "kind %s has agents: its op %s needs a run and no job", kind->name, op->name);
-    if ((op->flags & ~(uint32_t)(STEAD_OP_READ_ONLY | STEAD_OP_QUIET | STEAD_OP_FREES)) != 0)
+    if ((op->flags & ~(uint32_t)(STEAD_OP_READ_ONLY | STEAD_OP_QUIET | STEAD_OP_FREES | STEAD_OP_PATIENT)) != 0)
         return refuse(ret_why, "kind %s: the op %s has unknown flags 0x%x", kind->name, op->name, op->flags);
     return 0;
 }

@@ -6,7 +6,7 @@
  *
  * A batch closes at the end of every round in which something urgent joined it, so an entry holds all that one round did, and rounds
  * grow with the load while the disk is busy: group commit without a timer. What is not urgent (a trimmed outbox, a mark that moved)
- * rides on the next entry, or makes one of its own after LAZY_NS.
+ * rides on the next entry, or makes one of its own after LAZY_NS; what a patient op did (STEAD_OP_PATIENT), after PATIENT_NS.
  *
  * Invariants (docs/INVARIANTS.md): L1 an output with depends_on d leaves only when d <= synced; L2 indexes have no gap; L3 the image never holds a row of an
  * entry above synced; L4 an entry is closed by the epoch that serves, and epochs never fall; L5 replay applies absolute changes, so
@@ -16,6 +16,7 @@
 
 #define AHEAD_MS_MAX 86400000u   /* a due row is looked for again after a day at most */
 #define LAZY_NS 500000000u       /* how long a batch that nobody waits for may stay open */
+#define PATIENT_NS 20000000u     /* ... and one that only patient ones wait for */
 #define TURNS_BETWEEN_QUEUES 64u /* messages of the shard itself, then as many from outside */
 
 struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied)
@@ -125,10 +126,12 @@ void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_sl
 
 void stead_shard_dirty(struct stead_shard *shard, bool urgent)
 {
-    if (urgent)
+    uint64_t until_ns = shard->host->now_ns + (shard->patient ? PATIENT_NS : LAZY_NS);
+
+    if (urgent && !shard->patient)
         shard->urgent = true;
-    else if (shard->lazy_ns == 0)
-        shard->lazy_ns = shard->host->now_ns + 1;
+    else if (shard->lazy_until_ns == 0 || until_ns < shard->lazy_until_ns)
+        shard->lazy_until_ns = until_ns;
 }
 
 void stead_shard_put(struct stead_shard *shard, const struct stead_row_key *key, struct stead_slice value, bool fresh)
@@ -171,13 +174,13 @@ void stead_shard_batch_close(struct stead_shard *shard, bool all)
     struct stead_host *host = shard->host;
     struct stead_writer entry;
 
-    if (!shard->urgent && !(all && (shard->lazy_ns != 0 || stead_overlay_batch_rows(shard->overlay) > 0)))
+    if (!shard->urgent && !(all && (shard->lazy_until_ns != 0 || stead_overlay_batch_rows(shard->overlay) > 0)))
         return;
     stead_session_batch_end(shard);
     stead_channel_in_batch_end(shard);
     stead_channel_out_batch_end(shard);
     shard->urgent = false;
-    shard->lazy_ns = 0;
+    shard->lazy_until_ns = 0;
     uint32_t rows = stead_overlay_batch_rows(shard->overlay);
     if (rows == 0 && shard->turn_count == 0 && !shard->awaited)
         return;
@@ -259,7 +262,7 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
         stead_shard_take(shard, message);
         count--;
         if (batch_full(shard))
-            stead_shard_batch_close(shard, false);
+            stead_shard_batch_close(shard, true);
     }
     return count;
 }
@@ -378,13 +381,13 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
         stead_host_wake_at(host, stead_channel_out_resend_due(shard));
         stead_host_wake_at(host, stead_vrequest_resend_due(shard));
     }
-    bool lazy_due = shard->lazy_ns != 0 && host->now_ns >= shard->lazy_ns + LAZY_NS;
+    bool lazy_due = shard->lazy_until_ns != 0 && host->now_ns >= shard->lazy_until_ns;
     if (waits_for_early_jobs(shard))
         stead_host_wake_at(host, shard->early_until_ns);
     else
         stead_shard_batch_close(shard, lazy_due || wary || shard->phase == STEAD_SHARD_STOPPING);
-    if (shard->lazy_ns != 0)
-        stead_host_wake_at(host, shard->lazy_ns + LAZY_NS);
+    if (shard->lazy_until_ns != 0)
+        stead_host_wake_at(host, shard->lazy_until_ns);
     stead_shard_checkpoint(shard, false);
     return more;
 }

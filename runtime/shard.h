@@ -100,7 +100,8 @@ struct stead_shard {
     uint32_t batch_turns;      /* turns run in the open batch, journaled or not */
     bool urgent;               /* something in the batch must not wait for the next turn */
     bool awaited;              /* an output waits for the open batch: it becomes an entry, even if nothing is in it */
-    uint64_t lazy_ns;          /* since when the batch holds only what can wait; 0: nothing */
+    bool patient;              /* what the turn under way stores can wait for a while (STEAD_OP_PATIENT) */
+    uint64_t lazy_until_ns;    /* so long the batch may hold what can wait; 0: it holds nothing such */
     bool paused;               /* a turn of this round has asked for its end (stead_pause()) */
     uint32_t early_jobs;       /* that were started before their commit, and are not over */
     uint64_t early_index;      /* newest batch that one of them was started in */

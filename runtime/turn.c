@@ -652,6 +652,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
         put_back(&turn, &before);
     status = check_result(&turn, &before, &image, status);
+    shard->patient = (op->flags & STEAD_OP_PATIENT) != 0;
     if (status == 0 && turn.deferred)
         put_back(&turn, &before);
     else if (status == 0)
@@ -661,6 +662,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     bool deferred = turn.deferred && status == 0;
     if (!deferred)
         stead_shard_turn_done(agent);
+    shard->patient = false;
     stead_writer_deinit(&image);
     end_turn(&turn, &before);
     if (timed)

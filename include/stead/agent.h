@@ -138,8 +138,12 @@ enum stead_op_flags {
                            journaled, no sync. So its promises (stead_reply_later) and timers are volatile: gone when the node
                            is, and the caller, who asks again, runs it anew. They keep the agent in memory. What the
                            field table does not name may change: it lasts as long */
-    STEAD_OP_FREES = 4 /* gives back more than it writes, as it destroys its agent or deletes keys: a client's request
+    STEAD_OP_FREES = 4, /* gives back more than it writes, as it destroys its agent or deletes keys: a client's request
                            for it is taken at the disk quota too, where others are refused */
+    STEAD_OP_PATIENT =
+        8 /* durable kinds: nobody is in a hurry for its effects. They are stored, and it is answered, with
+                           what the shard stores next, 20 ms later at most: so it costs no sync of its own, and no other
+                           waits behind that. Turns of the agent that come meanwhile see them, and hurry as ever */
 };
 
 /* Ops that every durable and volatile kind has, unless its own table names them:

@@ -119,6 +119,7 @@ static const struct stead_op fx_ops[] = {
     {"do3", fx_op_do3, NULL, 0, NULL},
     {"reply", fx_op_reply, NULL, 0, NULL},
     {"add", fx_op_add, NULL, 0, NULL},
+    {"add_soon", fx_op_add, NULL, STEAD_OP_PATIENT, NULL},
     {"destroy", fx_op_destroy, NULL, STEAD_OP_FREES, NULL},
     {"get", fx_op_get, NULL, STEAD_OP_READ_ONLY, NULL},
     {"look", fx_op_look, NULL, STEAD_OP_READ_ONLY, NULL},

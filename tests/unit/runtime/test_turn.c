@@ -214,6 +214,58 @@ static void test_read_only_op_is_not_logged(void **state)
     fx_destroy(fx);
 }
 
+static void test_patient_op_waits_a_while_for_company(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(b, "d", 1, 1), "add"), 1);
+    uint64_t entries = fx_stats(fx)->entries;
+
+    fx_send(fx, &client, STEAD_CALL, a, "add_soon");
+    fx_step_ms(fx, 19);
+    assert_null(fx->answers.head);
+    assert_int_equal(fx_stats(fx)->entries, entries);
+    fx_step_ms(fx, 1); /* nobody came */
+    assert_int_equal(fx_answer_i64(fx), 2);
+    assert_int_equal(fx_stats(fx)->entries, entries + 1);
+
+    fx_send(fx, &client, STEAD_CALL, a, "add_soon"); /* another agent's turn takes it along */
+    assert_null(fx->answers.head);
+    fx_send(fx, &client, STEAD_CALL, b, "add");
+    assert_int_equal(fx_answer_i64(fx), 3);
+    assert_int_equal(fx_answer_i64(fx), 2);
+    assert_int_equal(fx_stats(fx)->entries, entries + 2);
+    fx_destroy(fx);
+}
+
+/* What has seen its effects does not wait with it, and the answers of both wait for the disk. */
+static void test_patient_op_keeps_nobody_waiting_who_saw_it(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx->hold_sync = true;
+    fx_send(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add_soon");
+    fx_send(fx, &client, STEAD_CALL, a, "get");
+    assert_null(fx->answers.head);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    assert_int_equal(fx_answer_i64(fx), 1);
+
+    fx_send(fx, &client, STEAD_CALL, a, "add_soon");
+    fx_crash(fx, true); /* it was not stored and not answered: asked again, it runs again */
+    assert_null(fx->answers.head);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 1);
+    fx_destroy(fx);
+}
+
 static int init_ten(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)turn, (void)args;
@@ -574,6 +626,8 @@ int main(void)
         cmocka_unit_test(test_failing_turn_of_a_state_with_buffers_gets_its_state_back),
         cmocka_unit_test(test_read_only_op_that_writes_fails_and_changes_nothing),
         cmocka_unit_test(test_read_only_op_is_not_logged),
+        cmocka_unit_test(test_patient_op_waits_a_while_for_company),
+        cmocka_unit_test(test_patient_op_keeps_nobody_waiting_who_saw_it),
         cmocka_unit_test(test_init_gives_the_first_state_once),
         cmocka_unit_test(test_turn_with_one_effect_too_many_fails_whole),
         cmocka_unit_test(test_reply_and_image_are_limited_at_the_edge),
