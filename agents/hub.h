@@ -25,6 +25,7 @@
  *                                    dequeues. Asked again after a crash, it may take further messages: what it took before comes back when its time is over.
  *   delete   [[seq, receipt]...]     answers how many were deleted; one whose receipt is not the newest any more is left alone. What `peek` has found can be
  *                                    deleted too: its `seen from` is the receipt.
+ *   retire   [[seq, receipt]...]     the same, without haste: stored and answered with what the queue's shard stores next, 20 ms later at most
  *   renew    {seq, receipt, hide}    hides it on, never shorter than it was; answers the new receipt; STEAD_ENOTFOUND when it was taken by another, deleted or cancelled.
  *   cancel   [id...]                 messages of these ids go when they are next taken or renewed; answers how many there are.
  *   gone     [id...]                 read-only: those of them (up to 1000) that were cancelled: whoever works at one can stop

@@ -772,6 +772,7 @@ static const struct stead_op ops[] = {
     {"body", stead_hub_message_tell_body, NULL, STEAD_OP_READ_ONLY, "{seq, at}: a part of a long body"},
     {"dequeue", dequeue, NULL, STEAD_OP_QUIET, "{max, hide, wait, who}: takes messages, hidden for a while"},
     {"delete", delete_them, NULL, 0, "[[number, receipt]...]: what was taken is done"},
+    {"retire", delete_them, NULL, STEAD_OP_PATIENT, "the same, without haste"},
     {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},
     {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go when they are next taken or renewed"},
     {"gone", stead_hub_queue_gone, NULL, STEAD_OP_READ_ONLY, "[id...]: those of them that were cancelled"},

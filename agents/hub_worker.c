@@ -129,7 +129,7 @@ static void delete_of_one_queue(struct stead_turn *turn, struct stead_hub_worker
     stead_write_raw(&args, list.data, list.size);
     worker->finished_count -= count;
     worker->counts.deletes++;
-    stead_hub_call(turn, worker, first->queue, "delete", stead_written(&args), "done", NULL);
+    stead_hub_call(turn, worker, first->queue, "retire", stead_written(&args), "done", NULL);
     stead_writer_deinit(&list);
     stead_writer_deinit(&args);
     while (taken != NULL) {

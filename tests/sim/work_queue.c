@@ -72,7 +72,8 @@ static void submit(struct stead_sim *sim, struct stead_sim_client *client, int v
                           (int64_t)stead_world_below(&sim->world, 3) * 20);
     } else if (verb == MAIL_DELETE) {
         it->unknown++;
-        stead_sim_op_pack(sim, op, STEAD_CALL, address, "delete", "[[u,u]]", it->seq, receipt);
+        stead_sim_op_pack(sim, op, STEAD_CALL, address, stead_world_chance(&sim->world, 500) ? "delete" : "retire",
+                          "[[u,u]]", it->seq, receipt);
     } else {
         stead_sim_op_pack(sim, op, STEAD_CALL, address, "renew", "{s:u,s:u,s:l}", "seq", it->seq, "receipt", receipt,
                           "hide", (int64_t)50);

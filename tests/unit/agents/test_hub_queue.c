@@ -175,6 +175,28 @@ static void test_a_message_taken_and_not_deleted_comes_again_with_another_receip
     assert_int_equal(get(&again, 1, 500), 0);
 }
 
+static void test_retiring_deletes_with_what_is_stored_next(void **state)
+{
+    struct taken list[2];
+
+    (void)state;
+    put("", "x", 0);
+    put("", "y", 0);
+    assert_int_equal(get(list, 2, 500), 2);
+    uint64_t entries = fx_stats(fx)->entries;
+    send("retire", "[[u,u]]", list[0].seq, list[0].receipt);
+    assert_null(answer);
+    put("", "z", 0);
+    take_answer(); /* there are two */
+    assert_int_equal(fx_stats(fx)->entries, entries + 1);
+    send("retire", "[[u,u]]", list[1].seq, list[1].receipt);
+    assert_null(answer);
+    fx_step_ms(fx, 20);
+    assert_int_equal(fx_stats(fx)->entries, entries + 2);
+    fx_crash(fx, true);
+    assert_int_equal(status_of("depth"), 1);
+}
+
 static void test_renewing_hides_it_on_and_gives_a_new_receipt(void **state)
 {
     struct taken taken, again;
@@ -715,6 +737,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_messages_come_in_order_and_in_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_message_taken_and_not_deleted_comes_again_with_another_receipt, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_retiring_deletes_with_what_is_stored_next, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renewing_hides_it_on_and_gives_a_new_receipt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renewing_never_makes_it_visible_sooner, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_cancelled_goes_and_its_neighbours_stay, setup, teardown),
