@@ -7,7 +7,8 @@
  * without a poller until the next renewal. A new hub's workers count as seen: the one that comes first does not take what belongs to the others. A lease says who polls, no more: a worker
  * that has lost one without knowing may still write, and is then refused by the table's etags.
  *
- * The keeper is a durable timer: it tells the volatile workers to wake, so that after a restart of their node they are there again.
+ * The keeper is a durable timer: it tells the volatile workers to wake, so that after a restart of their node they are there again,
+ * a setting of the hub later at most.
  */
 #include "agents/agents.h"
 
@@ -17,7 +18,6 @@
 
 #define RENEW_MS 10000
 #define LEASE_MS 30000
-#define KEEP_MS 10000
 
 struct lease {
     uint32_t holder; /* worker + 1; 0: nobody */
@@ -106,7 +106,7 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
     int code = stead_kv_put(turn, stead_str("settings"), stead_written(&writer));
     stead_writer_deinit(&writer);
     if (code == 0)
-        code = stead_timer_every(turn, "keep", KEEP_MS, "keep", (struct stead_slice){0});
+        code = stead_timer_every(turn, "keep", settings.keep_ms, "keep", (struct stead_slice){0});
     if (code == 0)
         code = tell_workers(turn, &settings, EVERYBODY, "wake");
     return code != 0 ? code : reply_settings(turn, &settings);

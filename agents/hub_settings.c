@@ -78,6 +78,7 @@ void stead_hub_settings_default(struct stead_hub_settings *settings, const char 
     settings->partitions = 4;
     settings->workers = 2;
     settings->hide_ms = STEAD_HUB_HIDE_MS;
+    settings->keep_ms = 2000;
     settings->tasks = 64;
     settings->mode = STEAD_HUB_NOTIFY;
     settings->first_ms = 50;
@@ -177,6 +178,7 @@ int stead_hub_settings_read(struct stead_hub_settings *settings, struct stead_sl
         !take_u32(map, "workers", 1, STEAD_HUB_WORKERS_MAX, &settings->workers) ||
         !take_u32(map, "tasks", 1, STEAD_HUB_TASKS_MAX, &settings->tasks) ||
         !take_number(map, "hide_ms", 100, 3600000, &settings->hide_ms) ||
+        !take_number(map, "keep_ms", 100, 3600000, &settings->keep_ms) ||
         stead_get_bool(map, "extended", &settings->extended) == STEAD_EARGUMENT ||
         !take_tags(map, "tags", STEAD_HUB_PARTITIONS_MAX, settings->tags) ||
         !take_tags(map, "worker_tags", STEAD_HUB_WORKERS_MAX, settings->worker_tags) || !take_poll(settings, map))
@@ -195,7 +197,7 @@ static void write_tags(struct stead_writer *writer, const char *field, uint32_t 
 
 void stead_hub_settings_write(const struct stead_hub_settings *settings, struct stead_writer *writer)
 {
-    stead_write_map(writer, 10);
+    stead_write_map(writer, 11);
     stead_pack(writer, "s", "name");
     stead_write_str(writer, settings->name);
     stead_write_str(writer, "partitions");
@@ -204,6 +206,8 @@ void stead_hub_settings_write(const struct stead_hub_settings *settings, struct 
     stead_write_u64(writer, settings->workers);
     stead_write_str(writer, "hide_ms");
     stead_write_i64(writer, settings->hide_ms);
+    stead_write_str(writer, "keep_ms");
+    stead_write_i64(writer, settings->keep_ms);
     stead_write_str(writer, "extended");
     stead_write_bool(writer, settings->extended);
     stead_write_str(writer, "tasks");

@@ -3,7 +3,7 @@
  * hub_settings: what a task hub is made of, and the names of its parts. Pure; any thread.
  *
  * The map, as `create` takes and `settings` answers it:
- *   {name, partitions, workers, hide_ms, extended, tasks, poll: {mode, first, max, jitter, interval}, tags: [tag of partition 0 ...], work: tag, worker_tags: [tag of worker 0 ...]}
+ *   {name, partitions, workers, hide_ms, keep_ms, extended, tasks, poll: {mode, first, max, jitter, interval}, tags: [tag of partition 0 ...], work: tag, worker_tags: [tag of worker 0 ...]}
  */
 #ifndef STEAD_AGENTS_HUB_SETTINGS_H
 #define STEAD_AGENTS_HUB_SETTINGS_H
@@ -21,6 +21,7 @@ struct stead_hub_settings {
     uint32_t partitions; /* 1 to 16 */
     uint32_t workers;    /* 1 to 64 */
     int64_t hide_ms;     /* visibility timeout */
+    int64_t keep_ms;     /* between two looks of the keeper */
     bool extended;       /* instances stay in the workers' memory between episodes */
     uint32_t tasks;      /* activities and agents' calls that a worker runs at once */
     enum stead_hub_mode mode;

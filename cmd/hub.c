@@ -20,12 +20,12 @@ enum poison_word { POISON_LIST, POISON_RETRY, POISON_DROP };
 
 struct hub_options {
     struct stead_connect connect;
-    int word;                                     /* enum hub_word; -1: not seen yet */
-    int poison;                                   /* enum poison_word; -1: not seen yet */
-    const char *name;                             /* NULL: main */
-    const char *mode;                             /* --poll: NULL, notify, backoff, or an interval */
-    uint64_t interval_ms;                         /* of --poll */
-    uint64_t partitions, workers, hide_ms, tasks; /* 0: the default */
+    int word;                                              /* enum hub_word; -1: not seen yet */
+    int poison;                                            /* enum poison_word; -1: not seen yet */
+    const char *name;                                      /* NULL: main */
+    const char *mode;                                      /* --poll: NULL, notify, backoff, or an interval */
+    uint64_t interval_ms;                                  /* of --poll */
+    uint64_t partitions, workers, hide_ms, keep_ms, tasks; /* 0: the default */
     bool extended, apart;
     uint64_t message; /* --message; 0: all */
 };
@@ -48,6 +48,7 @@ enum {
     OPTION_WORKERS,
     OPTION_HIDE,
     OPTION_TASKS,
+    OPTION_KEEP,
     OPTION_EXTENDED,
     OPTION_APART,
     OPTION_MESSAGE
@@ -59,6 +60,9 @@ static const struct argp_option options[] = {
     {"workers", OPTION_WORKERS, "COUNT", 0, "1 to 64. Default: one a reactor", 10},
     {"tasks", OPTION_TASKS, "COUNT", 0, "Activities that a worker runs at once, to 4096. Default: 64", 10},
     {"hide", OPTION_HIDE, "TIME", 0, "How long a message that was taken is hidden. Default: 5m", 10},
+    {"keep", OPTION_KEEP, "TIME", 0,
+     "How often the hub wakes its workers: after the death of all nodes they work again so much later. Default: 2s",
+     10},
     {"extended", OPTION_EXTENDED, NULL, 0, "Workers keep instances in memory between episodes", 10},
     {"apart", OPTION_APART, NULL, 0, "Queues and tables on a node that runs no workers", 10},
     {"message", OPTION_MESSAGE, "NUMBER", 0, "poison: only this one. Default: all", 10},
@@ -126,6 +130,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPTION_HIDE:
         if (!stead_parse_duration(arg, 3600000, &o->hide_ms) || o->hide_ms < 100)
             argp_error(state, "--hide %s: a time from 100ms to 1h", arg);
+        return 0;
+    case OPTION_KEEP:
+        if (!stead_parse_duration(arg, 3600000, &o->keep_ms) || o->keep_ms < 100)
+            argp_error(state, "--keep %s: a time from 100ms to 1h", arg);
         return 0;
     case OPTION_EXTENDED:
         o->extended = true;
@@ -197,6 +205,7 @@ static int create(const struct hub_options *o, struct stead_client *client)
     add_number(&members, &count, "partitions", o->partitions);
     add_number(&members, &count, "workers", o->workers);
     add_number(&members, &count, "hide_ms", o->hide_ms);
+    add_number(&members, &count, "keep_ms", o->keep_ms);
     add_number(&members, &count, "tasks", o->tasks);
     if (o->extended) {
         stead_pack(&members, "s", "extended");

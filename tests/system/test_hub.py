@@ -16,7 +16,7 @@ class OnHub:
 
     def serve(self, **more):
         fresh = super().serve(**more)
-        fresh.cli("hub", "create", "main", "--hide", self.HIDE, "--poll", self.POLL)
+        fresh.cli("hub", "create", "main", "--hide", self.HIDE, "--poll", self.POLL, "--keep", "250ms")
         return fresh
 
     def start(self, name, value=None, *words, id=None):
@@ -171,7 +171,7 @@ class Several(Test):
             code, out, err = run_stead(words[0], "--json", *words[1:], node=endpoints)
             return json.loads(out) if code == 0 else {"code": code, "err": err}
 
-        self.assertIn("tags", stead("hub", "create", "main", "--hide", "500ms", "--apart"))
+        self.assertIn("tags", stead("hub", "create", "main", "--hide", "500ms", "--keep", "250ms", "--apart"))
         stead("run", "steps", json.dumps({"count": count, "log": str(log)}), "--id", "s1", "--fabric", "hub")
         for part in (1, 2):
             wait_until(f"{part} of 3 parts have run", lambda: log.exists() and len(log.read_text().split()) >= part * count // 3)
