@@ -130,13 +130,13 @@ int stead_hub_instance_start(struct stead_client *client, const char *id, const 
 
 /* How a client waits, by the hub's mode. */
 struct patience {
-    int64_t left_ms; /* of its time */
-    int64_t next_ms; /* back-off: until the next question */
+    uint64_t until_ns; /* its time is over then */
+    int64_t next_ms;   /* back-off: until the next question */
 };
 
 static void begin_wait(struct patience *patience, const struct stead_hub_settings *settings, uint32_t timeout_ms)
 {
-    patience->left_ms = timeout_ms == 0 ? 30000 : timeout_ms;
+    patience->until_ns = stead_client_monotonic_ns() + (timeout_ms == 0 ? 30000 : timeout_ms) * UINT64_C(1000000);
     patience->next_ms = settings->mode == STEAD_HUB_FIXED ? settings->interval_ms : settings->first_ms;
 }
 
@@ -147,10 +147,11 @@ static bool pack_wait(struct patience *patience, const struct stead_hub_settings
     bool notify = settings->mode == STEAD_HUB_NOTIFY;
     int64_t ms = notify ? WAIT_MS : patience->next_ms;
 
-    if (patience->left_ms <= 0)
+    uint64_t now_ns = stead_client_monotonic_ns();
+    if (now_ns >= patience->until_ns)
         return false;
-    ms = ms < patience->left_ms ? ms : patience->left_ms;
-    patience->left_ms -= ms;
+    int64_t left_ms = (int64_t)((patience->until_ns - now_ns + 999999) / 1000000);
+    ms = ms < left_ms ? ms : left_ms;
     if (settings->mode == STEAD_HUB_BACKOFF)
         patience->next_ms = patience->next_ms * 2 < settings->max_ms ? patience->next_ms * 2 : settings->max_ms;
     stead_writer_init(args);

@@ -483,6 +483,11 @@ uint32_t stead_client_in_flight(const struct stead_client *client)
     return stead_client_core_in_flight(client->core);
 }
 
+uint64_t stead_client_monotonic_ns(void)
+{
+    return stead_client_now_ns();
+}
+
 int stead_client_random_id(struct stead_client *client, char ret_text[STEAD_RANDOM_ID_SIZE])
 {
     static const char digits[] = "0123456789abcdef";

@@ -115,6 +115,9 @@ struct stead_location {
 STEAD_PUBLIC int stead_client_locate(struct stead_client *client, const char *address,
                                      struct stead_location *ret_location) STEAD_MUST_USE;
 
+/* Nanoseconds of the clock that deadlines are counted by; from no particular moment. Any thread. */
+STEAD_PUBLIC uint64_t stead_client_monotonic_ns(void);
+
 /* A name that nobody else has: 32 hexadecimal digits, 128 bits of the system's generator. 0; STEAD_EIO: no random numbers to be had. */
 #define STEAD_RANDOM_ID_SIZE 33
 STEAD_PUBLIC int stead_client_random_id(struct stead_client *client,

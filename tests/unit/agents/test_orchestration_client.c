@@ -97,6 +97,11 @@ int stead_client_query(struct stead_client *client, const char *query, struct st
     return take_request("", query, args, NULL, ret_answer);
 }
 
+uint64_t stead_client_monotonic_ns(void)
+{
+    return 0;
+}
+
 int stead_client_random_id(struct stead_client *client, char ret_text[STEAD_RANDOM_ID_SIZE])
 {
     (void)client;
