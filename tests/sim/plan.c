@@ -84,11 +84,13 @@ void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world)
     plan->settings.session_age_ms_max = plan->jump_gap_ns != 0 ? skewed : agreed;
 }
 
-void stead_sim_plan_restore(struct stead_sim_plan *plan, uint64_t seed)
+void stead_sim_plan_restore(struct stead_sim_plan *plan, uint64_t seed, bool alone)
 {
     plan->restore = true;
+    plan->alone = alone;
     plan->nodes = 2 + (uint32_t)(seed % 2);
-    plan->workloads = stead_sim_restorable_workloads();
+    /* A node that is put back alone forgets: money is lost and made. Agents of the bank do not mind. */
+    plan->workloads = alone ? stead_sim_workload_bit(&stead_work_bank) : stead_sim_restorable_workloads();
     plan->ops = plan->ops < 160 ? 160 : plan->ops;
 }
 

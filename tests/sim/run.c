@@ -8,6 +8,7 @@
  *     run --seeds A..B --fault NAME --expect     a planted fault must be found among them: 0 when it was
  *     --workload W[,W...]                        only these, instead of what each seed draws
  *     --restore                                  the whole cluster is backed up in the middle, and put back to that a while later
+ *     --restore-alone                            the same, but only one node is put back, and the others have gone on
  *     --every N                                  nothing goes wrong but the death of one node, at each event of the seed in turn (at N of them when there are more)
  *
  * Each seed runs twice and must leave the same trace hash: a run that is not a function of its seed proves nothing.
@@ -40,7 +41,7 @@ struct arguments {
     const char *fault_name; /* NULL: none, as the next */
     const char *workload_names;
     bool traced;
-    bool restore;
+    bool restore, alone;
     bool expect; /* a failure is what is wanted */
     bool all;    /* go on after a failure */
     const char *program;
@@ -59,10 +60,10 @@ static char rerun[512];
 
 _Noreturn static void usage(void)
 {
-    fprintf(stderr,
-            "usage: run [--seed N | --seeds A..B] [--trace] [--all] [--jobs J] [--restore] [--workload W,...] [--fault "
-            "NAME [--expect]]\n"
-            "workloads:");
+    fprintf(stderr, "usage: run [--seed N | --seeds A..B] [--trace] [--all] [--jobs J] [--restore | --restore-alone] "
+                    "[--workload W,...] [--fault "
+                    "NAME [--expect]]\n"
+                    "workloads:");
     for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
         fprintf(stderr, " %s", stead_workloads[w]->name);
     fprintf(stderr, "\nfaults:");
@@ -136,6 +137,10 @@ static struct arguments parse(int argc, char **argv)
             arguments.restore = true;
             continue;
         }
+        if (strcmp(argv[i], "--restore-alone") == 0) {
+            arguments.alone = true;
+            continue;
+        }
         if (strcmp(argv[i], "--all") == 0) {
             arguments.all = true;
             continue;
@@ -168,7 +173,10 @@ static struct arguments parse(int argc, char **argv)
 static void make_rerun(const struct arguments *arguments, uint64_t seed)
 {
     snprintf(rerun, sizeof rerun, "%s --seed %llu%s%s%s%s%s --trace", arguments->program, (unsigned long long)seed,
-             arguments->restore ? " --restore" : "", arguments->fault_name == NULL ? "" : " --fault ",
+             arguments->alone     ? " --restore-alone"
+             : arguments->restore ? " --restore"
+                                  : "",
+             arguments->fault_name == NULL ? "" : " --fault ",
              arguments->fault_name == NULL ? "" : arguments->fault_name,
              arguments->workload_names == NULL ? "" : " --workload ",
              arguments->workload_names == NULL ? "" : arguments->workload_names);
@@ -206,6 +214,7 @@ static void run_twice(const struct arguments *arguments, uint64_t seed)
                                         .workloads = arguments->workloads,
                                         .traced = arguments->traced,
                                         .restore = arguments->restore,
+                                        .alone = arguments->alone,
                                         .rerun = rerun};
     make_rerun(arguments, seed);
     alarm(SEED_SECONDS_MAX);

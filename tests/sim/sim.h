@@ -67,6 +67,7 @@ struct stead_sim_plan {
     uint64_t restart_gap_ns;        /* restarts of the coordinator */
     bool again;                     /* restart everything at the end and look once more */
     bool restore;                   /* a backup is taken, and everything put back to it */
+    bool alone;                     /* ... no, one node */
 };
 void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world);
 /* A store that has room for what its workers ask it at once, and sessions that outlast a visibility timeout. */
@@ -74,7 +75,7 @@ void stead_sim_plan_hub(struct stead_sim_plan *plan);
 /* Time that leaps, for cron timers alone. */
 void stead_sim_plan_cron(struct stead_sim_plan *plan, struct stead_world *world);
 /* More than one node, and workloads whose agents alone know what should be: what is known outside of them is not put back. */
-void stead_sim_plan_restore(struct stead_sim_plan *plan, uint64_t seed);
+void stead_sim_plan_restore(struct stead_sim_plan *plan, uint64_t seed, bool alone);
 /* Takes everything out that goes wrong by itself, and most of the requests. */
 void stead_sim_plan_calm(struct stead_sim_plan *plan);
 
@@ -393,6 +394,7 @@ struct stead_sim_options {
     bool traced;
     const char *rerun;    /* the line that runs this seed again; borrowed */
     bool restore;         /* a backup is taken in the middle, and everything put back to it a while later */
+    bool alone;           /* the same, but only one node is put back, beside others that are not */
     bool peaceful;        /* nothing goes wrong, and there is little to do ... */
     uint64_t death_at;    /* ... but a node dies at this event of the world; 0: none */
     uint64_t *ret_events; /* events until it turned calm; may be NULL */
@@ -407,7 +409,7 @@ struct stead_sim_node *stead_sim_node_of(struct stead_sim *sim, uint32_t node_id
 void stead_sim_cut_start(struct stead_sim *sim);
 /* There is a backup that was not restored yet. */
 bool stead_sim_cut_is_whole(const struct stead_sim *sim);
-/* All nodes die and start from their copies. */
+/* All nodes (plan.alone: one of them) die and start from their copies. */
 void stead_sim_cut_restore(struct stead_sim *sim);
 void stead_sim_cut_deinit(struct stead_sim *sim);
 /* Starts and plans everything that goes wrong. */

@@ -8,6 +8,9 @@
  * A node that dies, or whose hold is over before its copy is made, ends the attempt; the next follows. At the restore the clients are new ones, and of a request
  * that had not returned when all nodes held nothing is known. Everything else that a run checks holds over the restore: what was
  * acknowledged before is there once, channels have no gap and no repeat, money is conserved, no channel disputes its past.
+ *
+ * With plan.alone one node is put back, and the others and the coordinator go on: then only this is left: whatever is sent arrives, in records that the
+ * receiver's decoder takes, no outbox is stuck, and images are what the logs say.
  */
 #include <stdlib.h>
 
@@ -209,30 +212,56 @@ static void start_again(void *self, uint64_t starts, void *data)
         stead_sim_node_start(node);
 }
 
+static void put_back(struct stead_sim_node *node)
+{
+    struct stead_sim *sim = node->sim;
+    struct node_copy *copy = &sim->cut->nodes[node->index];
+
+    stead_store_close(&node->store);
+    node->store = copy->store;
+    copy->store = NULL;
+    if (!sim->plan.alone) /* else the coordinator goes on, and gives higher ones */
+        memcpy(node->epochs, copy->epochs, sizeof node->epochs);
+    node->starts++; /* whoever was to start it in its old life does not */
+    stead_world_after(&sim->world, DEAD_NS + stead_world_delay(&sim->world, 5 * STEAD_MS), start_again, node,
+                      node->starts, NULL);
+}
+
+static void restore_one(struct stead_sim *sim)
+{
+    struct stead_sim_node *node = &sim->nodes[stead_world_below(&sim->world, sim->plan.nodes)];
+    const struct stead_table *table = stead_coordinator_table(sim->coordinator);
+
+    stead_sim_node_crash(node, true);
+    for (uint32_t i = 0; i < table->shard_count; i++)
+        if (table->shards[i].node == node->id)
+            stead_shadow_put_back(sim, table->shards[i].id, &sim->cut->shadows[table->shards[i].id]);
+    put_back(node);
+}
+
+static void restore_all(struct stead_sim *sim)
+{
+    sim->restores++;
+    for (uint32_t n = 0; n < sim->plan.nodes; n++)
+        stead_sim_node_crash(&sim->nodes[n], true);
+    for (uint32_t i = 0; i < STEAD_SIM_SHARDS_MAX; i++)
+        if (sim->cut->shadows[i] != NULL)
+            stead_shadow_put_back(sim, i, &sim->cut->shadows[i]);
+    stead_sim_coordinator_put_back(sim);
+    for (uint32_t n = 0; n < sim->plan.nodes; n++)
+        put_back(&sim->nodes[n]);
+}
+
 void stead_sim_cut_restore(struct stead_sim *sim)
 {
     struct stead_sim_cut *cut = sim->cut;
 
     STEAD_ASSERT(cut->whole);
-    stead_world_note(&sim->world, "restore", cut->attempt, sim->op_count, 0);
-    sim->restores++;
-    for (uint32_t n = 0; n < sim->plan.nodes; n++)
-        stead_sim_node_crash(&sim->nodes[n], true);
-    for (uint32_t i = 0; i < STEAD_SIM_SHARDS_MAX; i++)
-        if (cut->shadows[i] != NULL)
-            stead_shadow_put_back(sim, i, &cut->shadows[i]);
-    stead_sim_coordinator_put_back(sim);
-    for (uint32_t n = 0; n < sim->plan.nodes; n++) {
-        struct stead_sim_node *node = &sim->nodes[n];
-        struct node_copy *copy = &cut->nodes[n];
-        stead_store_close(&node->store);
-        node->store = copy->store;
-        copy->store = NULL;
-        memcpy(node->epochs, copy->epochs, sizeof node->epochs);
-        node->starts++; /* whoever was to start it in its old life does not */
-        stead_world_after(&sim->world, DEAD_NS + stead_world_delay(&sim->world, 5 * STEAD_MS), start_again, node,
-                          node->starts, NULL);
-    }
+    stead_world_note(&sim->world, "restore", cut->attempt, sim->op_count, sim->plan.alone);
+    if (sim->plan.alone)
+        restore_one(sim);
+    else
+        restore_all(sim);
     doubt_requests(sim);
     cut->attempt++;
     forget_copies(cut);
