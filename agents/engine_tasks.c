@@ -145,6 +145,7 @@ static void decide_timer(struct stead_engine *engine, struct stead_engine_task *
     stead_writer_init_fixed(&extra, memory, sizeof(memory));
     stead_pack(&extra, "{s:l}", "due", due_ms);
     event.extra = stead_written(&extra);
+    task->due_ms = due_ms;
     task->timer = stead_engine_decide(engine, &event);
     stead_engine_map_put(&engine->requests, task->timer, task);
     stead_writer_deinit(&extra);
@@ -342,6 +343,8 @@ bool stead_engine_result(struct stead_engine *engine, const struct stead_history
     if (event->type == STEAD_HISTORY_TIMER_FIRED) {
         if (task->timer != event->ref && task->kind != STEAD_ENGINE_TIMER)
             return false;
+        if (task->due_ms > engine->now_ms) /* it joined an episode that was opened before its time */
+            engine->now_ms = task->due_ms;
         fire(engine, task, event->ref);
         return true;
     }

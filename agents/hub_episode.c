@@ -363,7 +363,8 @@ static int run_next_execution(struct stead_hub_episode *episode)
     stead_writer_reset(&episode->custom);
     set_value(&episode->custom, nothing);
     (void)create_engine(episode, name, session->version);
-    stead_engine_begin(session->engine, session->now_ms);
+    episode->time_ms = session->now_ms; /* not that of an episode which was open */
+    stead_engine_begin(session->engine, episode->time_ms);
     struct stead_writer start;
     stead_writer_init(&start);
     stead_pack(&start, "{s:S,s:v,s:S}", "n", name, "v", stead_written(&episode->again), "p",

@@ -160,6 +160,7 @@ struct stead_program_hooks {
     void (*broken)(const char *instance, const char *what); /* something that can never be */
     void (*entered)(const char *instance);                  /* an execution begins or is replayed */
     uint64_t (*chance)(void);                               /* something else each time: for the side effect */
+    bool (*differs)(const char *instance); /* is its code another one now than what its history was made with? */
 };
 extern struct stead_program_hooks stead_program_hooks; /* set before the first run; one at a time */
 extern const struct stead_orchestrator stead_program_orchestrator;

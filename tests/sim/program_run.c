@@ -558,6 +558,8 @@ static int run_program(struct stead_orchestration *o, struct stead_slice input)
     run->error = "";
     run->birth = stead_program_mix((uint64_t)stead_now(o), stead_random_of(o));
     stead_program_hooks.entered(stead_instance_id(o));
+    if (stead_is_replaying(o) && stead_parent_id(o)[0] == '\0' && stead_program_hooks.differs(stead_instance_id(o)))
+        return stead_await_activity(o, "code.of.tomorrow", input, NULL); /* the history knows none */
     if (stead_program_input_read(input, &run->input) != 0)
         broken(run, 0, "has another input than it was given", 0);
     stead_program_generate(&run->program, run->input.seed);

@@ -3,6 +3,9 @@
  * Random orchestrations on the direct fabric: clients start programs, raise the events that they wait for, look at them, and suspend, resume, terminate, rewind,
  * restart and purge them, in any order and whatever became of the last request.
  *
+ * In one seed of four another version of the code is loaded for a while, which fails every instance whose history it meets. Afterwards they are rewound, once, and must go on as if nothing had been:
+ * what came meanwhile is not lost, and nothing is asked for twice.
+ *
  * When faults are over, what still waits is helped: events that nobody acknowledged are raised again, suspended instances go on; then every instance must come to its end by
  * itself. work_flow_check.c compares what they left with the reference.
  */
@@ -11,13 +14,16 @@
 #include "agents/instance.h"
 #include "tests/sim/work_flow.h"
 
-#define LATE_NS (6 * STEAD_S)      /* behind the end of faults: no request of theirs is under way */
+#define LATE_NS (6 * STEAD_S) /* behind the end of faults: no request of theirs is under way */
+#define OTHER_CODE_FROM_NS (50 * STEAD_MS)
+#define OTHER_CODE_TO_NS (4 * STEAD_S)
 #define EXPLAIN_NS (170 * STEAD_S) /* something hangs: a trace shows what */
 
 static const char *const verb_ops[STEAD_FLOW_VERBS] = {
     [STEAD_FLOW_START] = "start",         [STEAD_FLOW_STATUS] = "status",   [STEAD_FLOW_RAISE] = "raise",
     [STEAD_FLOW_TERMINATE] = "terminate", [STEAD_FLOW_SUSPEND] = "suspend", [STEAD_FLOW_RESUME] = "resume",
-    [STEAD_FLOW_REWIND] = "rewind",       [STEAD_FLOW_RESTART] = "restart", [STEAD_FLOW_PURGE] = "purge"};
+    [STEAD_FLOW_REWIND] = "rewind",       [STEAD_FLOW_RESTART] = "restart", [STEAD_FLOW_PURGE] = "purge",
+    [STEAD_FLOW_MEND] = "rewind"};
 
 /* ---- The hooks of the programs -------------------------------------------------------------------- */
 
@@ -38,6 +44,16 @@ static void on_entered(const char *instance)
     STEAD_ASSERT(at < STEAD_FLOW_SEEN_MAX);
     stead_format(flow->seen[at], sizeof flow->seen[at], "%s", instance);
     flow->seen_count++;
+}
+
+/* Not drawn: other seeds stay as they were. */
+static bool has_other_code(const char *instance)
+{
+    const struct stead_sim *sim = stead_sim_current();
+
+    (void)instance;
+    return sim->world.seed % 4 == 3 && !sim->calm && sim->world.now_ns >= OTHER_CODE_FROM_NS &&
+           sim->world.now_ns < OTHER_CODE_TO_NS;
 }
 
 static uint64_t draw_chance(void)
@@ -66,7 +82,7 @@ static struct stead_flow_instance *make_instance(struct stead_sim *sim, struct s
     struct stead_flow_instance *instance = &flow->instances[flow->instance_count];
     struct stead_program program;
 
-    stead_program_hooks = (struct stead_program_hooks){on_broken, on_entered, draw_chance};
+    stead_program_hooks = (struct stead_program_hooks){on_broken, on_entered, draw_chance, has_other_code};
     instance->seed = stead_world_below(&sim->world, 1u << 30);
     instance->number = flow->instance_count++;
     instance->hub = hub;
@@ -219,7 +235,8 @@ static void read_flow(struct stead_sim *sim, struct stead_sim_op *op, struct ste
     if (stead_instance_read(answer, &told) != 0)
         stead_world_fail(&sim->world, "the status of %s cannot be read", instance->id);
     op->out = (int64_t)told.status;
-    if (sim->calm && stead_instance_is_over(told.status))
+    instance->differs = sim->calm && strcmp(told.error_name, "nondeterminism") == 0;
+    if (sim->calm && stead_instance_is_over(told.status) && !instance->differs)
         instance->settled = true;
 }
 
@@ -272,6 +289,8 @@ static void relieve_instance(struct stead_sim *sim, struct stead_flow_instance *
         relieve_start(sim, instance, status);
     if (instance->tried[STEAD_FLOW_SUSPEND] != 0)
         submit(sim, auditor, STEAD_FLOW_RESUME, instance, 0);
+    if (instance->differs && instance->tried[STEAD_FLOW_MEND] == 0) /* twice, it could be a failure of its own */
+        submit(sim, auditor, STEAD_FLOW_MEND, instance, 0);
     for (uint32_t e = 0; e < instance->event_count; e++)
         if (!instance->events[e].taken || instance->hub || instance->tried[STEAD_FLOW_RESTART] != 0)
             submit(sim, auditor, STEAD_FLOW_RAISE, instance, (int64_t)e);
@@ -305,7 +324,8 @@ bool stead_flow_hub_relieve(struct stead_sim *sim)
         if (!instance->hub || stead_flow_look(sim, instance->id, "status", 0, &value) != 0 ||
             stead_instance_read(value, &told) != 0)
             continue;
-        instance->settled = stead_instance_is_over(told.status);
+        instance->differs = strcmp(told.error_name, "nondeterminism") == 0;
+        instance->settled = stead_instance_is_over(told.status) && !instance->differs;
         if (instance->settled)
             continue;
         relieve_instance(sim, instance);

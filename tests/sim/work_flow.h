@@ -31,6 +31,7 @@ enum stead_flow_verb {
     STEAD_FLOW_REWIND,
     STEAD_FLOW_RESTART,
     STEAD_FLOW_PURGE,
+    STEAD_FLOW_MEND, /* a rewind of one that failed by other code, which is gone */
     STEAD_FLOW_PUT,  /* hub: a start's second operation */
     STEAD_FLOW_MAKE, /* the hub */
     STEAD_FLOW_VERBS
@@ -42,6 +43,7 @@ struct stead_flow_instance {
     uint64_t number;                                          /* in its path */
     uint32_t tried[STEAD_FLOW_VERBS], done[STEAD_FLOW_VERBS]; /* requests; those answered with 0 */
     bool settled;                                             /* told as over, or as not there, since faults ended */
+    bool differs;                                             /* told as failed by other code, since faults ended */
     bool hub;                                                 /* on the hub, not on the direct fabric */
     uint32_t starts;                                          /* hub: the number of its newest start */
     uint32_t made;    /* hub: 1 + the newest start whose row is there; 0: none */

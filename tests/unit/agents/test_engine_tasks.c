@@ -367,6 +367,32 @@ static void test_engine_child_whose_time_is_up_is_cancelled_and_tried_again(void
     }
 }
 
+/* ---- A timer that joins an episode which was opened before its time -------------------------- */
+
+static int sleep_a_second(struct stead_orchestration *o, struct stead_slice input)
+{
+    int64_t began_ms = stead_now(o);
+
+    (void)input;
+    int code = stead_await_timer(o, 1000);
+    return code != 0 ? code : stead_complete(o, stead_packed_for(o, "b", (int)(stead_now(o) >= began_ms + 1000)));
+}
+EN_ORCHESTRATOR(sleeper, sleep_a_second);
+
+static void test_engine_time_is_never_before_a_timer_that_fired(void **state)
+{
+    (void)state;
+    struct en en;
+
+    BOTH_WAYS(en, sleeper)
+    {
+        en_start(&en, nil);
+        uint64_t timer = en_newest(&en, STEAD_HISTORY_TIMER_CREATED, NULL);
+        assert_true(en_give(&en, (struct stead_history_event){.type = STEAD_HISTORY_TIMER_FIRED, .ref = timer}));
+        expect_output(&en, "\xc3", 1);
+    }
+}
+
 /* ---- Locks ---------------------------------------------------------------------------------- */
 
 static bool is_refused(const struct stead_orchestration *o, int code, const char *why)
@@ -538,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_engine_child_whose_time_is_up_is_cancelled_and_tried_again),
         cmocka_unit_test(test_engine_locks_keep_their_rules),
         cmocka_unit_test(test_engine_knows_the_hold_it_has),
+        cmocka_unit_test(test_engine_time_is_never_before_a_timer_that_fired),
         cmocka_unit_test(test_engine_failure_says_what_was_not_allowed),
         cmocka_unit_test(test_engine_call_under_a_broken_lock_is_wrong_state),
         cmocka_unit_test(test_engine_termination_releases_and_cancels),
