@@ -91,8 +91,19 @@ static void let_go(const struct stead_connect *connect, struct stead_client *cli
         json_decref(answer);
 }
 
-/* Every node takes nothing more from outside. */
-static int hold(const struct stead_connect *connect, struct stead_client *client, const char *token)
+/* The names of a list of {name}, as an array. */
+static void write_names(const json_t *nodes, struct stead_writer *ret_names)
+{
+    size_t index;
+    json_t *node;
+
+    stead_write_array(ret_names, (uint32_t)json_array_size(nodes));
+    json_array_foreach(nodes, index, node) stead_write_str(ret_names, stead_json_member_text(node, "name"));
+}
+
+/* Every node takes nothing more from outside. Adds the names of those that have said so. */
+static int hold(const struct stead_connect *connect, struct stead_client *client, const char *token,
+                struct stead_writer *ret_names)
 {
     json_t *answer = NULL;
     int status =
@@ -100,6 +111,7 @@ static int hold(const struct stead_connect *connect, struct stead_client *client
 
     if (status == STEAD_EXIT_DONE && complain_of_nodes(json_object_get(answer, "nodes"), "cannot begin") > 0)
         status = STEAD_EXIT_FAILED;
+    write_names(json_object_get(answer, "nodes"), ret_names);
     json_decref(answer);
     return status;
 }
@@ -108,6 +120,7 @@ static int back_up(const struct stead_connect *connect, struct stead_client *cli
 {
     uint8_t random[TOKEN_BYTES];
     char token[2 * TOKEN_BYTES + 1];
+    struct stead_writer names;
     json_t *answer = NULL;
 
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
@@ -115,10 +128,12 @@ static int back_up(const struct stead_connect *connect, struct stead_client *cli
         return STEAD_EXIT_FAILED;
     }
     stead_hex(token, random, sizeof random);
-    int status = hold(connect, client, token);
+    stead_writer_init(&names);
+    int status = hold(connect, client, token, &names);
     if (status == STEAD_EXIT_DONE)
-        status = stead_connect_query(connect, client, "backup", &answer, "{s:s,s:s}", "directory", directory, "token",
-                                     token);
+        status = stead_connect_query(connect, client, "backup", &answer, "{s:s,s:s,s:v}", "directory", directory,
+                                     "token", token, "nodes", stead_written(&names));
+    stead_writer_deinit(&names);
     if (status != STEAD_EXIT_DONE) {
         let_go(connect, client, token);
         return status;

@@ -6,7 +6,8 @@
  *     `backup` to all    each copies its store, of links, in a moment; lets go; then moves and sums the copy
  *
  * The same token in both. A node that did not hold from the first to the end of its copy (it has restarted, the time was over, somebody
- * else's backup) refuses, so that no backup says it is of one moment and is not. A cluster of one node does without: one store has one moment.
+ * else's backup) refuses, so that no backup says it is of one moment and is not. `backup` names the nodes that have said that they hold: one that hears of
+ * both late, after the asker has given it up and the others have let go, is not among them. A cluster of one node does without: one store has one moment.
  *
  * Invariant H2: a copy is of a cut only if this node held without a break from before all were known to hold until it was made.
  *
@@ -36,7 +37,8 @@ struct backup_task {
     struct stead_message *request; /* owned */
     struct stead_backup_info info;
     bool of_cut;          /* info.cut is a token that was given */
-    bool several;         /* of nodes: a cut must stand */
+    bool several;         /* of nodes: a cut must stand ... */
+    bool listed;          /* ... and the asker know that this one holds */
     char directory[2048]; /* as asked for */
     char folder[4096];    /* this node's, in it */
 };
@@ -149,17 +151,37 @@ static int add_coordinator(struct stead_shell *shell, char *ret_why)
     return code;
 }
 
+/* Is `name` among the names of `nodes`? */
+static bool is_listed(const struct stead_message *request, const char *name)
+{
+    struct stead_slice list, it;
+    uint32_t count = 0;
+    bool found = false;
+
+    if (stead_get_value(stead_message_payload(request), "nodes", &list) != 0)
+        return false;
+    struct stead_reader reader = stead_reader(list);
+    if (stead_read_array(&reader, &count) != 0)
+        return false;
+    for (uint32_t i = 0; i < count && !found && stead_read_str(&reader, &it) == 0; i++)
+        found = stead_slice_equal(it, stead_str(name));
+    return found;
+}
+
 /* Does this node still hold for this backup? */
 static int look_at_cut(struct backup_task *task, char *ret_why)
 {
     struct stead_shell *shell = task->shell;
 
-    if (!task->several || stead_cut_until_ns(&shell->cut, task->info.cut, stead_shell_mono_ns()) != 0)
+    bool stands = stead_cut_until_ns(&shell->cut, task->info.cut, stead_shell_mono_ns()) != 0;
+    if (!task->several || (stands && task->listed))
         return 0;
-    snprintf(ret_why, STEAD_STORE_SENTENCE_MAX,
-             task->of_cut ? "it does not hold for this backup any more: it has restarted, or the copy took longer than "
-                            "the hold lasts; its copy would not be of one moment with the others"
-                          : "a backup of several nodes needs a hold first, whose token it names");
+    snprintf(ret_why, STEAD_STORE_SENTENCE_MAX, "%s",
+             stands ? "it holds, but said so too late: the others have not waited for it"
+             : task->of_cut
+                 ? "it does not hold for this backup any more: it has restarted, or the copy took longer than "
+                   "the hold lasts; its copy would not be of one moment with the others"
+                 : "a backup of several nodes needs a hold first, whose token it names");
     return STEAD_ECONFLICT;
 }
 
@@ -259,6 +281,7 @@ void stead_backup_start(struct stead_reactor *reactor, struct stead_message **re
     *request = NULL;
     task->of_cut = token == 0;
     task->several = has_peers(reactor);
+    task->listed = is_listed(task->request, shell->config->name);
     task->info.node = shell->node;
     task->info.nodes = reactor->table ? reactor->table->node_count : 1;
     task->info.taken_ms = stead_shell_wall_ms();

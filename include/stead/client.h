@@ -134,7 +134,7 @@ STEAD_PUBLIC void stead_client_set_extra(struct stead_client *client, void *extr
  *                  where: {field: value | {from, below}}, fields: [name...], held: true}
  *   "journal"     {address, limit, before}       "deadletters" {address, action: list|retry|drop, id}
  *   "unlock"      {address}                      "stats"       {}
- *   "status"      {}                             "backup"      {directory, token}
+ *   "status"      {}                             "backup"      {directory, token, nodes}
  *   "hold"        {token, ms}
  * The value is a map described in docs/OPERATIONS.md. Queries without an address go to all nodes and are merged. */
 STEAD_PUBLIC int stead_client_query(struct stead_client *client, const char *query, struct stead_slice args,

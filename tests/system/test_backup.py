@@ -334,9 +334,19 @@ class Backup(Test):
         for ticket in tickets:
             self.assertEqual(asker.wait(ticket), 1)
         self.assertGreaterEqual(time.monotonic() - began, 1.0)
-        told = client.query("backup", {"directory": str(self.folder / "late"), "token": mine}, node=ids["n1"])
+        told = client.query("backup", {"directory": str(self.folder / "late"), "token": mine, "nodes": ["n1", "n2"]}, node=ids["n1"])
         self.assertEqual(told["nodes"], [])
         self.assertIn("does not hold", told["failed"][0]["why"])
+
+        # A node whose answer came too late for the others.
+        for name in ids:
+            self.assertTrue(self.held(client, ids[name], other)["held"])
+        told = client.query("backup", {"directory": str(self.folder / "part"), "token": other, "nodes": ["n1"]}, node=ids["n1"])
+        self.assertEqual([one["name"] for one in told["nodes"]], ["n1"])
+        told = client.query("backup", {"directory": str(self.folder / "part"), "token": other, "nodes": ["n1"]}, node=ids["n2"])
+        self.assertEqual(told["nodes"], [])
+        self.assertIn("too late", told["failed"][0]["why"])
+        self.assertFalse((self.folder / "part" / "n2").exists())
 
         # A node that dies while it holds comes back without the hold.
         for name in ids:
@@ -345,7 +355,8 @@ class Backup(Test):
         wait_until("n2 is back", lambda: cluster.pid("n2") and runs(cluster.pid("n2")) or cluster.up())
         client = cluster.client()
         told = wait_until("n2 answers", lambda: client.query(
-            "backup", {"directory": str(self.folder / "broken"), "token": mine}, node=ids["n2"], timeout=10))
+            "backup", {"directory": str(self.folder / "broken"), "token": mine, "nodes": ["n1", "n2"]}, node=ids["n2"],
+            timeout=10))
         self.assertEqual(told["nodes"], [])
         self.assertIn("does not hold", told["failed"][0]["why"])
         self.assertFalse(self.held(client, ids["n1"], mine, 0)["held"])  # let go
