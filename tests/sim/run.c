@@ -6,6 +6,7 @@
  *     run --seeds A..B [--jobs J]                many, each twice, in J processes; stops at the first that fails
  *                                                (--all: goes on)
  *     run --seeds A..B --fault NAME --expect     a planted fault must be found among them: 0 when it was
+ *     ... --start S                              S to B first, then A to S: where one was found the last time
  *     --workload W[,W...]                        only these, instead of what each seed draws
  *     --restore                                  the whole cluster is backed up in the middle, and put back to that a while later
  *     --restore-alone                            the same, but only one node is put back, and the others have gone on
@@ -29,11 +30,13 @@
 #include "tests/sim/sim.h"
 
 #define JOBS_MAX 64u
-#define TOO_LONG 5           /* exit code of a worker whose seed did not come to an end */
-#define SEED_SECONDS_MAX 60u /* real time of one seed: beyond it something loops */
+#define TOO_LONG 5             /* exit code of a worker whose seed did not come to an end */
+#define SEED_SECONDS_MAX 60u   /* real time of one seed: beyond it something loops */
+#define FAULTY_SECONDS_MAX 10u /* the same with a planted fault, which may make many messages of few */
 
 struct arguments {
     uint64_t first, last;
+    uint64_t start; /* the one that is taken first: up to the last, then from the first; 0: the first */
     uint32_t jobs;
     uint32_t faults, agent_faults;
     uint32_t workloads;
@@ -50,7 +53,7 @@ struct arguments {
 
 /* What the processes share. */
 struct board {
-    uint64_t next;   /* seed to be taken */
+    uint64_t next;   /* place of the seed to be taken, from 0 */
     uint64_t done;   /* seeds that passed */
     uint64_t failed; /* seeds that failed */
 };
@@ -150,6 +153,8 @@ static struct arguments parse(int argc, char **argv)
             usage();
         if (strcmp(argv[i], "--seed") == 0 || strcmp(argv[i], "--seeds") == 0)
             parse_seeds(&arguments, value);
+        else if (strcmp(argv[i], "--start") == 0)
+            arguments.start = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--jobs") == 0)
             arguments.jobs = (uint32_t)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--fault") == 0)
@@ -166,7 +171,10 @@ static struct arguments parse(int argc, char **argv)
     }
     if ((arguments.faults >> STEAD_FAULT_copy_without_hold & 1u) != 0)
         arguments.restore = true; /* nothing else would tell */
-    if (arguments.jobs == 0 || arguments.jobs > JOBS_MAX)
+    if (arguments.start == 0)
+        arguments.start = arguments.first;
+    if (arguments.start < arguments.first || arguments.start > arguments.last || arguments.jobs == 0 ||
+        arguments.jobs > JOBS_MAX)
         usage();
     return arguments;
 }
@@ -218,7 +226,7 @@ static void run_twice(const struct arguments *arguments, uint64_t seed)
                                         .alone = arguments->alone,
                                         .rerun = rerun};
     make_rerun(arguments, seed);
-    alarm(SEED_SECONDS_MAX);
+    alarm(arguments->expect ? FAULTY_SECONDS_MAX : SEED_SECONDS_MAX);
     uint64_t first = stead_sim_run(&options);
     options.traced = false;
     uint64_t second = stead_sim_run(&options);
@@ -245,7 +253,7 @@ static void run_every(const struct arguments *arguments, uint64_t seed)
                                         .ret_events = &events};
 
     make_rerun(arguments, seed);
-    alarm(SEED_SECONDS_MAX);
+    alarm(arguments->expect ? FAULTY_SECONDS_MAX : SEED_SECONDS_MAX);
     if (arguments->death == 0)
         stead_sim_run(&options);
     alarm(0);
@@ -257,7 +265,7 @@ static void run_every(const struct arguments *arguments, uint64_t seed)
         snprintf(rerun + strlen(rerun), sizeof rerun - strlen(rerun), " --every 1 --death %llu",
                  (unsigned long long)death);
         options.death_at = death;
-        alarm(SEED_SECONDS_MAX);
+        alarm(arguments->expect ? FAULTY_SECONDS_MAX : SEED_SECONDS_MAX);
         stead_sim_run(&options);
         alarm(0);
     }
@@ -268,9 +276,11 @@ _Noreturn static void work(const struct arguments *arguments)
 {
     watch_signals();
     while (arguments->all || __atomic_load_n(&board->failed, __ATOMIC_ACQUIRE) == 0) {
-        uint64_t seed = __atomic_fetch_add(&board->next, 1, __ATOMIC_ACQ_REL);
-        if (seed > arguments->last)
+        uint64_t at = __atomic_fetch_add(&board->next, 1, __ATOMIC_ACQ_REL);
+        uint64_t count = arguments->last - arguments->first + 1, skipped = arguments->start - arguments->first;
+        if (at >= count)
             break;
+        uint64_t seed = arguments->first + (at + skipped) % count;
         running_seed = seed;
         if (arguments->every != 0)
             run_every(arguments, seed);
@@ -318,7 +328,6 @@ int main(int argc, char **argv)
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         return 4;
-    board->next = arguments.first;
     for (uint32_t i = 0; i < arguments.jobs; i++)
         start_worker(&arguments);
     for (uint32_t running = arguments.jobs; running > 0; running--) {
