@@ -22,6 +22,7 @@
     X(lock_not_given_back, "flow", "a lock that comes when nobody waits for it any more is kept")                      \
     X(receipt_given_twice, "queues", "a renewal may lead back to a receipt that was given before")                     \
     X(message_id_ignored, "queues", "a message is put in again although its id was in the queue")                      \
+    X(inputs_not_kept, "hub", "what meets code that does not match is taken and forgotten")                            \
     X(message_not_hidden, "queues", "a message that was taken can be taken by the next one")                           \
     X(message_taken_for_good, "hub", "a message that was taken does not come again when its time is over")             \
     X(deleted_before_write, "hub", "an episode's messages are deleted before it is stored")                            \

@@ -660,6 +660,15 @@ static bool is_past(const struct stead_hub_session *session, enum stead_instance
                                            stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) == NULL);
 }
 
+/* A rewind that met code which does not match: what failed is as it was, and says why. */
+static enum stead_hub_verdict stay_failed(struct stead_hub_episode *episode, struct stead_writer *args)
+{
+    (void)give_back(episode);
+    stead_hub_note_taken(episode);
+    stead_hub_write_episode(episode, STEAD_INSTANCE_FAILED, args);
+    return STEAD_HUB_WRITE;
+}
+
 static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -693,6 +702,9 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
         return verdict;
     if (session->engine != NULL)
         return run_it(episode, args);
+    if (status == STEAD_INSTANCE_FAILED &&
+        !stead_hub_differs(session)) /* it was over, and stays so: to be rewound with its own code */
+        return stay_failed(episode, args);
     if (!ends)
         return stead_hub_keep(episode, args);
     stead_hub_sends_clear(&session->sends);

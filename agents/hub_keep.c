@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "agents/fault.h"
 #include "agents/hub_episode.h"
 
 #define TOO_LARGE_SENTENCE "what the code decided between two awaits is larger than a turn may store"
@@ -40,7 +41,7 @@ static int keep_inputs(struct stead_hub_episode *episode)
         code = stead_engine_replay(session->engine, &started);
         stead_hub_store_event(episode, &started);
     }
-    if (code == 0)
+    if (code == 0 && !STEAD_AGENT_FAULT(inputs_not_kept))
         stead_hub_give_all(episode);
     return code;
 }
