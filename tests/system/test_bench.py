@@ -88,10 +88,11 @@ class Bench(unittest.TestCase):
                          [("election", "rest_3", "us"), ("election", "rest_10", "us"), ("consensus", "decision_3", "us"),
                           ("consensus", "rate_3", "1/s"), ("consensus", "decision_5", "us"), ("consensus", "rate_5", "1/s")])
         for figure in figures:
-            self.assertGreater(figure["value"], 0)
+            self.assertGreaterEqual(figure["value"], 0)  # what is left of a round less its patience may be nothing
             if not figure["metric"].startswith("rate"):
                 self.assertGreater(figure["floor"], 0)
         for figure in figures[2:]:
+            self.assertGreater(figure["value"], 0)
             self.assertEqual(figure["settings"]["nodes"], 3)
             members = int(figure["metric"][-1])
             self.assertGreater(figure["settings"]["messages"], 2 * (members - 1) - 1)  # an accept to each other, and its vote
