@@ -50,9 +50,9 @@ int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored
     struct stead_hub_key key = stead_hub_message_key(message->seen_ms, message->seq);
     struct stead_slice nothing = {0};
 
-    return stead_kv_put(turn, stead_hub_key(&key),
-                        stead_packed(turn, "[u,l,S,v,u]", message->count, message->came_ms, message->id,
-                                     message->apart > 0 ? nothing : message->body, message->apart));
+    return stead_kv_put_once(turn, stead_hub_key(&key),
+                             stead_packed(turn, "[u,l,S,v,u]", message->count, message->came_ms, message->id,
+                                          message->apart > 0 ? nothing : message->body, message->apart));
 }
 
 int stead_hub_message_body(struct stead_turn *turn, struct stead_hub_stored *message)

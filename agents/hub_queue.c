@@ -14,7 +14,7 @@
  * Who waits (long poll) is remembered in memory alone: the promise of a quiet op. An enqueue tells the queue itself to look: a turn of its own, in the same batch, so that both
  * share a sync. Waiters are served in the order they came; after a crash they ask again.
  *
- * Invariants: Q1 no row of a message lies below the head; Q2 a message only moves to later rows; Q3 while somebody
+ * Invariants: Q1 no row of a message lies below the head; Q2 a message only moves to later rows, so no key of a message is put twice (stead_kv_put_once()); Q3 while somebody
  * waits a timer stands that is not later than the first waiter's end and the next delayed message.
  */
 #include "agents/agents.h"

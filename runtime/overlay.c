@@ -291,6 +291,14 @@ void stead_overlay_put(struct stead_overlay *overlay, uint64_t index, struct ste
     enter_change(overlay, row, index);
 }
 
+bool stead_overlay_is_fresh(const struct stead_overlay *overlay, struct stead_slice key)
+{
+    struct stead_rowtree_path path;
+
+    return stead_rowtree_find(&overlay->tree, key, &path) &&
+           (stead_rowtree_row(&overlay->tree, &path)->flags & ROW_FRESH) != 0;
+}
+
 void stead_overlay_delete(struct stead_overlay *overlay, uint64_t index, struct stead_slice key)
 {
     note_index(overlay, index);

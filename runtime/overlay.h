@@ -32,6 +32,8 @@ void stead_overlay_destroy(struct stead_overlay **overlay);
 /* `value` may not lie in the overlay itself. Puts a row at `index` (that of the open entry, never falling). `fresh`: the caller knows that the store image holds no row of this key (and says so at each put until a checkpoint wrote it; wrongly said, a deleted row would come back: so only for keys that are never used twice). */
 void stead_overlay_put(struct stead_overlay *overlay, uint64_t index, struct stead_slice key, struct stead_slice value,
                        bool fresh);
+/* Is there such a row, put as fresh? */
+bool stead_overlay_is_fresh(const struct stead_overlay *overlay, struct stead_slice key);
 /* Leaves a tombstone, or nothing at all when the row was fresh and never offered to a checkpoint. A fresh row put in an
  * earlier entry that is still to be logged as deleted stays in the open batch as a delete. */
 void stead_overlay_delete(struct stead_overlay *overlay, uint64_t index, struct stead_slice key);

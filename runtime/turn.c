@@ -166,7 +166,8 @@ static void commit_keyed_row(struct stead_turn *turn, struct stead_slice key, st
     if (deleted)
         stead_overlay_delete(turn->shard->overlay, turn->shard->next_index, key);
     else
-        stead_overlay_put(turn->shard->overlay, turn->shard->next_index, key, value, false);
+        stead_overlay_put(turn->shard->overlay, turn->shard->next_index, key, value,
+                          stead_overlay_is_fresh(turn->kv, key));
 }
 
 static int visit_keyed_row(void *context, struct stead_slice key, struct stead_slice value, bool deleted)

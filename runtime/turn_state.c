@@ -66,7 +66,7 @@ static struct stead_overlay *need_keyed(struct stead_turn *turn)
     return turn->kv;
 }
 
-int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_slice value)
+static int put_keyed(struct stead_turn *turn, struct stead_slice key, struct stead_slice value, bool fresh)
 {
     struct stead_row_key row;
     int code = keyed_check(turn, key);
@@ -78,8 +78,18 @@ int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_s
     if (code != 0)
         return code;
     keyed_row(turn, &row, key);
-    stead_overlay_put(need_keyed(turn), 1, stead_row_slice(&row), value, false);
+    stead_overlay_put(need_keyed(turn), 1, stead_row_slice(&row), value, fresh);
     return 0;
+}
+
+int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_slice value)
+{
+    return put_keyed(turn, key, value, false);
+}
+
+int stead_kv_put_once(struct stead_turn *turn, struct stead_slice key, struct stead_slice value)
+{
+    return put_keyed(turn, key, value, true);
 }
 
 int stead_kv_get(struct stead_turn *turn, struct stead_slice key, struct stead_slice *ret_value)

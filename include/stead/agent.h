@@ -366,6 +366,10 @@ STEAD_PUBLIC int stead_emit(struct stead_turn *turn, const char *event, struct s
  * STEAD_ESTATE for others. STEAD_EARGUMENT: an empty key; STEAD_ETOOLARGE; reads besides: STEAD_EIO, STEAD_ECORRUPT.
  * A put replaces; deleting what is not there is fine. */
 STEAD_PUBLIC int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_slice value);
+
+/* The same, for a key that this agent has never put before and, once it is deleted, never puts again (one with a number of its own): if
+ * it is deleted soon, the store's image never hears of it. A key of which that is not true may come back after its delete. */
+STEAD_PUBLIC int stead_kv_put_once(struct stead_turn *turn, struct stead_slice key, struct stead_slice value);
 /* STEAD_ENOTFOUND when there is no such key; `ret_value` is borrowed until the turn ends. */
 STEAD_PUBLIC int stead_kv_get(struct stead_turn *turn, struct stead_slice key,
                               struct stead_slice *ret_value) STEAD_MUST_USE;

@@ -7,6 +7,8 @@
 #include "stead/orchestration.h"
 #include "unit/runtime/host_client.h"
 
+#include "runtime/shard.h"
+
 #define KEYS 24
 
 static struct fx_client client;
@@ -134,6 +136,61 @@ static void test_keyed_state_is_a_map_wherever_its_rows_are(void **state)
         else if (round % 5 == 0)
             fx_crash(fx, true);
         fx_forget_outputs(fx);
+    }
+    fx_destroy(fx);
+}
+
+static int put_two(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    assert_int_equal(stead_kv_put_once(turn, stead_str("once"), stead_str("1")), 0);
+    return stead_kv_put(turn, stead_str("any"), stead_str("1"));
+}
+
+static int delete_two(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    assert_int_equal(stead_kv_delete(turn, stead_str("once")), 0);
+    return stead_kv_delete(turn, stead_str("any"));
+}
+
+static int has_neither(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_slice value;
+
+    (void)state, (void)args;
+    assert_int_equal(stead_kv_get(turn, stead_str("once"), &value), STEAD_ENOTFOUND);
+    assert_int_equal(stead_kv_get(turn, stead_str("any"), &value), STEAD_ENOTFOUND);
+    return 0;
+}
+
+static const struct stead_overlay *overlay_of(const struct fx *fx)
+{
+    return fx->host->shard_of[stead_address_slot(stead_str(address), 0).v]->overlay;
+}
+
+/* What was put once and deleted leaves nothing for the next checkpoint, another key leaves its delete; what a checkpoint has written is deleted there. */
+static void test_key_that_is_put_once_leaves_no_trace_in_the_image(void **state)
+{
+    struct fx *fx = fx_create(1);
+
+    (void)state;
+    client = fx_client(fx, 1);
+    fx_address(address, "d", 1, 0);
+    fx_do[0] = put_two, fx_do[1] = delete_two, fx_look = has_neither;
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(fx_call(fx, &client, address, "do"), 0);
+        uint64_t rows = stead_overlay_rows(overlay_of(fx));
+        if (round == 1)
+            fx_cold_restart(fx);
+        else if (round == 2)
+            fx_crash(fx, true);
+        assert_int_equal(fx_call(fx, &client, address, "do2"), 0);
+        if (round == 0)
+            assert_int_equal(stead_overlay_rows(overlay_of(fx)), rows - 1);
+        assert_int_equal(fx_call(fx, &client, address, "look"), 0);
+        fx_cold_restart(fx);
+        assert_int_equal(fx_call(fx, &client, address, "look"), 0);
     }
     fx_destroy(fx);
 }
@@ -348,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keyed_state_is_a_map_wherever_its_rows_are),
+        cmocka_unit_test(test_key_that_is_put_once_leaves_no_trace_in_the_image),
         cmocka_unit_test(test_keys_and_values_are_limited_at_the_edge),
         cmocka_unit_test(test_volatile_kinds_have_no_keyed_state),
         cmocka_unit_test(test_agents_do_not_see_each_others_keys),
