@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * agents: the kinds and orchestrators that ship with stead. They are written against include/ alone, like anybody's; the node adds these lists to its
- * registry before the modules. Static data; any thread.
+ * agents: the kinds and orchestrators that ship with stead. They are written against include/ alone, like anybody's;
+ * the node adds these lists to its registry before the modules. Static data; any thread.
  */
 #ifndef STEAD_AGENTS_AGENTS_H
 #define STEAD_AGENTS_AGENTS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench: the kinds that `stead bench` measures with. They are not in the list of built-in kinds: a node has them only when the bench
- * starts it (stead node --bench-kinds).
+ * bench: the kinds that `stead bench` measures with. They are not in the list of built-in kinds: a node has them only
+ * when the bench starts it (stead node --bench-kinds).
  *
  *     bench.echo     volatile   echo: answers its argument                       resident: a small state, nothing else
  *     bench.counter  durable    add: counts and answers the count; note: counts a signal
@@ -11,8 +11,8 @@
  *                                                                source <--tell more--------------- sink, after each burst
  *         client --call chain {to, count, size}--> source --call echo--> sink, one after the other
  *
- * A turn reads no clock, so the client takes the time around the whole. Invariant B1: a source has at most `window` bursts on their way, which is below
- * every limit of a mailbox, so no tell is dropped and every count comes to its end.
+ * A turn reads no clock, so the client takes the time around the whole. Invariant B1: a source has at most `window`
+ * bursts on their way, which is below every limit of a mailbox, so no tell is dropped and every count comes to its end.
  */
 #include "agents/agents.h"
 #include "agents/compare.h"

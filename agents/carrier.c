@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The carrier (carrier.h). On the hub a body is [kind, op, args]. A poll asks for a batch, hands each message on by a tell to an agent of its own rank,
- * and asks for their deletion; it does so once per interval, or again at once after a full batch, so that a burst does not take an interval per batch.
+ * The carrier (carrier.h). On the hub a body is [kind, op, args]. A poll asks for a batch, hands each message on by a
+ * tell to an agent of its own rank, and asks for their deletion; it does so once per interval, or again at once after a
+ * full batch, so that a burst does not take an interval per batch.
  *
  *     timer ----> dequeue ----answer----> tell, tell, ... + delete        (polled)
  *                 dequeue(wait) --------> the same, and dequeue again     (notify)
  *                 dequeue --------------> the same, and the timer again, at an interval that the answer decides     (back-off)
  *
- * Dependent operations follow each other: the delete comes after the dequeue's answer. Enqueues depend on nothing and on nobody. H1: at most one dequeue of a member is
- * out, so a slow hub is not asked twice. A body comes from a queue that anybody may write to, so it is looked at like any message from outside: only
- * agents of this one's own family and rank are told, what else is in it is dropped.
+ * Dependent operations follow each other: the delete comes after the dequeue's answer. Enqueues depend on nothing and
+ * on nobody. H1: at most one dequeue of a member is out, so a slow hub is not asked twice. A body comes from a queue
+ * that anybody may write to, so it is looked at like any message from outside: only agents of this one's own family and
+ * rank are told, what else is in it is dropped.
  */
 #include "agents/carrier.h"
 
@@ -235,7 +237,8 @@ static int deliver_all(struct stead_turn *turn, struct stead_carrier *carrier, s
     return code;
 }
 
-/* After a poll: the next one is soon when there was something, later when there was nothing. 20 % off, so that members do not poll in step. */
+/* After a poll: the next one is soon when there was something, later when there was nothing. 20 % off, so that members
+ * do not poll in step. */
 static int back_off(struct stead_turn *turn, struct stead_carrier *carrier, bool found)
 {
     if (!carrier->running)

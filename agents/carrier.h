@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * carrier: what brings messages between the members of a group, KIND/GROUP/RANK, so that one protocol runs on both fabrics unchanged.
+ * carrier: what brings messages between the members of a group, KIND/GROUP/RANK, so that one protocol runs on both
+ * fabrics unchanged.
  *
  *   direct   a message is a tell to the member's address
  *   hub      a message is put into the member's own queue, hub.queue/GROUP/RANK (hub.h), and the member polls it: at a fixed interval, at one that doubles
  *            while nothing comes (back-off), or by long poll (notify). What was dequeued is told to the member's own agents, then deleted. Nobody talks to anybody else.
  *
- * Either way a message comes late, twice, or never: the protocols above live with that. On the hub what a member handed to itself and
- * then deleted is lost with its process, as a tell is.
+ * Either way a message comes late, twice, or never: the protocols above live with that. On the hub what a member handed
+ * to itself and then deleted is lost with its process, as a tell is.
  *
- * Embedded in the state of a volatile kind, whose op table has STEAD_CARRIER_OPS; called in its turns alone. Errors as stead_tell()'s.
+ * Embedded in the state of a volatile kind, whose op table has STEAD_CARRIER_OPS; called in its turns alone. Errors as
+ * stead_tell()'s.
  */
 #ifndef STEAD_AGENTS_CARRIER_H
 #define STEAD_AGENTS_CARRIER_H
@@ -24,7 +26,9 @@ enum stead_carrier_way {
     STEAD_CARRIER_DIRECT,
     STEAD_CARRIER_POLL,   /* hub, polled every poll_ms */
     STEAD_CARRIER_NOTIFY, /* hub, long poll */
-    STEAD_CARRIER_BACKOFF /* hub, polled: FIRST_MS after a message, twice as long after each poll that finds nothing, poll_ms at most; each 20 % off */
+    /* hub, polled: FIRST_MS after a message, twice as long after each poll that finds nothing, poll_ms at most; each 20
+     * % off */
+    STEAD_CARRIER_BACKOFF
 };
 
 struct stead_carrier {
@@ -41,7 +45,8 @@ struct stead_carrier {
     uint64_t taken, taken_ns;             /* dequeues answered that did not wait, and the same of them */
 };
 
-/* Reads `fabric` ("direct", "hub"; absent: direct) `poll_ms` (0: notify; absent: 250) and `backoff` (true: poll_ms is the longest interval of a back-off; absent: false) of a map into way and poll_ms; what was counted stays. Fails the
+/* Reads `fabric` ("direct", "hub"; absent: direct) `poll_ms` (0: notify; absent: 250) and `backoff` (true: poll_ms is
+ * the longest interval of a back-off; absent: false) of a map into way and poll_ms; what was counted stays. Fails the
  * turn's way: the result of stead_fail(). */
 int stead_carrier_take(struct stead_turn *turn, struct stead_slice args, struct stead_carrier *carrier) STEAD_MUST_USE;
 /* Begins to poll, on the hub, at a random moment of the first interval. Fine when it does already. */
@@ -55,8 +60,8 @@ void stead_carrier_reset(struct stead_carrier *carrier);
 const char *stead_carrier_address(struct stead_turn *turn, const char *kind, uint32_t rank);
 /* The rank of this agent, from its key; a result of stead_fail() when that is not GROUP/RANK, ranks 1 to `rank_max`. */
 int stead_carrier_rank(struct stead_turn *turn, uint32_t rank_max, uint32_t *ret_rank) STEAD_MUST_USE;
-/* Sends `op` with `args` to `rank` of a `kind` of the same family (what is before its dot). To `self`, this agent's own rank, it is a tell on both
- * fabrics, and not counted. */
+/* Sends `op` with `args` to `rank` of a `kind` of the same family (what is before its dot). To `self`, this agent's own
+ * rank, it is a tell on both fabrics, and not counted. */
 int stead_carrier_send(struct stead_turn *turn, struct stead_carrier *carrier, const char *kind, uint32_t self,
                        uint32_t rank, const char *op, struct stead_slice args) STEAD_MUST_USE;
 
@@ -76,7 +81,8 @@ int stead_carrier_stored(struct stead_turn *turn, struct stead_carrier *carrier)
         STEAD_CARRIER_OP_STORED, forward_stored, NULL, 0, "reply of the carrier: a storage operation is done"          \
     }
 
-/* What was counted, as one value: {messages, enqueues, dequeues, deletes, empty, failed, stored, stored_ns, taken, taken_ns}. In the turn's memory. */
+/* What was counted, as one value: {messages, enqueues, dequeues, deletes, empty, failed, stored, stored_ns, taken,
+ * taken_ns}. In the turn's memory. */
 struct stead_slice stead_carrier_counters(struct stead_turn *turn, const struct stead_carrier *carrier);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare: the orchestrations that `stead compare` runs on every fabric, with their small activities and agents. A node has them only when the command or the bench starts
- * it (stead node --bench-kinds). One function each, the same on either fabric; compare_data.c has those that carry data.
+ * compare: the orchestrations that `stead compare` runs on every fabric, with their small activities and agents. A node
+ * has them only when the command or the bench starts it (stead node --bench-kinds). One function each, the same on
+ * either fabric; compare_data.c has those that carry data.
  *
  *     compare.hello     {count, quick}          so many activities in sequence, each given the number of the step; answers how many said hello. quick: the idempotent one
  *     compare.fanout    {count}                 so many at once; answers the sum of their numbers

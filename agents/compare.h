@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare: what the workloads of `stead compare` and of the workflow benches share: the arithmetic of the two that carry data, and their kinds. For agents/compare*.c
- * and for the command, which checks the results that it gets against the same functions.
+ * compare: what the workloads of `stead compare` and of the workflow benches share: the arithmetic of the two that
+ * carry data, and their kinds. For agents/compare*.c and for the command, which checks the results that it gets against
+ * the same functions.
  *
- * Data is made, not stored in the program: row i of set `seed` is a function of both, so a resident copy, a stored copy and the command's own agree to the bit.
+ * Data is made, not stored in the program: row i of set `seed` is a function of both, so a resident copy, a stored copy
+ * and the command's own agree to the bit.
  */
 #ifndef STEAD_AGENTS_COMPARE_H
 #define STEAD_AGENTS_COMPARE_H
 
 #include "stead/orchestration.h"
 
-/* Labels of the nodes that run the workloads' code, and of those that hold their stored objects: so that a hub on a node of its own is no worker. */
+/* Labels of the nodes that run the workloads' code, and of those that hold their stored objects: so that a hub on a
+ * node of its own is no worker. */
 #define STEAD_COMPARE_LABEL "worker"
 #define STEAD_COMPARE_STORE_LABEL "storage"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_data: the workloads whose data is large. The same data twice: in the memory of a long-running agent beside the code that uses it, and as values of a stored
- * agent, from where an activity fetches them each time it runs, because it keeps nothing between two runs.
+ * compare_data: the workloads whose data is large. The same data twice: in the memory of a long-running agent beside
+ * the code that uses it, and as values of a stored agent, from where an activity fetches them each time it runs,
+ * because it keeps nothing between two runs.
  *
  *     compare.store    durable    values of just below 1 MiB: `fill` makes them, `get` reads one. The object store
  *     compare.model    volatile   a classifier in memory: `predict`
@@ -9,8 +10,9 @@
  *     compare.predict  stateless  fetches the model, classifies a batch
  *     compare.step     stateless  fetches every block, makes one step; the weights come and go with the call
  *
- * An activity fetches through a client of its own, FETCHES at once, as object stores are read. What is in memory is made from its number, not copied from a state: it is the
- * cache of an agent, rebuilt when the agent is loaded again, and no part of what is stored.
+ * An activity fetches through a client of its own, FETCHES at once, as object stores are read. What is in memory is
+ * made from its number, not copied from a state: it is the cache of an agent, rebuilt when the agent is loaded again,
+ * and no part of what is stored.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_math: the arithmetic of the workloads that carry data. Real work on real bytes, the same to the bit wherever it runs: a block's sums are made
- * in the order of its rows and the blocks' in theirs, whatever order they arrived in.
+ * compare_math: the arithmetic of the workloads that carry data. Real work on real bytes, the same to the bit wherever
+ * it runs: a block's sums are made in the order of its rows and the blocks' in theirs, whatever order they arrived in.
  */
 #include "agents/compare.h"
 

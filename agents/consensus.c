@@ -7,14 +7,17 @@
  *     accept {ballot, entries}    not below the promise: is written, and with it the promise; the answer is a vote
  *     learn {ballot, commit}      all up to `commit` is decided: what was accepted here at that very ballot is it, the rest is fetched from who has it
  *
- * A refusal names the promise that stands in the way. Every answer leaves after the commit of its turn: the runtime sees to that for durable kinds.
+ * A refusal names the promise that stands in the way. Every answer leaves after the commit of its turn: the runtime
+ * sees to that for durable kinds.
  *
- * Invariants (docs/INVARIANTS.md): V1 a promise only grows and nothing below it is accepted, across every crash: both are stored in the turn that
- * answers. V2 a ballot is given out once: by the member of its rank, in the turn that promises it itself. V3 a ballot has one value a slot, so the
- * accepted row of the ballot that decided is the decided value. V5 the chosen prefix only grows and a row in it is never written again. V6 an id
- * takes effect in the first slot that holds it; a later one is a repeat, on every member the same.
+ * Invariants (docs/INVARIANTS.md): V1 a promise only grows and nothing below it is accepted, across every crash: both
+ * are stored in the turn that answers. V2 a ballot is given out once: by the member of its rank, in the turn that
+ * promises it itself. V3 a ballot has one value a slot, so the accepted row of the ballot that decided is the decided
+ * value. V5 the chosen prefix only grows and a row in it is never written again. V6 an id takes effect in the first
+ * slot that holds it; a later one is a repeat, on every member the same.
  *
- * Memory: at most OPEN_MAX rows lie beyond the chosen prefix; what is beyond that is not accepted, its leader sends it again later.
+ * Memory: at most OPEN_MAX rows lie beyond the chosen prefix; what is beyond that is not accepted, its leader sends it
+ * again later.
  */
 #include "agents/consensus.h"
 
@@ -255,7 +258,8 @@ static int choose_next(struct stead_turn *turn, struct stead_consensus_member *m
     return code;
 }
 
-/* All up to `commit` is decided at `ballot` or before: takes what was accepted here at that very ballot (V3), as far as it reaches. */
+/* All up to `commit` is decided at `ballot` or before: takes what was accepted here at that very ballot (V3), as far as
+ * it reaches. */
 static int advance(struct stead_turn *turn, struct stead_consensus_member *member, uint64_t ballot, uint64_t commit)
 {
     struct stead_slice id, value;
@@ -422,7 +426,8 @@ static int take_ms(struct stead_turn *turn, struct stead_slice args, const char 
     return 0;
 }
 
-/* Neither is said twice: a proposer that missed a lost `rest` would lead for ever. In order, so the last one said holds (V8). */
+/* Neither is said twice: a proposer that missed a lost `rest` would lead for ever. In order, so the last one said holds
+ * (V8). */
 static int signal_proposer(struct stead_turn *turn, const struct stead_consensus_member *member, const char *op)
 {
     return stead_signal(turn, stead_carrier_address(turn, STEAD_CONSENSUS_PROPOSER_KIND, member->rank), op, nothing);

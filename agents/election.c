@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * election: the bully algorithm (Garcia-Molina, "Elections in a Distributed Computing System", 1982) between volatile agents that
- * know each other by name alone. `election.member/GROUP/RANK` are members 1..N of one group, wherever they live; the highest that
- * lives leads.
+ * election: the bully algorithm (Garcia-Molina, "Elections in a Distributed Computing System", 1982) between volatile
+ * agents that know each other by name alone. `election.member/GROUP/RANK` are members 1..N of one group, wherever they
+ * live; the highest that lives leads.
  *
  *                        silence of the leader                     an ANSWER from above
  *     FOLLOWING ----------------------------------> ELECTING ---------------------------> WAITING
@@ -12,16 +12,19 @@
  *         |                                 \-------- LEADING                                v
  *         +------------------------------------------------------------------------------ ELECTING
  *
- * ELECTION goes to every higher rank, ANSWER says "I live, leave it to me", COORDINATOR is the new leader's claim to every lower rank, PING
- * its sign of life. They are carried by carrier.h, at most once: as tells, without storage, or through the hub's queues, where the times given must fit the poll
- * interval. A lost one costs a timeout, never agreement.
+ * ELECTION goes to every higher rank, ANSWER says "I live, leave it to me", COORDINATOR is the new leader's claim to
+ * every lower rank, PING its sign of life. They are carried by carrier.h, at most once: as tells, without storage, or
+ * through the hub's queues, where the times given must fit the poll interval. A lost one costs a timeout, never
+ * agreement.
  *
- * A failure detector accuses others, so it first looks at itself. A member whose own timer comes late by half its time was not scheduled (its
- * loop stood still, and what the others sent may wait unread behind it): it gives everybody the full time again, and it claims to lead only behind
- * all that waits in its own mailbox (E1). Patience is drawn at random between one and two silences, so that the members do not all wake at
- * the same moment (E2). A sign of life of a leader of lower rank is contested: the higher rank always wins (E3). A silent member, and one that
- * was not started, hears nothing and says nothing (E4). A member that heard its leader lately believes it, not a claim or an election from below: a
- * wrong claim costs a few messages until the leader's next sign of life, not an election of everybody (E5).
+ * A failure detector accuses others, so it first looks at itself. A member whose own timer comes late by half its time
+ * was not scheduled (its loop stood still, and what the others sent may wait unread behind it): it gives everybody the
+ * full time again, and it claims to lead only behind all that waits in its own mailbox (E1). Patience is drawn at
+ * random between one and two silences, so that the members do not all wake at the same moment (E2). A sign of life of a
+ * leader of lower rank is contested: the higher rank always wins (E3). A silent member, and one that was not started,
+ * hears nothing and says nothing (E4). A member that heard its leader lately believes it, not a claim or an election
+ * from below: a wrong claim costs a few messages until the leader's next sign of life, not an election of everybody
+ * (E5).
  *
  * Times are kept to be measured: when this member first sent ELECTION, how long the winner waited for answers, when the
  * present leader became known. They are of the machine's monotonic clock: between nodes of one machine they compare.
@@ -419,7 +422,8 @@ static int send_echo(struct stead_turn *turn, struct member *member)
     return stead_call(turn, stead_carrier_address(turn, KIND, to), "echo", (struct stead_slice){NULL, 0}, &options);
 }
 
-/* Calls random ranks up to `ranks`, `count` times, one after the other; answers the mean one-way delay when all are back. */
+/* Calls random ranks up to `ranks`, `count` times, one after the other; answers the mean one-way delay when all are
+ * back. */
 static int measure(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct member *member = state;

@@ -2,18 +2,23 @@
 /*
  * engine: episodes, live and from the history.
  *
- * There is one way through an episode: inputs are applied, then the code runs once and decides. Live, its decisions are given ids and handed out. In a replay they are held, one
- * by one, against the recorded ones; the code runs when the first recorded decision or the end of the episode is seen, so it has the same inputs as it had. Ids are
- * given in both cases by counting on from the last input: so a decision's id is the same at every replay, and results find their requests.
+ * There is one way through an episode: inputs are applied, then the code runs once and decides. Live, its decisions are
+ * given ids and handed out. In a replay they are held, one by one, against the recorded ones; the code runs when the
+ * first recorded decision or the end of the episode is seen, so it has the same inputs as it had. Ids are given in both
+ * cases by counting on from the last input: so a decision's id is the same at every replay, and results find their
+ * requests.
  *
- * A side effect's value is in the history, and the code needs it before it decides anything further: in a replay the fiber stops there until the recorded event comes.
+ * A side effect's value is in the history, and the code needs it before it decides anything further: in a replay the
+ * fiber stops there until the recorded event comes.
  *
- * A rewind makes a range of the history void. In it no code runs and no decision counts; results of older requests do, failures make their tasks due again; and the
- * episode of the rewind requests everything that had not succeeded. The range begins with the episode in which the code first saw the failure that ended it: what the code did
- * before cannot depend on it.
+ * A rewind makes a range of the history void. In it no code runs and no decision counts; results of older requests do,
+ * failures make their tasks due again; and the episode of the rewind requests everything that had not succeeded. The
+ * range begins with the episode in which the code first saw the failure that ended it: what the code did before cannot
+ * depend on it.
  *
- * Invariants: O1 an episode's decisions lie behind all of its inputs. O2 the code runs at most once in an episode. O3 replaying any prefix of whole episodes ends in the state that
- * the engine had there. O4 what is kept follows the open tasks and untaken events, not the history.
+ * Invariants: O1 an episode's decisions lie behind all of its inputs. O2 the code runs at most once in an episode. O3
+ * replaying any prefix of whole episodes ends in the state that the engine had there. O4 what is kept follows the open
+ * tasks and untaken events, not the history.
  */
 #include "agents/engine_internal.h"
 

@@ -2,8 +2,9 @@
 /*
  * engine_api: the rest of stead/orchestration.h: begins, one-way messages, determinism, memory, the end.
  *
- * What can be known to be wrong is known here, from the arguments alone: then the task has failed when it begins, and nothing of it is in the history. Everything else is found by whoever
- * carries the request out, and comes back as its failure.
+ * What can be known to be wrong is known here, from the arguments alone: then the task has failed when it begins, and
+ * nothing of it is in the history. Everything else is found by whoever carries the request out, and comes back as its
+ * failure.
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"
@@ -30,7 +31,8 @@ bool stead_engine_is_address(struct stead_slice address)
     return true;
 }
 
-/* What begins with `stead.` is the engine's alone: holds and releases are asked for by stead_lock() and stead_unlock(). */
+/* What begins with `stead.` is the engine's alone: holds and releases are asked for by stead_lock() and
+ * stead_unlock(). */
 static bool is_op_name(struct stead_slice name)
 {
     static const char ours[] = "stead.";

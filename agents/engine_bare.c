@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine_bare: a replay without the code, to end an execution whose code is not at hand: not loaded any more, not like its history any more, or merely not in memory.
+ * engine_bare: a replay without the code, to end an execution whose code is not at hand: not loaded any more, not like
+ * its history any more, or merely not in memory.
  *
- * All that has to be known then is what is open and what is locked, and the recorded events say both. Nothing runs and nothing is compared; what a rewind made void
- * counts too, since it was requested all the same.
+ * All that has to be known then is what is open and what is locked, and the recorded events say both. Nothing runs and
+ * nothing is compared; what a rewind made void counts too, since it was requested all the same.
  */
 #include "agents/engine_internal.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine_events: external events. Those that came before anybody asked are kept, tasks that asked before one came wait; for each name at most one of the two is there, and both
- * are served in their order. Names are found by a hash; a name for which nothing waits costs nothing.
+ * engine_events: external events. Those that came before anybody asked are kept, tasks that asked before one came wait;
+ * for each name at most one of the two is there, and both are served in their order. Names are found by a hash; a name
+ * for which nothing waits costs nothing.
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine_internal: what the files of the engine share. engine.c drives and replays, engine_tasks.c keeps what was begun, engine_wait.c what is awaited, engine_events.c external
- * events, engine_locks.c critical sections, engine_api.c the rest of stead/orchestration.h, engine_bare.c replays without the code, engine_memory.c maps and arenas.
+ * engine_internal: what the files of the engine share. engine.c drives and replays, engine_tasks.c keeps what was
+ * begun, engine_wait.c what is awaited, engine_events.c external events, engine_locks.c critical sections, engine_api.c
+ * the rest of stead/orchestration.h, engine_bare.c replays without the code, engine_memory.c maps and arenas.
  *
- * A task is begun by the code, has at most one open request (the id of its TASK_SCHEDULED, CHILD_CREATED or TIMER_CREATED), finishes, is read, and is gone:
+ * A task is begun by the code, has at most one open request (the id of its TASK_SCHEDULED, CHILD_CREATED or
+ * TIMER_CREATED), finishes, is read, and is gone:
  *
  *     begin --> REQUESTED --- result -----------------------------> FINISHED -- await, cancel --> gone
  *                 ^  \---- failure, more attempts --> DELAYED         ^
@@ -11,7 +13,8 @@
  *                 \---- the next run requests it --- DUE <+           |
  *     begin_event --> WAITING --------- the event came ---------------/
  *
- * Nothing is requested while inputs come in: what they make due is requested when the code runs, so that all decisions of an episode lie behind all of its inputs.
+ * Nothing is requested while inputs come in: what they make due is requested when the code runs, so that all decisions
+ * of an episode lie behind all of its inputs.
  */
 #ifndef STEAD_AGENTS_ENGINE_INTERNAL_H
 #define STEAD_AGENTS_ENGINE_INTERNAL_H
@@ -192,7 +195,8 @@ struct stead_engine {
     uint64_t next;            /* id of the code's next decision */
     uint64_t draws;           /* of chance in this episode */
 
-    /* The episode's events: live, all that run() hands out; in a replay, what the code decided and no recorded event has met yet. */
+    /* The episode's events: live, all that run() hands out; in a replay, what the code decided and no recorded event
+     * has met yet. */
     struct stead_history_event *events; /* owned */
     uint32_t event_count, event_capacity;
     uint32_t met;                    /* replay: events that recorded ones have met */
@@ -317,7 +321,8 @@ bool stead_engine_any_is_done(const struct stead_engine *engine);
 /* Waits for one task that has no number; then it is FINISHED. */
 void stead_engine_wait_for(struct stead_engine *engine, struct stead_engine_task *task);
 /* Reads the task's outcome into the engine and frees the task; 0 or its code. */
-/* Refuses what is not allowed here: STEAD_ESTATE, with this sentence (static), which is told until the next await begins. */
+/* Refuses what is not allowed here: STEAD_ESTATE, with this sentence (static), which is told until the next await
+ * begins. */
 int stead_engine_refuse(struct stead_engine *engine, const char *why);
 /* The same of an await, which begins and ends with it. */
 int stead_engine_refuse_await(struct stead_engine *engine, const char *why);

@@ -2,10 +2,12 @@
 /*
  * engine_locks: critical sections.
  *
- * Agents are locked one after the other in the order of their addresses, the same for all instances: so no two wait for each other. Each is a call of the op `stead.hold`, whose answer
- * is the fence; the calls inside carry it, and an agent that is no longer held refuses them. What was locked is released by one decision, LOCKS_RELEASED, which holds the addresses
- * with their fences: at stead_unlock(), and at any end of the execution. A hold that was asked for and not awaited any more (the execution was terminated) is cancelled; whoever carries
- * it out releases what it may still be given.
+ * Agents are locked one after the other in the order of their addresses, the same for all instances: so no two wait for
+ * each other. Each is a call of the op `stead.hold`, whose answer is the fence; the calls inside carry it, and an agent
+ * that is no longer held refuses them. What was locked is released by one decision, LOCKS_RELEASED, which holds the
+ * addresses with their fences: at stead_unlock(), and at any end of the execution. A hold that was asked for and not
+ * awaited any more (the execution was terminated) is cancelled; whoever carries it out releases what it may still be
+ * given.
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"
@@ -37,7 +39,8 @@ void stead_engine_keep_lock(struct stead_engine *engine, const char *address, ui
         (struct stead_engine_lock){.address = stead_engine_text(stead_str(address)), .fence = fence};
 }
 
-/* A lock that was given while the code did not run (it was suspended) and never will: it is released with the others. */
+/* A lock that was given while the code did not run (it was suspended) and never will: it is released with the
+ * others. */
 static void take_unread_holds(struct stead_engine *engine)
 {
     struct stead_engine_task *task = engine->finished.first, *next;

@@ -2,8 +2,10 @@
 /*
  * engine_memory: the engine's copies, arenas and maps.
  *
- * An instance that waits for one thing should cost little, and one that waits for 100,000 should find each in a few nanoseconds: so the map is one array with linear
- * probing, at most half full, that shrinks when an eighth is used; deleting moves what follows back, so there are no tombstones to walk over. Arenas are chunks that double; reset keeps a small one.
+ * An instance that waits for one thing should cost little, and one that waits for 100,000 should find each in a few
+ * nanoseconds: so the map is one array with linear probing, at most half full, that shrinks when an eighth is used;
+ * deleting moves what follows back, so there are no tombstones to walk over. Arenas are chunks that double; reset keeps
+ * a small one.
  */
 #include "agents/engine_internal.h"
 

@@ -2,9 +2,10 @@
 /*
  * engine_tasks: what was begun and has not been read: requests, results, retries, cancellation.
  *
- * A result finds its task by the id of the request, in one map that has the timers beside tasks too. A failure with attempts left makes the task due; the next run
- * requests it again, at once or behind a timer. A task keeps what it needs for that only if it has a policy, or while a rewind lies ahead in the replay. A child's attempt has
- * its time from a timer of the engine; what bounds activities and calls is carried out by whoever carries them out (`extra`).
+ * A result finds its task by the id of the request, in one map that has the timers beside tasks too. A failure with
+ * attempts left makes the task due; the next run requests it again, at once or behind a timer. A task keeps what it
+ * needs for that only if it has a policy, or while a rewind lies ahead in the replay. A child's attempt has its time
+ * from a timer of the engine; what bounds activities and calls is carried out by whoever carries them out (`extra`).
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"

@@ -2,9 +2,10 @@
 /*
  * engine_wait: what the code waits for.
  *
- * An await says how many results are missing, each result takes one off, and the fiber is resumed at none: a fan-in of 10,000 costs as much for each result as for the last one,
- * and the fiber sleeps through all of them. await_any is called again and again with a list that has lost one: so the newest list is kept, and only places that differ from it are
- * looked up; the one that finished first is found along the list of what has finished and has not been read.
+ * An await says how many results are missing, each result takes one off, and the fiber is resumed at none: a fan-in of
+ * 10,000 costs as much for each result as for the last one, and the fiber sleeps through all of them. await_any is
+ * called again and again with a list that has lost one: so the newest list is kept, and only places that differ from it
+ * are looked up; the one that finished first is found along the list of what has finished and has not been read.
  *
  * Tasks of a list that were read before are passed over by await_all and await_any.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fault: planted faults of orchestrations, the task hub and consensus, as runtime/fault.h has those of the runtime. Only the simulator compiles agents/ with STEAD_AGENT_FAULTS, and says
- * which are on by the one function below; everywhere else every test of a fault is the constant 0. Nothing is kept in agents/ for it.
+ * fault: planted faults of orchestrations, the task hub and consensus, as runtime/fault.h has those of the runtime.
+ * Only the simulator compiles agents/ with STEAD_AGENT_FAULTS, and says which are on by the one function below;
+ * everywhere else every test of a fault is the constant 0. Nothing is kept in agents/ for it.
  */
 #ifndef STEAD_AGENTS_FAULT_H
 #define STEAD_AGENTS_FAULT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hash: FNV-1a. Which partition of a hub an instance is in, ids of children and chance follow from it: it stays as it is. It mixes the last bytes badly: who needs more
- * mixes on.
+ * hash: FNV-1a. Which partition of a hub an instance is in, ids of children and chance follow from it: it stays as it
+ * is. It mixes the last bytes badly: who needs more mixes on.
  *
  * Threads: pure.
  */

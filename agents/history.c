@@ -2,11 +2,13 @@
 /*
  * history: events as bytes and back (docs/FORMATS.md, "Histories").
  *
- * An event is an array that is cut after its last field that says anything, so that most take a few bytes: a fan-in of 10,000 is read in one go, and reading is the
- * first third of a replay. Nothing is copied: what is read points into the bytes it was read from.
+ * An event is an array that is cut after its last field that says anything, so that most take a few bytes: a fan-in of
+ * 10,000 is read in one go, and reading is the first third of a replay. Nothing is copied: what is read points into the
+ * bytes it was read from.
  *
- * What comes here was written by this file, but lay on a disk or came over a wire since: a count that does not fit or a type that is none is an error, not an assertion. An
- * unknown type is STEAD_EVERSION: a newer stead wrote it, and to pass over it would make another history of it.
+ * What comes here was written by this file, but lay on a disk or came over a wire since: a count that does not fit or a
+ * type that is none is an error, not an assertion. An unknown type is STEAD_EVERSION: a newer stead wrote it, and to
+ * pass over it would make another history of it.
  */
 #include "agents/history.h"
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * history: the events of an execution, and how they are stored (docs/FORMATS.md, "Histories"). The same bytes on either fabric.
+ * history: the events of an execution, and how they are stored (docs/FORMATS.md, "Histories"). The same bytes on either
+ * fabric.
  *
- * A history is a list of episodes. Each is OrchestratorStarted (the clock), the inputs that came in, what the code then decided, OrchestratorCompleted. Event ids count
- * from 1 without gaps; a result points back with `ref` at the event that asked for it.
+ * A history is a list of episodes. Each is OrchestratorStarted (the clock), the inputs that came in, what the code then
+ * decided, OrchestratorCompleted. Event ids count from 1 without gaps; a result points back with `ref` at the event
+ * that asked for it.
  *
- * An event is a msgpack array [type, ref, name, target, value, code, error name, error sentence, extra], cut after its last field that is not nil or zero; its id and
- * its episode's time are not stored with it but follow from its place. A row holds a whole number of events of one episode: [first id, time, [event...]].
+ * An event is a msgpack array [type, ref, name, target, value, code, error name, error sentence, extra], cut after its
+ * last field that is not nil or zero; its id and its episode's time are not stored with it but follow from its place. A
+ * row holds a whole number of events of one episode: [first id, time, [event...]].
  */
 #ifndef STEAD_AGENTS_HISTORY_H
 #define STEAD_AGENTS_HISTORY_H
@@ -65,7 +68,8 @@ struct stead_history_event {
 const char *stead_history_type_name(uint8_t type);
 /* Appends the event's array. */
 void stead_history_write(struct stead_writer *writer, const struct stead_history_event *event);
-/* Reads one (id and time are the caller's to set); texts and values are borrowed from the reader's. STEAD_ECORRUPT. An event of a newer type is STEAD_EVERSION. */
+/* Reads one (id and time are the caller's to set); texts and values are borrowed from the reader's. STEAD_ECORRUPT. An
+ * event of a newer type is STEAD_EVERSION. */
 int stead_history_read(struct stead_reader *reader, struct stead_history_event *ret_event) STEAD_MUST_USE;
 /* Appends it as the map that people and programs are shown (stead_instance_event). */
 void stead_history_write_map(struct stead_writer *writer, const struct stead_history_event *event);

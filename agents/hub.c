@@ -2,13 +2,15 @@
 /*
  * hub: a task hub's settings, and the leases of its partitions.
  *
- * A partition belongs to the worker that holds its lease: it renews every RENEW_MS, and who does not for LEASE_MS has lost it. Each partition has a worker that it would rather belong to
- * (its number modulo the workers): everybody else gets it only while that one is gone, and gives it back when it is seen again: both are told to renew at once, so that a partition is not
- * without a poller until the next renewal. A new hub's workers count as seen: the one that comes first does not take what belongs to the others. A lease says who polls, no more: a worker
- * that has lost one without knowing may still write, and is then refused by the table's etags.
+ * A partition belongs to the worker that holds its lease: it renews every RENEW_MS, and who does not for LEASE_MS has
+ * lost it. Each partition has a worker that it would rather belong to (its number modulo the workers): everybody else
+ * gets it only while that one is gone, and gives it back when it is seen again: both are told to renew at once, so that
+ * a partition is not without a poller until the next renewal. A new hub's workers count as seen: the one that comes
+ * first does not take what belongs to the others. A lease says who polls, no more: a worker that has lost one without
+ * knowing may still write, and is then refused by the table's etags.
  *
- * The keeper is a durable timer: it tells the volatile workers to wake, so that after a restart of their node they are there again,
- * a setting of the hub later at most.
+ * The keeper is a durable timer: it tells the volatile workers to wake, so that after a restart of their node they are
+ * there again, a setting of the hub later at most.
  */
 #include "agents/agents.h"
 
@@ -142,8 +144,8 @@ static bool may_have(const struct hub *hub, uint32_t partition, uint32_t worker,
     return lease->holder == worker + 1 || lease->holder == 0 || lease->until_ms <= now_ms;
 }
 
-/* Gives a worker what it may have and takes from it what it may not; how many it holds then. `ret_concerned`: workers that are to renew too, a bit for each: who gets one back, and who holds
- * one that is to be given back. */
+/* Gives a worker what it may have and takes from it what it may not; how many it holds then. `ret_concerned`: workers
+ * that are to renew too, a bit for each: who gets one back, and who holds one that is to be given back. */
 static uint32_t renew(struct hub *hub, const struct stead_hub_settings *settings, uint32_t worker, int64_t now_ms,
                       uint64_t *ret_concerned)
 {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub: the storage-mediated task hub, as agents. Nobody talks to anybody: clients, orchestrations, entities and activities put messages into durable queues, and workers
- * poll them. It stands for a storage service, so it gives what such a service gives and no more: every operation is a turn of its own, answered after its
- * sync; who depends on an operation makes the next one after that answer. Operations of different callers share a sync, as everywhere.
+ * hub: the storage-mediated task hub, as agents. Nobody talks to anybody: clients, orchestrations, entities and
+ * activities put messages into durable queues, and workers poll them. It stands for a storage service, so it gives what
+ * such a service gives and no more: every operation is a turn of its own, answered after its sync; who depends on an
+ * operation makes the next one after that answer. Operations of different callers share a sync, as everywhere.
  *
  *     hub/NAME                          the hub's settings and leases, its workers' keeper  (durable,  hub.c)
  *     hub.queue/{TAG}NAME/QUEUE         one queue: control-0 .. control-N, work, poison, ...  (durable,  hub_queue.c)
  *     hub.table/{TAG}NAME/PARTITION     history and instances tables of one partition       (durable,  hub_table.c)
  *     hub.worker/{TAG}NAME/W            polls, runs code, writes, deletes                   (volatile, hub_worker.c)
  *
- * Tags choose shards: the hub's settings hold those of its partitions, of the queues `work` and `poison`, and of its workers; whoever creates the hub chooses them so that
- * queues and tables lie on shards that run no workers. A queue alone is fine too, under any key.
+ * Tags choose shards: the hub's settings hold those of its partitions, of the queues `work` and `poison`, and of its
+ * workers; whoever creates the hub chooses them so that queues and tables lie on shards that run no workers. A queue
+ * alone is fine too, under any key.
  *
  * Ops of `hub.queue`, all calls:
  *   enqueue  {id, body, delay}       id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
@@ -36,7 +38,8 @@
  *                                    `max` where they are long: what is told last is followed by (seen from, seq + 1)
  *   drop     {}                      forgets the queue and all that is in it
  *
- * Ops of `hub.table`, all calls. An instance's row is what `status` answers, in two pieces (what is small, what is not); its etag grows with each write:
+ * Ops of `hub.table`, all calls. An instance's row is what `status` answers, in two pieces (what is small, what is
+ * not); its etag grows with each write:
  *   create   {id, name, version, input, start}   a Pending row; start: the id of the message that starts it. Answers {new}: false for one of the same `start` that is there.
  *                                    STEAD_ECONFLICT: the id is active.
  *   read     {id, from}              read-only: {etag, row, rows: [bytes...], next}: the rows of its history from the number `from` on; next: the number to go on with, 0: that is all.

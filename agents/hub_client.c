@@ -2,9 +2,11 @@
 /*
  * hub_client: instances of a task hub from outside.
  *
- * A client does what a client of a storage service would: it writes the instance's row (Pending) and puts the start into the control queue, two operations one after the other; it waits by asking
- * the table. So it does for what it asks of a living instance (suspend, resume, terminate, rewind): the message is stored, and the answer comes when what was asked holds. Where the hub is polled, so is the table: at the fixed interval, or ever more rarely; the store waits in the client's stead until the moment of the next question, which
- * changes neither what is asked nor when.
+ * A client does what a client of a storage service would: it writes the instance's row (Pending) and puts the start
+ * into the control queue, two operations one after the other; it waits by asking the table. So it does for what it asks
+ * of a living instance (suspend, resume, terminate, rewind): the message is stored, and the answer comes when what was
+ * asked holds. Where the hub is polled, so is the table: at the fixed interval, or ever more rarely; the store waits in
+ * the client's stead until the moment of the next question, which changes neither what is asked nor when.
  */
 #include "agents/hub_client.h"
 
@@ -77,7 +79,8 @@ static int end_active(struct stead_client *client, const char *id, const struct 
     return code == STEAD_ESTATE || code == STEAD_ENOTFOUND ? 0 : code;
 }
 
-/* Is there room for another one of this id now? What failed by code that does not match its history is ended in any case. */
+/* Is there room for another one of this id now? What failed by code that does not match its history is ended in any
+ * case. */
 static bool makes_room(struct stead_client *client, const char *id, const struct stead_instance_options *options,
                        struct stead_answer *answer)
 {

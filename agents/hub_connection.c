@@ -2,8 +2,9 @@
 /*
  * hub_connection: a client's hubs: making one, what is known of those it has used, and calls of agents over one.
  *
- * What a client knows is kept with it (stead_client_set_extra()): settings do not change while a hub is there. Placing looks at where addresses live: of the shards that are found, every
- * other one is for the store and the rest for workers; `apart`, the nodes are divided instead.
+ * What a client knows is kept with it (stead_client_set_extra()): settings do not change while a hub is there. Placing
+ * looks at where addresses live: of the shards that are found, every other one is for the store and the rest for
+ * workers; `apart`, the nodes are divided instead.
  */
 #include "agents/hub_connection.h"
 

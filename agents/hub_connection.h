@@ -11,7 +11,8 @@
 
 /* A failure that is found here: fills the answer (may be NULL) as a node would have. Returns `code`. */
 int stead_hub_refuse(struct stead_answer *ret_answer, int code, const char *sentence);
-/* Calls an op of a part, in pieces where the args are longer than a payload; `args` are used up. `timeout_ms` 0: the client's. */
+/* Calls an op of a part, in pieces where the args are longer than a payload; `args` are used up. `timeout_ms` 0: the
+ * client's. */
 int stead_hub_ask(struct stead_client *client, const char *address, const char *op, struct stead_writer *args,
                   uint32_t timeout_ms, struct stead_answer *ret_answer) STEAD_MUST_USE;
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_episode: one episode of an instance on a task hub: its messages and what was read of its history go in, the write of what it decided and the operations that follow come out.
+ * hub_episode: one episode of an instance on a task hub: its messages and what was read of its history go in, the write
+ * of what it decided and the operations that follow come out.
  *
- * A worker may have died between any two steps, and the messages come back. What they are then is in the history: each of its rows names the messages that its episode took (a
- * list of their numbers beside the events). One that is found there is not taken again; what its episode decided is sent again, under the same ids. A history that was thrown away by
- * continue-as-new leaves the same in the first row of the next one (hub_rows.c).
+ * A worker may have died between any two steps, and the messages come back. What they are then is in the history: each
+ * of its rows names the messages that its episode took (a list of their numbers beside the events). One that is found
+ * there is not taken again; what its episode decided is sent again, under the same ids. A history that was thrown away
+ * by continue-as-new leaves the same in the first row of the next one (hub_rows.c).
  *
- * Code that does not match its history fails the instance; what came is stored behind the history all the same (hub_keep.c), and a rewind with mended code goes on with it.
+ * Code that does not match its history fails the instance; what came is stored behind the history all the same
+ * (hub_keep.c), and a rewind with mended code goes on with it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -206,7 +209,8 @@ static void add_number(struct numbers *numbers, uint64_t number)
     numbers->items[numbers->count++] = number;
 }
 
-/* The newest messages that the history took which is thrown away here: nothing waits for a delete, so they may come once more, to the next execution. */
+/* The newest messages that the history took which is thrown away here: nothing waits for a delete, so they may come
+ * once more, to the next execution. */
 static void carry_taken(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
@@ -384,7 +388,8 @@ static int run_next_execution(struct stead_hub_episode *episode)
     return stead_engine_run(session->engine, stead_hub_take_event, episode);
 }
 
-/* STEAD_ETOOLARGE: more than a write may be; with `session->alone` set, it is the next execution that is, which shall have an episode of its own. */
+/* STEAD_ETOOLARGE: more than a write may be; with `session->alone` set, it is the next execution that is, which shall
+ * have an episode of its own. */
 static int run(struct stead_hub_episode *episode)
 {
     struct stead_hub_session *session = episode->session;
@@ -496,7 +501,8 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
     stead_write_bool(row, episode->final);
 }
 
-/* The next execution begins in another episode: of this one's history nothing is needed any more but what the row of write_out() says. */
+/* The next execution begins in another episode: of this one's history nothing is needed any more but what the row of
+ * write_out() says. */
 static void leave_history(struct stead_hub_episode *episode)
 {
     if (!episode->clear)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_episode: what the two files of an episode share: hub_input.c gives it what came, hub_episode.c runs and writes it. Functions of a turn of the worker.
+ * hub_episode: what the two files of an episode share: hub_input.c gives it what came, hub_episode.c runs and writes
+ * it. Functions of a turn of the worker.
  */
 #ifndef STEAD_AGENTS_HUB_EPISODE_H
 #define STEAD_AGENTS_HUB_EPISODE_H
@@ -76,7 +77,8 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
 
 /* The code does not match: Failed, if it is not yet, and what came is stored at the end of the history. */
 enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct stead_writer *args);
-/* Ends the execution without its code, with all that is open: as Terminated (a message asks for it), or as Failed since its episode is too large. */
+/* Ends the execution without its code, with all that is open: as Terminated (a message asks for it), or as Failed since
+ * its episode is too large. */
 enum stead_hub_verdict stead_hub_end_bare(struct stead_hub_episode *episode, enum stead_instance_status status,
                                           struct stead_writer *args);
 

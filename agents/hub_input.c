@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_input: what goes into an episode of an instance on a task hub: its messages, without those that were taken before or are meant for another instance, as inputs of the engine.
+ * hub_input: what goes into an episode of an instance on a task hub: its messages, without those that were taken before
+ * or are meant for another instance, as inputs of the engine.
  */
 #include "agents/hub_episode.h"
 #include "agents/instance.h"
@@ -41,8 +42,9 @@ void stead_hub_give_start(struct stead_hub_episode *episode, struct stead_slice 
     stead_writer_deinit(&extra);
 }
 
-/* What came of a request; of an execution that is over nobody wants it. A hold that nobody takes is given back, unless it is the one that this instance has: its request was
- * carried out again (its message came twice, or went on under another id and came as well) and was answered with the same fence. */
+/* What came of a request; of an execution that is over nobody wants it. A hold that nobody takes is given back, unless
+ * it is the one that this instance has: its request was carried out again (its message came twice, or went on under
+ * another id and came as well) and was answered with the same fence. */
 static void give_result(struct stead_hub_episode *episode, struct stead_slice body)
 {
     struct stead_hub_session *session = episode->session;
@@ -122,7 +124,8 @@ static bool starts_now(const struct stead_hub_session *session, const struct ste
     return stead_instance_is_over(status) && !same;
 }
 
-/* It is meant for the child of one request, and this instance is another one: started by a later life of the parent, or by somebody else. */
+/* It is meant for the child of one request, and this instance is another one: started by a later life of the parent, or
+ * by somebody else. */
 static bool is_for_another(const struct stead_hub_episode *episode, const struct stead_hub_message *message)
 {
     struct stead_slice parent = stead_hub_text(message->body, "p");
@@ -183,7 +186,8 @@ bool stead_hub_differs(const struct stead_hub_session *session)
     return session->exists && stead_get_bool(stead_written(&session->row), "differs", &differs) == 0 && differs;
 }
 
-/* Until its rewind an instance that has failed is over, for messages of the same batch too; unless it keeps what comes. */
+/* Until its rewind an instance that has failed is over, for messages of the same batch too; unless it keeps what
+ * comes. */
 void stead_hub_give_all(struct stead_hub_episode *episode)
 {
     bool over = episode->start == NULL && stead_hub_status_of(episode->session) == STEAD_INSTANCE_FAILED &&
@@ -200,7 +204,8 @@ void stead_hub_give_all(struct stead_hub_episode *episode)
     }
 }
 
-/* Clocks of nodes differ: an instance's time never falls from one worker to the next, and no timer fires before its time because its queue's clock is ahead of ours. */
+/* Clocks of nodes differ: an instance's time never falls from one worker to the next, and no timer fires before its
+ * time because its queue's clock is ahead of ours. */
 int64_t stead_hub_time_of(const struct stead_turn *turn, const struct stead_hub_session *session)
 {
     int64_t now_ms = stead_now_ms(turn), updated_ms = stead_hub_number(stead_written(&session->row), "updated");

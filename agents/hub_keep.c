@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_keep: an episode of an instance on a task hub whose code cannot run. An engine without the code follows the history and says what is open.
+ * hub_keep: an episode of an instance on a task hub whose code cannot run. An engine without the code follows the
+ * history and says what is open.
  *
- * Code that does not match its history: what came is stored behind the history, in an episode that stays open, as on the direct fabric. Nothing is lost with it, and nothing is asked
- * for twice: a rewind with mended code runs that episode. Meanwhile the instance can be terminated, which ends all that it has open; so is it for one whose code is not loaded, and
- * one of which an episode is too large.
+ * Code that does not match its history: what came is stored behind the history, in an episode that stays open, as on
+ * the direct fabric. Nothing is lost with it, and nothing is asked for twice: a rewind with mended code runs that
+ * episode. Meanwhile the instance can be terminated, which ends all that it has open; so is it for one whose code is
+ * not loaded, and one of which an episode is too large.
  */
 #include <string.h>
 

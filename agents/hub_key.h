@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_key: keys of keyed state, put together piece by piece. Numbers are big-endian, so that keys are in their order. Pure; any thread.
+ * hub_key: keys of keyed state, put together piece by piece. Numbers are big-endian, so that keys are in their order.
+ * Pure; any thread.
  */
 #ifndef STEAD_AGENTS_HUB_KEY_H
 #define STEAD_AGENTS_HUB_KEY_H

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_large: what is larger than a payload or a keyed value may be, in a hub's store. The limit of a payload is on what users say; a hub wraps it, and puts several into one write.
+ * hub_large: what is larger than a payload or a keyed value may be, in a hub's store. The limit of a payload is on what
+ * users say; a hub wraps it, and puts several into one write.
  *
- * A parcel is the args of one operation that came in pieces: signals of the op `piece`, in order, then the operation with {parcel, pieces} instead of its args. Its pieces are deleted by
- * the turn that carries it out. What is left of a sender that died is deleted when others come, an hour later.
+ * A parcel is the args of one operation that came in pieces: signals of the op `piece`, in order, then the operation
+ * with {parcel, pieces} instead of its args. Its pieces are deleted by the turn that carries it out. What is left of a
+ * sender that died is deleted when others come, an hour later.
  *
- * A value of more than STEAD_HUB_PART_MAX bytes is kept in parts: its own row says how many, each has a row of its own. Functions of a turn.
+ * A value of more than STEAD_HUB_PART_MAX bytes is kept in parts: its own row says how many, each has a row of its own.
+ * Functions of a turn.
  */
 #ifndef STEAD_AGENTS_HUB_LARGE_H
 #define STEAD_AGENTS_HUB_LARGE_H

@@ -10,7 +10,8 @@
 #define STEAD_HUB_CANCELLED_SIZE 24u        /* of the row of an id that was cancelled; else 16 */
 #define STEAD_HUB_ANSWER_BYTES (512u << 10) /* of several messages; a single one may have more */
 
-/* A message as it is stored: [count, ms since 1970: came in, id, body, bytes of the body if it has a row of its own, else 0]. */
+/* A message as it is stored: [count, ms since 1970: came in, id, body, bytes of the body if it has a row of its own,
+ * else 0]. */
 struct stead_hub_stored {
     int64_t seen_ms;
     uint64_t seq;
@@ -32,7 +33,8 @@ int stead_hub_message_put(struct stead_turn *turn, const struct stead_hub_stored
 int stead_hub_message_body(struct stead_turn *turn, struct stead_hub_stored *message) STEAD_MUST_USE;
 /* The op `body` {seq, at}: up to STEAD_HUB_PIECE bytes of it. */
 int stead_hub_message_tell_body(struct stead_turn *turn, void *state, struct stead_slice args);
-/* Replies up to `max` messages from that key on: [[seq, seen from, count, came, id, body]...], where that is too long for it with its size behind; fewer where they are long. */
+/* Replies up to `max` messages from that key on: [[seq, seen from, count, came, id, body]...], where that is too long
+ * for it with its size behind; fewer where they are long. */
 int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, uint32_t max) STEAD_MUST_USE;
 
 /* The op `gone`: [id...] in, those that were cancelled out. */

@@ -7,15 +7,18 @@
  *     i (id)                                  an id that is in the queue (perhaps cancelled), or was deleted from it less than ID_KEPT_MS ago
  *     x (ms: deleted) (id)                    the same by time, to forget it
  *
- * Taking a message moves its row to the moment when it will be seen again; that moment is its receipt. It is later at each taking, because one that is taken could be seen: so no
- * receipt comes twice, and deleting, renewing and taking find their row without looking. A dequeue begins at the head, below which nothing lies: its cost follows what it takes,
- * not what is in the queue or was once in it.
+ * Taking a message moves its row to the moment when it will be seen again; that moment is its receipt. It is later at
+ * each taking, because one that is taken could be seen: so no receipt comes twice, and deleting, renewing and taking
+ * find their row without looking. A dequeue begins at the head, below which nothing lies: its cost follows what it
+ * takes, not what is in the queue or was once in it.
  *
- * Who waits (long poll) is remembered in memory alone: the promise of a quiet op. An enqueue tells the queue itself to look: a turn of its own, in the same batch, so that both
- * share a sync. Waiters are served in the order they came; after a crash they ask again.
+ * Who waits (long poll) is remembered in memory alone: the promise of a quiet op. An enqueue tells the queue itself to
+ * look: a turn of its own, in the same batch, so that both share a sync. Waiters are served in the order they came;
+ * after a crash they ask again.
  *
- * Invariants: Q1 no row of a message lies below the head; Q2 a message only moves to later rows, so no key of a message is put twice (stead_kv_put_once()); Q3 while somebody
- * waits a timer stands that is not later than the first waiter's end and the next delayed message.
+ * Invariants: Q1 no row of a message lies below the head; Q2 a message only moves to later rows, so no key of a message
+ * is put twice (stead_kv_put_once()); Q3 while somebody waits a timer stands that is not later than the first waiter's
+ * end and the next delayed message.
  */
 #include "agents/agents.h"
 
@@ -209,7 +212,8 @@ static void set_clock(struct stead_turn *turn, struct queue *queue)
         queue->clock_ms = now_ms;
 }
 
-/* A turn that took nothing leaves the clock as it was, so that it writes nothing: the clock must be behind no row's move, and none was moved. */
+/* A turn that took nothing leaves the clock as it was, so that it writes nothing: the clock must be behind no row's
+ * move, and none was moved. */
 static void rest_clock(struct queue *queue, int64_t clock_ms, uint64_t dequeues)
 {
     if (queue->dequeues == dequeues)
@@ -382,7 +386,8 @@ static int answer_waiter(struct stead_turn *turn, const struct waiter *waiter, s
     return code == STEAD_ENOTFOUND ? 0 : code;
 }
 
-/* Who asks again does not wait for an older answer any more: perhaps it died meanwhile, and what went there would be hidden for nobody. */
+/* Who asks again does not wait for an older answer any more: perhaps it died meanwhile, and what went there would be
+ * hidden for nobody. */
 static int dismiss(struct stead_turn *turn, struct queue *queue, int64_t who)
 {
     int code = 0;
@@ -408,7 +413,8 @@ static int see_next(void *context, struct stead_slice key, struct stead_slice va
     return 1;
 }
 
-/* Looks for the first message that cannot be seen yet when what is known of it is over: behind now lie the traces of all that was taken and deleted lately, so not at every wait. */
+/* Looks for the first message that cannot be seen yet when what is known of it is over: behind now lie the traces of
+ * all that was taken and deleted lately, so not at every wait. */
 static int find_next(struct stead_turn *turn, struct queue *queue)
 {
     struct stead_hub_key from = stead_hub_message_key(queue->clock_ms + 1, 0), to = {.bytes = {'w'}, .size = 1};

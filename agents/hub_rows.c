@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_rows: the history of an instance as a worker has read it: rows of [[number of a message that the episode took...], events], one behind the other. The first one of an execution
- * that began in an episode which threw a history away has no events, and behind them what that episode sent: it is nowhere else.
+ * hub_rows: the history of an instance as a worker has read it: rows of [[number of a message that the episode
+ * took...], events], one behind the other. The first one of an execution that began in an episode which threw a history
+ * away has no events, and behind them what that episode sent: it is nowhere else.
  */
 #include <string.h>
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_send: what an episode decided, as operations of the store. Ids of messages follow from the instance, its execution and the event that asks: who repeats them because a
- * predecessor died between the write and the delete puts nothing in twice. An execution is known by its number, the message that started it and the time its instance was created: when an
- * instance was purged the next one of its id has the same numbers, perhaps the same time (clocks are set back), and queues still know the messages of the one before.
+ * hub_send: what an episode decided, as operations of the store. Ids of messages follow from the instance, its
+ * execution and the event that asks: who repeats them because a predecessor died between the write and the delete puts
+ * nothing in twice. An execution is known by its number, the message that started it and the time its instance was
+ * created: when an instance was purged the next one of its id has the same numbers, perhaps the same time (clocks are
+ * set back), and queues still know the messages of the one before.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -237,7 +239,8 @@ static void send_cancel(struct stead_hub_session *session, const struct stead_hi
     } else if (event->target.size == 0) {
         cancel(session, work.text, id_of(session, event->ref, "w").text);
     } else if (is_agent(event->target)) {
-        /* A hold that was asked for may be given even after its worker's death: its message stays, so that somebody hears of it and releases it. */
+        /* A hold that was asked for may be given even after its worker's death: its message stays, so that somebody
+         * hears of it and releases it. */
         if (!stead_slice_equal(event->name, stead_str(STEAD_OP_HOLD)))
             cancel(session, other.text, id_of(session, event->ref, "c").text);
     } else {
@@ -337,7 +340,8 @@ void stead_hub_send_end(struct stead_hub_session *session, const struct stead_hi
     stead_writer_deinit(&body);
 }
 
-/* An earlier attempt of the same parent, which nobody wants any more, ends; its successor comes again a little later. */
+/* An earlier attempt of the same parent, which nobody wants any more, ends; its successor comes again a little
+ * later. */
 static void make_room(struct stead_hub_session *session, const struct stead_hub_message *start)
 {
     struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
@@ -384,7 +388,8 @@ void stead_hub_send_refusal(struct stead_hub_session *session, const struct stea
 
 /* ---- Again ---------------------------------------------------------------------------------------- */
 
-/* Sends again what the episode of this row decided. A timer is due when it was: what is left of its delay is counted from now. */
+/* Sends again what the episode of this row decided. A timer is due when it was: what is left of its delay is counted
+ * from now. */
 static void send_again(struct stead_hub_session *session, struct stead_slice events)
 {
     struct stead_history_row row;

@@ -6,15 +6,16 @@
  *                                   ^                                                |
  *                                   \---- somebody else has written meanwhile -------/
  *
- * Each step is an operation of the store, or several at once, and begins after the answer of the one before. So a worker may die between any two, and the messages come back
- * (hub_episode.c knows them again).
+ * Each step is an operation of the store, or several at once, and begins after the answer of the one before. So a
+ * worker may die between any two, and the messages come back (hub_episode.c knows them again).
  *
- * A worker may also die, or lose an answer, between WRITING and SENDING, and another message be the next to come. What the newest episode decided is sent before another one is
- * written: by who does not know that it was sent, again (H1). So nothing overtakes it, and no episode that throws a history away takes with it what is still to be sent. Queues know ids for ten
- * minutes, so what is older than SETTLE_MS is not sent again: then the messages that it took are back.
+ * A worker may also die, or lose an answer, between WRITING and SENDING, and another message be the next to come. What
+ * the newest episode decided is sent before another one is written: by who does not know that it was sent, again (H1).
+ * So nothing overtakes it, and no episode that throws a history away takes with it what is still to be sent. Queues
+ * know ids for ten minutes, so what is older than SETTLE_MS is not sent again: then the messages that it took are back.
  *
- * Without `extended` the history is read for every episode, as a worker of a storage-backed framework does that keeps nothing; with it the engine stays, as long as no
- * message came twice and nobody else has written.
+ * Without `extended` the history is read for every episode, as a worker of a storage-backed framework does that keeps
+ * nothing; with it the engine stays, as long as no message came twice and nobody else has written.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -334,8 +335,8 @@ static void send_some(struct stead_turn *turn, struct stead_hub_session *session
     }
 }
 
-/* What came while the history was read joins the episode: fewer of them, and the start of a next execution finds what waits for it. An engine that was kept has read no rows, by
- * which what came twice is known. */
+/* What came while the history was read joins the episode: fewer of them, and the start of a next execution finds what
+ * waits for it. An engine that was kept has read no rows, by which what came twice is known. */
 static void join_waiting(struct stead_hub_session *session)
 {
     if (session->engine != NULL && (came_twice(session->waiting) || rewinds(session->waiting)))
@@ -393,7 +394,8 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
     stead_writer_deinit(&args);
 }
 
-/* Reply: the episode is stored; or somebody else has written since we read, or we have and did not hear of it: what is so is in the history. */
+/* Reply: the episode is stored; or somebody else has written since we read, or we have and did not hear of it: what is
+ * so is in the history. */
 int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_session *session = stead_hub_object(turn);

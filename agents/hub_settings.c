@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_settings: a hub's settings as a map, and the names of its parts, which follow from them alone: whoever has read the settings once finds everything.
+ * hub_settings: a hub's settings as a map, and the names of its parts, which follow from them alone: whoever has read
+ * the settings once finds everything.
  */
 #include "agents/hub_settings.h"
 

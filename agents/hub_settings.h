@@ -33,7 +33,8 @@ struct stead_hub_settings {
     char worker_tags[STEAD_HUB_WORKERS_MAX][STEAD_HUB_TAG_MAX + 1];
 };
 
-/* 4 partitions, 2 workers, 5 min, 64 tasks, back-off 50 ms to 30 s with 20 %, 250 ms, notify; every tag from the name. */
+/* 4 partitions, 2 workers, 5 min, 64 tasks, back-off 50 ms to 30 s with 20 %, 250 ms, notify; every tag from the
+ * name. */
 void stead_hub_settings_default(struct stead_hub_settings *settings, const char *name);
 /* Takes from the map what is there; the rest stays. STEAD_EARGUMENT: a value that is none. */
 int stead_hub_settings_read(struct stead_hub_settings *settings, struct stead_slice map) STEAD_MUST_USE;

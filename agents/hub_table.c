@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_table: the history and instances tables of one partition of a task hub, as keyed state of a durable agent (docs/FORMATS.md, "The hub"):
+ * hub_table: the history and instances tables of one partition of a task hub, as keyed state of a durable agent
+ * (docs/FORMATS.md, "The hub"):
  *
  *     n (id)                  the small part of an instance's row: [etag, rows, row number, purge time, map]
  *     p (id) 0 (i|o|c)        its input, output and custom status
@@ -8,11 +9,13 @@
  *     z (ms) (id)             an instance that is to be purged then
  *     y (id) 0 (number)       (number): history rows from the one to the other (exclusive) that belong to nobody any more and are deleted little by little
  *
- * An id has no control character, so a zero byte ends it. Numbers of history rows begin with the time of the instance's creation, so that those of an instance that was purged
- * are not met again. Every operation is a commit of its own. A write names the etag that it has read: a worker whose lease was taken over
- * cannot write over what its successor wrote.
+ * An id has no control character, so a zero byte ends it. Numbers of history rows begin with the time of the instance's
+ * creation, so that those of an instance that was purged are not met again. Every operation is a commit of its own. A
+ * write names the etag that it has read: a worker whose lease was taken over cannot write over what its successor
+ * wrote.
  *
- * Who waits for an instance's end is remembered in memory alone (promises of a quiet op), by id and by time; the write that ends an instance tells the table itself to look.
+ * Who waits for an instance's end is remembered in memory alone (promises of a quiet op), by id and by time; the write
+ * that ends an instance tells the table itself to look.
  */
 #include "agents/agents.h"
 
@@ -107,7 +110,8 @@ static void answer_waiters(struct stead_turn *turn, struct stead_hub_waiting *wa
     }
 }
 
-/* From the table itself: the instance of this id is over, or was written; or the timer: somebody has waited long enough. */
+/* From the table itself: the instance of this id is over, or was written; or the timer: somebody has waited long
+ * enough. */
 static int look(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_waiting *waiting = ((struct stead_hub_table *)state)->waiting;
@@ -243,8 +247,9 @@ static int put_value(struct stead_turn *turn, struct stead_slice id, uint8_t whi
     return stead_hub_large_put(turn, stead_hub_value_key(id, which), value);
 }
 
-/* A time that no instance of the table has got before, whatever the clock says: neither etags nor numbers of history rows come twice. So who has read an instance that was purged since
- * writes nothing into the next one of its id, and what is still to be swept of the one is none of the other's. */
+/* A time that no instance of the table has got before, whatever the clock says: neither etags nor numbers of history
+ * rows come twice. So who has read an instance that was purged since writes nothing into the next one of its id, and
+ * what is still to be swept of the one is none of the other's. */
 static uint64_t give_birth(const struct stead_turn *turn, struct stead_hub_table *table)
 {
     int64_t now_ms = stead_now_ms(turn);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_table: what the two files of the kind `hub.table` share: hub_table.c writes, hub_table_read.c reads. Functions of a turn.
+ * hub_table: what the two files of the kind `hub.table` share: hub_table.c writes, hub_table_read.c reads. Functions of
+ * a turn.
  */
 #ifndef STEAD_AGENTS_HUB_TABLE_H
 #define STEAD_AGENTS_HUB_TABLE_H
@@ -24,8 +25,9 @@ struct stead_hub_row {
     uint64_t etag;
     uint64_t first, last; /* numbers of its history rows, last exclusive */
     int64_t purge_ms;     /* 0: not by itself */
-    struct stead_slice
-        map; /* name, version, execution, status, created, updated, events, parent, error_name, error_sentence, and what is the worker's own */
+    /* name, version, execution, status, created, updated, events, parent, error_name, error_sentence, and what is the
+     * worker's own */
+    struct stead_slice map;
 };
 
 /* Keys: of a row by its sort, of a value (i, o, c), of a history row. */

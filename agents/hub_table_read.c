@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_table_read: what is read from the tables of a hub: a worker's pages of history rows, and what people are shown. Pages end where an answer would become too large, and say
- * where the next one begins.
+ * hub_table_read: what is read from the tables of a hub: a worker's pages of history rows, and what people are shown.
+ * Pages end where an answer would become too large, and say where the next one begins.
  */
 #include "agents/hub_table.h"
 
@@ -245,7 +245,8 @@ static void tell_event(struct telling *telling, struct stead_history_event *even
     telling->count++;
 }
 
-/* The events of the row that was read: [messages, row], the list being the worker's own. False: the page is full, or the row damaged. */
+/* The events of the row that was read: [messages, row], the list being the worker's own. False: the page is full, or
+ * the row damaged. */
 static bool tell_row(struct telling *telling)
 {
     struct stead_history_row row;

@@ -6,10 +6,12 @@
  *                   |  renewed again and again meanwhile
  *                   \-- the renewal fails: it was cancelled, or came to somebody else --> the call is cancelled
  *
- * A worker that dies in between loses nothing: the message comes back. An activity then runs again, and whichever result comes first is taken. An agent's call carries
- * the message's id as its idempotency key: it is carried out once, and answered again.
+ * A worker that dies in between loses nothing: the message comes back. An activity then runs again, and whichever
+ * result comes first is taken. An agent's call carries the message's id as its idempotency key: it is carried out once,
+ * and answered again.
  *
- * A message that goes on to another queue (one that was taken too often, one that nobody can take now) is put there first and deleted then.
+ * A message that goes on to another queue (one that was taken too often, one that nobody can take now) is put there
+ * first and deleted then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -310,7 +312,8 @@ int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice 
         return 0;
     }
     task->unwanted = false; /* a hold that was given: its instance sees to it that it ends */
-    /* A module that is not loaded yet; an agent whose mailbox is full; a session that is over: nothing that the instance should know. */
+    /* A module that is not loaded yet; an agent whose mailbox is full; a session that is over: nothing that the
+     * instance should know. */
     if (code == STEAD_EKIND || code == STEAD_EUNAVAILABLE || code == STEAD_EBUSY || code == STEAD_ESESSION ||
         code == STEAD_EIO) {
         struct stead_hub_message *message = task->message;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_waiters: a hash of ids, and a binary heap by time. Each waiter knows its place in the heap, so that it can be taken out.
+ * hub_waiters: a hash of ids, and a binary heap by time. Each waiter knows its place in the heap, so that it can be
+ * taken out.
  */
 #include "agents/hub_waiters.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_waiters: who waits for an instance, in memory alone: found by the instance's id, and by the time at which somebody has waited long enough.
+ * hub_waiters: who waits for an instance, in memory alone: found by the instance's id, and by the time at which
+ * somebody has waited long enough.
  */
 #ifndef STEAD_AGENTS_HUB_WAITERS_H
 #define STEAD_AGENTS_HUB_WAITERS_H

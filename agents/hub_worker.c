@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_worker: a worker of a task hub: a volatile agent that holds leases of partitions, polls their control queues and the queue of work items, and does what the messages say.
+ * hub_worker: a worker of a task hub: a volatile agent that holds leases of partitions, polls their control queues and
+ * the queue of work items, and does what the messages say.
  *
  *     told to wake (by the hub's keeper) --> reads the settings --> leases partitions, every renew_ms
  *     a queue: dequeue --> messages --> dequeue ...
  *                     \--> nothing  --> notify: at once (it waited in the store) | fixed: after the interval | back-off: after ever longer
  *
- * All of its memory is behind one pointer: a turn of it never fails, so that nothing has to be put back. An answer that does not come (the store's node is down) is a failure like
- * any other: the worker asks again later, and what it had taken comes back by itself.
+ * All of its memory is behind one pointer: a turn of it never fails, so that nothing has to be put back. An answer that
+ * does not come (the store's node is down) is a failure like any other: the worker asks again later, and what it had
+ * taken comes back by itself.
  *
- * Nothing depends on a delete, and what is not deleted in time only comes back and is known again: so messages that have done their work are deleted a few milliseconds later, many
- * with one operation.
+ * Nothing depends on a delete, and what is not deleted in time only comes back and is known again: so messages that
+ * have done their work are deleted a few milliseconds later, many with one operation.
  *
- * It takes no more than it can hold: SESSIONS_MAX instances and so many tasks as the settings say; above that it does not poll.
+ * It takes no more than it can hold: SESSIONS_MAX instances and so many tasks as the settings say; above that it does
+ * not poll.
  */
 #include "agents/hub_worker.h"
 
@@ -282,7 +285,8 @@ static int rested(struct stead_turn *turn, void *state, struct stead_slice args)
     return 0;
 }
 
-/* What came is looked at in its order; before a message that is too long for an answer the rest waits until it was fetched. */
+/* What came is looked at in its order; before a message that is too long for an answer the rest waits until it was
+ * fetched. */
 static void go_through(struct stead_turn *turn, struct stead_hub_worker_state *worker, uint32_t at)
 {
     struct stead_hub_poll *poll = &worker->polls[at];

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hub_worker: what the files of a hub's worker share. hub_worker.c wakes, leases and polls; hub_session.c runs the episodes of instances; hub_send.c turns what an episode decided into
- * operations of the store; hub_task.c carries out activities and calls of agents.
+ * hub_worker: what the files of a hub's worker share. hub_worker.c wakes, leases and polls; hub_session.c runs the
+ * episodes of instances; hub_send.c turns what an episode decided into operations of the store; hub_task.c carries out
+ * activities and calls of agents.
  *
- * Messages are maps, in any queue: {t: what, i: instance, x: its execution, r: the request's event, n: name, v: value, ...}.
+ * Messages are maps, in any queue: {t: what, i: instance, x: its execution, r: the request's event, n: name, v: value,
+ * ...}.
  *
  *   to an instance (control queue of its partition)
  *     start      {n, v, ver, p: parent, px, pr}       the row may be there (a client's start) or not (a child's)
@@ -150,7 +152,8 @@ struct stead_hub_worker_state {
     uint32_t session_count;                     /* idle ones too */
     uint32_t busy_count;
     struct stead_hub_task *tasks;
-    /* Of the tasks: calls of agents, which take no room: else those that wait for a lock could keep its holder from going on. */
+    /* Of the tasks: calls of agents, which take no room: else those that wait for a lock could keep its holder from
+     * going on. */
     uint32_t call_count;
     uint32_t task_count;
     bool renew_timer;                   /* stands */
@@ -199,7 +202,8 @@ void stead_hub_delete(struct stead_turn *turn, struct stead_hub_worker_state *wo
 
 /* ---- hub_ask.c --------------------------------------------------------------------------------- */
 
-/* Calls a part of the hub; its answer is a turn of `reply_op` with `object` as its context. What is long may wait, and what is asked for behind it then waits too. */
+/* Calls a part of the hub; its answer is a turn of `reply_op` with `object` as its context. What is long may wait, and
+ * what is asked for behind it then waits too. */
 void stead_hub_call(struct stead_turn *turn, struct stead_hub_worker_state *worker, const char *address, const char *op,
                     struct stead_slice args, const char *reply_op, const void *object);
 /* The object of a reply op's call. */
@@ -237,7 +241,8 @@ void stead_hub_add_row(struct stead_hub_session *session, struct stead_slice byt
 bool stead_hub_next_row(const struct stead_hub_session *session, struct stead_hub_walk *walk);
 /* Is the number in the list? */
 bool stead_hub_is_listed(struct stead_slice list, uint64_t number);
-/* Gives the engine the history; 0 or what stead_engine_replay() says. `rewind_from`: of a rewind that comes next; 0: none. */
+/* Gives the engine the history; 0 or what stead_engine_replay() says. `rewind_from`: of a rewind that comes next; 0:
+ * none. */
 int stead_hub_replay(struct stead_hub_session *session, struct stead_engine *engine,
                      uint64_t rewind_from) STEAD_MUST_USE;
 
@@ -261,12 +266,13 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
 void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event);
 /* The instance is over: its parent (of its row) is told how. */
 void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end);
-/* This start of a child came to an instance that is active: its parent is told so; but an earlier attempt of the same parent ends, and the start comes again. */
+/* This start of a child came to an instance that is active: its parent is told so; but an earlier attempt of the same
+ * parent ends, and the start comes again. */
 void stead_hub_send_refusal(struct stead_hub_session *session, const struct stead_hub_message *start);
 /* Says which execution of which instance of this id it is: `x` and `px` of messages. */
 uint64_t stead_hub_life(const struct stead_hub_session *session);
-/* Was this message, which came again, taken by an episode that is stored? Then what that decided is sent again: once for all of its messages, and for each episode whose messages are
- * among the session's. */
+/* Was this message, which came again, taken by an episode that is stored? Then what that decided is sent again: once
+ * for all of its messages, and for each episode whose messages are among the session's. */
 bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_hub_message *message);
 /* What the newest episode of the rows that were read decided joins the list, to be sent again. */
 void stead_hub_send_newest(struct stead_hub_session *session);

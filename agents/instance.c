@@ -2,8 +2,8 @@
 /*
  * instance: statuses by name, ids that are none, and the map that tells of an instance.
  *
- * The map comes from an agent that may be of another version: a member that is missing reads as nothing, one that is unknown is passed over. Only what is no map, or
- * has no id or status, is refused.
+ * The map comes from an agent that may be of another version: a member that is missing reads as nothing, one that is
+ * unknown is passed over. Only what is no map, or has no id or status, is refused.
  */
 #include "agents/instance.h"
 

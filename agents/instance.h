@@ -10,7 +10,8 @@
 /* The kind of the agent `orchestration/ID`. */
 #define STEAD_ORCHESTRATION_KIND "orchestration"
 
-/* 0, or STEAD_EARGUMENT: empty, over STEAD_INSTANCE_ID_MAX bytes, beginning with '@', or with one of / \ # ? or a control character in it. UTF-8 is the address' to check. */
+/* 0, or STEAD_EARGUMENT: empty, over STEAD_INSTANCE_ID_MAX bytes, beginning with '@', or with one of / \ # ? or a
+ * control character in it. UTF-8 is the address' to check. */
 int stead_instance_id_check(struct stead_slice id) STEAD_MUST_USE;
 /* Can it be the name of a kind, an activity or an orchestrator: [a-z][a-z0-9_.-]{0,62}? */
 bool stead_kind_name_check(struct stead_slice name);
@@ -18,7 +19,8 @@ bool stead_kind_name_check(struct stead_slice name);
 bool stead_orchestrator_name_check(const char *name);
 /* The status of this name. STEAD_ENOTFOUND: there is none. */
 int stead_instance_status_find(struct stead_slice name, enum stead_instance_status *ret_status) STEAD_MUST_USE;
-/* As stead_instance_read(), but an id may be missing ("" then): the fields of an agent in a list. STEAD_ECORRUPT: no map, or without a status. */
+/* As stead_instance_read(), but an id may be missing ("" then): the fields of an agent in a list. STEAD_ECORRUPT: no
+ * map, or without a status. */
 int stead_instance_read_members(struct stead_slice map, struct stead_instance *ret_instance) STEAD_MUST_USE;
 
 #endif

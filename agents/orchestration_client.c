@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * orchestration_client: include/stead/orchestration_client.h. On the direct fabric an instance is the agent `orchestration/ID`, and each function here is one call of an op of
- * it; what concerns many instances is the query `agents` with a filter over the agent's fields. With a hub in the options the functions of hub_client.h do the work.
+ * orchestration_client: include/stead/orchestration_client.h. On the direct fabric an instance is the agent
+ * `orchestration/ID`, and each function here is one call of an op of it; what concerns many instances is the query
+ * `agents` with a filter over the agent's fields. With a hub in the options the functions of hub_client.h do the work.
  *
- * Whatever can be known to be wrong is refused before anything is sent, with a sentence of its own. The client repeats a request under its number, so that a start that is
- * asked for twice starts once; a random id is drawn once per function, before the first sending.
+ * Whatever can be known to be wrong is refused before anything is sent, with a sentence of its own. The client repeats
+ * a request under its number, so that a start that is asked for twice starts once; a random id is drawn once per
+ * function, before the first sending.
  */
 #include "stead/orchestration_client.h"
 
@@ -255,7 +257,8 @@ struct visiting {
     bool ended;         /* by the visit */
 };
 
-/* Visits the events of one page. STEAD_ECORRUPT: it is none, or its ids do not rise (asking for the next page would never end). */
+/* Visits the events of one page. STEAD_ECORRUPT: it is none, or its ids do not rise (asking for the next page would
+ * never end). */
 static int visit_page(struct stead_slice page, struct visiting *visiting)
 {
     struct stead_slice events;
@@ -358,7 +361,8 @@ int stead_instance_raise(struct stead_client *client, const char *id, const char
     return code;
 }
 
-/* What steering is given: the op, and its argument in `ret_args`, which is the caller's to deinit when 0 is returned. */
+/* What steering is given: the op, and its argument in `ret_args`, which is the caller's to deinit when 0 is
+ * returned. */
 static int pack_steer(const char *id, enum stead_instance_action action, const char *reason,
                       struct address *ret_address, const char **ret_op, struct stead_writer *ret_args,
                       struct stead_answer *ret_answer)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * orchestrator: the durable kind `orchestration`; the agent `orchestration/ID` is the instance ID of the direct fabric. Everything is a turn: a start, an answer, a timer, an event. A turn is one
- * episode of the engine (engine.h), stored as one row of the history in the same commit as the messages that the episode decided. So a turn costs what it adds, however long the history is.
+ * orchestrator: the durable kind `orchestration`; the agent `orchestration/ID` is the instance ID of the direct fabric.
+ * Everything is a turn: a start, an answer, a timer, an event. A turn is one episode of the engine (engine.h), stored
+ * as one row of the history in the same commit as the messages that the episode decided. So a turn costs what it adds,
+ * however long the history is.
  *
- * Ops for clients, all with maps; STEAD_ENOTFOUND: nobody ever started this id; STEAD_ESTATE: not in the status that it is in:
+ * Ops for clients, all with maps; STEAD_ENOTFOUND: nobody ever started this id; STEAD_ESTATE: not in the status that it
+ * is in:
  *   start {name, version, input, replace, delay}   answers {id} when the start is committed; STEAD_ECONFLICT: active
  *   run   the same                                 answers as `wait`, in the same call
  *   wait  {}                                       answers what `status` does, when it is over
@@ -14,10 +17,13 @@
  *   tasks {}           read-only: {known, count, tasks: [{id, type, name, target, attempt, beat, details}...]}: what is open, the first 100; `beat`: when the activity last gave a sign of
  *                      life, ms since 1970, 0: never; not known of an active instance that is not in memory
  *   raise {name, value}, terminate {reason}, suspend {reason}, resume {}, rewind {}, restart {}, purge {}
- * Between agents, signals: start_child {name, version, input, parent: {id, life, execution, ref}}, terminate_child {id, life, execution, ref}, child_done {life, execution, ref,
- * value | code, error_name, error_sentence}, event {name, value}; `life` is the parent's incarnation, which a purge ends; of activities: heartbeat; to itself: go_on, refused; timers: timer, look, expire; answers: done.
+ * Between agents, signals: start_child {name, version, input, parent: {id, life, execution, ref}}, terminate_child {id,
+ * life, execution, ref}, child_done {life, execution, ref, value | code, error_name, error_sentence}, event {name,
+ * value}; `life` is the parent's incarnation, which a purge ends; of activities: heartbeat; to itself: go_on, refused;
+ * timers: timer, look, expire; answers: done.
  *
- * The engine lives beside the state, as long as the agent is in memory: unloading it frees the fiber, so a million instances that wait cost no stacks.
+ * The engine lives beside the state, as long as the agent is in memory: unloading it frees the fiber, so a million
+ * instances that wait cost no stacks.
  */
 #include "agents/fault.h"
 #include "agents/orchestrator.h"

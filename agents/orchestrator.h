@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * orchestrator: what the files of the kind `orchestration` share. orchestrator.c is the kind and its ops, orchestrator_run.c keeps the engine and runs episodes,
- * orchestrator_rows.c stores histories, orchestrator_send.c carries decisions out, orchestrator_life.c begins and ends executions, orchestrator_look.c answers who looks.
+ * orchestrator: what the files of the kind `orchestration` share. orchestrator.c is the kind and its ops,
+ * orchestrator_run.c keeps the engine and runs episodes, orchestrator_rows.c stores histories, orchestrator_send.c
+ * carries decisions out, orchestrator_life.c begins and ends executions, orchestrator_look.c answers who looks.
  *
  * Threads: turns of one agent.
  */
@@ -47,8 +48,9 @@ struct stead_orchestration_state {
     bool going;        /* a `go_on` is on its way */
     bool sweep;        /* rows of executions from `swept` on, before `send_execution`, are there */
     uint32_t swept;    /* none is below: a store passes over what was deleted one by one */
-    bool
-        differs; /* Failed because the code cannot go on from this history (it does not match it, or ends the process): inputs are kept */
+    /* Failed because the code cannot go on from this history (it does not match it, or ends the process): inputs are
+     * kept */
+    bool differs;
     uint32_t looks;       /* for the module, in vain */
     int64_t not_before;   /* a delayed start; ms since 1970 */
     uint64_t rewind_from; /* Failed: stead_engine_rewind_point() */
@@ -83,7 +85,8 @@ void stead_row_writer_add(struct stead_row_writer *writer, const struct stead_hi
 int stead_row_writer_end(struct stead_row_writer *writer) STEAD_MUST_USE;
 /* Frees the writer's memory. */
 void stead_row_writer_deinit(struct stead_row_writer *writer);
-/* Visits whole rows from the one that begins with event `from` (or the next behind it) on, until `visit` returns non-zero. `first`: the row's. */
+/* Visits whole rows from the one that begins with event `from` (or the next behind it) on, until `visit` returns
+ * non-zero. `first`: the row's. */
 typedef int stead_rows_visit_fn(void *context, uint64_t first, struct stead_slice row);
 int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
                      void *context) STEAD_MUST_USE;
@@ -99,10 +102,12 @@ bool stead_row_key_read(struct stead_slice key, uint32_t *ret_execution, uint64_
 
 /* ---- orchestrator_run.c --------------------------------------------------------------------- */
 
-/* An input of the present execution: runs its episode, or keeps it for when the code can run. 0 also when nobody wanted it. */
+/* An input of the present execution: runs its episode, or keeps it for when the code can run. 0 also when nobody wanted
+ * it. */
 int stead_orchestration_give(struct stead_turn *turn, struct stead_orchestration_state *it,
                              const struct stead_history_event *event) STEAD_MUST_USE;
-/* Ends the present execution with EXECUTION_TERMINATED for this reason, in this turn: also when its code is not loaded or does not match its history. */
+/* Ends the present execution with EXECUTION_TERMINATED for this reason, in this turn: also when its code is not loaded
+ * or does not match its history. */
 int stead_orchestration_close(struct stead_turn *turn, struct stead_orchestration_state *it,
                               struct stead_slice reason) STEAD_MUST_USE;
 /* Stores an input at the end of the history, in an episode that the code has still to run in. */
@@ -149,7 +154,8 @@ const struct stead_orchestrator *stead_orchestration_find(const struct stead_tur
 int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
 /* Answers those who still wait, once it is over; 0 before. */
 int stead_orchestration_answer(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
-/* The next execution of this instance, stored as an open episode: with the events that nobody had taken from that engine (NULL: a restart, without any). */
+/* The next execution of this instance, stored as an open episode: with the events that nobody had taken from that
+ * engine (NULL: a restart, without any). */
 int stead_orchestration_again(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice input,
                               const struct stead_engine *taken_from) STEAD_MUST_USE;
 /* Its orchestrator is not loaded here, or it is too early: Pending, and looks again later. */

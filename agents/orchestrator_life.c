@@ -6,11 +6,13 @@
  *                                        Completed, Failed, Terminated <-------------------+---> the next execution (continue-as-new)
  *     what never ran, when it is terminated ---> Canceled
  *
- * An id lives through many executions, numbered from 1: by continue-as-new, by a restart, by a start of a finished id. Their histories have the number in their keys, and everything that comes
- * back (answers, timers, children) says it: so nothing of an earlier execution reaches a later one. The rows of earlier ones are swept a page a turn.
+ * An id lives through many executions, numbered from 1: by continue-as-new, by a restart, by a start of a finished id.
+ * Their histories have the number in their keys, and everything that comes back (answers, timers, children) says it: so
+ * nothing of an earlier execution reaches a later one. The rows of earlier ones are swept a page a turn.
  *
- * The end answers everybody who waits, tells the parent, and sets the timer of the retention. A child is started and terminated by signals of one channel, so a termination never overtakes its
- * start; and it names parent, execution and request, so that it meets that child only.
+ * The end answers everybody who waits, tells the parent, and sets the timer of the retention. A child is started and
+ * terminated by signals of one channel, so a termination never overtakes its start; and it names parent, execution and
+ * request, so that it meets that child only.
  */
 #include "agents/orchestrator.h"
 
@@ -151,7 +153,8 @@ static void next_execution(struct stead_turn *turn, struct stead_orchestration_s
     it->error_name[0] = it->error_sentence[0] = '\0';
     it->looks = 0;
     stead_buffer_set(&it->rewinds, nothing);
-    if (done) { /* else what is left of the earlier one is carried out first, and then goes on to this one (stead_decisions_send()) */
+    /* Else what is left of the earlier one is carried out first, and then goes on to this one. */
+    if (done) {
         it->sweep = it->execution > 1;
         it->send_execution = it->execution;
         it->sent = 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * orchestrator_look: what an instance tells of itself: the status map, pages of its history for people, and its rows as they are stored for a dry run.
+ * orchestrator_look: what an instance tells of itself: the status map, pages of its history for people, and its rows as
+ * they are stored for a dry run.
  *
- * A page is bounded by events and bytes, and may end and begin in the middle of a row: the row that it begins in is searched for by the rows' keys. An event that is too large for an answer is shown
- * without its value.
+ * A page is bounded by events and bytes, and may end and begin in the middle of a row: the row that it begins in is
+ * searched for by the rows' keys. An event that is too large for an answer is shown without its value.
  */
 #include "agents/orchestrator.h"
 
@@ -11,8 +12,8 @@
 #define PAGE_EVENTS_MAX 10000u
 #define PAGE_BYTES (384u << 10)
 #define SHOWN_MAX (256u << 10) /* bytes of a value in a page */
-#define TOLD_MAX                                                                                                       \
-    STEAD_ENGINE_OUTPUT_MAX /* bytes of output, custom status and input in a status: what there is room for, in this order */
+/* Bytes of output, custom status and input in a status: what there is room for, in this order. */
+#define TOLD_MAX STEAD_ENGINE_OUTPUT_MAX
 
 static const struct stead_slice nothing = {NULL, 0};
 

@@ -2,8 +2,9 @@
 /*
  * orchestrator_open: what an instance waits for, and what its running activities say of themselves.
  *
- * A heartbeat is a tell: nothing of it is stored. The newest of each call is kept beside the engine, as long as the agent is in memory and the task is open; the next one
- * comes soon. An instance that is not in memory knows of no open tasks: to find them it would have to replay.
+ * A heartbeat is a tell: nothing of it is stored. The newest of each call is kept beside the engine, as long as the
+ * agent is in memory and the task is open; the next one comes soon. An instance that is not in memory knows of no open
+ * tasks: to find them it would have to replay.
  */
 #include "agents/orchestrator.h"
 

@@ -5,8 +5,9 @@
  *     key    'h' | execution, 4 bytes | first event's id, 8 bytes [| part, 2 bytes]      big-endian, so that keys sort as events do
  *     value  the row (history.h), or ROW_PART bytes of it
  *
- * A turn adds one row as a rule, more when its events outgrow ROW_BYTES. An event with a value at the payload limit makes a row above the limit of a keyed value: a row that is
- * ROW_PART bytes or longer is cut into parts of that size, the first under the plain key. A part of exactly ROW_PART bytes has another one behind it, unless that is not there.
+ * A turn adds one row as a rule, more when its events outgrow ROW_BYTES. An event with a value at the payload limit
+ * makes a row above the limit of a keyed value: a row that is ROW_PART bytes or longer is cut into parts of that size,
+ * the first under the plain key. A part of exactly ROW_PART bytes has another one behind it, unless that is not there.
  */
 #include "agents/fault.h"
 #include "agents/orchestrator.h"
@@ -192,7 +193,8 @@ static int note_first(void *context, struct stead_slice key, struct stead_slice 
     return 1;
 }
 
-/* Keys are read in ascending order only, so the last one up to `id` is searched for by halves; a probe reads one row. `id` goes first: pages as a rule begin with a row. */
+/* Keys are read in ascending order only, so the last one up to `id` is searched for by halves; a probe reads one row.
+ * `id` goes first: pages as a rule begin with a row. */
 int stead_rows_find(struct stead_turn *turn, uint32_t execution, uint64_t id, uint64_t *ret_first)
 {
     uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];

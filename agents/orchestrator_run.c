@@ -2,14 +2,17 @@
 /*
  * orchestrator_run: the engine in memory, and its episodes.
  *
- * An input comes as a turn. When the engine is resident and stands where the stored history ends, the turn is one episode: begin, input, run, rows, decisions carried out. Nothing is read.
- * Otherwise the history is replayed first, at most REPLAY_EVENTS or REPLAY_BYTES a turn. What comes before that is done is stored as it comes, in an episode that stays open (`open_ms`); when the replay
- * has come to its end, it has those inputs too, and the code runs with them. So inputs are never lost and never wait in a mailbox.
+ * An input comes as a turn. When the engine is resident and stands where the stored history ends, the turn is one
+ * episode: begin, input, run, rows, decisions carried out. Nothing is read. Otherwise the history is replayed first, at
+ * most REPLAY_EVENTS or REPLAY_BYTES a turn. What comes before that is done is stored as it comes, in an episode that
+ * stays open (`open_ms`); when the replay has come to its end, it has those inputs too, and the code runs with them. So
+ * inputs are never lost and never wait in a mailbox.
  *
- * A turn that fails throws the state away, the engine with it (on_unload). Should the engine ever stand elsewhere than the stored history ends, it is not trusted, and replayed.
+ * A turn that fails throws the state away, the engine with it (on_unload). Should the engine ever stand elsewhere than
+ * the stored history ends, it is not trusted, and replayed.
  *
- * O5 what is in the stored history has been decided by the code, and is all that has been. O6 the engine is used only where the stored history ends. O7 whatever waits for a further turn has a
- * `go_on` on its way, which is durable.
+ * O5 what is in the stored history has been decided by the code, and is all that has been. O6 the engine is used only
+ * where the stored history ends. O7 whatever waits for a further turn has a `go_on` on its way, which is durable.
  */
 #include "agents/orchestrator.h"
 
@@ -141,7 +144,8 @@ static void copy_text(char *to, size_t size, struct stead_slice text)
     to[used] = '\0';
 }
 
-/* The code cannot go on: Failed, and nothing of it is stored but that. What is open stays open, and inputs are kept: a rewind goes on from there. */
+/* The code cannot go on: Failed, and nothing of it is stored but that. What is open stays open, and inputs are kept: a
+ * rewind goes on from there. */
 static int stop_code(struct stead_turn *turn, struct stead_orchestration_state *it, int code, const char *name,
                      const char *why)
 {
@@ -288,8 +292,8 @@ struct episode {
     uint64_t last;            /* the newest event */
     uint64_t output_row;      /* first id of the row with the output */
     struct stead_slice again; /* CONTINUE_AS_NEW's input; in the turn's memory */
-    bool
-        too_large; /* more than a turn may store: its inputs are kept, for nothing of them may be lost, and no decision is seen */
+    /* more than a turn may store: its inputs are kept, for nothing of them may be lost, and no decision is seen */
+    bool too_large;
     int code;
 };
 
@@ -403,7 +407,8 @@ static int follow_status(struct stead_turn *turn, struct stead_orchestration_sta
     return stead_orchestration_end(turn, it);
 }
 
-/* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. TOO_LARGE: its inputs are stored, and the engine is gone. */
+/* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. TOO_LARGE: its inputs are
+ * stored, and the engine is gone. */
 static int try_episode(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
     struct episode episode = {.turn = turn, .it = it, .rows = {.turn = turn, .execution = it->execution}};
@@ -465,7 +470,8 @@ static int replay_bare(struct stead_turn *turn, struct stead_orchestration_state
     return code;
 }
 
-/* Terminated for this reason, or Failed because an episode was too large, with all that is open: by the engine, which `replayed` says is there. */
+/* Terminated for this reason, or Failed because an episode was too large, with all that is open: by the engine, which
+ * `replayed` says is there. */
 static int end_now(struct stead_turn *turn, struct stead_orchestration_state *it, int replayed,
                    enum stead_instance_status status, struct stead_slice reason)
 {
@@ -520,7 +526,8 @@ static int weigh(struct stead_turn *turn, const struct stead_orchestration_state
     return code;
 }
 
-/* An input that the code cannot have in this turn. A suspension and its end are seen at once all the same: they need no code, and may wait for it for long. */
+/* An input that the code cannot have in this turn. A suspension and its end are seen at once all the same: they need no
+ * code, and may wait for it for long. */
 static int keep_for_later(struct stead_turn *turn, struct stead_orchestration_state *it,
                           const struct stead_history_event *event)
 {

@@ -2,11 +2,14 @@
 /*
  * orchestrator_send: decisions are carried out.
  *
- * A turn has limits, an episode has none: so decisions are stored first, and carried out in order, as many as one turn may, by the turn that stored them and by further ones (`go_on`). How far
- * that has come is a number in the state, (`send_execution`, `sent`): a decision is sent by the commit that moves the number over it, so exactly once, whatever dies when. What a turn
- * carries out right away has its call's id in its event; what a later one does, in a row of its own ('c', execution, event's id).
+ * A turn has limits, an episode has none: so decisions are stored first, and carried out in order, as many as one turn
+ * may, by the turn that stored them and by further ones (`go_on`). How far that has come is a number in the state,
+ * (`send_execution`, `sent`): a decision is sent by the commit that moves the number over it, so exactly once, whatever
+ * dies when. What a turn carries out right away has its call's id in its event; what a later one does, in a row of its
+ * own ('c', execution, event's id).
  *
- * What cannot be sent (too large with what goes around it, an address that is none) comes back as the failure of its task, by a signal to itself.
+ * What cannot be sent (too large with what goes around it, an address that is none) comes back as the failure of its
+ * task, by a signal to itself.
  */
 #include "agents/fault.h"
 #include "agents/orchestrator.h"

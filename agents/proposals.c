@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is proposed: the slots that a leader has open, and the proposals of this proposer's own clients (proposer.c says who leads, and draws the whole).
+ * What is proposed: the slots that a leader has open, and the proposals of this proposer's own clients (proposer.c says
+ * who leads, and draws the whole).
  *
- * A proposal stays with the proposer that its client asked, until it is decided or its time is over: that one forwards it to whoever leads, again and again.
- * A request id that is open attaches to its slot. One that comes again (`again`) is first looked up in the leader's own log; what slips through both takes
- * no effect, since the members see that too (V6).
+ * A proposal stays with the proposer that its client asked, until it is decided or its time is over: that one forwards
+ * it to whoever leads, again and again. A request id that is open attaches to its slot. One that comes again (`again`)
+ * is first looked up in the leader's own log; what slips through both takes no effect, since the members see that too
+ * (V6).
  *
- * A slot is sent to every member at once, and again to those whose vote does not come, each time after twice as long, up to eight answer times; a few slots a
- * tick, so that the rest of a full window follows in the next ticks (V7). It is decided by a majority of votes; its command is answered at once, before the members
- * hear of it.
+ * A slot is sent to every member at once, and again to those whose vote does not come, each time after twice as long,
+ * up to eight answer times; a few slots a tick, so that the rest of a full window follows in the next ticks (V7). It is
+ * decided by a majority of votes; its command is answered at once, before the members hear of it.
  */
 #include "agents/fault.h"
 #include "agents/proposer.h"
@@ -211,7 +213,8 @@ static int tell_outcomes(struct stead_turn *turn, struct stead_proposer *propose
 
 /* ---- Proposals ------------------------------------------------------------------------------ */
 
-/* As leader: a command for the next slot, or for the one that it has. What finds no room is forwarded again by `via`. */
+/* As leader: a command for the next slot, or for the one that it has. What finds no room is forwarded again by
+ * `via`. */
 static int propose_command(struct stead_turn *turn, struct stead_proposer *proposer, uint32_t via,
                            struct stead_slice id, struct stead_slice value)
 {

@@ -8,16 +8,19 @@
  *                                                                 |                                                            | a majority promised
  *                                                                 |--- a refusal, a higher ballot ------- LEADING <------------|
  *
- * A campaign takes a new ballot from its own member and asks the others to promise it. Out of a majority's promises: the longest chosen prefix is decided; of
- * each slot beyond it the value accepted at the highest ballot may be decided, so it is proposed again (V4), and a gap is filled with a no-op. From
- * then on a proposal costs an accept to every member, one synced write there and the vote back; WINDOW slots are open at once. A vote that does not come is
- * asked for again. The followers learn what is decided with the next accept, or the next ping.
+ * A campaign takes a new ballot from its own member and asks the others to promise it. Out of a majority's promises:
+ * the longest chosen prefix is decided; of each slot beyond it the value accepted at the highest ballot may be decided,
+ * so it is proposed again (V4), and a gap is filled with a no-op. From then on a proposal costs an accept to every
+ * member, one synced write there and the vote back; WINDOW slots are open at once. A vote that does not come is asked
+ * for again. The followers learn what is decided with the next accept, or the next ping.
  *
- * Like the bully's detector (election.c) this one looks at itself first: a tick that comes late gives everybody the full time again, and a campaign begins
- * only behind all that waits in its own mailbox. Patience is drawn at random between one and two silences; each campaign of late doubles it, and the answer
- * time, so that however slow the group is, one of them has the time that it needs.
+ * Like the bully's detector (election.c) this one looks at itself first: a tick that comes late gives everybody the
+ * full time again, and a campaign begins only behind all that waits in its own mailbox. Patience is drawn at random
+ * between one and two silences; each campaign of late doubles it, and the answer time, so that however slow the group
+ * is, one of them has the time that it needs.
  *
- * Everything here may be lost with the process: a ballot is never used by another life, since only the member gives them out (V2).
+ * Everything here may be lost with the process: a ballot is never used by another life, since only the member gives
+ * them out (V2).
  */
 #include "agents/fault.h"
 #include "agents/proposer.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proposer: what the two files of the volatile half of a rank share (proposer.c: who leads; proposals.c: what is proposed).
+ * proposer: what the two files of the volatile half of a rank share (proposer.c: who leads; proposals.c: what is
+ * proposed).
  */
 #ifndef STEAD_AGENTS_PROPOSER_H
 #define STEAD_AGENTS_PROPOSER_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead agents: who is there. The cluster answers in pages; this command turns the pages until the limit, so a list of millions
- * never has to fit into one answer or into memory (with --json each page is printed as it comes).
+ * stead agents: who is there. The cluster answers in pages; this command turns the pages until the limit, so a list of
+ * millions never has to fit into one answer or into memory (with --json each page is printed as it comes).
  */
 #include <stdio.h>
 #include <stdlib.h>

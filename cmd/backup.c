@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead backup: asks every node for a copy of its store, all of one moment: first every node holds, then every node copies (node/backup.c). The nodes
- * write, on their machines; the folder's name is made absolute here, because a node may have been started anywhere.
+ * stead backup: asks every node for a copy of its store, all of one moment: first every node holds, then every node
+ * copies (node/backup.c). The nodes write, on their machines; the folder's name is made absolute here, because a node
+ * may have been started anywhere.
  *
  * Whatever ends this program between the two, the nodes let go by themselves.
  */

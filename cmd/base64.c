@@ -40,7 +40,8 @@ static int bits_of(char letter)
     return at ? (int)(at - letters) : -1;
 }
 
-/* Decodes one group of four letters of which `count` carry bits (the others are padding); false when it is malformed. */
+/* Decodes one group of four letters of which `count` carry bits (the others are padding); false when it is
+ * malformed. */
 static bool decode_group(const char *text, unsigned count, uint8_t *out)
 {
     uint32_t group = 0;

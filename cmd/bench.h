@@ -19,8 +19,8 @@
  *   bench_life.c     resident_agent, unload_reload, restart_1m, idle
  *   bench_list.c     list_1m: a list of agents beside calls
  *
- * A bench measures its floor in the same run, in turns with itself where the machine's noise matters, and takes the median of its
- * runs. Everything happens in one process and one thread but for the client threads of bench_client.c.
+ * A bench measures its floor in the same run, in turns with itself where the machine's noise matters, and takes the
+ * median of its runs. Everything happens in one process and one thread but for the client threads of bench_client.c.
  */
 #ifndef STEAD_CMD_BENCH_H
 #define STEAD_CMD_BENCH_H
@@ -83,8 +83,9 @@ double stead_bench_median(double *values, size_t count);
 
 /* Measures, in a process of its own; the exit code. */
 typedef int stead_bench_work_fn(struct stead_bench *bench, void *context);
-/* Runs `work` with `bench->folder` and `bench->echo` set; when it returns, nothing of what was started is left. `parent` (NULL: $TMPDIR, else /tmp) is where the scratch folder is
- * made. The exit code, after complaining. Before the first thread of this process. */
+/* Runs `work` with `bench->folder` and `bench->echo` set; when it returns, nothing of what was started is left.
+ * `parent` (NULL: $TMPDIR, else /tmp) is where the scratch folder is made. The exit code, after complaining. Before the
+ * first thread of this process. */
 int stead_bench_work(struct stead_bench *bench, const char *parent, stead_bench_work_fn *work, void *context);
 
 /* ---- bench_node.c --------------------------------------------------------------------------- */
@@ -197,7 +198,8 @@ int stead_bench_disk_rate(struct stead_bench_disk *disk, size_t size, uint32_t b
 
 /* ---- The benches: 0 or a negative code, after complaining ----------------------------------- */
 
-/* One a name of `stead bench`, in the order in which they run; docs/BENCH.md says what each measures. Every one starts and stops its own nodes. */
+/* One a name of `stead bench`, in the order in which they run; docs/BENCH.md says what each measures. Every one starts
+ * and stops its own nodes. */
 int stead_bench_volatile_call(struct stead_bench *bench);
 int stead_bench_durable_call(struct stead_bench *bench);
 int stead_bench_durable_signals_1k(struct stead_bench *bench);
@@ -224,8 +226,8 @@ int stead_bench_restart_1m(struct stead_bench *bench);
 int stead_bench_list_1m(struct stead_bench *bench);
 int stead_bench_idle(struct stead_bench *bench);
 
-/* bench_client.c: `count` signals of `size` bytes of payload, pipelined, over agents bench.counter/PREFIX0.. of `agents`; returns the rate. Each
- * client thread takes its part. */
+/* bench_client.c: `count` signals of `size` bytes of payload, pipelined, over agents bench.counter/PREFIX0.. of
+ * `agents`; returns the rate. Each client thread takes its part. */
 struct stead_bench_load {
     const char *prefix;    /* of the keys */
     uint64_t agents;       /* keys */

@@ -6,8 +6,9 @@
  *   durable_call          one call at a time         floor: that trip + one synced put of the entry's bytes
  *   durable_signals_*     many on their way at once  floor: records of the signal's bytes in synced batches of stead's own size
  *
- * Calls and their floors take turns in slices, so that a slow moment of the machine meets all of them. The size of an entry, the signals in a
- * sync and the flushes of an operation are the node's own counters over the run that is measured.
+ * Calls and their floors take turns in slices, so that a slow moment of the machine meets all of them. The size of an
+ * entry, the signals in a sync and the flushes of an operation are the node's own counters over the run that is
+ * measured.
  */
 #include "cmd/bench.h"
 

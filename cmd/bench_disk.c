@@ -2,9 +2,10 @@
 /*
  * bench_disk: what the same bytes cost in a bare RocksDB: the floors of everything durable.
  *
- * The options are those of persist/store_rocksdb.c that matter to writes: no compression, one log for all, its memtables, one flush and one
- * compaction at once. Records go under rising keys into a family of their own, as a log does; images under scattered keys into the other, as
- * agents' states do. Stead's own store is not used: then its costs would be part of the floor.
+ * The options are those of persist/store_rocksdb.c that matter to writes: no compression, one log for all, its
+ * memtables, one flush and one compaction at once. Records go under rising keys into a family of their own, as a log
+ * does; images under scattered keys into the other, as agents' states do. Stead's own store is not used: then its costs
+ * would be part of the floor.
  */
 #include "cmd/bench.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_floor: what the same bytes cost without stead: raw ZeroMQ between two processes over tcp loopback, a list in memory, a ring
- * between two threads.
+ * bench_floor: what the same bytes cost without stead: raw ZeroMQ between two processes over tcp loopback, a list in
+ * memory, a ring between two threads.
  *
- * The process at the other end echoes every message whose first byte is ECHO and swallows the others, so one socket serves both
- * round trips and one-way rates: a rate ends with one ECHO, which comes back when all before it has arrived.
+ * The process at the other end echoes every message whose first byte is ECHO and swallows the others, so one socket
+ * serves both round trips and one-way rates: a rate ends with one ECHO, which comes back when all before it has
+ * arrived.
  */
 #include "cmd/bench.h"
 

@@ -2,8 +2,9 @@
 /*
  * bench_flow: workflows on the direct fabric: hello3, hello5, hello5_sustained, fanout1000, replay; and hub_hello5.
  *
- * One at a time, a client's synchronous run, in turns with its floor: a raw round trip and the synced puts that must follow each other. An activity starts only after the commit that
- * schedules it, so a sequence of n has n + 1 of them: the start with the first activity, each result with the next, the last result with the end. Activities declared
+ * One at a time, a client's synchronous run, in turns with its floor: a raw round trip and the synced puts that must
+ * follow each other. An activity starts only after the commit that schedules it, so a sequence of n has n + 1 of them:
+ * the start with the first activity, each result with the next, the last result with the end. Activities declared
  * idempotent may start before it: then one.
  *
  * Sustained: the node has two cores and no more, the client the others.
@@ -218,7 +219,8 @@ int stead_bench_hello5(struct stead_bench *bench)
     return code;
 }
 
-/* Over the hub main, whose workers wait in its queues (notify). What must follow what: the row and the start; for each step its write, its work item and its result; the last write. */
+/* Over the hub main, whose workers wait in its queues (notify). What must follow what: the row and the start; for each
+ * step its write, its work item and its result; the last write. */
 int stead_bench_hub_hello5(struct stead_bench *bench)
 {
     struct samples samples = make_samples(bench->quick ? SAMPLES_QUICK : SAMPLES);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_group: protocols between agents of three nodes, measured by their own programs: `stead elect` and `stead consensus`, run on nodes of this bench, whose lines become figures.
+ * bench_group: protocols between agents of three nodes, measured by their own programs: `stead elect` and `stead
+ * consensus`, run on nodes of this bench, whose lines become figures.
  *
  *   election    rest_N: from a leader's silence to the last of N members that knows the next, less patience and answer timeouts, which are settings; floor: two one-way delays
  *               between members

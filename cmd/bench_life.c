@@ -147,7 +147,8 @@ int stead_bench_unload_reload(struct stead_bench *bench)
 
 /* ---- restart_1m ----------------------------------------------------------------------------- */
 
-/* Milliseconds from start to ready on `folder` (NULL: new ones), the median of `count`, at most STARTS; each ends with SIGKILL or cleanly. */
+/* Milliseconds from start to ready on `folder` (NULL: new ones), the median of `count`, at most STARTS; each ends with
+ * SIGKILL or cleanly. */
 static int time_starts(struct stead_bench *bench, const char *folder, unsigned count, bool kill_it, double *ret_ms)
 {
     struct stead_bench_node_options options = {.folder = folder};

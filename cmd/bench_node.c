@@ -2,8 +2,8 @@
 /*
  * bench_node: nodes and coordinators as processes of this program, and what they and the kernel say about them.
  *
- * A child asks the kernel for a SIGTERM when the bench dies, so it ends cleanly whatever happens here. Its ready line comes through a
- * pipe; its log goes to a file beside its folder, whose end is told when it does not come up.
+ * A child asks the kernel for a SIGTERM when the bench dies, so it ends cleanly whatever happens here. Its ready line
+ * comes through a pipe; its log goes to a file beside its folder, whose end is told when it does not come up.
  */
 #define _GNU_SOURCE /* sched_setaffinity */
 #include "cmd/bench.h"

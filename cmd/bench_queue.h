@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_queue: what a durable queue is to the bench of tasks, so that a peer is measured by the same code in the same run. For cmd/bench_*.c alone.
+ * bench_queue: what a durable queue is to the bench of tasks, so that a peer is measured by the same code in the same
+ * run. For cmd/bench_*.c alone.
  */
 #ifndef STEAD_CMD_BENCH_QUEUE_H
 #define STEAD_CMD_BENCH_QUEUE_H
@@ -32,7 +33,8 @@ extern const struct stead_queue_kind stead_hub_queue;
 /* Redis streams with a consumer group (bench_redis.c). */
 extern const struct stead_queue_kind stead_redis_queue;
 
-/* Starts a Redis that syncs each write, in a scratch folder; `ret_place` is its port (16 bytes). STEAD_ENOTFOUND: there is none on this machine. */
+/* Starts a Redis that syncs each write, in a scratch folder; `ret_place` is its port (16 bytes). STEAD_ENOTFOUND: there
+ * is none on this machine. */
 int stead_redis_start(struct stead_bench *bench, pid_t *ret_pid, char *ret_place) STEAD_MUST_USE;
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_redis: Redis streams as the peer of a hub's queue: XADD, XREADGROUP, XACK, every write synced (appendfsync always).
+ * bench_redis: Redis streams as the peer of a hub's queue: XADD, XREADGROUP, XACK, every write synced (appendfsync
+ * always).
  *
- * Its protocol in the few words that are needed: commands are arrays of bulk strings; of a reply only the bulk strings matter, in their order, whatever the nesting.
+ * Its protocol in the few words that are needed: commands are arrays of bulk strings; of a reply only the bulk strings
+ * matter, in their order, whatever the nesting.
  */
 #include "cmd/bench_queue.h"
 

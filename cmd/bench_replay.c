@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_replay: replay: events of a history a second, from their stored bytes to the code that waits again where it waited. In this process, with the engine that every fabric and
- * the dry run drive; no disk and no agent is in the figure `rate`; bench_replay_node.c has those in a node. The floor is reading the same bytes and doing nothing with them.
+ * bench_replay: replay: events of a history a second, from their stored bytes to the code that waits again where it
+ * waited. In this process, with the engine that every fabric and the dry run drive; no disk and no agent is in the
+ * figure `rate`; bench_replay_node.c has those in a node. The floor is reading the same bytes and doing nothing with
+ * them.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,11 @@
 /*
  * bench_replay_node: the second half of `replay`: the same in a node, from its disk.
  *
- * Some instances take events, one after the other, pipelined: each is an episode, and the last ones must cost what the first ones did. Then the node is killed and started again, and each
- * instance gets the one event that it still needs: it is replayed from its start and ends. Meanwhile another agent of the same reactor is called, one call at a time: what the longest of them took
- * is how long a replay keeps its neighbours waiting. Its floor is the longest of as many calls while nothing is replayed.
+ * Some instances take events, one after the other, pipelined: each is an episode, and the last ones must cost what the
+ * first ones did. Then the node is killed and started again, and each instance gets the one event that it still needs:
+ * it is replayed from its start and ends. Meanwhile another agent of the same reactor is called, one call at a time:
+ * what the longest of them took is how long a replay keeps its neighbours waiting. Its floor is the longest of as many
+ * calls while nothing is replayed.
  */
 #include <stdio.h>
 

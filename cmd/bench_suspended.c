@@ -2,8 +2,10 @@
 /*
  * bench_suspended: suspended_1m: instances that wait for an event.
  *
- * Started one after the other, pipelined, under a memory budget that holds a part of them: the others are unloaded, with their stacks. Then the node is killed and started again; a random
- * part of them is given its event, and each of those must end with the value that it was given. Between the two the node has nothing to do, and its wake-ups and bytes are counted.
+ * Started one after the other, pipelined, under a memory budget that holds a part of them: the others are unloaded,
+ * with their stacks. Then the node is killed and started again; a random part of them is given its event, and each of
+ * those must end with the value that it was given. Between the two the node has nothing to do, and its wake-ups and
+ * bytes are counted.
  *
  * The floor of the starts: signals to as many durable agents of the same node, each of which does nothing but count.
  */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_task: hub_task: a task through a queue of the hub, from the moment it is put to the moment somebody has it, and tasks a second; beside Redis streams in the same run where
- * there is a redis-server, by the same code.
+ * bench_task: hub_task: a task through a queue of the hub, from the moment it is put to the moment somebody has it, and
+ * tasks a second; beside Redis streams in the same run where there is a redis-server, by the same code.
  *
- * One at a time: one thread puts the next task when the last has been taken; another waits for it (long poll, XREADGROUP BLOCK). Both clocks are the machine's. Tasks a second: one
- * thread puts as fast as it goes, TAKERS others take and acknowledge; the time ends with the last acknowledgement.
+ * One at a time: one thread puts the next task when the last has been taken; another waits for it (long poll,
+ * XREADGROUP BLOCK). Both clocks are the machine's. Tasks a second: one thread puts as fast as it goes, TAKERS others
+ * take and acknowledge; the time ends with the last acknowledgement.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -317,7 +318,8 @@ static void report(struct stead_bench *bench, struct stead_bench_figure figure, 
     stead_bench_report(bench, &figure);
 }
 
-/* The floor of a task's way: to the queue, synced, and to the taker: two ZeroMQ one-way trips and one synced put, twice half a round trip. */
+/* The floor of a task's way: to the queue, synced, and to the taker: two ZeroMQ one-way trips and one synced put, twice
+ * half a round trip. */
 static int measure_floor(struct stead_bench *bench, double *ret_us)
 {
     struct stead_bench_raw raw = {NULL, NULL};

@@ -2,11 +2,12 @@
 /*
  * bench_tell: volatile agents that talk to each other: on one reactor, between two reactors, between two nodes.
  *
- * The kind is bench.pair (agents/bench.c). A turn reads no clock, so the time is taken by the client around a call that is answered when all has been
- * said: the client's own trip, some 100 us, is spread over thousands of messages. A call's p50 is the median over many such chains of
- * their mean.
+ * The kind is bench.pair (agents/bench.c). A turn reads no clock, so the time is taken by the client around a call that
+ * is answered when all has been said: the client's own trip, some 100 us, is spread over thousands of messages. A
+ * call's p50 is the median over many such chains of their mean.
  *
- * Which keys meet where is found by asking: `show` tells node and reactor of an address, whether there is an agent or not.
+ * Which keys meet where is found by asking: `show` tells node and reactor of an address, whether there is an agent or
+ * not.
  */
 #include "cmd/bench.h"
 
@@ -119,8 +120,8 @@ static int time_talk(const struct stead_bench *bench, struct pair *pair, const c
     return code == 0 ? 0 : stead_bench_fail(bench, "%s of %s: %s", op, pair->source, answer.error_sentence);
 }
 
-/* Messages a second: the median of runs of a second or so, after one to find the rate. `ret_cpu_rate`: messages a second of the processor time that
- * the first node took, the best run: what a core of its own would give. */
+/* Messages a second: the median of runs of a second or so, after one to find the rate. `ret_cpu_rate`: messages a
+ * second of the processor time that the first node took, the best run: what a core of its own would give. */
 static int pour(struct stead_bench *bench, struct pair *pair, uint32_t size, uint32_t window, double *ret_rate,
                 double *ret_cpu_rate)
 {

@@ -7,8 +7,8 @@
  *             |-- echo        the other end of raw ZeroMQ
  *             `-- nodes, coordinators
  *
- * However the worker ends, nothing is left behind: its children ask the kernel for a SIGTERM at their parent's death, this process is the
- * reaper of orphans and waits until the last of them has gone, then it removes the scratch folder.
+ * However the worker ends, nothing is left behind: its children ask the kernel for a SIGTERM at their parent's death,
+ * this process is the reaper of orphans and waits until the last of them has gone, then it removes the scratch folder.
  */
 #define _GNU_SOURCE /* nftw */
 #include <dirent.h>
@@ -52,7 +52,8 @@ static void pass_on(int signal)
         kill((pid_t)worker_pid, SIGKILL); /* its children hear of it from the kernel */
 }
 
-/* Asks every child of this process to end: the nodes that the worker left, and the coordinators of nodes that were killed. */
+/* Asks every child of this process to end: the nodes that the worker left, and the coordinators of nodes that were
+ * killed. */
 static void end_orphans(void)
 {
     DIR *processes = opendir("/proc");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead check: verifies the data folder of a stopped node, read-only. Findings go to stdout as they are found; the exit code is 1 when there is any.
+ * stead check: verifies the data folder of a stopped node, read-only. Findings go to stdout as they are found; the exit
+ * code is 1 when there is any.
  */
 #include <argp.h>
 #include <inttypes.h>

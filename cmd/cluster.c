@@ -2,8 +2,8 @@
 /*
  * stead cluster status: who is there and who owns what.
  *
- * Two sources: for a cluster of `stead up`, the pid files and the coordinator's table, which are there when no node is; for any other, the
- * nodes themselves. --node, or $STEAD_NODE, or a missing folder chooses the second.
+ * Two sources: for a cluster of `stead up`, the pid files and the coordinator's table, which are there when no node is;
+ * for any other, the nodes themselves. --node, or $STEAD_NODE, or a missing folder chooses the second.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd: complaining, and the translation of error codes to exit codes. A complaint is one line and begins with the command's name, so it can
- * be told apart in the output of a script.
+ * cmd: complaining, and the translation of error codes to exit codes. A complaint is one line and begins with the
+ * command's name, so it can be told apart in the output of a script.
  */
 #define _GNU_SOURCE /* program_invocation_name */
 #include "cmd/cmd.h"

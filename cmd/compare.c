@@ -234,7 +234,8 @@ static int measure_works(struct stead_compare_session *session, bool orchestrati
     return failed;
 }
 
-/* A fabric hot: what needs no hub's workers, before they are there; what it costs when idle; the rest. How many cells failed. */
+/* A fabric hot: what needs no hub's workers, before they are there; what it costs when idle; the rest. How many cells
+ * failed. */
 static int measure_hot(struct stead_compare *compare, const struct stead_compare_fabric *fabric, bool apart)
 {
     struct stead_compare_session session;
@@ -332,7 +333,8 @@ static uint32_t count_steps(const struct stead_compare *compare)
     return steps;
 }
 
-/* Minutes that a whole run takes, from what each part took on four cores; workloads that were left out take their share with them. */
+/* Minutes that a whole run takes, from what each part took on four cores; workloads that were left out take their share
+ * with them. */
 static uint32_t estimate_minutes(const struct stead_compare *compare)
 {
     uint32_t places = (uint32_t)compare->near + (uint32_t)compare->apart, works = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare: the parts of `stead compare`, for cmd/compare*.c alone. What is measured, and how it is kept fair, is in docs/COMPARE.md.
+ * compare: the parts of `stead compare`, for cmd/compare*.c alone. What is measured, and how it is kept fair, is in
+ * docs/COMPARE.md.
  *
  *   compare.c         the words of the command line, the plan, progress
  *   compare_fabric.c  the fabrics: nodes, hubs, what they count, what they cost when idle
@@ -14,7 +15,8 @@
  *   compare_report.c  the report as JSON and as a table
  *   compare_page.c    the report as a page; its text, style and script are compare.html, .css and .js, and D3
  *
- * A cell is one workload on one fabric in one way of starting. Everything happens in one process and one thread, in turns.
+ * A cell is one workload on one fabric in one way of starting. Everything happens in one process and one thread, in
+ * turns.
  */
 #ifndef STEAD_CMD_COMPARE_H
 #define STEAD_CMD_COMPARE_H
@@ -247,12 +249,13 @@ int stead_compare_election(struct stead_compare_session *session, struct stead_c
 void stead_compare_derive(const struct stead_compare_session *session, struct stead_compare_cell *cell);
 /* Can it be measured there? Not the election on the back-off, nor with the hub apart: compare_elect.c says why. */
 bool stead_compare_is_possible(const struct stead_compare_session *session, const struct stead_compare_work *work);
-/* Appends a failed cell for each workload that has none there: a session that broke off leaves no gaps in the report. */
+/* Appends a failed cell for each workload that has none there: a session that broke off leaves no gaps in the
+ * report. */
 void stead_compare_miss(struct stead_compare_session *session, enum stead_compare_start start);
 /* Measures one workload hot, and appends its cell. A run that fails makes it STEAD_EFAILED after complaining. */
 int stead_compare_hot(struct stead_compare_session *session, const struct stead_compare_work *work) STEAD_MUST_USE;
-/* Measures all the plan's orchestrations at once, each on hubs of its own, and appends their cells: cold those that are measured cold; hot, for polled fabrics when quick. Makes the
- * hubs. Complains. */
+/* Measures all the plan's orchestrations at once, each on hubs of its own, and appends their cells: cold those that are
+ * measured cold; hot, for polled fabrics when quick. Makes the hubs. Complains. */
 int stead_compare_together(struct stead_compare_session *session, enum stead_compare_start start) STEAD_MUST_USE;
 /* How many hubs that needs. */
 uint32_t stead_compare_together_hubs(const struct stead_compare *compare, enum stead_compare_start start);

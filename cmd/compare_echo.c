@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_echo: 1 KB there and back: what communication costs before anybody orchestrates anything, as in the paper's first table.
+ * compare_echo: 1 KB there and back: what communication costs before anybody orchestrates anything, as in the paper's
+ * first table.
  *
  * Direct: a client's call to a volatile agent. Hub: two who know only two queues, one each way:
  *
  *     asker --enqueue--> [ping] --dequeue--> answerer          the answerer enqueues before it deletes: what it took is stored
  *     asker <--dequeue-- [pong] <--enqueue-- answerer          before it is forgotten
  *
- * Each polls its queue as the fabric says, alone. Both live in this thread and ask through one client; each makes its next dependent operation after the last one's
- * answer. Several pairs go on side by side where they sleep most of the time.
+ * Each polls its queue as the fabric says, alone. Both live in this thread and ask through one client; each makes its
+ * next dependent operation after the last one's answer. Several pairs go on side by side where they sleep most of the
+ * time.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_elect: the bully election, measured by its own program: `stead elect` on this session's nodes, a line of JSON for each size of the group.
+ * compare_elect: the bully election, measured by its own program: `stead elect` on this session's nodes, a line of JSON
+ * for each size of the group.
  *
- * A sample is a round, from the leader's silence to the last member that knows the next; messages, operations and patience are those of the round with the median length. Patience and answer timeouts are in it, and stand apart: polled members
- * must be given more of them, which is a cost of polling. On the back-off a round waits out an answer timeout of 6 s (`stead elect --poll backoff` measures it), so it is not measured there; nor with the hub apart: each
- * member's queue lies beside it (agents/carrier.h), which is kind to the hub; nor cold: signs of life keep the pollers awake.
+ * A sample is a round, from the leader's silence to the last member that knows the next; messages, operations and
+ * patience are those of the round with the median length. Patience and answer timeouts are in it, and stand apart:
+ * polled members must be given more of them, which is a cost of polling. On the back-off a round waits out an answer
+ * timeout of 6 s (`stead elect --poll backoff` measures it), so it is not measured there; nor with the hub apart: each
+ * member's queue lies beside it (agents/carrier.h), which is kind to the hub; nor cold: signs of life keep the pollers
+ * awake.
  *
- * Where 250 ms are measured, two other intervals are besides, unless it must be quick: what an election costs is the interval by the members.
+ * Where 250 ms are measured, two other intervals are besides, unless it must be quick: what an election costs is the
+ * interval by the members.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_fabric: the fabrics, each on nodes of its own, so that no fabric's pollers disturb another; what they count, and what they cost when nobody asks for anything.
+ * compare_fabric: the fabrics, each on nodes of its own, so that no fabric's pollers disturb another; what they count,
+ * and what they cost when nobody asks for anything.
  *
- * Counts are the nodes' own (stats), the kernel's (CPU, wake-ups) and the hubs' (their queues and tables), read before and after the runs that they belong to.
+ * Counts are the nodes' own (stats), the kernel's (CPU, wake-ups) and the hubs' (their queues and tables), read before
+ * and after the runs that they belong to.
  */
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,8 @@
 /*
  * compare_hub: hubs for the comparison, and what they count.
  *
- * Tags are chosen so that a hub's queues and tables lie where no worker of its runs: on other shards of the one node (even ones; the workers on odd ones), or on a node of its own.
+ * Tags are chosen so that a hub's queues and tables lie where no worker of its runs: on other shards of the one node
+ * (even ones; the workers on odd ones), or on a node of its own.
  */
 #include "cmd/compare_hub.h"
 

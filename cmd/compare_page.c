@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_page: the report as one file that loads nothing: the template with the style, D3, the script and the report put in.
+ * compare_page: the report as one file that loads nothing: the template with the style, D3, the script and the report
+ * put in.
  *
- * The four are part of the program, as bytes: a page can be made on a machine that has nothing but it. The report is JSON inside of a script element, where `<` would end it: it is
- * written as \u003c.
+ * The four are part of the program, as bytes: a page can be made on a machine that has nothing but it. The report is
+ * JSON inside of a script element, where `<` would end it: it is written as \u003c.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -2,8 +2,9 @@
 /*
  * compare_price: the price sheet, and figures to money.
  *
- * A sheet is a JSON object; docs/COMPARE.md has its members and where the defaults are from. What a run costs: its operations of a storage service, the bytes it moves to and from
- * that service, the bytes it leaves on disk, the CPU time of the nodes. The direct fabric has no storage service: it pays for disk and CPU.
+ * A sheet is a JSON object; docs/COMPARE.md has its members and where the defaults are from. What a run costs: its
+ * operations of a storage service, the bytes it moves to and from that service, the bytes it leaves on disk, the CPU
+ * time of the nodes. The direct fabric has no storage service: it pays for disk and CPU.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_report: the report. One tree is printed as JSON and is the data of the page; the table for people shows the same figures.
+ * compare_report: the report. One tree is printed as JSON and is the data of the page; the table for people shows the
+ * same figures.
  *
- * What was not measured is null, never 0. What others published is quoted with its source, and never mixed with what was measured here.
+ * What was not measured is null, never 0. What others published is quoted with its source, and never mixed with what
+ * was measured here.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +17,9 @@
 #include "cmd/print.h"
 #include "stead/stead.h"
 
-/* Storage operations of Durable Functions' Azure Storage provider for a sequence of 3 activities, as counted by its authors' users: those of the orchestrator, which takes the start and 3
- * results, puts 3 work items, and reads and writes its history 4 times. Who starts it, waits for it and carries the activities out is not in them. */
+/* Storage operations of Durable Functions' Azure Storage provider for a sequence of 3 activities, as counted by its
+ * authors' users: those of the orchestrator, which takes the start and 3 results, puts 3 work items, and reads and
+ * writes its history 4 times. Who starts it, waits for it and carries the activities out is not in them. */
 #define KNOWN_ACTIVITIES 3
 #define KNOWN_DEQUEUES 4
 #define KNOWN_ENQUEUES 3
@@ -106,7 +109,8 @@ static const char *place(const struct stead_compare_fabric *fabric, bool apart)
     return !fabric->hub ? NULL : apart ? "apart" : "near";
 }
 
-/* Did somebody else keep the disk busy while it was measured? A synced write then took more than twice as long as at the run's start. */
+/* Did somebody else keep the disk busy while it was measured? A synced write then took more than twice as long as at
+ * the run's start. */
 static bool is_disturbed(const struct stead_compare *compare, const struct stead_compare_cell *cell)
 {
     return cell->put > 2 * compare->put.p50;

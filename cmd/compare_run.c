@@ -2,10 +2,12 @@
 /*
  * compare_run: runs, and the cell that they make.
  *
- * A lane makes one run after the other: hot, each as soon as the last has ended; cold, each at a random moment of an interval that begins when the pollers have reached their longest
- * one. Where a fabric sleeps most of the time, many lanes go on side by side, each with a hub of its own, so that they neither wake nor wait for each other: a hundred samples
- * of seconds take no hundred times as long. Where it keeps the machine busy there is one. Hot, with the back-off, all lanes share a hub: a single one's pollers fall asleep between
- * two runs, because each run's instance lies in another partition.
+ * A lane makes one run after the other: hot, each as soon as the last has ended; cold, each at a random moment of an
+ * interval that begins when the pollers have reached their longest one. Where a fabric sleeps most of the time, many
+ * lanes go on side by side, each with a hub of its own, so that they neither wake nor wait for each other: a hundred
+ * samples of seconds take no hundred times as long. Where it keeps the machine busy there is one. Hot, with the
+ * back-off, all lanes share a hub: a single one's pollers fall asleep between two runs, because each run's instance
+ * lies in another partition.
  *
  * The rate is measured by itself: many lanes on one hub.
  */
@@ -333,7 +335,8 @@ static int measure_latency(struct stead_compare_session *session, struct stead_c
     return 0;
 }
 
-/* Many lanes on one hub, for some seconds; one that keeps a core busy has no other beside it: what its one lane made of the time. */
+/* Many lanes on one hub, for some seconds; one that keeps a core busy has no other beside it: what its one lane made of
+ * the time. */
 static int measure_rate(struct stead_compare_session *session, struct stead_compare_cell *cell)
 {
     uint64_t span_ns = session->compare->quick ? SPAN_RATE_QUICK_NS : SPAN_RATE_NS;

@@ -2,8 +2,8 @@
 /*
  * compare_stats: samples to figures.
  *
- * A quantile is a sample, never something between two: the one at floor((n - 1) x q). Below STEAD_COMPARE_P99_MIN samples there is no p99: it would be the
- * largest one under another name.
+ * A quantile is a sample, never something between two: the one at floor((n - 1) x q). Below STEAD_COMPARE_P99_MIN
+ * samples there is no p99: it would be the largest one under another name.
  */
 #include "cmd/compare.h"
 

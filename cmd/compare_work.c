@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compare_work: the workloads: what each run is given, and what it must answer. A run whose answer is wrong is no sample but a failure: a fabric that is fast and wrong is not
- * compared. The orchestrations themselves are agents/compare*.c.
+ * compare_work: the workloads: what each run is given, and what it must answer. A run whose answer is wrong is no
+ * sample but a failure: a fabric that is fast and wrong is not compared. The orchestrations themselves are
+ * agents/compare*.c.
  *
  * Lanes share no agents, so that what a run waits for is the fabric and not another run.
  */
@@ -303,8 +304,8 @@ static void train_fetches(const struct stead_compare_session *session, struct st
 
 /* ---- The list ------------------------------------------------------------------------------- */
 
-/* Floors of the direct fabric: a client's round trip, and the synced writes that follow each other: the start and each activity's result (the activity starts after the commit
- * that schedules it), each call's way and answer, each lock. */
+/* Floors of the direct fabric: a client's round trip, and the synced writes that follow each other: the start and each
+ * activity's result (the activity starts after the commit that schedules it), each call's way and answer, each lock. */
 #define HELLO(count, n, quick_n)                                                                                       \
     .orchestrator = "compare.hello", .size = (count), .activities = (count), .trips = 1, .puts = (count) + 1,          \
     .runs = (n), .runs_quick = (quick_n), .in_flight = 64, .input = count_input, .check = hello_check

@@ -2,9 +2,10 @@
 /*
  * connect: one client for the life of one command.
  *
- * A failure is told once, in one sentence that starts with what was asked of whom, and where there is something that the user can do
- * about it, in a second line. The codes that say "nobody was there" and "nobody knows" have exit codes of their own, because
- * scripts react to them differently: the first may be repeated, the second only with an idempotency key.
+ * A failure is told once, in one sentence that starts with what was asked of whom, and where there is something that
+ * the user can do about it, in a second line. The codes that say "nobody was there" and "nobody knows" have exit codes
+ * of their own, because scripts react to them differently: the first may be repeated, the second only with an
+ * idempotency key.
  */
 #include "cmd/connect.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connect: what the subcommands that talk to a cluster have in common: the options --node, --timeout and --json, opening
- * a client, asking a query, and telling a failure (which agent, which op, what to do now) with its exit code.
+ * connect: what the subcommands that talk to a cluster have in common: the options --node, --timeout and --json,
+ * opening a client, asking a query, and telling a failure (which agent, which op, what to do now) with its exit code.
  *
  *     static const struct argp_child children[] = {{&stead_connect_argp, 0, NULL, 0}, {0}};
  *     case ARGP_KEY_INIT: state->child_inputs[0] = &options->connect;
@@ -21,8 +21,9 @@ struct stead_connect {
     bool json;             /* --json: for programs */
 };
 
-/* The command line of a command that takes one word (`name`, as ADDRESS) and the options above, and nothing else. `question` is what it says when the word is
- * missing. False: a wrong line, told already. The word is borrowed from argv. */
+/* The command line of a command that takes one word (`name`, as ADDRESS) and the options above, and nothing else.
+ * `question` is what it says when the word is missing. False: a wrong line, told already. The word is borrowed from
+ * argv. */
 bool stead_connect_parse_one(int argc, char **argv, const char *name, const char *question, const char *doc,
                              struct stead_connect *ret_connect, const char **ret_word);
 
@@ -35,15 +36,16 @@ const char *stead_connect_endpoints(const struct stead_connect *connect);
 /* Opens a client; 0, or an exit code after complaining. Returned: close it. */
 int stead_connect_open(const struct stead_connect *connect, struct stead_client **ret_client);
 
-/* An answer with no failure and no value: what an answer must be before a function of the client may fail without filling it in. */
+/* An answer with no failure and no value: what an answer must be before a function of the client may fail without
+ * filling it in. */
 struct stead_answer stead_connect_no_answer(void);
 
-/* Tells why a request failed: on stderr, and with --json as a document {"error": {...}} on stdout. `answer` may be NULL. The exit code.
- * Uses no function of the client, so the answer is still good. */
+/* Tells why a request failed: on stderr, and with --json as a document {"error": {...}} on stdout. `answer` may be
+ * NULL. The exit code. Uses no function of the client, so the answer is still good. */
 int stead_connect_failed(const struct stead_connect *connect, int code, const struct stead_answer *answer);
 
-/* Asks a query whose arguments were packed by stead_pack()'s format, and takes the answer as a tree (returned: json_decref()).
- * 0, or an exit code after complaining. */
+/* Asks a query whose arguments were packed by stead_pack()'s format, and takes the answer as a tree (returned:
+ * json_decref()). 0, or an exit code after complaining. */
 int stead_connect_query(const struct stead_connect *connect, struct stead_client *client, const char *query,
                         json_t **ret_answer, const char *format, ...);
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead consensus: multi-Paxos between agents (agents/consensus.h) on either fabric: decisions a second, latency, messages and storage operations a decision, and what the loss
- * of a leader costs.
+ * stead consensus: multi-Paxos between agents (agents/consensus.h) on either fabric: decisions a second, latency,
+ * messages and storage operations a decision, and what the loss of a leader costs.
  *
  *     join -> a leader -> D decisions through it, K in flight -> as many through another member, and in the middle the leader falls silent -> it speaks again, all catch up
  *          -> every log is read: agreement (all members hold the same), validity (all of it was proposed here, and what was answered is where it was said to be)
  *
- * The floor of a decision with a stable leader, measured in the same run: the client's round trip (raw ZeroMQ), the round trip between leader and members (the same, when there are
- * several nodes), one synced write (a bare RocksDB). On the hub: two messages one after the other, 2 x (enqueue + dequeue), and no wait for a poll. A broken promise ends with 1.
+ * The floor of a decision with a stable leader, measured in the same run: the client's round trip (raw ZeroMQ), the
+ * round trip between leader and members (the same, when there are several nodes), one synced write (a bare RocksDB). On
+ * the hub: two messages one after the other, 2 x (enqueue + dequeue), and no wait for a poll. A broken promise ends
+ * with 1.
  */
 #include <inttypes.h>
 #include <stdio.h>

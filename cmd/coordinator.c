@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead coordinator: the coordinator's process, in the foreground. Rarely typed by hand: `stead node` and `stead up` start it.
+ * stead coordinator: the coordinator's process, in the foreground. Rarely typed by hand: `stead node` and `stead up`
+ * start it.
  */
 #include <argp.h>
 #include <stdio.h>

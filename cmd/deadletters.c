@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead deadletters: signals whose op failed, kept with their agent until somebody decides. A letter is named by its agent and its
- * number there.
+ * stead deadletters: signals whose op failed, kept with their agent until somebody decides. A letter is named by its
+ * agent and its number there.
  */
 #include <stdio.h>
 #include <stdlib.h>

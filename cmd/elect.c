@@ -10,8 +10,9 @@
  *     floor       two messages one after the other: direct, two one-way delays between members; hub, two times enqueue and dequeue, without any wait for a poll; with a long
  *                 poll two times enqueue, because the waiting dequeue shares its sync
  *
- * Beside it: the same algorithm through polled storage took 16.7 s a round at 4 polls a second (Hellerstein et al., "Serverless Computing: One Step Forward, Two Steps Back",
- * CIDR 2019), and $450 an hour at 1,000 nodes. Times are of the machine's monotonic clock, so all nodes must be on this machine.
+ * Beside it: the same algorithm through polled storage took 16.7 s a round at 4 polls a second (Hellerstein et al.,
+ * "Serverless Computing: One Step Forward, Two Steps Back", CIDR 2019), and $450 an hour at 1,000 nodes. Times are of
+ * the machine's monotonic clock, so all nodes must be on this machine.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fabric: ids are unique in their fabric, so an id alone may mean two instances. Whoever names no fabric means the direct one, and a hub only when nothing of that
- * id is there. Where an instance was found is remembered in `hub`, so that a command that asks several times asks at one place.
+ * fabric: ids are unique in their fabric, so an id alone may mean two instances. Whoever names no fabric means the
+ * direct one, and a hub only when nothing of that id is there. Where an instance was found is remembered in `hub`, so
+ * that a command that asks several times asks at one place.
  */
 #include "cmd/fabric.h"
 

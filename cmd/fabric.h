@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fabric: what the subcommands about orchestrations have in common: the options --fabric and --hub, the words ID and so on, and looking for an instance on one fabric and then on the other.
+ * fabric: what the subcommands about orchestrations have in common: the options --fabric and --hub, the words ID and so
+ * on, and looking for an instance on one fabric and then on the other.
  *
  *     static const struct argp_child children[] = {{&stead_fabric_argp, 0, NULL, 0}, {0}};
  *     case ARGP_KEY_INIT: state->child_inputs[0] = &options->fabric;
@@ -27,8 +28,9 @@ extern const struct argp stead_fabric_argp;
 typedef int stead_fabric_ask_fn(void *context, struct stead_client *client,
                                 const struct stead_instance_options *options, struct stead_answer *ret_answer);
 
-/* Asks on the fabric that the command line names; when it names none, on the direct one, and in hub "main" when there is no such instance there. `fabric->hub` is then where it was
- * found. 0, or an exit code after complaining; an id that nobody knows is complained of with the nearest one that is known. */
+/* Asks on the fabric that the command line names; when it names none, on the direct one, and in hub "main" when there
+ * is no such instance there. `fabric->hub` is then where it was found. 0, or an exit code after complaining; an id that
+ * nobody knows is complained of with the nearest one that is known. */
 int stead_fabric_ask(struct stead_fabric *fabric, struct stead_client *client, const char *id, stead_fabric_ask_fn *ask,
                      void *context);
 

@@ -143,9 +143,10 @@ static uint32_t at_least(uint32_t least, uint32_t ms)
     return ms < least ? least : ms;
 }
 
-/* On the polled hub a message takes up to one interval: an answer two, so it is given three; and silence is four. With a back-off, who heard nothing
- * for some time polls next within about that time: while a leader lives its signs of life keep the interval short; when patience (up to two silences) is over a way takes up to as long again,
- * and an answer up to three times, both ways with their 20 %. */
+/* On the polled hub a message takes up to one interval: an answer two, so it is given three; and silence is four. With
+ * a back-off, who heard nothing for some time polls next within about that time: while a leader lives its signs of life
+ * keep the interval short; when patience (up to two silences) is over a way takes up to as long again, and an answer up
+ * to three times, both ways with their 20 %. */
 struct stead_group_times stead_group_times(const struct stead_group *group)
 {
     uint32_t poll_ms = group->hub ? group->poll_ms : 0;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * group: what `stead elect` and `stead consensus` have in common: a group of agents KIND/GROUP/RANK on nodes of their own, or of a running cluster, on one of the fabrics.
+ * group: what `stead elect` and `stead consensus` have in common: a group of agents KIND/GROUP/RANK on nodes of their
+ * own, or of a running cluster, on one of the fabrics.
  *
- * Everything runs in the worker of bench.h, so that nothing is left behind. Times that detectors need fit the fabric (stead_group_times()).
+ * Everything runs in the worker of bench.h, so that nothing is left behind. Times that detectors need fit the fabric
+ * (stead_group_times()).
  */
 #ifndef STEAD_CMD_GROUP_H
 #define STEAD_CMD_GROUP_H
@@ -28,7 +30,8 @@ struct stead_group {
     uint32_t failed;             /* requests of the last stead_group_ask_all() that did */
 };
 
-/* Times of detectors on a fabric: direct and notify as for tells; polled, multiples of the interval; with a back-off, of patience. */
+/* Times of detectors on a fabric: direct and notify as for tells; polled, multiples of the interval; with a back-off,
+ * of patience. */
 struct stead_group_times {
     uint32_t ping_ms, silence_ms, answer_ms;
 };
@@ -47,10 +50,12 @@ const char *stead_group_fabric(const struct stead_group *group);
 /* A name that no group had, for so many members. */
 void stead_group_rename(struct stead_group *group, uint32_t members);
 
-/* Calls `op` of one member; 0 or a code, after complaining. `ret_answer` (may be NULL) is borrowed until the next request. */
+/* Calls `op` of one member; 0 or a code, after complaining. `ret_answer` (may be NULL) is borrowed until the next
+ * request. */
 int stead_group_call(struct stead_group *group, const char *kind, uint32_t rank, const char *op,
                      struct stead_slice args, struct stead_answer *ret_answer);
-/* Calls `op` of all members of group->kind at once; `take` (may be NULL) gets each good answer. 0 or a code, after complaining. */
+/* Calls `op` of all members of group->kind at once; `take` (may be NULL) gets each good answer. 0 or a code, after
+ * complaining. */
 typedef void stead_group_take_fn(void *context, uint32_t rank, struct stead_slice value);
 int stead_group_ask_all(struct stead_group *group, const char *op, struct stead_slice args, stead_group_take_fn *take,
                         void *context);
@@ -62,8 +67,9 @@ struct stead_group_counters {
 void stead_group_add_counters(struct stead_group_counters *counters, struct stead_slice status);
 uint64_t stead_group_operations(const struct stead_group_counters *counters);
 
-/* Median time of one storage operation, one at a time from this program, less its own raw round trip, and of those that two messages one after the other need: 2 x (enqueue + dequeue), with long
- * polls 2 x enqueue: the waiting dequeue shares its sync. 0 or a code. */
+/* Median time of one storage operation, one at a time from this program, less its own raw round trip, and of those that
+ * two messages one after the other need: 2 x (enqueue + dequeue), with long polls 2 x enqueue: the waiting dequeue
+ * shares its sync. 0 or a code. */
 int stead_group_measure_hub(struct stead_group *group, uint64_t *ret_operation_ns, uint64_t *ret_floor_ns);
 /* What polls cost in dollars an hour by the paper's price: n x polls/s x 125 read units x $0.25 a million. */
 double stead_group_cost(uint32_t members, uint32_t poll_ms);

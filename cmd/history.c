@@ -2,8 +2,9 @@
 /*
  * stead history: what an instance went through, event by event.
  *
- * --follow asks for the status a few times a second, and for events when there are more. A new execution (continue-as-new, restart) begins its history at 1 again: a line says so, and what is
- * shown goes on from there. It ends when the instance is over.
+ * --follow asks for the status a few times a second, and for events when there are more. A new execution
+ * (continue-as-new, restart) begins its history at 1 again: a line says so, and what is shown goes on from there. It
+ * ends when the instance is over.
  */
 #include <stdio.h>
 #include <stdlib.h>

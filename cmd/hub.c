@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead hub: makes task hubs, shows what is in them, and deals with messages that were set aside. Everything it shows it asks from the hub's own parts.
+ * stead hub: makes task hubs, shows what is in them, and deals with messages that were set aside. Everything it shows
+ * it asks from the hub's own parts.
  */
 #include <stdio.h>
 #include <stdlib.h>

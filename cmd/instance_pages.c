@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * instance_pages: a page is fetched when the one before it is used up, from behind its last id. So instances that vanish or appear meanwhile disturb nothing: each that is
- * there all the time is met once.
+ * instance_pages: a page is fetched when the one before it is used up, from behind its last id. So instances that
+ * vanish or appear meanwhile disturb nothing: each that is there all the time is met once.
  */
 #include "cmd/instance_pages.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * instance_pages: a list of instances in pages that are held while something is asked about each: a visit of stead_instance_list() may not use its client.
+ * instance_pages: a list of instances in pages that are held while something is asked about each: a visit of
+ * stead_instance_list() may not use its client.
  *
  *     while (status == STEAD_EXIT_DONE && stead_instance_pages_next(&pages, client, &instance, &status))
  *         ...
@@ -35,7 +36,8 @@ void stead_instance_pages_init(struct stead_instance_pages *pages, const struct 
                                const struct stead_instance_filter *filter);
 /* Frees the page. */
 void stead_instance_pages_deinit(struct stead_instance_pages *pages);
-/* The next instance, borrowed until the next call; NULL at the end, or after a failure that was complained of: `*ret_status` is its exit code then. */
+/* The next instance, borrowed until the next call; NULL at the end, or after a failure that was complained of:
+ * `*ret_status` is its exit code then. */
 const struct stead_paged_instance *stead_instance_pages_next(struct stead_instance_pages *pages,
                                                              struct stead_client *client, int *ret_status);
 

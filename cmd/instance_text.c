@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * instance_text: a history is read from top to bottom as what happened: an episode begins with its time, what came in stands below it, what the code decided on that
- * one step further in.
+ * instance_text: a history is read from top to bottom as what happened: an episode begins with its time, what came in
+ * stands below it, what the code decided on that one step further in.
  *
  *        1  2026-11-23 04:33:42.123  OrchestratorStarted
  *        2      ExecutionStarted        trip {"seats": 2}

@@ -2,8 +2,8 @@
 /*
  * stead journal: what an agent did, turn by turn, oldest first like any log.
  *
- * The cluster answers newest first, in pages of whole log entries, so what has been shown is known by one number, the newest
- * index printed. --follow asks again a few times a second and pages back until it meets that number: no turn is
+ * The cluster answers newest first, in pages of whole log entries, so what has been shown is known by one number, the
+ * newest index printed. --follow asks again a few times a second and pages back until it meets that number: no turn is
  * shown twice, and none is left out while the log keeps it.
  */
 #include <inttypes.h>

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * json: the JSON side is jansson, the msgpack side is the runtime's reader and writer; this file walks from one to the other.
+ * json: the JSON side is jansson, the msgpack side is the runtime's reader and writer; this file walks from one to the
+ * other.
  *
- * The tree is never deeper than STEAD_NESTING_MAX: a value has been checked, and a text is refused beyond it, so the walks
- * may recurse. jansson's integers are signed 64 bit and its floats finite, hence the `$` objects (see json.h); an object is one of them
- * exactly when it has a single key out of the list, and a map that would look like one is written as `$map`.
+ * The tree is never deeper than STEAD_NESTING_MAX: a value has been checked, and a text is refused beyond it, so the
+ * walks may recurse. jansson's integers are signed 64 bit and its floats finite, hence the `$` objects (see json.h); an
+ * object is one of them exactly when it has a single key out of the list, and a map that would look like one is written
+ * as `$map`.
  *
- * An error in a text is for a person at a shell, whose commonest mistake is quoting: the shell takes the quotes away and leaves
- * a bare word. So the sentence shows the place, and the hint shows the quoting that works.
+ * An error in a text is for a person at a shell, whose commonest mistake is quoting: the shell takes the quotes away
+ * and leaves a bare word. So the sentence shows the place, and the hint shows the quoting that works.
  */
 #include "cmd/json.h"
 

@@ -11,7 +11,8 @@
  *     {"$ext": [type, "base64"]}    a msgpack extension
  *     {"$map": [[key, value], ...]} a map with keys that are not texts, or the same key twice, or a single key with a `$`
  *
- * So text -> value -> text and value -> text -> value give back what they were given. Integers are exact; a float keeps its bits.
+ * So text -> value -> text and value -> text -> value give back what they were given. Integers are exact; a float keeps
+ * its bits.
  *
  * Called by the subcommands. Pure but for stead_json_argument(), which reads a file. Any thread.
  */
@@ -41,11 +42,12 @@ int stead_json_to_value(struct stead_slice text, struct stead_writer *writer,
 /* The tree of a value that stead_value_check() has passed; nil for an empty one. Returned: json_decref() it. */
 json_t *stead_json_from_value(struct stead_slice value);
 
-/* The tree as text, its floats with the fewest digits (15 to 17, the same for all) that keep each exact. `indent` 0: on one line. Returned: free() it. */
+/* The tree as text, its floats with the fewest digits (15 to 17, the same for all) that keep each exact. `indent` 0: on
+ * one line. Returned: free() it. */
 char *stead_json_text(const json_t *json, unsigned indent);
 
-/* The JSON argument of a command line: the text itself, `@FILE`, or `-` for stdin. NULL is nil. As stead_json_to_value();
- * STEAD_EIO when the file cannot be read. Blocks. */
+/* The JSON argument of a command line: the text itself, `@FILE`, or `-` for stdin. NULL is nil. As
+ * stead_json_to_value(); STEAD_EIO when the file cannot be read. Blocks. */
 int stead_json_argument(const char *argument, struct stead_writer *writer,
                         struct stead_json_error *ret_error) STEAD_MUST_USE;
 

@@ -2,9 +2,9 @@
 /*
  * json_tree: the way from a value to JSON text (the second half of json.h).
  *
- * A value may come from anybody's agent, so every msgpack object has some JSON form, and the work is linear: whether a map can be
- * an object is decided from its keys before its values are walked, never by trying and going back (a hostile value could make
- * that exponential in its depth).
+ * A value may come from anybody's agent, so every msgpack object has some JSON form, and the work is linear: whether a
+ * map can be an object is decided from its keys before its values are walked, never by trying and going back (a hostile
+ * value could make that exponential in its depth).
  */
 #include "cmd/json.h"
 
@@ -71,7 +71,8 @@ static json_t *ext_to_tree(struct stead_slice object)
         "$ext", json_pack("[i,o]", type, base64_of(stead_bytes(object.data + header + 1, object.size - header - 1))));
 }
 
-/* Whether the map's `count` pairs can be a JSON object that reads back as the same map. `reader` stands behind the header. */
+/* Whether the map's `count` pairs can be a JSON object that reads back as the same map. `reader` stands behind the
+ * header. */
 static bool is_object(struct stead_reader reader, uint32_t count)
 {
     json_t *seen = json_object();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lock_cycles: depth-first search over waits sorted by who waits, so that the waits of one are neighbours. A stack of waits is the path; a wait for somebody who is on the path closes a circle. Waits of who is
- * done are not entered again, so it takes time in the number of waits (times a search by name), whatever the graph.
+ * lock_cycles: depth-first search over waits sorted by who waits, so that the waits of one are neighbours. A stack of
+ * waits is the path; a wait for somebody who is on the path closes a circle. Waits of who is done are not entered
+ * again, so it takes time in the number of waits (times a search by name), whatever the graph.
  *
  *     NEW --entered--> ON_PATH --all its waits seen--> DONE
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lock_cycles: finds circles among those who wait for held agents: a waits for what b holds, b waits for what a holds; nobody in it goes on by himself. Pure; any thread.
+ * lock_cycles: finds circles among those who wait for held agents: a waits for what b holds, b waits for what a holds;
+ * nobody in it goes on by himself. Pure; any thread.
  */
 #ifndef STEAD_CMD_LOCK_CYCLES_H
 #define STEAD_CMD_LOCK_CYCLES_H
@@ -22,7 +23,8 @@ void stead_lock_cycles_destroy(struct stead_lock_cycles **cycles);
 /* `waiter` waits for `address`, which `holder` holds; texts are copied. */
 void stead_lock_cycles_add(struct stead_lock_cycles *cycles, const char *waiter, const char *address,
                            const char *holder);
-/* Visits circles, in an order that depends on the names alone: every one who waits in a circle is in one that is visited. How many. */
+/* Visits circles, in an order that depends on the names alone: every one who waits in a circle is in one that is
+ * visited. How many. */
 typedef void stead_lock_cycles_fn(void *context, const struct stead_lock_wait *waits, uint32_t count);
 uint32_t stead_lock_cycles_find(struct stead_lock_cycles *cycles, stead_lock_cycles_fn *visit, void *context);
 

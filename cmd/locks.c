@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead locks: which agents are held, by whom, and who waits; and breaking a hold. Waits among holders that close a circle are named: nobody in it goes on by himself.
+ * stead locks: which agents are held, by whom, and who waits; and breaking a hold. Waits among holders that close a
+ * circle are named: nobody in it goes on by himself.
  */
 #include <stdio.h>
 #include <stdlib.h>

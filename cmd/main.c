@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead: the program. It finds the subcommand's word, hands it the rest of the line, and sees to it that a result that could
- * not be written (a full disk, a closed pipe) is not reported as done.
+ * stead: the program. It finds the subcommand's word, hands it the rest of the line, and sees to it that a result that
+ * could not be written (a full disk, a closed pipe) is not reported as done.
  */
 #define _GNU_SOURCE /* program_invocation_name */
 #include <argp.h>

@@ -9,7 +9,8 @@
 
 #define STEAD_NEAR_WORD_MAX 64u /* bytes; longer words are near to nothing */
 
-/* Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`; STEAD_NEAR_WORD_MAX when either is longer than that. */
+/* Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`; STEAD_NEAR_WORD_MAX when either is longer
+ * than that. */
 size_t stead_near_distance(const char *a, const char *b);
 
 /* The nearest of `words` (ended by NULL) that is near enough to be meant: one edit for each three letters begun, or

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead node: one node, in the foreground. This file turns options into a struct stead_node_config and nothing more: what the node
- * does can be told from that struct.
+ * stead node: one node, in the foreground. This file turns options into a struct stead_node_config and nothing more:
+ * what the node does can be told from that struct.
  *
- * stdout gets one line, when the node serves, for whoever waits for it (a person, or a script that reads the endpoint); the log is on stderr.
+ * stdout gets one line, when the node serves, for whoever waits for it (a person, or a script that reads the endpoint);
+ * the log is on stderr.
  */
 #include <argp.h>
 #include <jansson.h>

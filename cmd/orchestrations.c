@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead orchestrations: who is there, and `stead orchestrations verify` (verify.c): who would break with new code. A list is printed page by page with --json, so that
- * millions never have to fit into memory.
+ * stead orchestrations: who is there, and `stead orchestrations verify` (verify.c): who would break with new code. A
+ * list is printed page by page with --json, so that millions never have to fit into memory.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * parse: digits, perhaps a fraction, a unit out of a table. strtod would take "0x1p3", "inf" and the locale's comma, so the
- * digits are read here. Three digits of a fraction count: the smallest unit is a thousandth of the default one.
+ * parse: digits, perhaps a fraction, a unit out of a table. strtod would take "0x1p3", "inf" and the locale's comma, so
+ * the digits are read here. Three digits of a fraction count: the smallest unit is a thousandth of the default one.
  */
 #define _GNU_SOURCE /* strptime */
 #include "cmd/parse.h"

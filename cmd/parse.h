@@ -18,7 +18,8 @@ bool stead_parse_size(const char *text, uint64_t *ret_bytes);
 /* Decimal digits, min <= number <= max. */
 bool stead_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret_number);
 
-/* "2026-11-23", "2026-11-23 04:33" or "2026-11-23 04:33:42" (also with a T) in local time, or a duration: so long before `now_ms`. Milliseconds since 1970, from 1. False: neither. */
+/* "2026-11-23", "2026-11-23 04:33" or "2026-11-23 04:33:42" (also with a T) in local time, or a duration: so long
+ * before `now_ms`. Milliseconds since 1970, from 1. False: neither. */
 bool stead_parse_moment(const char *text, int64_t now_ms, int64_t *ret_ms);
 /* Milliseconds since 1970, by the system's clock. */
 int64_t stead_parse_now_ms(void);

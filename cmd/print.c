@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * print: columns are collected first, because a column is as wide as its widest cell; then each line is printed once. The width of a
- * text is counted in characters, not bytes (a key may be any UTF-8).
+ * print: columns are collected first, because a column is as wide as its widest cell; then each line is printed once.
+ * The width of a text is counted in characters, not bytes (a key may be any UTF-8).
  *
  * Invariant: cell i belongs to row i / width and column i % width.
  */

@@ -31,8 +31,8 @@ const char *stead_print_count(uint64_t count, char *ret_text);
 
 struct stead_columns;
 
-/* `titles` ends with NULL, at most STEAD_PRINT_COLUMNS_MAX; one that begins with `>` (not shown) aligns its column to the right. Borrowed
- * for the columns' life. Returned: destroy it. */
+/* `titles` ends with NULL, at most STEAD_PRINT_COLUMNS_MAX; one that begins with `>` (not shown) aligns its column to
+ * the right. Borrowed for the columns' life. Returned: destroy it. */
 struct stead_columns *stead_columns_create(const char *const *titles);
 void stead_columns_destroy(struct stead_columns **columns);
 /* Appends the next cell; rows fill up from the left. Control characters are made safe. */
@@ -41,8 +41,8 @@ void stead_columns_add(struct stead_columns *columns, const char *format, ...) S
 size_t stead_columns_rows(const struct stead_columns *columns);
 /* Prints titles (in bold when `bold`) and rows, two spaces apart, without spaces at line ends. Every row is whole. */
 void stead_columns_print(const struct stead_columns *columns, FILE *file, bool bold);
-/* The same on lines of `width` characters (0: any): columns that have no room go into further blocks below, each with the first `keys` columns before it. A line is longer only where
- * the keys and one column are. */
+/* The same on lines of `width` characters (0: any): columns that have no room go into further blocks below, each with
+ * the first `keys` columns before it. A line is longer only where the keys and one column are. */
 void stead_columns_print_within(const struct stead_columns *columns, FILE *file, bool bold, size_t width, size_t keys);
 /* Characters of a line of the terminal that `file` is; 0: it is none, or does not say. */
 size_t stead_print_width(FILE *file);

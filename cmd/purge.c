@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead purge: forgets instances that are over: one by its id, or all that a filter names. An instance that was started again between the look and the purge is left alone: the purge of what is
- * not over is refused by the instance itself.
+ * stead purge: forgets instances that are over: one by its id, or all that a filter names. An instance that was started
+ * again between the look and the purge is left alone: the purge of what is not over is refused by the instance itself.
  */
 #include <stdio.h>
 #include <stdlib.h>

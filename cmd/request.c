@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * request: everything about a request that can be wrong on the command line is found before anything is sent: a usage error has no effect.
+ * request: everything about a request that can be wrong on the command line is found before anything is sent: a usage
+ * error has no effect.
  */
 #include "cmd/request.h"
 

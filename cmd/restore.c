@@ -2,9 +2,9 @@
 /*
  * stead restore: makes a data folder out of a backup. Offline: no node is asked.
  *
- * A whole cluster is taken back when all its nodes' backups are there and of one moment. One node of several taken back alone forgets what it has
- * told the others. The store's restore refuses that; the option that allows it is named after what it does, so that nobody types it without
- * having read it.
+ * A whole cluster is taken back when all its nodes' backups are there and of one moment. One node of several taken back
+ * alone forgets what it has told the others. The store's restore refuses that; the option that allows it is named after
+ * what it does, so that nobody types it without having read it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -122,8 +122,8 @@ static void print_info(const struct restore_options *o, const struct stead_backu
 
 /* ---- One node ------------------------------------------------------------------------------- */
 
-/* What the coordinator knew stands in the backup under a mark, which goes. With `coordinator` (a folder to be made) a coordinator is made of it, so that a
- * node that starts there finds its cluster again. */
+/* What the coordinator knew stands in the backup under a mark, which goes. With `coordinator` (a folder to be made) a
+ * coordinator is made of it, so that a node that starts there finds its cluster again. */
 static int restore_coordinator(const char *store_folder, const char *coordinator_folder, char *ret_sentence)
 {
     const struct stead_store_rocksdb_options making = {.create = true};

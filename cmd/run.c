@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead run: starts an orchestration. Its id is said as soon as the start is committed; with --wait the command stays until the instance is over, whatever happens to nodes meanwhile.
+ * stead run: starts an orchestration. Its id is said as soon as the start is committed; with --wait the command stays
+ * until the instance is over, whatever happens to nodes meanwhile.
  */
 #include <stdio.h>
 #include <stdlib.h>

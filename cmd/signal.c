@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead signal: one signal from the shell. Exit code 0 means that it has run and is committed, exactly once whatever crashes;
- * with a delay, that it is committed and will run. An op that fails is exit code 1, and a dead letter of the agent.
+ * stead signal: one signal from the shell. Exit code 0 means that it has run and is committed, exactly once whatever
+ * crashes; with a delay, that it is committed and will run. An op that fails is exit code 1, and a dead letter of the
+ * agent.
  */
 #include <stdio.h>
 

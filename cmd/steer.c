@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead terminate, suspend, resume, rewind, restart: each is one word to one instance, so they share one parser and differ by a row of a table.
+ * stead terminate, suspend, resume, rewind, restart: each is one word to one instance, so they share one parser and
+ * differ by a row of a table.
  */
 #include <stdio.h>
 #include <stdlib.h>

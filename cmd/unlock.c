@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead unlock: breaks the hold on an agent, for when its holder is gone for good. The fencing number protects what the old
- * holder may still do.
+ * stead unlock: breaks the hold on an agent, for when its holder is gone for good. The fencing number protects what the
+ * old holder may still do.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead up: a cluster on this machine, with one command, safe to repeat: on a running cluster it starts the nodes that are down.
+ * stead up: a cluster on this machine, with one command, safe to repeat: on a running cluster it starts the nodes that
+ * are down.
  */
 #include <argp.h>
 #include <jansson.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify: for each name in the modules, each live instance: its history is fetched, and a batch of histories is replayed in children (verify_replay.c), so that the new code can crash without taking
- * the report with it.
+ * verify: for each name in the modules, each live instance: its history is fetched, and a batch of histories is
+ * replayed in children (verify_replay.c), so that the new code can crash without taking the report with it.
  *
- * An instance lives on while it is looked at. What is fetched page after page is one history all the same as long as its execution stays: events are only added. So one that seems to break is
- * believed only when it is in the same execution afterwards and still live; else it has moved on and is left out, as is one that was purged.
+ * An instance lives on while it is looked at. What is fetched page after page is one history all the same as long as
+ * its execution stays: events are only added. So one that seems to break is believed only when it is in the same
+ * execution afterwards and still live; else it has moved on and is left out, as is one that was purged.
  *
  * A sample is drawn from the whole list by reservoir: each instance of a name is as likely to be in it as any other.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify: the dry run of new code: `stead orchestrations verify`. Every live instance of the orchestrators in the given modules is replayed against them, here, without effects.
+ * verify: the dry run of new code: `stead orchestrations verify`. Every live instance of the orchestrators in the given
+ * modules is replayed against them, here, without effects.
  */
 #ifndef STEAD_CMD_VERIFY_H
 #define STEAD_CMD_VERIFY_H
@@ -17,7 +18,8 @@ struct stead_verify {
     uint64_t sample; /* at most so many of each name; 0: all */
 };
 
-/* Replays, and prints who would break. STEAD_EXIT_DONE: nobody; STEAD_EXIT_FAILED: somebody, or it could not be found out; others as ever. */
+/* Replays, and prints who would break. STEAD_EXIT_DONE: nobody; STEAD_EXIT_FAILED: somebody, or it could not be found
+ * out; others as ever. */
 int stead_verify(const struct stead_verify *verify, struct stead_client *client);
 
 #endif

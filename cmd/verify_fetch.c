@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify_fetch: the op `raw_history` of `orchestration/ID` answers a page of pieces of rows, whole or cut, in order, and where the next page begins. Pieces follow each other in the buffer, so that
- * rows come together by themselves. What people are shown leaves large values out: a replay needs them.
+ * verify_fetch: the op `raw_history` of `orchestration/ID` answers a page of pieces of rows, whole or cut, in order,
+ * and where the next page begins. Pieces follow each other in the buffer, so that rows come together by themselves.
+ * What people are shown leaves large values out: a replay needs them.
  *
- * An instance may begin anew between two pages: every page says of which execution it is, and another one than the first ends the fetch.
+ * An instance may begin anew between two pages: every page says of which execution it is, and another one than the
+ * first ends the fetch.
  */
 #include "cmd/verify_fetch.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify_fetch: histories for a dry run: on the direct fabric the rows as they are stored, the first pages of many instances at once; on a hub the events as they are shown.
+ * verify_fetch: histories for a dry run: on the direct fabric the rows as they are stored, the first pages of many
+ * instances at once; on a hub the events as they are shown.
  */
 #ifndef STEAD_CMD_VERIFY_FETCH_H
 #define STEAD_CMD_VERIFY_FETCH_H

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify_replay: the new code runs in children. Shared memory holds the outcomes, and how far the child has come: it is written before each event is handed to the code, so that of a child that was
- * killed the case and the event are known. A child that dies costs one fork; a batch that goes well costs one in all.
+ * verify_replay: the new code runs in children. Shared memory holds the outcomes, and how far the child has come: it is
+ * written before each event is handed to the code, so that of a child that was killed the case and the event are known.
+ * A child that dies costs one fork; a batch that goes well costs one in all.
  *
- * The children are forks of a process with threads of other libraries, so they call nothing but the engine, the code, and _exit().
+ * The children are forks of a process with threads of other libraries, so they call nothing but the engine, the code,
+ * and _exit().
  */
 #include "cmd/verify_replay.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify_replay: replays stored histories against code that may break, in child processes: what the code does to its process, the caller's survives. A child takes cases one after the other
- * until it dies; the next goes on behind the case that killed it.
+ * verify_replay: replays stored histories against code that may break, in child processes: what the code does to its
+ * process, the caller's survives. A child takes cases one after the other until it dies; the next goes on behind the
+ * case that killed it.
  *
  * Called by `stead orchestrations verify` and its test; from the main thread.
  */
@@ -18,25 +19,28 @@ struct stead_verify_case {
     const struct stead_orchestrator *orchestrator; /* borrowed */
     const char *instance;                          /* id; borrowed */
     uint32_t execution;
-    bool
-        rows; /* what `events` are: rows as they are stored (agents/history.h), or maps as stead_instance_history() shows them */
+    /* what `events` are: rows as they are stored (agents/history.h), or maps as stead_instance_history() shows them */
+    bool rows;
     struct stead_slice events; /* one behind the other; borrowed */
 };
 
 /* What came of it. */
 struct stead_verify_outcome {
-    int32_t
-        code; /* 0: goes on as it did. STEAD_ECONFLICT: decides otherwise; STEAD_EINTERNAL: kills its process or never comes back; others: the history cannot be read */
+    /* 0: goes on as it did. STEAD_ECONFLICT: decides otherwise; STEAD_EINTERNAL: kills its process or never comes back;
+     * others: the history cannot be read */
+    int32_t code;
     uint64_t event;  /* that did not fit, or at which the process died */
     uint64_t events; /* replayed */
     char sentence[STEAD_VERIFY_SENTENCE_SIZE];
 };
 
-/* Replays all cases; each may take `seconds`: code that takes longer is taken for a loop without end. 0; STEAD_EIO: no process or no memory for one to be had. Flushes stdout and stderr; what the code writes on stdout goes to stderr. */
+/* Replays all cases; each may take `seconds`: code that takes longer is taken for a loop without end. 0; STEAD_EIO: no
+ * process or no memory for one to be had. Flushes stdout and stderr; what the code writes on stdout goes to stderr. */
 int stead_verify_replay(const struct stead_verify_case *cases, uint32_t count, uint32_t seconds,
                         struct stead_verify_outcome *ret_outcomes) STEAD_MUST_USE;
 
-/* The event of a map as stead_history_write_map() wrote it; borrowed from the map. STEAD_ECORRUPT: it is none; STEAD_EVERSION: of a type that is not known here. */
+/* The event of a map as stead_history_write_map() wrote it; borrowed from the map. STEAD_ECORRUPT: it is none;
+ * STEAD_EVERSION: of a type that is not known here. */
 struct stead_history_event;
 int stead_verify_event(struct stead_slice map, struct stead_history_event *ret_event) STEAD_MUST_USE;
 

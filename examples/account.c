@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * account: a bank account. A transfer is two turns of two agents and yet no money is ever made or lost: the debit and the signal that
- * carries the money are one commit, and the signal takes effect exactly once, whatever crashes. An account that cannot take it sends it back
- * the same way. In between the money is on its way: `sent` of all accounts minus `received` and `refunded` of all.
+ * account: a bank account. A transfer is two turns of two agents and yet no money is ever made or lost: the debit and
+ * the signal that carries the money are one commit, and the signal takes effect exactly once, whatever crashes. An
+ * account that cannot take it sends it back the same way. In between the money is on its way: `sent` of all accounts
+ * minus `received` and `refunded` of all.
  *
  * A signal, not a call: a call that timed out would leave open whether the money arrived.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * approval: waits for a human being, but not for ever: asks the clerk, after `patience` ms the manager too, and gives up after another `patience`. It may wait for weeks
- * over any number of restarts, and costs no memory meanwhile.
+ * approval: waits for a human being, but not for ever: asks the clerk, after `patience` ms the manager too, and gives
+ * up after another `patience`. It may wait for weeks over any number of restarts, and costs no memory meanwhile.
  *
  *     stead run approval '{"amount": 900, "patience": 60000}' --id order-17
  *     stead status order-17                                          "waits for the clerk"

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bank: a program on the client API: a pipeline of transfers between many accounts (account.c), and at the end an audit.
+ * bank: a program on the client API: a pipeline of transfers between many accounts (account.c), and at the end an
+ * audit.
  *
  *     bank --node tcp://127.0.0.1:7400 --accounts 100 --seconds 5
  *
- * Nodes may be killed meanwhile: the client reconnects and asks again under the same request number, so a transfer happens once however often
- * it was asked for. Each has one of three ends: acknowledged (it happened once), refused (it did not happen), unknown (no answer in time: once, or
- * not at all). The audit asks every account:
+ * Nodes may be killed meanwhile: the client reconnects and asks again under the same request number, so a transfer
+ * happens once however often it was asked for. Each has one of three ends: acknowledged (it happened once), refused (it
+ * did not happen), unknown (no answer in time: once, or not at all). The audit asks every account:
  *
  *     acknowledged <= transfers that left an account <= acknowledged + unknown
  *     all that left arrived, and the sum of all balances is what was paid in

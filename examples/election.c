@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * election: drives the bully algorithm of the built-in kind `election.member` over the nodes of a running cluster, and measures it.
+ * election: drives the bully algorithm of the built-in kind `election.member` over the nodes of a running cluster, and
+ * measures it.
  *
  *     election --node tcp://127.0.0.1:7400 --agents 3,10,50,200 --rounds 5
  *     election --node tcp://127.0.0.1:7400 --agents 9 --kill n1=4711,n2=4712,n3=4713
  *
- * Each round: members 1..N agree on N; then the leader is told to fall silent, or the process of its node is killed; the next highest
- * that lives takes over. Apart are
+ * Each round: members 1..N agree on N; then the leader is told to fall silent, or the process of its node is killed;
+ * the next highest that lives takes over. Apart are
  *
  *     detection   from the kill to the first ELECTION: patience, a setting
  *     timeouts    that the winner waited for answers that could not come: a setting
@@ -14,8 +15,8 @@
  *     floor       two one-way delays between members, measured in the same run by calls from the winner to the others: ELECTION to the
  *                 winner, COORDINATOR to the others
  *
- * The times are of the machine's monotonic clock, so all nodes must be on this machine. Beside it: the same algorithm through polled
- * storage took 16.7 s a round (Hellerstein et al., CIDR 2019).
+ * The times are of the machine's monotonic clock, so all nodes must be on this machine. Beside it: the same algorithm
+ * through polled storage took 16.7 s a round (Hellerstein et al., CIDR 2019).
  */
 #include <getopt.h>
 #include <inttypes.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * files: fan-out and fan-in: counts the words of all files of a folder, each file by an activity of its own, at once, on whatever nodes there are.
+ * files: fan-out and fan-in: counts the words of all files of a folder, each file by an activity of its own, at once,
+ * on whatever nodes there are.
  *
  *     stead run files '{"folder": "/usr/share/common-licenses"}' --wait        {"files": 17, "words": ..., "lines": ..., "largest": "GPL-3"}
  */

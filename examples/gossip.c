@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gossip: a counter without a place: every replica counts for itself and tells its peers what it knows; each keeps, for every replica, the
- * highest count it heard of (a G-counter). Merging is the maximum: it does not matter in which order states arrive, how often, or
- * whether some are lost, so plain tells are enough and nobody waits for anybody. The first step of disorderly programming: agreement
- * without coordination, for values that only grow.
+ * gossip: a counter without a place: every replica counts for itself and tells its peers what it knows; each keeps, for
+ * every replica, the highest count it heard of (a G-counter). Merging is the maximum: it does not matter in which order
+ * states arrive, how often, or whether some are lost, so plain tells are enough and nobody waits for anybody. The first
+ * step of disorderly programming: agreement without coordination, for values that only grow.
  *
- * Replicas are volatile: one that restarts comes back empty, and must come back under another name (its old count lives on with its peers).
+ * Replicas are volatile: one that restarts comes back empty, and must come back under another name (its old count lives
+ * on with its peers).
  */
 #include "stead/agent.h"
 

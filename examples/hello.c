@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hello: the smallest orchestration: greets one after the other. Each greeting is an activity; kill the node between two of them, and it goes on.
+ * hello: the smallest orchestration: greets one after the other. Each greeting is an activity; kill the node between
+ * two of them, and it goes on.
  *
  *     stead run hello '["Tokyo", "Seattle", "London"]' --wait        ["hello, Tokyo", "hello, Seattle", "hello, London"]
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inventory: a warehouse with any number of articles, in keyed state: one key an article, in order, read by page. Only the articles that a
- * turn touches are read or written, so a hundred thousand of them cost an order of one article nothing.
+ * inventory: a warehouse with any number of articles, in keyed state: one key an article, in order, read by page. Only
+ * the articles that a turn touches are read or written, so a hundred thousand of them cost an order of one article
+ * nothing.
  */
 #include "stead/agent.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ledger: event sourcing. What is stored is what happened (`posted`, `reversed`), not what came of it; the state is made by `apply`, when the
- * event is emitted and again at every recovery, from the last snapshot on. `stead journal ledger/NAME` shows the events.
+ * ledger: event sourcing. What is stored is what happened (`posted`, `reversed`), not what came of it; the state is
+ * made by `apply`, when the event is emitted and again at every recovery, from the last snapshot on. `stead journal
+ * ledger/NAME` shows the events.
  */
 #include "stead/agent.h"
 

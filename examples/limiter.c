@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * limiter: a token bucket per name (`limiter/user-17`). Volatile, so an answer costs no disk; forgettable, because a bucket that nobody
- * asks for is full anyway: unloading it loses nothing.
+ * limiter: a token bucket per name (`limiter/user-17`). Volatile, so an answer costs no disk; forgettable, because a
+ * bucket that nobody asks for is full anyway: unloading it loses nothing.
  *
- * Tokens are counted in thousandths, so that a bucket filled at each millisecond needs no fractions: rate per second = thousandths per ms.
+ * Tokens are counted in thousandths, so that a bucket filled at each millisecond needs no fractions: rate per second =
+ * thousandths per ms.
  */
 #include "stead/agent.h"
 

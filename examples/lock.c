@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lock: a mutex with a fencing number, and the value that it protects. While it is held, everybody else's messages wait in its mailbox, in order:
- * a second `acquire` is answered when the first holder releases. Waiting needs no code; it is the mailbox.
+ * lock: a mutex with a fencing number, and the value that it protects. While it is held, everybody else's messages wait
+ * in its mailbox, in order: a second `acquire` is answered when the first holder releases. Waiting needs no code; it is
+ * the mailbox.
  *
  *     stead call lock/press acquire '"user/anna"'       -> 7, a fencing number, above every earlier one
  *     stead call --fence 7 lock/press write 42       the holder's messages carry it; a broken holder's are refused

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mapreduce: the code goes to the data. The text lies with agents, `corpus/0` to `corpus/N-1`, spread over the nodes, in memory and on disk where they are. The
- * orchestration sends each the question; each counts its own words and sends the counts straight to the reducers, agent to agent; the orchestration asks
- * those for their most frequent words. No text ever leaves its agent, and nothing goes through a store in the middle.
+ * mapreduce: the code goes to the data. The text lies with agents, `corpus/0` to `corpus/N-1`, spread over the nodes,
+ * in memory and on disk where they are. The orchestration sends each the question; each counts its own words and sends
+ * the counts straight to the reducers, agent to agent; the orchestration asks those for their most frequent words. No
+ * text ever leaves its agent, and nothing goes through a store in the middle.
  *
  *     stead call corpus/0 add '"to be or not to be"'
  *     stead run mapreduce '{"shards": 4, "top": 3}' --wait        [["to", 2], ["be", 2], ["not", 1]]

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * monitor: an eternal orchestration: looks at a file every so often, raises an alarm when it has changed, and goes on for ever. Each round begins anew with
- * an empty history (continue-as-new), so that a year of rounds costs no more than one. The event `stop` ends it.
+ * monitor: an eternal orchestration: looks at a file every so often, raises an alarm when it has changed, and goes on
+ * for ever. Each round begins anew with an empty history (continue-as-new), so that a year of rounds costs no more than
+ * one. The event `stop` ends it.
  *
  *     stead run monitor '{"path": "/etc/hostname", "every": 1000}' --id watch
  *     stead status watch            {"rounds": ..., "size": ..., "changes": ...}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * topic: a chat room. Its messages and its subscribers are keyed state, so a room may have more of both than fit in memory. A publish
- * stores the message, signals every subscriber, and answers those who wait for it, in one commit.
+ * topic: a chat room. Its messages and its subscribers are keyed state, so a room may have more of both than fit in
+ * memory. A publish stores the message, signals every subscriber, and answers those who wait for it, in one commit.
  *
  *     keyed state   m/NUMBER    text          the last KEPT messages; NUMBER in 16 hexadecimal digits, so that they sort
  *                   s/ADDRESS   op            subscribers

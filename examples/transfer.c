@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transfer: a bank transfer in a critical section: both accounts (examples/account.c) are locked, looked at, and changed; nobody sees the money in
- * between. `account.c` does the same without locks, by a signal that carries the money; this way also works for agents that know nothing of each other.
+ * transfer: a bank transfer in a critical section: both accounts (examples/account.c) are locked, looked at, and
+ * changed; nobody sees the money in between. `account.c` does the same without locks, by a signal that carries the
+ * money; this way also works for agents that know nothing of each other.
  *
  *     stead run transfer '{"from": "account/anna", "to": "account/ben", "amount": 30}' --wait
  *     stead locks list                                       who holds what, while it runs

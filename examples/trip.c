@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trip: a saga: books a car, a hotel and a flight; when one cannot be had, what was booked is given back, the newest first. Every step
- * carries an id of its own, so a booking that is tried twice is one booking.
+ * trip: a saga: books a car, a hotel and a flight; when one cannot be had, what was booked is given back, the newest
+ * first. Every step carries an id of its own, so a booking that is tried twice is one booking.
  *
  *     stead run trip '{"city": "Lisbon"}' --wait            {"car": ..., "hotel": ..., "flight": ...}
  *     stead run trip '{"city": "Xanadu"}' --wait            fails with no_trip; the agency has no booking left

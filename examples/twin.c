@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * twin: the digital twin of a device: what it should be (desired), what it last said it is (reported), and timers that outlive any crash: reminders once,
- * every so often, or by the calendar of a time zone; and a watchdog that is set again at each report and marks the device as offline.
+ * twin: the digital twin of a device: what it should be (desired), what it last said it is (reported), and timers that
+ * outlive any crash: reminders once, every so often, or by the calendar of a time zone; and a watchdog that is set
+ * again at each report and marks the device as offline.
  */
 #include "stead/agent.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * word: a stateless kind: no agent, no state. Each call is a job on a job thread of some node, and may block. `word.gpu` is the same with a need:
- * it runs only on nodes that were started with --label gpu, the less busy of two.
+ * word: a stateless kind: no agent, no state. Each call is a job on a job thread of some node, and may block.
+ * `word.gpu` is the same with a need: it runs only on nodes that were started with --label gpu, the less busy of two.
  */
 #include <time.h>
 

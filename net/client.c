@@ -2,13 +2,15 @@
 /*
  * client: include/stead/client.h over the client core and its links.
  *
- * A synchronous request is an asynchronous one whose waiter lies on the stack: submit, turn until it has ended. Both ways share the
- * core, so they can be mixed, and completions of asynchronous requests run while a synchronous one waits, as the header says.
+ * A synchronous request is an asynchronous one whose waiter lies on the stack: submit, turn until it has ended. Both
+ * ways share the core, so they can be mixed, and completions of asynchronous requests run while a synchronous one
+ * waits, as the header says.
  *
- * A completion may submit and tell. Anything that turns the loop is refused with STEAD_ESTATE inside one: the loop is on the
- * stack below it.
+ * A completion may submit and tell. Anything that turns the loop is refused with STEAD_ESTATE inside one: the loop is
+ * on the stack below it.
  *
- * Answers are borrowed by the user until the next function: the client keeps the last ANSWER (`answer`), its texts, and a merged value.
+ * Answers are borrowed by the user until the next function: the client keeps the last ANSWER (`answer`), its texts, and
+ * a merged value.
  */
 #include "net/client_inside.h"
 
@@ -226,8 +228,8 @@ int stead_client_begin(struct stead_client *client)
         return STEAD_ESTATE;
     stead_message_destroy(&client->answer);
     stead_writer_reset(&client->merged);
-    /* What happened since the last function: a node that has gone away must be known before something is sent to it, or the request would
-     * count as sent. */
+    /* What happened since the last function: a node that has gone away must be known before something is sent to it, or
+     * the request would count as sent. */
     if (stead_client_now_ns() - client->watched_ns >= STALE_NS)
         stead_client_turn(client, 0);
     else

@@ -80,8 +80,8 @@ uint64_t stead_client_now_ns(void);
 void stead_client_set_now(struct stead_client *client);
 /* The effects of the core, over this client's links. */
 struct stead_client_effects stead_client_loop_effects(struct stead_client *client);
-/* One turn: sends what is queued, takes what has arrived, runs what is due; when there was no news, waits for some until `until_ns`
- * (monotonic; 0: does not wait). */
+/* One turn: sends what is queued, takes what has arrived, runs what is due; when there was no news, waits for some
+ * until `until_ns` (monotonic; 0: does not wait). */
 void stead_client_turn(struct stead_client *client, uint64_t until_ns);
 /* Begins to look for a node, if none is connected and no search is under way. */
 void stead_client_want_node(struct stead_client *client);
@@ -92,7 +92,8 @@ void stead_client_flush(struct stead_client *client);
 /* Frees the links. */
 void stead_client_loop_deinit(struct stead_client *client);
 
-/* Begins a synchronous function: forgets the last answer and takes in what happened since. STEAD_ESTATE inside a completion. */
+/* Begins a synchronous function: forgets the last answer and takes in what happened since. STEAD_ESTATE inside a
+ * completion. */
 int stead_client_begin(struct stead_client *client) STEAD_MUST_USE;
 /* A synchronous request: submits and turns until it has ended. The code; the waiter has the answer. */
 int stead_client_ask(struct stead_client *client, struct stead_client_request *request,

@@ -2,12 +2,12 @@
 /*
  * client_link: a DEALER that connects once, and the monitor that tells how that went.
  *
- * ZeroMQ's own reconnecting is off (ZMQ_RECONNECT_IVL -1): see the header for what that buys. Therefore ZMQ_IMMEDIATE is not
- * needed either: what is queued before the connection is open is HELLO alone, and it belongs to this connection.
+ * ZeroMQ's own reconnecting is off (ZMQ_RECONNECT_IVL -1): see the header for what that buys. Therefore ZMQ_IMMEDIATE
+ * is not needed either: what is queued before the connection is open is HELLO alone, and it belongs to this connection.
  *
- * Both file descriptors are edge-triggered. The client asks a socket for frames until it says that there are none, after every send
- * and before every wait, because a send can swallow the signal that a frame has come. Nothing is ever sent on a monitor, so
- * it is read when its descriptor is readable, until it is empty.
+ * Both file descriptors are edge-triggered. The client asks a socket for frames until it says that there are none,
+ * after every send and before every wait, because a send can swallow the signal that a frame has come. Nothing is ever
+ * sent on a monitor, so it is read when its descriptor is readable, until it is empty.
  */
 #include "net/client_link.h"
 
@@ -88,7 +88,8 @@ static bool watch(struct stead_link *link, void *context)
     link->monitor = zmq_socket(context, ZMQ_PAIR);
     if (link->monitor == NULL || !set_option(link->monitor, ZMQ_LINGER, 0) || zmq_connect(link->monitor, name) != 0)
         return false;
-    /* Only a reader that has found nothing is woken through its descriptor: it looks once, before anything can have happened. */
+    /* Only a reader that has found nothing is woken through its descriptor: it looks once, before anything can have
+     * happened. */
     return !stead_link_is_broken(link);
 }
 
@@ -170,7 +171,8 @@ bool stead_link_flush(struct stead_link *link)
 
     if (bytes.size == 0 || link->socket == NULL)
         return false;
-    /* What does not fit into the queue is lost like a frame on a broken wire: requests are sent again by their timers. */
+    /* What does not fit into the queue is lost like a frame on a broken wire: requests are sent again by their
+     * timers. */
     if (zmq_send(link->socket, bytes.data, bytes.size, ZMQ_DONTWAIT) < 0)
         link->frames_dropped++;
     stead_frame_reset(&link->frame);

@@ -6,9 +6,9 @@
  *        ^                  |                  |
  *        +---refused, broken, silent-----------+
  *
- * A link is one ZeroMQ DEALER that connects once: when the connection fails or breaks the socket is thrown away and the next
- * attempt makes a new one. So the first record of every connection is HELLO, nothing queued for an old connection can slip into
- * a new one, and the user learns at once that nobody listens.
+ * A link is one ZeroMQ DEALER that connects once: when the connection fails or breaks the socket is thrown away and the
+ * next attempt makes a new one. So the first record of every connection is HELLO, nothing queued for an old connection
+ * can slip into a new one, and the user learns at once that nobody listens.
  *
  * Used by net/client.c, on the client's thread. No function blocks.
  */
@@ -44,8 +44,8 @@ struct stead_link *stead_link_create(const char *endpoint, uint32_t node, uint16
 /* Nulls `*link`; NULL is fine. */
 void stead_link_destroy(struct stead_link **link);
 
-/* Starts one attempt and queues HELLO. `context`: ZeroMQ's; `queue_max`: frames that may wait. 0 or STEAD_EUNAVAILABLE (an endpoint that ZeroMQ
- * does not take, or no sockets left): then the attempt counts as failed. */
+/* Starts one attempt and queues HELLO. `context`: ZeroMQ's; `queue_max`: frames that may wait. 0 or STEAD_EUNAVAILABLE
+ * (an endpoint that ZeroMQ does not take, or no sockets left): then the attempt counts as failed. */
 int stead_link_open(struct stead_link *link, void *context, uint64_t now_ns, int queue_max,
                     uint64_t table_version) STEAD_MUST_USE;
 /* Throws the connection away with what is queued. */
@@ -61,7 +61,8 @@ void stead_link_greet(struct stead_link *link, uint64_t table_version);
 void stead_link_send(struct stead_link *link, const struct stead_message *message);
 /* Sends what is queued; true when there was something. */
 bool stead_link_flush(struct stead_link *link);
-/* Takes the next frame into `ret_frame`, a message of ZeroMQ's that the caller has initialised. False: there is none now. */
+/* Takes the next frame into `ret_frame`, a message of ZeroMQ's that the caller has initialised. False: there is none
+ * now. */
 bool stead_link_receive(struct stead_link *link, void *ret_frame);
 /* Reads the monitor. True: the connection has failed or is gone. */
 bool stead_link_is_broken(struct stead_link *link);

@@ -2,14 +2,15 @@
 /*
  * client_loop: what moves while a function of the client runs.
  *
- * The core says which connections it wants; this file opens a link for each, greets, and tells the core when it is up or down. A search
- * runs beside it whenever nobody is connected and something is wanted: it tries the endpoints the user gave, then those of the
- * table's nodes, one at a time; the first WELCOME ends it. When it has been through all of them, no node can be reached: the
- * core then ends what was never sent, so the user hears of it in milliseconds, and what was sent stays until its deadline
- * while searches go on, less and less often.
+ * The core says which connections it wants; this file opens a link for each, greets, and tells the core when it is up
+ * or down. A search runs beside it whenever nobody is connected and something is wanted: it tries the endpoints the
+ * user gave, then those of the table's nodes, one at a time; the first WELCOME ends it. When it has been through all of
+ * them, no node can be reached: the core then ends what was never sent, so the user hears of it in milliseconds, and
+ * what was sent stays until its deadline while searches go on, less and less often.
  *
- * One turn: flush, receive, retry, flush; then wait. A socket is asked for frames until it has none before every wait (client_link.c
- * says why), so poll(2) on the descriptors is enough and a round trip costs one send, one poll and one receive.
+ * One turn: flush, receive, retry, flush; then wait. A socket is asked for frames until it has none before every wait
+ * (client_link.c says why), so poll(2) on the descriptors is enough and a round trip costs one send, one poll and one
+ * receive.
  */
 #define _GNU_SOURCE /* ppoll */
 #include "net/client_inside.h"
@@ -186,7 +187,8 @@ static void effect_send(void *self, uint32_t node, uint16_t reactor, const struc
         stead_link_send(link, message);
 }
 
-/* HELLO again to the connection that has least to do: it makes the connection a new one, so what is unanswered there goes again. */
+/* HELLO again to the connection that has least to do: it makes the connection a new one, so what is unanswered there
+ * goes again. */
 static void effect_refresh(void *self)
 {
     struct stead_client *client = self;
@@ -523,7 +525,8 @@ void stead_client_turn(struct stead_client *client, uint64_t until_ns)
     (void)flush_all(client);
     idle = receive_all(client) == 0;
     step_loop(client);
-    /* After a send a frame may lie in the socket without its descriptor saying so: no wait before it was asked again. */
+    /* After a send a frame may lie in the socket without its descriptor saying so: no wait before it was asked
+     * again. */
     if (flush_all(client) && idle)
         idle = receive_all(client) == 0;
     now_ns = stead_client_now_ns();

@@ -2,9 +2,9 @@
 /*
  * client_merge: several maps into one.
  *
- * A page of `agents` is a piece of an ordered list, and each node cuts its own where it is full. What lies behind the earliest
- * cut is not known completely (the node that cut there may have more in between), so the merged page ends there too, and the next page
- * begins behind the last address that was kept.
+ * A page of `agents` is a piece of an ordered list, and each node cuts its own where it is full. What lies behind the
+ * earliest cut is not known completely (the node that cut there may have more in between), so the merged page ends
+ * there too, and the next page begins behind the last address that was kept.
  */
 #include "net/client_merge.h"
 

@@ -8,12 +8,13 @@
 
 #include "stead/value.h"
 
-/* Writes one map to `ret_value`: lists of the same name are joined, anything else is the first answer's. `answers`: well-formed
- * values, one of each node that answered; what is no map is left out. `missing`: the names of the nodes that did not. */
+/* Writes one map to `ret_value`: lists of the same name are joined, anything else is the first answer's. `answers`:
+ * well-formed values, one of each node that answered; what is no map is left out. `missing`: the names of the nodes
+ * that did not. */
 void stead_client_merge(const struct stead_slice *answers, uint32_t answer_count, const char *const *missing,
                         uint32_t missing_count, struct stead_writer *ret_value);
-/* The same for pages of `agents`: in the order of the addresses, cut behind `limit` and behind what every node has told of, so
- * that nothing is skipped between this page and the next. */
+/* The same for pages of `agents`: in the order of the addresses, cut behind `limit` and behind what every node has told
+ * of, so that nothing is skipped between this page and the next. */
 void stead_client_merge_pages(const struct stead_slice *answers, uint32_t answer_count, const char *const *missing,
                               uint32_t missing_count, uint64_t limit, struct stead_writer *ret_value);
 

@@ -2,9 +2,9 @@
 /*
  * client_query: looking inside: a query to the owner of an agent, or to every node, their answers merged.
  *
- * The nodes asked are those that the table calls alive; one whose connection fails at once, or that does not answer in time, is named in
- * `missing` and does not spoil the answer of the others, and so is one that is down but owns shards. Before a cluster has formed there is no table, and the one node
- * that can be reached is asked.
+ * The nodes asked are those that the table calls alive; one whose connection fails at once, or that does not answer in
+ * time, is named in `missing` and does not spoil the answer of the others, and so is one that is down but owns shards.
+ * Before a cluster has formed there is no table, and the one node that can be reached is asked.
  */
 #include <stdlib.h>
 

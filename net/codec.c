@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * codec: one record on the wire. The layout is our own and not msgpack: a fixed core can be routed, accounted and refused after 64 bytes,
- * and no count in it can make anybody reserve memory (docs/FORMATS.md, section Wire, has the byte table).
+ * codec: one record on the wire. The layout is our own and not msgpack: a fixed core can be routed, accounted and
+ * refused after 64 bytes, and no count in it can make anybody reserve memory (docs/FORMATS.md, section Wire, has the
+ * byte table).
  *
- * Decoding has three steps, and the order is the point. First the lengths: the core, the groups, the extensions, the texts and the
- * payload must add up to exactly the record. Then the rules: what this type of record may carry, grammar, numbers. Only then one
- * allocation, filled without any further check. A refused record costs no memory.
+ * Decoding has three steps, and the order is the point. First the lengths: the core, the groups, the extensions, the
+ * texts and the payload must add up to exactly the record. Then the rules: what this type of record may carry, grammar,
+ * numbers. Only then one allocation, filled without any further check. A refused record costs no memory.
  *
- * What can grow later, and how: a new optional field is an extension, skipped by those who do not know it; a new field that
- * changes the meaning is an extension with the must-understand bit. Flag and group bits that are not known are refused, since a group of
- * unknown size cannot be skipped.
+ * What can grow later, and how: a new optional field is an extension, skipped by those who do not know it; a new field
+ * that changes the meaning is an extension with the must-understand bit. Flag and group bits that are not known are
+ * refused, since a group of unknown size cannot be skipped.
  *
- * Invariants: W1 decode(encode(m)) equals m in every field that its groups make defined. W2 decode accepts exactly one encoding of a
- * message, extensions apart. W3 no byte outside the record is read, whatever is in it (fuzzed, and truncated at every byte in tests).
+ * Invariants: W1 decode(encode(m)) equals m in every field that its groups make defined. W2 decode accepts exactly one
+ * encoding of a message, extensions apart. W3 no byte outside the record is read, whatever is in it (fuzzed, and
+ * truncated at every byte in tests).
  */
 #include "net/codec.h"
 
@@ -286,7 +288,8 @@ static int find_parts(struct stead_slice record, struct layout *ret_layout)
     return 0;
 }
 
-/* Of the extensions one is known, the chain of a call. Of the others one that must be understood refuses the record, the rest are stepped over. */
+/* Of the extensions one is known, the chain of a call. Of the others one that must be understood refuses the record,
+ * the rest are stepped over. */
 static int take_extensions(struct layout *l)
 {
     struct stead_slice area = l->extensions;
@@ -357,8 +360,8 @@ static int check_limits(const struct layout *l, const struct stead_codec_limits 
     return 0;
 }
 
-/* Addresses, the op and the key follow their grammar, and an address is in the slot its sender claims: else one agent could live
- * in two shards. Which placement group its kind has is for the table to say, not for its bytes. */
+/* Addresses, the op and the key follow their grammar, and an address is in the slot its sender claims: else one agent
+ * could live in two shards. Which placement group its kind has is for the table to say, not for its bytes. */
 static int check_texts(const struct layout *l)
 {
     const struct stead_message_parts *parts = &l->parts;
@@ -535,8 +538,8 @@ static struct stead_message *make_message(const struct layout *l)
 
 /* ---- Refusals ------------------------------------------------------------------------------- */
 
-/* Reads what can be read of a record that was refused. Each group is looked at only where it lies inside the record, and where the
- * sizes of all groups before it are known. */
+/* Reads what can be read of a record that was refused. Each group is looked at only where it lies inside the record,
+ * and where the sizes of all groups before it are known. */
 static void read_refusal(struct stead_slice record, struct stead_codec_refusal *ret_refusal)
 {
     *ret_refusal = (struct stead_codec_refusal){.type = 0};

@@ -5,8 +5,9 @@
  *     core (64 B, fixed) | groups, by flag bits in bit order | extensions (type, length, value)* | address | source | op | key | payload
  *
  * Decoding is where bytes of a peer are checked, once and completely: version, type, every length, the grammar of
- * addresses and ops, the payload's structure, the order of channel numbers, and which groups a type may carry. What is behind the
- * decoder is trusted. Nothing is read past the end and nothing is allocated before all of it is known to be good.
+ * addresses and ops, the payload's structure, the order of channel numbers, and which groups a type may carry. What is
+ * behind the decoder is trusted. Nothing is read past the end and nothing is allocated before all of it is known to be
+ * good.
  *
  * Used by: the transport, the client, the simulator's links. Pure; any thread.
  */
@@ -43,23 +44,23 @@ struct stead_codec_refusal {
 /* The exact bytes that stead_codec_encode() writes for `message`. Borrowed. */
 size_t stead_codec_size(const struct stead_message *message);
 
-/* Writes the record to `ret_bytes`, which has room for stead_codec_size() bytes; returns that size. `message` is borrowed
- * and must be one that the decoder would accept: what a program makes is the program's responsibility. */
+/* Writes the record to `ret_bytes`, which has room for stead_codec_size() bytes; returns that size. `message` is
+ * borrowed and must be one that the decoder would accept: what a program makes is the program's responsibility. */
 size_t stead_codec_encode(const struct stead_message *message, uint8_t *ret_bytes);
 
-/* Checks `record` and makes it a message. `record` is borrowed; `*ret_message` is returned.
- * 0, or STEAD_EVERSION: another version, or bits, a codec or a must-understand extension that are not known here;
- * STEAD_EPROTOCOL: lengths, groups or numbers that do not add up; STEAD_ETOOLARGE: over a limit; STEAD_EADDRESS: an address
- * against the grammar; STEAD_EOP: an op name against it; STEAD_ECORRUPT: a payload that is no msgpack, or a wrong checksum.
- * On failure `ret_refusal` (may be NULL) says what could be read. */
+/* Checks `record` and makes it a message. `record` is borrowed; `*ret_message` is returned. 0, or STEAD_EVERSION:
+ * another version, or bits, a codec or a must-understand extension that are not known here; STEAD_EPROTOCOL: lengths,
+ * groups or numbers that do not add up; STEAD_ETOOLARGE: over a limit; STEAD_EADDRESS: an address against the grammar;
+ * STEAD_EOP: an op name against it; STEAD_ECORRUPT: a payload that is no msgpack, or a wrong checksum. On failure
+ * `ret_refusal` (may be NULL) says what could be read. */
 int stead_codec_decode(struct stead_slice record, const struct stead_codec_limits *limits,
                        struct stead_message **ret_message, struct stead_codec_refusal *ret_refusal) STEAD_MUST_USE;
 
 /* The ANSWER that tells the sender of a refused record what was wrong; NULL when it is not answerable. Returned. */
 struct stead_message *stead_codec_refusal_answer(const struct stead_codec_refusal *refusal, int code);
 
-/* May a client send this? 0, or STEAD_EUNAUTHORISED for what only nodes say: other types than TELL, SIGNAL, CALL, QUERY and CANCEL,
- * a source address, a channel, a principal, a placed job. `message` is borrowed. */
+/* May a client send this? 0, or STEAD_EUNAUTHORISED for what only nodes say: other types than TELL, SIGNAL, CALL, QUERY
+ * and CANCEL, a source address, a channel, a principal, a placed job. `message` is borrowed. */
 int stead_codec_client_check(const struct stead_message *message) STEAD_MUST_USE;
 
 #endif

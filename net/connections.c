@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connections: two indexes over one set of heap objects. Chained hashing by routing id, since ids may be up to 255 bytes
- * and a peer chooses them; an array of places by number, since a lookup a reply must cost nothing.
+ * connections: two indexes over one set of heap objects. Chained hashing by routing id, since ids may be up to 255
+ * bytes and a peer chooses them; an array of places by number, since a lookup a reply must cost nothing.
  *
- * Invariants: N1 each connection is in exactly one bucket and one place. N2 number & PLACE_MASK is its place, and no two connections ever
- * had the same number.
+ * Invariants: N1 each connection is in exactly one bucket and one place. N2 number & PLACE_MASK is its place, and no
+ * two connections ever had the same number.
  */
 #include "net/connections.h"
 

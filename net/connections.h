@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connections: who has said HELLO at a reactor's ROUTER, found by ZeroMQ's routing id (a record came in) and by our own number
- * (an answer goes out).
+ * connections: who has said HELLO at a reactor's ROUTER, found by ZeroMQ's routing id (a record came in) and by our own
+ * number (an answer goes out).
  *
- * A number is never given twice: its low bits are a place in an array, the others count up. An answer that comes late, after its
- * connection went, so finds nobody instead of somebody else.
+ * A number is never given twice: its low bits are a place in an array, the others count up. An answer that comes late,
+ * after its connection went, so finds nobody instead of somebody else.
  *
  * Called by: the transport, on the reactor's thread.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * endpoint: parsing is strict where it guards something. "127.0.0.1.example.org" begins like loopback and is not, and a host name is whatever a
- * resolver says today; so loopback is recognised in numbers only, and "localhost" is replaced by its number before anybody
- * resolves it.
+ * endpoint: parsing is strict where it guards something. "127.0.0.1.example.org" begins like loopback and is not, and a
+ * host name is whatever a resolver says today; so loopback is recognised in numbers only, and "localhost" is replaced
+ * by its number before anybody resolves it.
  */
 #include "net/endpoint.h"
 

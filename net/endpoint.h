@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * endpoint: where a reactor listens, as tcp://ADDRESS:PORT, and the rule that this is loopback as long as there are no keys.
- * Pure; any thread.
+ * endpoint: where a reactor listens, as tcp://ADDRESS:PORT, and the rule that this is loopback as long as there are no
+ * keys. Pure; any thread.
  */
 #ifndef STEAD_NET_ENDPOINT_H
 #define STEAD_NET_ENDPOINT_H

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * frame: coalescing. A ZeroMQ message costs about 200 ns whatever is in it, and with CURVE ten times that, so what goes the same way in one
- * turn of the loop shares one. 64 records or 64 KiB: beyond that a frame gains nothing and only makes the first record wait for the last.
+ * frame: coalescing. A ZeroMQ message costs about 200 ns whatever is in it, and with CURVE ten times that, so what goes
+ * the same way in one turn of the loop shares one. 64 records or 64 KiB: beyond that a frame gains nothing and only
+ * makes the first record wait for the last.
  *
- * Records are encoded straight into the frame, so a queue of frames is bytes that can be counted, and a message is freed on
- * the turn that sent it.
+ * Records are encoded straight into the frame, so a queue of frames is bytes that can be counted, and a message is
+ * freed on the turn that sent it.
  *
- * Invariants: F1 a builder holds either nothing or a whole frame that stead_frame_open() accepts. F2 a frame of more than one record is
- * at most STEAD_FRAME_BYTES_MAX long. F3 after stead_frame_open() the lengths cover the frame exactly.
+ * Invariants: F1 a builder holds either nothing or a whole frame that stead_frame_open() accepts. F2 a frame of more
+ * than one record is at most STEAD_FRAME_BYTES_MAX long. F3 after stead_frame_open() the lengths cover the frame
+ * exactly.
  */
 #include "net/frame.h"
 

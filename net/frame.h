@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * frame: several records in one ZeroMQ message: what a reactor has for one peer in one turn of its loop leaves together.
+ * frame: several records in one ZeroMQ message: what a reactor has for one peer in one turn of its loop leaves
+ * together.
  *
  *     u8 version | u8 flags (0) | u16 count | count x (u32 length, record)
  *
- * A frame holds at most STEAD_FRAME_RECORDS_MAX records and STEAD_FRAME_BYTES_MAX bytes; a larger record goes alone. A frame of
- * 0 records is a keep-alive and means nothing.
+ * A frame holds at most STEAD_FRAME_RECORDS_MAX records and STEAD_FRAME_BYTES_MAX bytes; a larger record goes alone. A
+ * frame of 0 records is a keep-alive and means nothing.
  *
  *     builder:  stead_frame_add()... until it says no -> send stead_frame_bytes() -> stead_frame_reset() -> add again
  *     iterator: stead_frame_open() checks everything -> stead_frame_next() cannot fail any more
@@ -52,8 +53,8 @@ struct stead_frame {
     uint32_t count;     /* records not yet taken */
 };
 
-/* 0; STEAD_EVERSION: another version, or flags that are not known here; STEAD_EPROTOCOL: count and lengths do not add up to exactly `bytes`,
- * which stay borrowed. */
+/* 0; STEAD_EVERSION: another version, or flags that are not known here; STEAD_EPROTOCOL: count and lengths do not add
+ * up to exactly `bytes`, which stay borrowed. */
 int stead_frame_open(struct stead_slice bytes, struct stead_frame *ret_frame) STEAD_MUST_USE;
 
 /* Takes the next record, borrowed from the frame; false at the end. */

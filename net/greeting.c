@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * greeting: the handshake at the ROUTER. A connection is who said HELLO on it; until then nothing it sends is delivered.
+ * greeting: the handshake at the ROUTER. A connection is who said HELLO on it; until then nothing it sends is
+ * delivered.
  *
- * ZeroMQ reconnects by itself and gives the new connection a new routing id, so after a break the first records may come
- * before the new HELLO. They are dropped and the sender is asked to introduce itself: delivery is at most once within a
- * connection, and everybody who needs more sends again.
+ * ZeroMQ reconnects by itself and gives the new connection a new routing id, so after a break the first records may
+ * come before the new HELLO. They are dropped and the sender is asked to introduce itself: delivery is at most once
+ * within a connection, and everybody who needs more sends again.
  *
- * Invariant G1: a connection is welcomed only by a node that knows its own name and a table, so that no route names node 0
- * and no client is left without a table.
+ * Invariant G1: a connection is welcomed only by a node that knows its own name and a table, so that no route names
+ * node 0 and no client is left without a table.
  */
 #include "net/transport_internal.h"
 

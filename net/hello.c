@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hello: who is at the other end. The payloads are maps and read by name, so that a field can be added without a new version
- * of the protocol; `v` is that version, and a peer of another one is refused before anything else of it is looked at.
+ * hello: who is at the other end. The payloads are maps and read by name, so that a field can be added without a new
+ * version of the protocol; `v` is that version, and a peer of another one is refused before anything else of it is
+ * looked at.
  *
  * The cluster's random id is in both: two clusters that take each other's ports on one machine find out here and not by
  * mixing their agents.

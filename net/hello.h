@@ -35,7 +35,8 @@ struct stead_welcome {
     struct stead_slice table; /* stead_table_encode()'s bytes, borrowed; empty: it has none yet */
 };
 
-/* Whole records, ready to be sent. Returned. A HELLO must have an id, so that a refusal can name it: this one's is "stead-hello". */
+/* Whole records, ready to be sent. Returned. A HELLO must have an id, so that a refusal can name it: this one's is
+ * "stead-hello". */
 struct stead_message *stead_hello_make(const struct stead_hello *hello);
 /* HELLO the other way: "I do not know you". */
 struct stead_message *stead_hello_demand(void);
@@ -44,8 +45,8 @@ struct stead_message *stead_hello_refuse(struct stead_id id, int code);
 /* The answer to a HELLO. */
 struct stead_message *stead_welcome_make(const struct stead_welcome *welcome);
 
-/* Reads the payload of a decoded HELLO or WELCOME. 0; STEAD_EVERSION: made for another version of the protocol; STEAD_EPROTOCOL: a field is
- * missing or has another type. `ret_welcome->table` is borrowed from `message`. */
+/* Reads the payload of a decoded HELLO or WELCOME. 0; STEAD_EVERSION: made for another version of the protocol;
+ * STEAD_EPROTOCOL: a field is missing or has another type. `ret_welcome->table` is borrowed from `message`. */
 int stead_hello_read(const struct stead_message *message, struct stead_hello *ret_hello) STEAD_MUST_USE;
 int stead_welcome_read(const struct stead_message *message, struct stead_welcome *ret_welcome) STEAD_MUST_USE;
 

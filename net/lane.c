@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lane: the common case is one small frame a turn of the loop: it is encoded in the builder, copied into a ZeroMQ message of its exact size
- * and sent, and the builder's memory is used again. Copying 64 KiB costs less than the allocation it saves; only a
- * record that is larger than a frame gives its memory away instead.
+ * lane: the common case is one small frame a turn of the loop: it is encoded in the builder, copied into a ZeroMQ
+ * message of its exact size and sent, and the builder's memory is used again. Copying 64 KiB costs less than the
+ * allocation it saves; only a record that is larger than a frame gives its memory away instead.
  *
- * Invariants: L1 frames leave in the order in which their records were added. L2 sealed_bytes is the sum over the sealed frames. L3 nothing here
- * waits: every send is made with ZMQ_DONTWAIT.
+ * Invariants: L1 frames leave in the order in which their records were added. L2 sealed_bytes is the sum over the
+ * sealed frames. L3 nothing here waits: every send is made with ZMQ_DONTWAIT.
  */
 #include "net/lane.h"
 

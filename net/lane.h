@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lane: what waits to be sent to one peer or client: one frame being filled and, behind a socket that takes no more, whole frames in order.
+ * lane: what waits to be sent to one peer or client: one frame being filled and, behind a socket that takes no more,
+ * whole frames in order.
  *
  *     stead_lane_add() ... -> stead_lane_flush() once a turn of the loop
  *
@@ -32,8 +33,8 @@ struct stead_lane_count {
 /* Queues a record. False, and nothing changed: it would hold more than `bytes_max`. `message` is borrowed. */
 bool stead_lane_add(struct stead_lane *lane, const struct stead_message *message, uint64_t bytes_max) STEAD_MUST_USE;
 
-/* Sends all it can on `socket`; `routing_id` names the connection of a ROUTER, size 0 for a DEALER. 0: the lane is empty;
- * STEAD_EBUSY: ZeroMQ takes no more now; STEAD_ENOTFOUND: the ROUTER has no such connection (any more). */
+/* Sends all it can on `socket`; `routing_id` names the connection of a ROUTER, size 0 for a DEALER. 0: the lane is
+ * empty; STEAD_EBUSY: ZeroMQ takes no more now; STEAD_ENOTFOUND: the ROUTER has no such connection (any more). */
 int stead_lane_flush(struct stead_lane *lane, void *socket, struct stead_slice routing_id,
                      struct stead_lane_count *count) STEAD_MUST_USE;
 

@@ -2,15 +2,17 @@
 /*
  * peer: the outgoing side: one DEALER for each remote reactor that is sent to.
  *
- * A DEALER hides its reconnections, and somebody has to hear of them: what was under way is lost, HELLO must be said again, and what is
- * owed must be sent again. So each has a monitor. States and transitions are drawn in transport_internal.h.
+ * A DEALER hides its reconnections, and somebody has to hear of them: what was under way is lost, HELLO must be said
+ * again, and what is owed must be sent again. So each has a monitor. States and transitions are drawn in
+ * transport_internal.h.
  *
- * A peer that is down costs nothing: its records are dropped at once, since what is durable waits in an outbox anyway and is sent
- * again when the peer is up, and a queue here would only hold a second copy. Only a new peer's first records wait, for a moment, so
- * that a first message to a node is not lost to the making of its connection.
+ * A peer that is down costs nothing: its records are dropped at once, since what is durable waits in an outbox anyway
+ * and is sent again when the peer is up, and a queue here would only hold a second copy. Only a new peer's first
+ * records wait, for a moment, so that a first message to a node is not lost to the making of its connection.
  *
- * Invariants: P1 nothing but HELLO is sent before WELCOME has come. P2 peer_up and peer_down alternate, beginning with up. P3 the
- * peer that is up is the node and reactor it was asked for: another one that listens there now is not spoken to.
+ * Invariants: P1 nothing but HELLO is sent before WELCOME has come. P2 peer_up and peer_down alternate, beginning with
+ * up. P3 the peer that is up is the node and reactor it was asked for: another one that listens there now is not spoken
+ * to.
  */
 #include <stdlib.h>
 #include <zmq.h>
@@ -130,7 +132,8 @@ static bool set_int(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
 }
 
-/* The monitor is heard of through an inproc endpoint, whose name is never used again: ZeroMQ gives up the old one in its own time. */
+/* The monitor is heard of through an inproc endpoint, whose name is never used again: ZeroMQ gives up the old one in
+ * its own time. */
 static bool open_monitor(struct stead_transport *t, struct stead_peer *peer)
 {
     char endpoint[64];
@@ -152,7 +155,8 @@ static bool open_dealer(struct stead_transport *t, struct stead_peer *peer)
     peer->dealer = zmq_socket(t->options.context, ZMQ_DEALER);
     return stead_endpoint_parse(peer->endpoint, &e) == 0 && peer->dealer != NULL &&
            stead_transport_socket_setup(peer->dealer) && set_int(peer->dealer, ZMQ_IMMEDIATE, 1) &&
-           /* Only the handshake comes back, so the pipe needs no limit; and one that cannot fill may have a heartbeat (transport.c says why). */
+           /* Only the handshake comes back, so the pipe needs no limit; and one that cannot fill may have a heartbeat
+            * (transport.c says why). */
            set_int(peer->dealer, ZMQ_RCVHWM, 0) && set_int(peer->dealer, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) &&
            set_int(peer->dealer, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) &&
            set_int(peer->dealer, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS) &&
@@ -199,8 +203,8 @@ static void go_down(struct stead_transport *t, struct stead_peer *peer)
     t->options.events.peer_down(t->options.events.self, peer->node, peer->reactor);
 }
 
-/* True when the DEALER has a connection: with ZMQ_IMMEDIATE nothing else makes it writable. Reading its events also attaches
- * a connection of which only the monitor has told yet. */
+/* True when the DEALER has a connection: with ZMQ_IMMEDIATE nothing else makes it writable. Reading its events also
+ * attaches a connection of which only the monitor has told yet. */
 static bool is_connected(const struct stead_peer *peer)
 {
     int events = 0;
@@ -377,8 +381,8 @@ void stead_transport_send(struct stead_transport *transport, uint32_t node, uint
     stead_message_destroy(message);
 }
 
-/* Sends what waits for a peer that is up. True when the loop must not sleep: the events that are read after the sends, as the
- * edge-triggered descriptor asks for, may hold an arrival, or the room that a full pipe was waiting for. */
+/* Sends what waits for a peer that is up. True when the loop must not sleep: the events that are read after the sends,
+ * as the edge-triggered descriptor asks for, may hold an arrival, or the room that a full pipe was waiting for. */
 static bool flush_peer(struct stead_transport *t, struct stead_peer *peer)
 {
     int events = 0;

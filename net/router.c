@@ -2,9 +2,10 @@
 /*
  * router: what comes in at the ROUTER: frames of clients, who are strangers, and of other nodes.
  *
- * This is the door of the house. A record is decoded, which is all the checking its bytes ever get; then it is judged by who sent it: on a
- * connection without HELLO nothing is taken, a client may say only what clients say and is given the route of its answers here, a
- * node is believed. Whoever waits for an answer is told what was wrong; nobody is disconnected for it, since the answer is worth more.
+ * This is the door of the house. A record is decoded, which is all the checking its bytes ever get; then it is judged
+ * by who sent it: on a connection without HELLO nothing is taken, a client may say only what clients say and is given
+ * the route of its answers here, a node is believed. Whoever waits for an answer is told what was wrong; nobody is
+ * disconnected for it, since the answer is worth more.
  *
  * Invariants T1 and T2 of transport.c are kept here.
  */

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport: the life, the loop and the answers of a reactor's network. (router.c reads what comes in, greeting.c answers HELLOs, peer.c goes out.)
+ * transport: the life, the loop and the answers of a reactor's network. (router.c reads what comes in, greeting.c
+ * answers HELLOs, peer.c goes out.)
  *
- * Latency is spent in system calls, so there are few: the ROUTER is read until it says EAGAIN (one poll of its mailbox), whole frames are
- * sent once a turn, and ZMQ_EVENTS is read once after the sends of a turn. That last read is what the edge-triggered ZMQ_FD
- * asks for: a send may take the wake-up of a message that arrives at the same moment out of the descriptor, and a loop that then sleeps
- * sleeps on a message.
+ * Latency is spent in system calls, so there are few: the ROUTER is read until it says EAGAIN (one poll of its
+ * mailbox), whole frames are sent once a turn, and ZMQ_EVENTS is read once after the sends of a turn. That last read is
+ * what the edge-triggered ZMQ_FD asks for: a send may take the wake-up of a message that arrives at the same moment out
+ * of the descriptor, and a loop that then sleeps sleeps on a message.
  *
- * A ROUTER does not say when a connection ends. So a client that was silent for a while is sent a frame of no records; where the
- * connection is gone ROUTER_MANDATORY reports it. Nothing else is kept for a connection than its entry and its queue.
+ * A ROUTER does not say when a connection ends. So a client that was silent for a while is sent a frame of no records;
+ * where the connection is gone ROUTER_MANDATORY reports it. Nothing else is kept for a connection than its entry and
+ * its queue.
  *
- * Invariants: T1 what reaches events.message was accepted by the decoder, and of a client by stead_codec_client_check() too.
- * T2 `route` of a client's record is this reactor's, whatever it claimed. T3 no call blocks. T4 the queue of one peer is at most
- * queue_bytes_max; nobody waits for another's. T5 flush() never says "sleep" with an unread event on a socket it has sent on.
+ * Invariants: T1 what reaches events.message was accepted by the decoder, and of a client by stead_codec_client_check()
+ * too. T2 `route` of a client's record is this reactor's, whatever it claimed. T3 no call blocks. T4 the queue of one
+ * peer is at most queue_bytes_max; nobody waits for another's. T5 flush() never says "sleep" with an unread event on a
+ * socket it has sent on.
  */
 #include "net/transport.h"
 
@@ -132,9 +135,9 @@ static int open_router(struct stead_transport *t, const char *bind_to, bool ipv6
         explain(ret_why, "no socket", t->options.endpoint);
         return STEAD_EIO;
     }
-    /* No ZMTP heartbeat: a pipe that can fill must not have one. When a connection breaks whose input waits for room and its
-     * heartbeat is then due, libzmq 4.3.4 aborts the process (its issue 4364). Half-open connections are found by TCP's
-     * keep-alive, by the time to live in the other side's pings, and by the sweep of silent clients. */
+    /* No ZMTP heartbeat: a pipe that can fill must not have one. When a connection breaks whose input waits for room
+     * and its heartbeat is then due, libzmq 4.3.4 aborts the process (its issue 4364). Half-open connections are found
+     * by TCP's keep-alive, by the time to live in the other side's pings, and by the sweep of silent clients. */
     if (!stead_transport_socket_setup(t->router) || !set_int(t->router, ZMQ_RCVHWM, PIPE_FRAMES_MAX) ||
         !set_int(t->router, ZMQ_ROUTER_MANDATORY, 1) || !set_int(t->router, ZMQ_BACKLOG, BACKLOG) ||
         !set_int(t->router, ZMQ_IPV6, ipv6)) {

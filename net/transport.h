@@ -2,9 +2,10 @@
 /*
  * transport: the network of one reactor, over ZeroMQ.
  *
- * One ROUTER is bound: clients and other nodes' reactors send to it. One DEALER is opened, on demand, for each remote reactor this one sends
- * to; nothing but the handshake comes back on a DEALER. So between two reactors there is one connection a direction, and an answer
- * to a client goes out where its request came in. HELLO and WELCOME are handled here; every other record is handed on, checked.
+ * One ROUTER is bound: clients and other nodes' reactors send to it. One DEALER is opened, on demand, for each remote
+ * reactor this one sends to; nothing but the handshake comes back on a DEALER. So between two reactors there is one
+ * connection a direction, and an answer to a client goes out where its request came in. HELLO and WELCOME are handled
+ * here; every other record is handed on, checked.
  *
  * Delivery is at most once, in order within one connection; what is durable is in somebody's outbox and is sent again
  * when stead_transport_events.peer_up says that a connection is there (again).
@@ -17,10 +18,12 @@
  *
  * ZMQ_FD is edge-triggered: flush() looks at the sockets again after its sends and says whether the loop may sleep.
  *
- * The contract is what the core sees of it: the doors `send` and `answer` (runtime/doors.h) outwards and stead_transport_events inwards. Its
- * twin in the simulator, tests/sim/sim_net.c, promises the same between the same functions and puts every record through the same codec.
+ * The contract is what the core sees of it: the doors `send` and `answer` (runtime/doors.h) outwards and
+ * stead_transport_events inwards. Its twin in the simulator, tests/sim/sim_net.c, promises the same between the same
+ * functions and puts every record through the same codec.
  *
- * Threads: create, use and destroy on the reactor's thread; no threads but the I/O threads of the ZeroMQ context. No function blocks.
+ * Threads: create, use and destroy on the reactor's thread; no threads but the I/O threads of the ZeroMQ context. No
+ * function blocks.
  */
 #ifndef STEAD_NET_TRANSPORT_H
 #define STEAD_NET_TRANSPORT_H
@@ -83,8 +86,9 @@ struct stead_transport_stats {
     uint64_t queued_bytes;       /* waiting in all queues */
 };
 
-/* Binds. 0; STEAD_EINUSE: the port is taken; STEAD_EUNAUTHORISED: not loopback; STEAD_EARGUMENT: no endpoint of this form, or an
- * address this machine has not; STEAD_EIO: ZeroMQ refused, `ret_why` (256 bytes or NULL) says what, as in all cases. */
+/* Binds. 0; STEAD_EINUSE: the port is taken; STEAD_EUNAUTHORISED: not loopback; STEAD_EARGUMENT: no endpoint of this
+ * form, or an address this machine has not; STEAD_EIO: ZeroMQ refused, `ret_why` (256 bytes or NULL) says what, as in
+ * all cases. */
 int stead_transport_create(const struct stead_transport_options *options, struct stead_transport **ret_transport,
                            char *ret_why) STEAD_MUST_USE;
 /* Closes every socket without lingering; what is queued is lost. Nulls `*transport`. */
@@ -96,8 +100,9 @@ const char *stead_transport_endpoint(const struct stead_transport *transport);
 /* Names this node, once the coordinator has: before the first peer is sent to. HELLOs that come earlier wait. */
 void stead_transport_identify(struct stead_transport *transport, uint32_t node, uint64_t incarnation);
 
-/* The newest table: given to whoever says HELLO, and pushed once to each client whose requests show an older one. `bytes`
- * (stead_table_encode) are copied. Endpoints of peers are asked for again: who moved is connected to anew, who is gone is closed. */
+/* The newest table: given to whoever says HELLO, and pushed once to each client whose requests show an older one.
+ * `bytes` (stead_table_encode) are copied. Endpoints of peers are asked for again: who moved is connected to anew, who
+ * is gone is closed. */
 void stead_transport_set_table(struct stead_transport *transport, uint64_t version, struct stead_id cluster,
                                struct stead_slice bytes);
 
@@ -111,10 +116,11 @@ void stead_transport_answer(struct stead_transport *transport, struct stead_mess
 void stead_transport_ready(struct stead_transport *transport, int fd);
 /* Takes what has arrived, at most poll_frames_max frames; `mono_ns` becomes received_ns. True: there may be more. */
 bool stead_transport_poll(struct stead_transport *transport, uint64_t mono_ns);
-/* Sends everything queued, as far as ZeroMQ takes it. True: something has arrived meanwhile or there is room again: do not sleep, poll. */
+/* Sends everything queued, as far as ZeroMQ takes it. True: something has arrived meanwhile or there is room again: do
+ * not sleep, poll. */
 bool stead_transport_flush(struct stead_transport *transport);
-/* How long the loop may sleep, in ms; -1: as it likes. Bounded while a client reads too slowly to take what waits for it: a ROUTER does not
- * tell whose pipe has room again. */
+/* How long the loop may sleep, in ms; -1: as it likes. Bounded while a client reads too slowly to take what waits for
+ * it: a ROUTER does not tell whose pipe has room again. */
 int stead_transport_sleep_ms(const struct stead_transport *transport);
 /* About once a second: looks for silent clients that are gone, and for peers whose endpoint was not known before. */
 void stead_transport_tick(struct stead_transport *transport, uint64_t mono_ns);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport_internal: what transport.c (life, loop, answers), router.c (what comes in), greeting.c (the handshake at the ROUTER) and peer.c
- * (the DEALERs: we go out) share. Nobody else includes it.
+ * transport_internal: what transport.c (life, loop, answers), router.c (what comes in), greeting.c (the handshake at
+ * the ROUTER) and peer.c (the DEALERs: we go out) share. Nobody else includes it.
  */
 #ifndef STEAD_NET_TRANSPORT_INTERNAL_H
 #define STEAD_NET_TRANSPORT_INTERNAL_H
@@ -21,7 +21,8 @@
  *      +----------------------- + ----------------> DOWN <-+-----------+
  *                        patience over     disconnected, or another node answers
  *
- * Records are queued in OPENING, GREETING and UP, dropped in the others. ZeroMQ reconnects by itself in OPENING and DOWN.
+ * Records are queued in OPENING, GREETING and UP, dropped in the others. ZeroMQ reconnects by itself in OPENING and
+ * DOWN.
  */
 enum stead_peer_state {
     STEAD_PEER_CLOSED,   /* no socket */
@@ -89,7 +90,8 @@ void stead_transport_trace(struct stead_transport *t, int level, bool limited, c
     STEAD_PRINTF(4, 5);
 /* Queues a record for a connection. Borrowed. */
 void stead_transport_reply(struct stead_transport *t, struct stead_connection *c, const struct stead_message *message);
-/* Sends a record at once to a routing id that may have no connection; if ZeroMQ does not take it now, it is lost. Consumed. */
+/* Sends a record at once to a routing id that may have no connection; if ZeroMQ does not take it now, it is lost.
+ * Consumed. */
 void stead_transport_reply_once(struct stead_transport *t, struct stead_slice id, struct stead_message **message);
 /* Forgets a connection. */
 void stead_transport_drop_connection(struct stead_transport *t, struct stead_connection *c);

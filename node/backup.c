@@ -5,13 +5,16 @@
  *     `hold` to all      each node takes nothing more from outside           runtime/hold.h
  *     `backup` to all    each copies its store, of links, in a moment; lets go; then moves and sums the copy
  *
- * The same token in both. A node that did not hold from the first to the end of its copy (it has restarted, the time was over, somebody
- * else's backup) refuses, so that no backup says it is of one moment and is not. `backup` names the nodes that have said that they hold: one that hears of
- * both late, after the asker has given it up and the others have let go, is not among them. A cluster of one node does without: one store has one moment.
+ * The same token in both. A node that did not hold from the first to the end of its copy (it has restarted, the time
+ * was over, somebody else's backup) refuses, so that no backup says it is of one moment and is not. `backup` names the
+ * nodes that have said that they hold: one that hears of both late, after the asker has given it up and the others have
+ * let go, is not among them. A cluster of one node does without: one store has one moment.
  *
- * Invariant H2: a copy is of a cut only if this node held without a break from before all were known to hold until it was made.
+ * Invariant H2: a copy is of a cut only if this node held without a break from before all were known to hold until it
+ * was made.
  *
- * What is said of a node that refuses is part of a good answer ({name, why}), because a merged answer shows of a bad one only whose it is.
+ * What is said of a node that refuses is part of a good answer ({name, why}), because a merged answer shows of a bad
+ * one only whose it is.
  */
 #include "node/backup.h"
 
@@ -129,8 +132,9 @@ void stead_backup_hold_here(struct stead_reactor *reactor, const struct stead_me
 
 /* ---- Copying -------------------------------------------------------------------------------- */
 
-/* Puts what the coordinator knows into the store for as long as it is copied: a folder restored without it would be of no cluster. The epochs
- * in it are those of all copies: they rise only when a node starts, and one that has started since does not hold any more. */
+/* Puts what the coordinator knows into the store for as long as it is copied: a folder restored without it would be of
+ * no cluster. The epochs in it are those of all copies: they rise only when a node starts, and one that has started
+ * since does not hold any more. */
 static int add_coordinator(struct stead_shell *shell, char *ret_why)
 {
     const struct stead_coordinator_client_options options = {

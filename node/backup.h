@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * backup: the queries `hold` and `backup` (docs/OPERATIONS.md): this node's copy, of one moment with those of the others.
+ * backup: the queries `hold` and `backup` (docs/OPERATIONS.md): this node's copy, of one moment with those of the
+ * others.
  *
  * Used by: queries.c. On the reactor's thread, but for the copying itself.
  */

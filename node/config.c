@@ -2,12 +2,12 @@
 /*
  * config: defaults, checks and choices.
  *
- * Everything a user can set wrongly is refused here, before a thread is started or a file is touched, with a sentence that
- * says what was given and what would be right. After stead_config_check() no 0 means "choose" any more, and no other file of the node looks
- * at a setting with doubt.
+ * Everything a user can set wrongly is refused here, before a thread is started or a file is touched, with a sentence
+ * that says what was given and what would be right. After stead_config_check() no 0 means "choose" any more, and no
+ * other file of the node looks at a setting with doubt.
  *
- * Reactors: half of the cores, at least two where there are two, at most eight by default. A reactor never waits alone: the log writer and ZeroMQ's
- * I/O threads run beside it, so a reactor a core only makes them fight for it.
+ * Reactors: half of the cores, at least two where there are two, at most eight by default. A reactor never waits alone:
+ * the log writer and ZeroMQ's I/O threads run beside it, so a reactor a core only makes them fight for it.
  */
 #include "node/config.h"
 
@@ -173,8 +173,9 @@ static uint32_t choose_reactors(void)
     return half < (long)STEAD_CONFIG_REACTORS_DEFAULT_MAX ? (uint32_t)half : STEAD_CONFIG_REACTORS_DEFAULT_MAX;
 }
 
-/* Sixteenths of the budget: ten for agents and what waits for them, two for the store's cache, two for its memtables, one for what waits for the
- * disk; the last is what malloc loses. The rest of a process, some 40 MiB of program, libraries, stacks and sockets, does not grow with the load. */
+/* Sixteenths of the budget: ten for agents and what waits for them, two for the store's cache, two for its memtables,
+ * one for what waits for the disk; the last is what malloc loses. The rest of a process, some 40 MiB of program,
+ * libraries, stacks and sockets, does not grow with the load. */
 static void share_memory(struct stead_node_config *config)
 {
     uint64_t part = config->memory_bytes / 16;

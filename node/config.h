@@ -61,10 +61,12 @@ struct stead_node_config {
 /* What a node without options is given; fields at 0 are chosen by the check. */
 void stead_config_default(struct stead_node_config *ret_config);
 
-/* Checks every setting and chooses what was left at 0. 0 or STEAD_EARGUMENT with a sentence in `ret_why` (STEAD_CONFIG_WHY_SIZE bytes). */
+/* Checks every setting and chooses what was left at 0. 0 or STEAD_EARGUMENT with a sentence in `ret_why`
+ * (STEAD_CONFIG_WHY_SIZE bytes). */
 int stead_config_check(struct stead_node_config *config, char *ret_why) STEAD_MUST_USE;
 
-/* The endpoint that reactor `index` has to listen on, into STEAD_CONFIG_ENDPOINT_MAX + 1 bytes; the config was checked. */
+/* The endpoint that reactor `index` has to listen on, into STEAD_CONFIG_ENDPOINT_MAX + 1 bytes; the config was
+ * checked. */
 void stead_config_endpoint(const struct stead_node_config *config, uint32_t index, char *ret_endpoint);
 
 /* True for 127.0.0.0/8, ::1 and localhost. */

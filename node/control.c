@@ -7,10 +7,11 @@
  *     was this node's before: a start is a new incarnation, and whoever has it from an earlier one must be fenced off;
  *   - it is handed to a reactor only when a table came back that shows it as this incarnation's, under the epoch to serve it with;
  *   - after a claim without an answer nothing is assumed: the same claim is made again.
- * The table goes to every reactor before the orders that rest on it, through the same inbox, so a reactor always knows the slots of a
- * shard that it is told to serve.
+ * The table goes to every reactor before the orders that rest on it, through the same inbox, so a reactor always knows
+ * the slots of a shard that it is told to serve.
  *
- * The thread sleeps in one place. Everything it reacts to is looked at between arming the shell's bell and sleeping, so nothing that rings is missed.
+ * The thread sleeps in one place. Everything it reacts to is looked at between arming the shell's bell and sleeping, so
+ * nothing that rings is missed.
  */
 #include "node/control.h"
 

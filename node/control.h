@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * control: the control thread of a node: the coordinator, the table, the claims, the watch over the reactors, the wish to stop.
+ * control: the control thread of a node: the coordinator, the table, the claims, the watch over the reactors, the wish
+ * to stop.
  *
  *     enrol -> tables -> claim what is ours -> hand it to the reactors -> ready -> once a second: heartbeat, disk, slow turns -> stop
  *
- * It lives in the coordinator door's wait, which sends the heartbeats; everything else that can happen makes one descriptor
- * readable. Threads: one, the caller's of stead_node_run().
+ * It lives in the coordinator door's wait, which sends the heartbeats; everything else that can happen makes one
+ * descriptor readable. Threads: one, the caller's of stead_node_run().
  */
 #ifndef STEAD_NODE_CONTROL_H
 #define STEAD_NODE_CONTROL_H
@@ -42,8 +43,9 @@ struct stead_control {
 int stead_control_init(struct stead_control *control, struct stead_shell *shell) STEAD_MUST_USE;
 void stead_control_deinit(struct stead_control *control);
 
-/* Registers with the coordinator, as long as it takes, and remembers ids and incarnation in shell and folder. STEAD_ECANCELLED: asked to stop meanwhile;
- * else the coordinator's refusal with `ret_why` (STEAD_SHELL_WHY_SIZE bytes). The reactors have their endpoints. */
+/* Registers with the coordinator, as long as it takes, and remembers ids and incarnation in shell and folder.
+ * STEAD_ECANCELLED: asked to stop meanwhile; else the coordinator's refusal with `ret_why` (STEAD_SHELL_WHY_SIZE
+ * bytes). The reactors have their endpoints. */
 int stead_control_enrol(struct stead_control *control, char *ret_why) STEAD_MUST_USE;
 
 /* Serves until asked to stop (0) or something fails (its code and `ret_why`). The reactors' threads run. */

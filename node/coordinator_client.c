@@ -2,14 +2,15 @@
 /*
  * coordinator_client: one DEALER, one request at a time, and the tables that come in between.
  *
- * Every request may be sent again: the coordinator recognises a start by its token and a claim by its result. So the way to reliability
- * is the same for all failures: no answer within a moment, send it again under a new id; no answer for longer, take a new socket,
- * after asking the lock file where the coordinator is now. Answers to given-up requests are told by their ids and dropped; a table
- * is taken from whatever brings it, if it is newer.
+ * Every request may be sent again: the coordinator recognises a start by its token and a claim by its result. So the
+ * way to reliability is the same for all failures: no answer within a moment, send it again under a new id; no answer
+ * for longer, take a new socket, after asking the lock file where the coordinator is now. Answers to given-up requests
+ * are told by their ids and dropped; a table is taken from whatever brings it, if it is newer.
  *
  *     closed -> open_socket -> (send, answer)* -> silent for SILENCE_MS -> closed
  *
- * Heartbeats are requests whose answers nobody waits for. They carry `watch`, so the first one after a reconnect subscribes again.
+ * Heartbeats are requests whose answers nobody waits for. They carry `watch`, so the first one after a reconnect
+ * subscribes again.
  */
 #define _GNU_SOURCE
 #include "node/coordinator_client.h"
@@ -127,7 +128,8 @@ static bool open_socket(struct client *client)
     return false;
 }
 
-/* Replaces a socket on which an answer has been owed for too long: the connection is dead, or the coordinator is somewhere else now. */
+/* Replaces a socket on which an answer has been owed for too long: the connection is dead, or the coordinator is
+ * somewhere else now. */
 static void check_silence(struct client *client, int64_t now)
 {
     if (client->socket != NULL && client->due_since >= 0 && now - client->due_since >= SILENCE_MS)
@@ -221,7 +223,8 @@ static void take_answers(struct client *client)
     }
 }
 
-/* Sleeps until something arrives, `wake_fd` is readable (true is returned) or `timeout_ms` have passed; takes what arrived. */
+/* Sleeps until something arrives, `wake_fd` is readable (true is returned) or `timeout_ms` have passed; takes what
+ * arrived. */
 static bool await_socket(struct client *client, int wake_fd, int64_t timeout_ms)
 {
     zmq_pollitem_t items[2];
@@ -239,8 +242,9 @@ static bool await_socket(struct client *client, int wake_fd, int64_t timeout_ms)
 
 /* ---- Asking --------------------------------------------------------------------------------- */
 
-/* Sends until it is answered or `timeout_ms` (negative: for ever) have passed: the answer's status, or STEAD_ETIMEOUT. Of
- * several sendings any answer will do, so only the last id is awaited: an older one's says the same of the same command. */
+/* Sends until it is answered or `timeout_ms` (negative: for ever) have passed: the answer's status, or STEAD_ETIMEOUT.
+ * Of several sendings any answer will do, so only the last id is awaited: an older one's says the same of the same
+ * command. */
 static int ask(struct client *client, struct stead_coordinator_request *request, int timeout_ms)
 {
     int64_t start = mono_ms(), resend = start, now = start;

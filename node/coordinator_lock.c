@@ -2,9 +2,10 @@
 /*
  * coordinator_lock: the lock and the line.
  *
- * The line is written into the locked file itself, with one pwrite of its whole length, and cut to it: the file is never replaced, or two
- * processes could each lock a file of that name. A reader that meets a half-written line sees no newline at its end and takes it
- * for "not yet". The line of a process that was killed stays; it is not believed, because that process does not run.
+ * The line is written into the locked file itself, with one pwrite of its whole length, and cut to it: the file is
+ * never replaced, or two processes could each lock a file of that name. A reader that meets a half-written line sees no
+ * newline at its end and takes it for "not yet". The line of a process that was killed stays; it is not believed,
+ * because that process does not run.
  */
 #define _GNU_SOURCE
 #include "node/coordinator_lock.h"

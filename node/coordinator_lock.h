@@ -2,8 +2,9 @@
 /*
  * coordinator_lock: `FOLDER/lock`: one coordinator a folder, and where it is found.
  *
- * The file is locked (flock) for the life of the process, so the kernel frees it whatever way the process ends. Once it serves, one
- * line in it names the process and its endpoint; a reader believes the line only while that very process runs.
+ * The file is locked (flock) for the life of the process, so the kernel frees it whatever way the process ends. Once it
+ * serves, one line in it names the process and its endpoint; a reader believes the line only while that very process
+ * runs.
  *
  *     PID START BOOT tcp://127.0.0.1:7399
  *
@@ -25,7 +26,8 @@ struct stead_coordinator_place {
     char endpoint[STEAD_COORDINATOR_LOCK_ENDPOINT_SIZE];
 };
 
-/* Locks the folder, which exists, and forgets the endpoint that an earlier process left. STEAD_EINUSE: another process holds it; STEAD_EIO. */
+/* Locks the folder, which exists, and forgets the endpoint that an earlier process left. STEAD_EINUSE: another process
+ * holds it; STEAD_EIO. */
 int stead_coordinator_lock_take(const char *folder, struct stead_coordinator_lock *ret_lock) STEAD_MUST_USE;
 /* Says where this process serves. STEAD_EIO. */
 int stead_coordinator_lock_publish(struct stead_coordinator_lock *lock, const char *endpoint) STEAD_MUST_USE;

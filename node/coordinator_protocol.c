@@ -2,9 +2,10 @@
 /*
  * coordinator_protocol: encoding and strict decoding.
  *
- * A request is decoded into the structs of the state machine, which want C strings: all its texts are copied, each with a zero, into one block
- * as large as the message. They always fit, since every text costs at least one byte of header in the message. Counts are bounded by
- * the protocol's limits before anything is allocated for them, and by the bytes that are there, since every element takes one.
+ * A request is decoded into the structs of the state machine, which want C strings: all its texts are copied, each with
+ * a zero, into one block as large as the message. They always fit, since every text costs at least one byte of header
+ * in the message. Counts are bounded by the protocol's limits before anything is allocated for them, and by the bytes
+ * that are there, since every element takes one.
  */
 #include "node/coordinator_protocol.h"
 

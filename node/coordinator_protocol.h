@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * coordinator_protocol: what nodes and the coordinator say to each other: one msgpack map a ZeroMQ message (docs/FORMATS.md,
- * "Coordinator protocol").
+ * coordinator_protocol: what nodes and the coordinator say to each other: one msgpack map a ZeroMQ message
+ * (docs/FORMATS.md, "Coordinator protocol").
  *
  *   request  {v: 1, id: u64, op: str, table: u64 version held, watch: bool,
  *             node: u32, incarnation: u64,                               claim, beat, leave
@@ -11,8 +11,9 @@
  *   answer   {v: 1, id: u64 of the request, status: i64, why: str, now: wall ms, version: u64,
  *             node: u32, incarnation: u64, table: bin or nil, rows: bin}                  rows
  *
- * ops: register, claim, beat, leave, table (only asks), rows (asks for all that is stored, for a backup). An answer brings the table when the asker's is older; with `watch` the coordinator
- * remembers the connection and pushes later tables as answers with id 0. Bytes from the peer are checked here, once.
+ * ops: register, claim, beat, leave, table (only asks), rows (asks for all that is stored, for a backup). An answer
+ * brings the table when the asker's is older; with `watch` the coordinator remembers the connection and pushes later
+ * tables as answers with id 0. Bytes from the peer are checked here, once.
  *
  * Pure; any thread.
  */

@@ -4,14 +4,16 @@
  *
  *     request -> decode -> step (runtime/coordinator.c) -> rows synced -> answer -> tables pushed to the watchers
  *
- * That order is the whole safety of the process (K4 in docs/INVARIANTS.md): what anybody was told is on disk. A failed write or sync therefore ends it at once; the
- * supervisor starts it again and it reads what is really there.
+ * That order is the whole safety of the process (K4 in docs/INVARIANTS.md): what anybody was told is on disk. A failed
+ * write or sync therefore ends it at once; the supervisor starts it again and it reads what is really there.
  *
- * Its rows lie in a store of their own (persist/store_rocksdb.h) in FOLDER/store, the endpoint it listened on as a mark beside them, so that
- * a restarted coordinator is found where the nodes look for it. A watcher is a connection; it asked for newer tables with its last
- * heartbeat and asks again with the next, so a push that is lost costs a heartbeat, no more.
+ * Its rows lie in a store of their own (persist/store_rocksdb.h) in FOLDER/store, the endpoint it listened on as a mark
+ * beside them, so that a restarted coordinator is found where the nodes look for it. A watcher is a connection; it
+ * asked for newer tables with its last heartbeat and asks again with the next, so a push that is lost costs a
+ * heartbeat, no more.
  *
- * The loop sleeps until a message or a signal comes; it ticks once a second while somebody is alive and not at all otherwise.
+ * The loop sleeps until a message or a signal comes; it ticks once a second while somebody is alive and not at all
+ * otherwise.
  */
 #define _GNU_SOURCE
 #include "node/coordinator_server.h"

@@ -2,9 +2,10 @@
 /*
  * coordinator_server: the process around the embedded coordinator (`stead coordinator`).
  *
- * A ZeroMQ ROUTER on loopback; requests and answers are msgpack maps (docs/FORMATS.md, "Coordinator protocol"). What the state
- * machine wants stored is synced before it is answered, so the process may be killed at any moment and comes back with the same state and,
- * unless somebody took the port, at the same endpoint. A lock file names its pid and endpoint (node/coordinator_lock.h).
+ * A ZeroMQ ROUTER on loopback; requests and answers are msgpack maps (docs/FORMATS.md, "Coordinator protocol"). What
+ * the state machine wants stored is synced before it is answered, so the process may be killed at any moment and comes
+ * back with the same state and, unless somebody took the port, at the same endpoint. A lock file names its pid and
+ * endpoint (node/coordinator_lock.h).
  *
  * Threads: runs in the caller's until asked to stop.
  */
@@ -30,8 +31,8 @@ struct stead_coordinator_server_options {
     void *ready_context; /* first argument of `ready` */
 };
 
-/* 0 after a clean stop, or, with a sentence in `ret_why` (STEAD_COORDINATOR_SERVER_WHY_SIZE bytes):
- * STEAD_EARGUMENT, STEAD_EINUSE (folder or port), STEAD_EIO, STEAD_ECORRUPT, STEAD_EVERSION. A failed sync ends it with STEAD_EIO. */
+/* 0 after a clean stop, or, with a sentence in `ret_why` (STEAD_COORDINATOR_SERVER_WHY_SIZE bytes): STEAD_EARGUMENT,
+ * STEAD_EINUSE (folder or port), STEAD_EIO, STEAD_ECORRUPT, STEAD_EVERSION. A failed sync ends it with STEAD_EIO. */
 int stead_coordinator_server_run(const struct stead_coordinator_server_options *options, char *ret_why) STEAD_MUST_USE;
 
 #endif

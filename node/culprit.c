@@ -2,8 +2,9 @@
 /*
  * culprit: a handler that writes one word into a mapped file and lets the process die of what it would have died of.
  *
- * Signals of faults come to the thread that made them, abort() raises on the thread that calls it, and functions of atexit() run on the thread that calls exit():
- * so what a thread knows of itself is enough. The job may have used up its stack: the handler has one of its own.
+ * Signals of faults come to the thread that made them, abort() raises on the thread that calls it, and functions of
+ * atexit() run on the thread that calls exit(): so what a thread knows of itself is enough. The job may have used up
+ * its stack: the handler has one of its own.
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS, sigaltstack */
 #include "node/culprit.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * culprit: which job ends the process. When a job's own thread aborts, faults or calls exit(), its mark says so before the process is gone, and the next start counts
- * it (node/turnmark.h). A death from outside (kill -9, out of memory, _exit()) accuses nobody: it cannot be told from an operator's, and a job that runs for
- * hours would be set aside for three restarts that were none of its doing.
+ * culprit: which job ends the process. When a job's own thread aborts, faults or calls exit(), its mark says so before
+ * the process is gone, and the next start counts it (node/turnmark.h). A death from outside (kill -9, out of memory,
+ * _exit()) accuses nobody: it cannot be told from an operator's, and a job that runs for hours would be set aside for
+ * three restarts that were none of its doing.
  *
  * Threads: each names its own job.
  */
@@ -11,8 +12,8 @@
 
 #include "node/turnmark.h"
 
-/* The calling thread runs a job, marked in this slot. The first call of a process installs handlers for the signals of faults, which hand on to whoever was
- * there before; the first of a thread gives it a stack for them. */
+/* The calling thread runs a job, marked in this slot. The first call of a process installs handlers for the signals of
+ * faults, which hand on to whoever was there before; the first of a thread gives it a stack for them. */
 void stead_culprit_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id);
 /* It has returned. */
 void stead_culprit_end(void);

@@ -5,8 +5,9 @@
  *     none --begin(token)--> begun: every reactor is told to hold --all do--> stands --copy made--> none
  *                              |____________________________________________________|--time over, or let go--> none
  *
- * A cut is named by the token of who makes the backup, and stands until a moment that is given at its beginning: whoever began it may die. A copy that is
- * made while the token's cut stands, from its beginning to its end, is of the cut; any other is refused. A node that restarts has none.
+ * A cut is named by the token of who makes the backup, and stands until a moment that is given at its beginning:
+ * whoever began it may die. A copy that is made while the token's cut stands, from its beginning to its end, is of the
+ * cut; any other is refused. A node that restarts has none.
  *
  * Threads: any. Used by: backup.c, queries.c.
  */

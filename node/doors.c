@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * doors: what the core asks of the world (struct stead_doors), done by the node; and what the network tells its reactor.
+ * doors: what the core asks of the world (struct stead_doors), done by the node; and what the network tells its
+ * reactor.
  *
- * Everything that takes time goes elsewhere and comes back through the inbox: appends and rows to the log writer, loads to the loader, jobs
- * to the job threads. A record goes one of three ways: to a client of this reactor, to another reactor of this node (a ring, never a
- * socket), or to another node. Nothing is delivered from inside a door: the host is in the middle of its effects then (L3 in reactor.c).
+ * Everything that takes time goes elsewhere and comes back through the inbox: appends and rows to the log writer, loads
+ * to the loader, jobs to the job threads. A record goes one of three ways: to a client of this reactor, to another
+ * reactor of this node (a ring, never a socket), or to another node. Nothing is delivered from inside a door: the host
+ * is in the middle of its effects then (L3 in reactor.c).
  *
  * Records that the core never sees: heartbeats (they carry the load of a node, which every reactor of ours is told) and
  * queries about the whole node (queries.c).
@@ -192,8 +194,8 @@ static void read_zone(const char *name, struct stead_writer *ret_bytes)
     close(fd);
 }
 
-/* Zones are read once: a file read within a turn is rare, and the list of zones is short. In a full cache the entry that
- * the name's hash points at is given up. */
+/* Zones are read once: a file read within a turn is rare, and the list of zones is short. In a full cache the entry
+ * that the name's hash points at is given up. */
 static struct stead_reactor_zone *zone_entry(struct stead_reactor *reactor, const char *name)
 {
     uint64_t place = stead_hash(name, strlen(name)) % STEAD_REACTOR_ZONES_MAX;
@@ -354,7 +356,8 @@ void stead_reactor_take_table(struct stead_reactor *reactor, struct stead_table 
     stead_writer_deinit(&bytes);
 }
 
-/* A peer may know a newer table than the coordinator has told us; while the coordinator is down it is the only one who can. */
+/* A peer may know a newer table than the coordinator has told us; while the coordinator is down it is the only one who
+ * can. */
 static void on_table(void *self, struct stead_slice bytes)
 {
     struct stead_reactor *reactor = self;

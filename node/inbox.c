@@ -2,9 +2,10 @@
 /*
  * inbox: a stack that is taken whole and turned round.
  *
- * Producers push onto a linked stack with one compare-and-swap; the consumer takes all of it with one exchange and reverses it. There is no
- * pop of single elements, so there is no ABA question, and nobody ever waits: the order of each producer is kept, which is all that is promised
- * (the completions of a shard come from one thread, the log writer).
+ * Producers push onto a linked stack with one compare-and-swap; the consumer takes all of it with one exchange and
+ * reverses it. There is no pop of single elements, so there is no ABA question, and nobody ever waits: the order of
+ * each producer is kept, which is all that is promised (the completions of a shard come from one thread, the log
+ * writer).
  *
  * An event is a small heap block: completions are per sync and per load, not per message, so an allocation here is
  * not on the path of a turn.

@@ -2,13 +2,15 @@
 /*
  * inbox: what other threads tell a reactor: a queue with many producers and one consumer, and the bell that wakes it.
  *
- * Completions (synced, loaded, job done), new tables and orders of the control thread come in here; messages of other reactors
- * come in rings (node/ring.h). Both are looked at before the reactor sleeps, and the same bell wakes it for both.
+ * Completions (synced, loaded, job done), new tables and orders of the control thread come in here; messages of other
+ * reactors come in rings (node/ring.h). Both are looked at before the reactor sleeps, and the same bell wakes it for
+ * both.
  *
- * The bell: a flag and an eventfd. A producer pushes, then rings: it exchanges the flag with 0 and writes to the eventfd only when the flag was 1. The
- * consumer exchanges the flag with 1, then looks at its queues once more, then sleeps. Both exchanges change the same word, so they are
- * ordered: either the producer's came later and finds 1, or the consumer's came later and sees what was pushed before. So nobody sleeps through a message, and
- * a busy consumer costs its producers no system call.
+ * The bell: a flag and an eventfd. A producer pushes, then rings: it exchanges the flag with 0 and writes to the
+ * eventfd only when the flag was 1. The consumer exchanges the flag with 1, then looks at its queues once more, then
+ * sleeps. Both exchanges change the same word, so they are ordered: either the producer's came later and finds 1, or
+ * the consumer's came later and sees what was pushed before. So nobody sleeps through a message, and a busy consumer
+ * costs its producers no system call.
  */
 #ifndef STEAD_NODE_INBOX_H
 #define STEAD_NODE_INBOX_H
@@ -46,7 +48,8 @@ enum stead_event_type {
     STEAD_EVENT_DISK_FULL, /* number: 0 or 1 */
     STEAD_EVENT_LET_GO,    /* what comes from outside is held back no more */
     STEAD_EVENT_ANSWER,    /* pointer: struct stead_message *, owned: an answer for a connection of this reactor */
-    STEAD_EVENT_HEARTBEAT, /* pointer: struct stead_message *, owned: a job's sign of life, a TELL for the agent that asked for it */
+    /* pointer: struct stead_message *, owned: a job's sign of life, a TELL for the agent that asked for it */
+    STEAD_EVENT_HEARTBEAT,
     STEAD_EVENT_STOP, /* number 0: stop cleanly; 1: at once, saving nothing */
     STEAD_EVENT_TYPES /* one past the last */
 };

@@ -8,14 +8,16 @@
  *                  \--- cancelled or expired before it started: done at once, with that code
  *
  * A job owns its request, its answer and the memory that its op asked for (stead_job_packed), so the thread that runs
- * it shares nothing with anybody but a few words: the flag `cancelled`, the time of its heartbeat, the count of jobs. The table of live jobs, by
- * message id, is there for cancellation and limits; it is locked for a few instructions a job.
+ * it shares nothing with anybody but a few words: the flag `cancelled`, the time of its heartbeat, the count of jobs.
+ * The table of live jobs, by message id, is there for cancellation and limits; it is locked for a few instructions a
+ * job.
  *
- * Limits are looked after by one thread, the watch, that sleeps until the first is due; it is started with the first job that has any. Jobs with limits are in a
- * heap by the time of the next look: a heartbeat only stores the time, and is found out about when the limit it put off would have been due.
+ * Limits are looked after by one thread, the watch, that sleeps until the first is due; it is started with the first
+ * job that has any. Jobs with limits are in a heap by the time of the next look: a heartbeat only stores the time, and
+ * is found out about when the limit it put off would have been due.
  *
- * Invariants: J1 a job is in the table from submit until its op has returned or it is past a limit; whoever takes it out answers for it, once. J2 a job that is past a
- * limit belongs to the pool and then to its thread alone.
+ * Invariants: J1 a job is in the table from submit until its op has returned or it is past a limit; whoever takes it
+ * out answers for it, once. J2 a job that is past a limit belongs to the pool and then to its thread alone.
  */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "node/jobs.h"

@@ -3,8 +3,8 @@
  * jobs: runs ops of stateless kinds, which may block, on threads of their own.
  *
  * A reactor hands a request in; when the op has returned, the job comes back to that reactor's inbox as
- * STEAD_EVENT_JOB_DONE, with the request and its result. A job is never lost in silence: cancelled, expired and refused ones
- * come back too, with their code. The functions stead_job_* of stead/agent.h are defined here.
+ * STEAD_EVENT_JOB_DONE, with the request and its result. A job is never lost in silence: cancelled, expired and refused
+ * ones come back too, with their code. The functions stead_job_* of stead/agent.h are defined here.
  *
  * Threads: any thread submits and cancels; create and destroy: one.
  */
@@ -31,13 +31,14 @@ struct stead_job_result {
 
 /* `node_name` and `marks` (NULL: jobs that kill the process are not remembered) are borrowed for its life. */
 struct stead_jobs *stead_jobs_create(uint32_t threads_max, const char *node_name, struct stead_turnmarks *marks);
-/* Cancels everything, waits up to `wait_ms` for jobs that run. False: some still run, then nothing was freed. Inboxes are posted to until
- * it returns. Nulls `*jobs`. */
+/* Cancels everything, waits up to `wait_ms` for jobs that run. False: some still run, then nothing was freed. Inboxes
+ * are posted to until it returns. Nulls `*jobs`. */
 bool stead_jobs_destroy(struct stead_jobs **jobs, uint32_t wait_ms) STEAD_MUST_USE;
 
-/* Consumes `*request`; answered through `inbox`, also when it is refused. Kind and op are borrowed for the process' life. The job is added to `batch`, which is to be
- * flushed soon. Its limits (group LIMITS of the request) count from now on: past one it is told, and comes back at once with STEAD_ETIMEOUT, named
- * `start_timeout`, `run_timeout` or `heartbeat_timeout`; what it returns later is dropped. */
+/* Consumes `*request`; answered through `inbox`, also when it is refused. Kind and op are borrowed for the process'
+ * life. The job is added to `batch`, which is to be flushed soon. Its limits (group LIMITS of the request) count from
+ * now on: past one it is told, and comes back at once with STEAD_ETIMEOUT, named `start_timeout`, `run_timeout` or
+ * `heartbeat_timeout`; what it returns later is dropped. */
 void stead_jobs_run(struct stead_jobs *jobs, struct stead_inbox *inbox, const struct stead_kind *kind,
                     const struct stead_op *op, struct stead_message **request, struct stead_work_list *batch);
 /* The jobs of `batch` may start; it is empty afterwards. */

@@ -2,9 +2,10 @@
 /*
  * loader: loads that fit into memory are answered where they are asked for; the rest goes to a few threads.
  *
- * A row that is in a memtable or in the block cache costs 1 to 3 us to read, a thread's way there and back 20. So the store is asked for its
- * cached tier first, and only what it declines (STEAD_EBUSY) travels. The threads do nothing but read: they share the
- * store, which takes readers from any thread, and give the load back to the inbox of the reactor that asked.
+ * A row that is in a memtable or in the block cache costs 1 to 3 us to read, a thread's way there and back 20. So the
+ * store is asked for its cached tier first, and only what it declines (STEAD_EBUSY) travels. The threads do nothing but
+ * read: they share the store, which takes readers from any thread, and give the load back to the inbox of the reactor
+ * that asked.
  */
 #include "node/loader.h"
 

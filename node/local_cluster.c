@@ -2,9 +2,9 @@
 /*
  * local_cluster: the user's side of `stead up`, `stead down` and `stead cluster status`.
  *
- * BASE/lock is locked (flock) by the supervisor for its life: `up` takes the lock, forks, and the child keeps it, so two `up` at once
- * cannot both win and a killed supervisor leaves nothing locked. What a killed supervisor does leave is running processes; their
- * pid files name them, `up` refuses to start beside them and `down` ends them.
+ * BASE/lock is locked (flock) by the supervisor for its life: `up` takes the lock, forks, and the child keeps it, so
+ * two `up` at once cannot both win and a killed supervisor leaves nothing locked. What a killed supervisor does leave
+ * is running processes; their pid files name them, `up` refuses to start beside them and `down` ends them.
  *
  *     lock free, nothing runs   -> up starts everything
  *     lock free, something runs -> up refuses and names it; down ends it
@@ -109,7 +109,8 @@ static int check_options(const struct stead_local_cluster_options *options, char
     return 0;
 }
 
-/* The plan of this `up`: what the options say, and where they are silent what an earlier `up` said. Returned: deinit it. */
+/* The plan of this `up`: what the options say, and where they are silent what an earlier `up` said. Returned: deinit
+ * it. */
 static int make_plan(const struct stead_local_cluster_options *options, struct stead_local_plan *ret_plan,
                      char *ret_why)
 {
@@ -171,8 +172,8 @@ static int lock_folder(const char *folder, int *ret_fd)
     return 0;
 }
 
-/* The same, but waits a little for whoever holds the lock without being a supervisor: one that is being started, or was killed just now (the
- * system lets go of a dead process's files a moment after it is gone). */
+/* The same, but waits a little for whoever holds the lock without being a supervisor: one that is being started, or was
+ * killed just now (the system lets go of a dead process's files a moment after it is gone). */
 static int lock_patiently(const char *folder, int *ret_fd)
 {
     struct stead_process supervisor;
@@ -396,7 +397,8 @@ static int stop_all(const struct stead_local_plan *plan, uint32_t term_ms_max, u
     uint32_t running = find_running(plan, false, processes);
     if (!supervised && running == 0)
         return explain(ret_why, STEAD_ENOTFOUND, "no cluster runs in %.300s", plan->folder);
-    /* The supervisor stops its children in order, and reaps them. What it leaves (it was killed, or it is too slow) is ended here. */
+    /* The supervisor stops its children in order, and reaps them. What it leaves (it was killed, or it is too slow) is
+     * ended here. */
     if (supervised)
         (void)stead_process_stop(&supervisor, 1, term_ms_max + SUPERVISOR_SLACK_MS);
     struct stead_process left[STEAD_LOCAL_CLUSTER_NODES_MAX + 1];

@@ -7,8 +7,9 @@
  *     BASE/NAME.pid, .log    process id with its start time, and stderr, of each process, the supervisor's included
  *     BASE/cluster           the plan: what `up` was asked for
  *
- * `up` leaves a detached supervisor, which restarts the coordinator when it dies, and nodes only when asked to. Processes are found by
- * pid and start time, so no stranger is ever signalled. The processes started are (cmd/ must understand exactly these):
+ * `up` leaves a detached supervisor, which restarts the coordinator when it dies, and nodes only when asked to.
+ * Processes are found by pid and start time, so no stranger is ever signalled. The processes started are (cmd/ must
+ * understand exactly these):
  *     stead coordinator --folder DIR --listen ENDPOINT --nodes N --idle-exit-s SECONDS
  *     stead node --folder DIR --name NAME --listen ENDPOINT --coordinator ENDPOINT [what is for every node] [what is for this one]
  *
@@ -54,16 +55,16 @@ struct stead_local_cluster_result {
     char endpoint[128]; /* of the first node's first reactor */
 };
 
-/* Starts the cluster and waits until every node serves its shards. On a running cluster whose nodes all run: STEAD_EINUSE with a sentence; when
- * some are down: starts those. Another number of nodes than the plan's, other args than those of a running cluster, or a port in use: STEAD_EINUSE;
- * args of a node that is not there: STEAD_EARGUMENT; a process
- * that ends at once: STEAD_EUNAVAILABLE, with the last line of its log; STEAD_ETIMEOUT. `ret_why`: STEAD_LOCAL_CLUSTER_WHY_SIZE bytes. After a
- * failure nothing that this call started is left running. */
+/* Starts the cluster and waits until every node serves its shards. On a running cluster whose nodes all run:
+ * STEAD_EINUSE with a sentence; when some are down: starts those. Another number of nodes than the plan's, other args
+ * than those of a running cluster, or a port in use: STEAD_EINUSE; args of a node that is not there: STEAD_EARGUMENT; a
+ * process that ends at once: STEAD_EUNAVAILABLE, with the last line of its log; STEAD_ETIMEOUT. `ret_why`:
+ * STEAD_LOCAL_CLUSTER_WHY_SIZE bytes. After a failure nothing that this call started is left running. */
 int stead_local_cluster_up(const struct stead_local_cluster_options *options,
                            struct stead_local_cluster_result *ret_result, char *ret_why) STEAD_MUST_USE;
 
-/* Stops supervisor, nodes and coordinator: TERM, and KILL after `term_ms_max` (0: 15,000). `ret_stopped`: processes that ended.
- * STEAD_ENOTFOUND: no cluster in the folder, or none of it runs. */
+/* Stops supervisor, nodes and coordinator: TERM, and KILL after `term_ms_max` (0: 15,000). `ret_stopped`: processes
+ * that ended. STEAD_ENOTFOUND: no cluster in the folder, or none of it runs. */
 int stead_local_cluster_down(const char *folder, uint32_t term_ms_max, uint32_t *ret_stopped,
                              char *ret_why) STEAD_MUST_USE;
 
@@ -77,7 +78,8 @@ struct stead_local_cluster_status {
     struct stead_local_cluster_process processes[STEAD_LOCAL_CLUSTER_NODES_MAX + 2];
     struct stead_table *table; /* NULL when the coordinator does not answer */
 };
-/* The processes by their pid files, the table from the coordinator (waited for at most `timeout_ms`). STEAD_ENOTFOUND: no cluster there. */
+/* The processes by their pid files, the table from the coordinator (waited for at most `timeout_ms`). STEAD_ENOTFOUND:
+ * no cluster there. */
 int stead_local_cluster_status(const char *folder, int timeout_ms, struct stead_local_cluster_status *ret_status,
                                char *ret_why) STEAD_MUST_USE;
 void stead_local_cluster_status_deinit(struct stead_local_cluster_status *status);

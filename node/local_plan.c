@@ -2,9 +2,9 @@
 /*
  * local_plan: the plan's file and the cluster's names.
  *
- * The plan is a few lines of text, `word value`, written as a whole under another name and renamed: `stead down` and a later
- * `stead up` find in it what the cluster consists of. An argument of the nodes stands on a line of its own, so it cannot hold a newline:
- * `arg WORD` is for every node, `on N WORD` for nN alone.
+ * The plan is a few lines of text, `word value`, written as a whole under another name and renamed: `stead down` and a
+ * later `stead up` find in it what the cluster consists of. An argument of the nodes stands on a line of its own, so it
+ * cannot hold a newline: `arg WORD` is for every node, `on N WORD` for nN alone.
  */
 #define _GNU_SOURCE
 #include "node/local_plan.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * local_plan: what a local cluster consists of: its folder, its plan on disk, the names of its files and processes, and whether it serves.
+ * local_plan: what a local cluster consists of: its folder, its plan on disk, the names of its files and processes, and
+ * whether it serves.
  *
  * Called by: local_cluster.c (the user's side) and local_supervisor.c (the detached process). One thread.
  */
@@ -37,8 +38,8 @@ void stead_local_plan_add(struct stead_local_plan *plan, uint32_t node, const ch
 /* True when these are the plan's words, in this order. */
 bool stead_local_plan_has(const struct stead_local_plan *plan, const struct stead_local_cluster_arg *args,
                           uint32_t count);
-/* The plan's words for the command line of `node` (from 0): those for every node, then its own. Borrowed from the plan, into
- * STEAD_LOCAL_CLUSTER_ARGS_MAX places; returns how many. */
+/* The plan's words for the command line of `node` (from 0): those for every node, then its own. Borrowed from the plan,
+ * into STEAD_LOCAL_CLUSTER_ARGS_MAX places; returns how many. */
 uint32_t stead_local_plan_args(const struct stead_local_plan *plan, uint32_t node, const char **ret_args);
 
 /* BASE/`name``suffix` into STEAD_LOCAL_PATH_SIZE bytes. */
@@ -54,15 +55,16 @@ struct stead_local_baseline {
 };
 void stead_local_baseline_take(const struct stead_local_plan *plan, const struct stead_table *table,
                                struct stead_local_baseline *ret_baseline);
-/* True when every node of the plan is alive with a later incarnation and every shard is configured for its node's present one. */
+/* True when every node of the plan is alive with a later incarnation and every shard is configured for its node's
+ * present one. */
 bool stead_local_baseline_passed(const struct stead_local_plan *plan, const struct stead_local_baseline *baseline,
                                  const struct stead_table *table);
 
 /* The endpoint of n1's first reactor; "" when the table does not have it. Borrowed from the table. */
 const char *stead_local_plan_endpoint(const struct stead_table *table);
 
-/* The detached process; does not return. `report_fd` gets one struct stead_local_report when all serve or it failed. `lock_fd` is kept open
- * for its life. `program` as in the options; `plan` is consumed. */
+/* The detached process; does not return. `report_fd` gets one struct stead_local_report when all serve or it failed.
+ * `lock_fd` is kept open for its life. `program` as in the options; `plan` is consumed. */
 struct stead_local_report {
     int32_t code;                                /* 0 or STEAD_E* */
     char text[STEAD_LOCAL_CLUSTER_WHY_SIZE - 8]; /* the sentence; on success the first endpoint */

@@ -8,8 +8,8 @@
  *       HUP    start every node that does not run (a second `stead up`)
  *       TERM   stop the nodes, then the coordinator, and end
  *
- * All signals are blocked and taken with sigtimedwait, so there are no handlers and no races; without a restart that is due it
- * sleeps without a timeout. A process that ends at once is started again after growing pauses.
+ * All signals are blocked and taken with sigtimedwait, so there are no handlers and no races; without a restart that is
+ * due it sleeps without a timeout. A process that ends at once is started again after growing pauses.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -168,8 +168,8 @@ static void reap_children(struct supervisor *s)
     }
 }
 
-/* Whoever asks may have seen a death that is told behind its request, or is not complete: a clean stop takes its time, and the first thread of a
- * process is gone before the last one. */
+/* Whoever asks may have seen a death that is told behind its request, or is not complete: a clean stop takes its time,
+ * and the first thread of a process is gone before the last one. */
 static void start_missing(struct supervisor *s)
 {
     reap_children(s);

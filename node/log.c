@@ -2,11 +2,13 @@
 /*
  * log: lines in logfmt on stderr.
  *
- * A line has to survive the worst moment of a process (a full disk, a failed sync, a signal), so nothing here allocates or takes a lock: the
- * line is made on the stack and leaves with one write(2). What does not fit is cut, and the newline is always there.
- * Text from outside cannot forge a line or a key: it is quoted, and quotes, backslashes and control characters are escaped.
+ * A line has to survive the worst moment of a process (a full disk, a failed sync, a signal), so nothing here allocates
+ * or takes a lock: the line is made on the stack and leaves with one write(2). What does not fit is cut, and the
+ * newline is always there. Text from outside cannot forge a line or a key: it is quoted, and quotes, backslashes and
+ * control characters are escaped.
  *
- * The level is the one mutable thing, an atomic of the process: two nodes in one process share stderr, so they share its filter.
+ * The level is the one mutable thing, an atomic of the process: two nodes in one process share stderr, so they share
+ * its filter.
  */
 #include "node/log.h"
 

@@ -2,10 +2,10 @@
 /*
  * modules: dlopen, with every way it can go wrong told apart.
  *
- * The ABI number is the first word of each symbol and of each kind and orchestrator, none of which is read further when it differs: a module built against
- * other headers may have another layout behind it. A file that was cut short (a copy under way) would end the process within dlopen: it is
- * recognised before. Symbols are bound at once (RTLD_NOW), so that a missing function is
- * an error at the start and not a crash in a turn months later.
+ * The ABI number is the first word of each symbol and of each kind and orchestrator, none of which is read further when
+ * it differs: a module built against other headers may have another layout behind it. A file that was cut short (a copy
+ * under way) would end the process within dlopen: it is recognised before. Symbols are bound at once (RTLD_NOW), so
+ * that a missing function is an error at the start and not a crash in a turn months later.
  */
 #include "node/modules.h"
 
@@ -83,7 +83,8 @@ static int load_orchestrators(struct stead_registry *registry, const char *path,
     return stead_modules_add_orchestrators(registry, path, orchestrators->list, ret_why);
 }
 
-/* Bytes that the segments of an object need; 0 when it is no object, or cannot be read: dlopen knows better words for that. */
+/* Bytes that the segments of an object need; 0 when it is no object, or cannot be read: dlopen knows better words for
+ * that. */
 static uint64_t bytes_needed(int file)
 {
     ElfW(Ehdr) head;
@@ -144,7 +145,8 @@ int stead_modules_load(struct stead_registry *registry, const char *path, char *
                ": end it with STEAD_MODULE(&your_kind) or STEAD_ORCHESTRATORS(&your_orchestrator)",
                path);
     }
-    /* What was added before a failure is still in the registry, which the caller throws away: the object stays loaded under its feet. */
+    /* What was added before a failure is still in the registry, which the caller throws away: the object stays loaded
+     * under its feet. */
     code = module ? load_kinds(registry, path, module, ret_why) : 0;
     if (code == 0 && orchestrators)
         code = load_orchestrators(registry, path, orchestrators, ret_why);

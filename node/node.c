@@ -5,16 +5,18 @@
  *     folder locked and opened -> whose it is -> kinds -> turn marks -> coordinator -> threads that serve the reactors -> ports bound
  *     -> registered -> reactors run -> (control.c) ... stop asked -> reactors finish and end -> jobs, reads, log end -> store closed
  *
- * A start that fails says one sentence and undoes what was done; nothing is registered before everything local is known to be good, so a wrong
- * module or a taken port never costs the cluster a table. The ports are bound before registering, because the table names them; nobody reads them before
- * the reactors run.
+ * A start that fails says one sentence and undoes what was done; nothing is registered before everything local is known
+ * to be good, so a wrong module or a taken port never costs the cluster a table. The ports are bound before
+ * registering, because the table names them; nobody reads them before the reactors run.
  *
- * A stop: reactors stop taking work, let what is under way commit, unload with hooks and write a last checkpoint; so the next start replays
- * nothing. What takes longer than stop_ms_max is left to the log, as in a crash. A job that does not heed its cancellation cannot
- * be ended from outside: then everything that it might touch is left alone and the process ends around it.
+ * A stop: reactors stop taking work, let what is under way commit, unload with hooks and write a last checkpoint; so
+ * the next start replays nothing. What takes longer than stop_ms_max is left to the log, as in a crash. A job that does
+ * not heed its cancellation cannot be ended from outside: then everything that it might touch is left alone and the
+ * process ends around it.
  *
- * A failed write or sync ends the process inside the log writer's callback: the kernel may have dropped what it could not write, and the next sync would
- * say that all is well. Nobody was told of what is lost, and the log on the disk is what the next start believes.
+ * A failed write or sync ends the process inside the log writer's callback: the kernel may have dropped what it could
+ * not write, and the next sync would say that all is well. Nobody was told of what is lost, and the log on the disk is
+ * what the next start believes.
  */
 #include "node/node.h"
 
@@ -104,7 +106,8 @@ static int make_folder(const char *folder, char *ret_why)
     return STEAD_EIO;
 }
 
-/* `kill -9` and a new start at once: a process that had much in memory holds its lock, and its port, for some time yet. */
+/* `kill -9` and a new start at once: a process that had much in memory holds its lock, and its port, for some time
+ * yet. */
 static int open_patiently(const char *folder, const struct stead_store_rocksdb_options *options,
                           struct stead_store **ret_store, char *ret_why)
 {
@@ -314,7 +317,8 @@ static int start_reactors(struct node *node, char *ret_why)
     return code;
 }
 
-/* Everything up to the point where the node waits for its shards. What it opened is closed by close_node(), also after a failure. */
+/* Everything up to the point where the node waits for its shards. What it opened is closed by close_node(), also after
+ * a failure. */
 static int open_node(struct node *node, char *ret_why)
 {
     int code = stead_bell_init(&node->shell.bell);
@@ -429,8 +433,9 @@ static void close_node(struct node *node, bool clean)
     stead_turnmarks_close(&node->shell.marks);
 }
 
-/* What malloc keeps to itself shall follow the budget. Blocks that matter go back to the system when they are freed, where they would leave
- * holes in a heap that cannot shrink; and heaps for threads that hardly allocate are shared when memory is small. */
+/* What malloc keeps to itself shall follow the budget. Blocks that matter go back to the system when they are freed,
+ * where they would leave holes in a heap that cannot shrink; and heaps for threads that hardly allocate are shared when
+ * memory is small. */
 static void tune_malloc(const struct stead_node_config *config)
 {
     uint64_t block = config->memory_bytes / 256, arenas = config->memory_bytes / ARENA_BYTES;

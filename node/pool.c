@@ -2,9 +2,10 @@
 /*
  * pool: one mutex, one queue, threads on demand.
  *
- * Work of a pool blocks for microseconds to hours; a mutex around a list is not what it waits for. Threads come one by one: a submit wakes or starts one, and
- * whoever takes work and leaves some behind does the same before it runs its own. So a reactor that submits a thousand works pays for one wake-up, and a
- * thread is started only when none sleeps and the limit allows it; one that was started stays.
+ * Work of a pool blocks for microseconds to hours; a mutex around a list is not what it waits for. Threads come one by
+ * one: a submit wakes or starts one, and whoever takes work and leaves some behind does the same before it runs its
+ * own. So a reactor that submits a thousand works pays for one wake-up, and a thread is started only when none sleeps
+ * and the limit allows it; one that was started stays.
  *
  * Invariants, under the mutex: P1 sleeping <= threads <= threads_max. P2 when work is queued, a thread is awake and
  * looks for more before it runs anything, or is signalled or being started, or the limit is reached.

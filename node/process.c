@@ -2,10 +2,10 @@
 /*
  * process: pids made safe.
  *
- * /proc/PID/stat gives state and start time; the boot's id comes from the kernel. A pidfd, once open, can only mean one process, so the
- * order is: open the pidfd, then compare the start time; from then on the descriptor is the process. Waiting is a poll on it: no
- * timer, no wake-up until the end. Children are started with posix_spawn, which is safe in a program with threads; the child
- * gets a session of its own, so that a Ctrl-C at the terminal does not reach it.
+ * /proc/PID/stat gives state and start time; the boot's id comes from the kernel. A pidfd, once open, can only mean one
+ * process, so the order is: open the pidfd, then compare the start time; from then on the descriptor is the process.
+ * Waiting is a poll on it: no timer, no wake-up until the end. Children are started with posix_spawn, which is safe in
+ * a program with threads; the child gets a session of its own, so that a Ctrl-C at the terminal does not reach it.
  */
 #define _GNU_SOURCE
 #include "node/process.h"
@@ -63,7 +63,8 @@ static bool read_boot(char *ret_boot, size_t size)
     return ret_boot[0] != 0;
 }
 
-/* State letter and start time (fields 3 and 22) of /proc/PID/stat; the name in field 2 may hold anything, up to the last ')'. */
+/* State letter and start time (fields 3 and 22) of /proc/PID/stat; the name in field 2 may hold anything, up to the
+ * last ')'. */
 static bool read_stat(int32_t pid, char *ret_state, uint64_t *ret_started)
 {
     char path[64], text[1024];

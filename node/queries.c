@@ -4,10 +4,11 @@
  *
  *     client -> any reactor -> one copy for each reactor of the node -> parts -> merged by the first -> client
  *
- * A copy's route names the gathering reactor, with a connection number that no client has (GATHER_BIT), so that a part finds its way back by the
- * same road as any answer: a host that has to wait for a commit before it may tell what it saw answers later, and from where it
- * likes. `agents` and `deadletters` are answered by each host, `stats` and `status` here from the host's numbers; `hold` is for hold.h; a backup
- * blocks, so it runs on a thread of its own and is answered by that (backup.c).
+ * A copy's route names the gathering reactor, with a connection number that no client has (GATHER_BIT), so that a part
+ * finds its way back by the same road as any answer: a host that has to wait for a commit before it may tell what it
+ * saw answers later, and from where it likes. `agents` and `deadletters` are answered by each host, `stats` and
+ * `status` here from the host's numbers; `hold` is for hold.h; a backup blocks, so it runs on a thread of its own and
+ * is answered by that (backup.c).
  *
  * Queries change nothing and may be asked again, so a copy carries no session; the answer carries the client's.
  *

@@ -2,11 +2,13 @@
 /*
  * queries_merge: from parts to one answer.
  *
- * A page of agents is right only up to where every part is complete. Each part is sorted and either whole or cut behind its `next`; so what
- * lies behind the smallest `next` may lack entries of the part that was cut there, and is left to the next page. The
- * entry at that `next` itself is in its part, so a page that has a `next` is never empty and always gets on.
+ * A page of agents is right only up to where every part is complete. Each part is sorted and either whole or cut behind
+ * its `next`; so what lies behind the smallest `next` may lack entries of the part that was cut there, and is left to
+ * the next page. The entry at that `next` itself is in its part, so a page that has a `next` is never empty and always
+ * gets on.
  *
- * Parts come from hosts of this process, but are read like any other value: what has not the expected form counts as empty.
+ * Parts come from hosts of this process, but are read like any other value: what has not the expected form counts as
+ * empty.
  */
 #include "node/queries_merge.h"
 

@@ -8,16 +8,17 @@
  *     give: what crossed to other reactors, one bell each; the network's frames
  *     nothing left anywhere: arm the bell, look once more, sleep in epoll
  *
- * Everything is taken in batches, and one round looks at everything once: under load a round costs a few system calls however many messages
- * are in it, and a sleeping reactor costs none at all. It sleeps without a time limit unless the host armed one, there
- * are connections to look after, or a stop is under way. A host that has more to do (its rounds are bounded) is run again after a look at the sockets, so a
- * long queue cannot keep new messages out.
+ * Everything is taken in batches, and one round looks at everything once: under load a round costs a few system calls
+ * however many messages are in it, and a sleeping reactor costs none at all. It sleeps without a time limit unless the
+ * host armed one, there are connections to look after, or a stop is under way. A host that has more to do (its rounds
+ * are bounded) is run again after a look at the sockets, so a long queue cannot keep new messages out.
  *
- * When the log writer falls behind by more than writer_bytes_max, the sockets are not read until it has caught up: memory is bounded by making
- * the senders wait, which is what their own queues are for.
+ * When the log writer falls behind by more than writer_bytes_max, the sockets are not read until it has caught up:
+ * memory is bounded by making the senders wait, which is what their own queues are for.
  *
- * Invariants: L1 the host is touched by this thread only, between start and join. L2 the reactor never sleeps with an event in its inbox, a message in a
- * ring, an answered load or a due deadline: the bell is armed before the last look. L3 no door delivers into the host that called it.
+ * Invariants: L1 the host is touched by this thread only, between start and join. L2 the reactor never sleeps with an
+ * event in its inbox, a message in a ring, an answered load or a due deadline: the bell is armed before the last look.
+ * L3 no door delivers into the host that called it.
  */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "node/reactor_parts.h"
@@ -450,7 +451,8 @@ static bool has_work(struct stead_reactor *reactor)
     return false;
 }
 
-/* Sets the timer, unless it is set to something that comes early enough: firing early costs one look, setting it again each time a system call. */
+/* Sets the timer, unless it is set to something that comes early enough: firing early costs one look, setting it again
+ * each time a system call. */
 static void set_timer(struct stead_reactor *reactor, uint64_t deadline_ns)
 {
     if (deadline_ns >= reactor->timer_ns)

@@ -2,15 +2,16 @@
 /*
  * reactor: one thread, one event loop, one host of the core with real doors.
  *
- * Created (which binds its port) and destroyed by the control thread while its own thread does not run; in between it is told things through
- * its inbox only. Used by: node.c and control.c.
+ * Created (which binds its port) and destroyed by the control thread while its own thread does not run; in between it
+ * is told things through its inbox only. Used by: node.c and control.c.
  */
 #ifndef STEAD_NODE_REACTOR_H
 #define STEAD_NODE_REACTOR_H
 
 #include "node/shell.h"
 
-/* Binds the socket of reactor `index`. 0, STEAD_EINUSE, STEAD_EUNAUTHORISED, STEAD_EARGUMENT, STEAD_EIO with a sentence (STEAD_SHELL_WHY_SIZE bytes). */
+/* Binds the socket of reactor `index`. 0, STEAD_EINUSE, STEAD_EUNAUTHORISED, STEAD_EARGUMENT, STEAD_EIO with a sentence
+ * (STEAD_SHELL_WHY_SIZE bytes). */
 int stead_reactor_create(struct stead_shell *shell, uint16_t index, struct stead_reactor **ret_reactor,
                          char *ret_why) STEAD_MUST_USE;
 /* Where it listens, with the real port. Borrowed. */

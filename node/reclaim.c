@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reclaim: see reclaim.h. A failure is not told: writing anew changes nothing that is promised, and a disk that is broken stops the node
- * at the log writer's next sync.
+ * reclaim: see reclaim.h. A failure is not told: writing anew changes nothing that is promised, and a disk that is
+ * broken stops the node at the log writer's next sync.
  */
 #include "node/reclaim.h"
 

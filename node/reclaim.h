@@ -2,8 +2,9 @@
 /*
  * reclaim: gives room back to the disk while the quota is reached, on a thread of the node's pool for tasks.
  *
- * What agents delete stays in the store's files until they are written anew, which the store does in its own time. At the quota that time is now:
- * it would not come while nothing is written. One at a time, and it rests nine times as long as it worked.
+ * What agents delete stays in the store's files until they are written anew, which the store does in its own time. At
+ * the quota that time is now: it would not come while nothing is written. One at a time, and it rests nine times as
+ * long as it worked.
  *
  * Threads: begin: the control thread; the work itself: one of the pool's.
  */

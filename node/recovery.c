@@ -2,12 +2,12 @@
 /*
  * recovery: how a shard comes back: the store image as it is, then the log after it, entry by entry.
  *
- * Nothing is run and nothing is sent before the whole log was replayed: entries hold absolute changes, so replaying one that the image already
- * contains changes nothing. The epoch under which the shard is served was swapped at the coordinator before (R9 in docs/INVARIANTS.md), so whoever
- * served it before can no longer be believed.
+ * Nothing is run and nothing is sent before the whole log was replayed: entries hold absolute changes, so replaying one
+ * that the image already contains changes nothing. The epoch under which the shard is served was swapped at the
+ * coordinator before (R9 in docs/INVARIANTS.md), so whoever served it before can no longer be believed.
  *
- * A gap in the log or an entry that does not decode stops the node: a shard that lost a committed entry has broken promises,
- * and serving the rest of it would only spread them. `stead check` says what is there.
+ * A gap in the log or an entry that does not decode stops the node: a shard that lost a committed entry has broken
+ * promises, and serving the rest of it would only spread them. `stead check` says what is there.
  */
 #include "node/reactor_parts.h"
 

@@ -2,20 +2,23 @@
 /*
  * ring: a single-producer single-consumer queue of message pointers.
  *
- * Two counters that only rise: `tail` (messages pushed) and `head` (messages taken); tail - head is what is inside. Each
- * side owns one counter, publishes it with a release store, and keeps a private copy of the other's, which it reads again only when
- * the copy says full (or empty). So a burst costs one shared cache line a batch, not one a message. The counters are 32 bits and wrap;
- * differences stay right because the capacity is a power of two far below 2^31.
+ * Two counters that only rise: `tail` (messages pushed) and `head` (messages taken); tail - head is what is inside.
+ * Each side owns one counter, publishes it with a release store, and keeps a private copy of the other's, which it
+ * reads again only when the copy says full (or empty). So a burst costs one shared cache line a batch, not one a
+ * message. The counters are 32 bits and wrap; differences stay right because the capacity is a power of two far below
+ * 2^31.
  *
  * A slot outside of head..tail holds nothing or a spare block on its way back; whoever owns the slot owns that.
  *
  *   producer writes: tail, head_seen, slots[tail]        consumer writes: head, tail_seen
  *
  * A full ring: the producer sets `wants_room` and then looks once more; the consumer clears it after it has taken. Both
- * sides use read-modify-writes of that one word, so one of the two always sees the other (the argument of node/inbox.h's bell).
+ * sides use read-modify-writes of that one word, so one of the two always sees the other (the argument of
+ * node/inbox.h's bell).
  *
- * Invariants: R1  0 <= tail - head <= capacity.  R2  a message is in exactly one place: the producer's list, the ring, the
- * consumer's hands.  R3  while the producer's list is not empty, nothing is pushed past it: the order of a pair is kept.
+ * Invariants: R1  0 <= tail - head <= capacity.  R2  a message is in exactly one place: the producer's list, the ring,
+ * the consumer's hands.  R3  while the producer's list is not empty, nothing is pushed past it: the order of a pair is
+ * kept.
  */
 #include "node/ring.h"
 

@@ -5,8 +5,9 @@
  * There is one for each ordered pair of reactors. What does not fit waits with the producer, in a list bounded in
  * bytes (stead_crossing), so that a burst is not lost and a stuck reactor cannot eat the memory of the node.
  *
- * Blocks of messages go the other way: whoever only sends would ask the allocator for each, whoever only receives would free it on the wrong
- * thread. So the consumer leaves a spare block of its pool in the slot it has emptied, and the producer takes it with the next push there.
+ * Blocks of messages go the other way: whoever only sends would ask the allocator for each, whoever only receives would
+ * free it on the wrong thread. So the consumer leaves a spare block of its pool in the slot it has emptied, and the
+ * producer takes it with the next push there.
  *
  * Threads: push and flush on the producer's, take on the consumer's; create and destroy while neither runs.
  */
@@ -21,10 +22,11 @@ struct stead_ring;
 struct stead_ring *stead_ring_create(uint32_t capacity);
 /* Destroys the messages inside too; nulls `*ring`. */
 void stead_ring_destroy(struct stead_ring **ring);
-/* Producer: takes `*message` and nulls it; false when the ring is full, then nothing happened. `pool`: gets the spare block
- * that lay in the slot. */
+/* Producer: takes `*message` and nulls it; false when the ring is full, then nothing happened. `pool`: gets the spare
+ * block that lay in the slot. */
 bool stead_ring_push(struct stead_ring *ring, struct stead_message_pool *pool, struct stead_message **message);
-/* Consumer: takes up to `max` messages in order into `ret_messages`, now owned by the caller; how many. `pool`: gives a spare block for each. */
+/* Consumer: takes up to `max` messages in order into `ret_messages`, now owned by the caller; how many. `pool`: gives a
+ * spare block for each. */
 uint32_t stead_ring_take(struct stead_ring *ring, struct stead_message_pool *pool, struct stead_message **ret_messages,
                          uint32_t max);
 /* Consumer: true when nothing was pushed that was not taken. */

@@ -2,8 +2,8 @@
 /*
  * shell: what the reactors of one node share, made by node.c and read-only while they run, but for the atomics.
  *
- * Every part of it has its own rules for threads; the struct itself is filled before the first reactor's thread starts and torn down after the last has
- * ended. Used by: node.c, control.c, reactor.c, doors.c, recovery.c and queries.c.
+ * Every part of it has its own rules for threads; the struct itself is filled before the first reactor's thread starts
+ * and torn down after the last has ended. Used by: node.c, control.c, reactor.c, doors.c, recovery.c and queries.c.
  */
 #ifndef STEAD_NODE_SHELL_H
 #define STEAD_NODE_SHELL_H
@@ -51,7 +51,8 @@ struct stead_shell {
     _Atomic bool failing;           /* somebody is writing `why` */
 };
 
-/* A part of the node gives up: the first to say so is remembered and the control thread stops the node with it. Any thread. */
+/* A part of the node gives up: the first to say so is remembered and the control thread stops the node with it. Any
+ * thread. */
 void stead_shell_fail(struct stead_shell *shell, int code, const char *sentence);
 
 /* Nanoseconds of the clock that counts through a suspend; wall-clock ms since 1970. Any thread. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * signals: the control thread's are all, but those of faults: a fault's signal that is blocked ends the process without its handler (node/culprit.c), and one that a job raises
- * by itself would wait for ever, and the job go on.
+ * signals: the control thread's are all, but those of faults: a fault's signal that is blocked ends the process without
+ * its handler (node/culprit.c), and one that a job raises by itself would wait for ever, and the job go on.
  *
  * Threads: any.
  */

@@ -2,12 +2,13 @@
 /*
  * supervisor: find it or start it, sleep until it ends, start it again.
  *
- * The lock file decides who the coordinator is, not the supervisor: several nodes may share one folder, and a node that was
- * killed left its coordinator running. So "start" means: look into the lock file; if nobody serves, start a process; if that one finds
- * the folder taken it ends by itself, and the lock file names the winner. The process watched is the one in the lock file,
- * whoever started it; a pidfd wakes the thread at its end.
+ * The lock file decides who the coordinator is, not the supervisor: several nodes may share one folder, and a node that
+ * was killed left its coordinator running. So "start" means: look into the lock file; if nobody serves, start a
+ * process; if that one finds the folder taken it ends by itself, and the lock file names the winner. The process
+ * watched is the one in the lock file, whoever started it; a pidfd wakes the thread at its end.
  *
- * A coordinator that ends again and again (a full disk, say) is started with growing pauses, PAUSE_MS_MIN to PAUSE_MS_MAX.
+ * A coordinator that ends again and again (a full disk, say) is started with growing pauses, PAUSE_MS_MIN to
+ * PAUSE_MS_MAX.
  */
 #define _GNU_SOURCE
 #include "node/supervisor.h"

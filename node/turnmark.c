@@ -2,9 +2,9 @@
 /*
  * turnmark: plain stores into a shared mapping.
  *
- * The pages of a shared mapping belong to the kernel, so what was stored is in the file however the process ends; only a crash of the
- * machine loses it, and then nothing is to be learned about the message anyway. There is no system call and no sync on the way of a turn: marking one
- * costs a few stores into a cache line pair of the reactor's own.
+ * The pages of a shared mapping belong to the kernel, so what was stored is in the file however the process ends; only
+ * a crash of the machine loses it, and then nothing is to be learned about the message anyway. There is no system call
+ * and no sync on the way of a turn: marking one costs a few stores into a cache line pair of the reactor's own.
  *
  *   offset  size  field
  *   0       8     "STEADTM1"
@@ -14,8 +14,9 @@
  *                 by zeros up to a multiple of 8 bytes, at least one
  *   12288   32768 1,024 jobs of 32 bytes: state u32 (0: none, 1: it runs, 2: its thread ends the process), 4 unused, id 16, 8 unused
  *
- * A mark is written text first, then id, then its number made odd; ended by making it even: a death in between leaves the turn before or this one, never a
- * mixture that is believed. Words are relaxed atomics because the control thread looks at them; the number is released.
+ * A mark is written text first, then id, then its number made odd; ended by making it even: a death in between leaves
+ * the turn before or this one, never a mixture that is believed. Words are relaxed atomics because the control thread
+ * looks at them; the number is released.
  */
 #include "node/turnmark.h"
 

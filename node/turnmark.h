@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turnmark: a small mapped file that names the turn in progress of each reactor, and the job in progress of each job thread.
+ * turnmark: a small mapped file that names the turn in progress of each reactor, and the job in progress of each job
+ * thread.
  *
- * When the process dies, the file still says what it was doing; the next start counts that against the message. A message that was being run at so
- * many deaths is set aside as poison (stead_host_suspect()) instead of killing the node for ever. The same marks let the control thread name a turn
- * that runs too long, while it still runs.
+ * When the process dies, the file still says what it was doing; the next start counts that against the message. A
+ * message that was being run at so many deaths is set aside as poison (stead_host_suspect()) instead of killing the
+ * node for ever. The same marks let the control thread name a turn that runs too long, while it still runs.
  *
- * Of jobs many run at a time, and for long: only one whose own thread died is blamed (node/culprit.h), and then no turn is.
+ * Of jobs many run at a time, and for long: only one whose own thread died is blamed (node/culprit.h), and then no turn
+ * is.
  *
  * Threads: begin and end on the marks' reactor; look from any thread; open and close: one.
  */
@@ -39,7 +41,8 @@ void stead_turnmarks_close(struct stead_turnmarks **marks);
 bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
                              struct stead_turnmark_suspect *ret_suspect);
 
-/* A job is begun, or over, on a job thread; each has a slot of its own, from 0; those beyond STEAD_TURNMARK_JOBS_MAX are not marked. */
+/* A job is begun, or over, on a job thread; each has a slot of its own, from 0; those beyond STEAD_TURNMARK_JOBS_MAX
+ * are not marked. */
 #define STEAD_TURNMARK_JOBS_MAX 1024u
 void stead_turnmarks_job_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id);
 void stead_turnmarks_job_end(struct stead_turnmarks *marks, uint32_t slot);
@@ -49,8 +52,9 @@ void stead_turnmarks_job_blame(struct stead_turnmarks *marks, uint32_t slot);
 /* `mark` NULL: the turn is over. */
 void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const struct stead_turn_mark *mark);
 
-/* The turn that a reactor runs: its number (another one each turn; 0: none) and "address op" into `ret_text` (STEAD_TURNMARK_TEXT_SIZE bytes), which
- * belongs to that number only when the same number comes back from a second call. */
+/* The turn that a reactor runs: its number (another one each turn; 0: none) and "address op" into `ret_text`
+ * (STEAD_TURNMARK_TEXT_SIZE bytes), which belongs to that number only when the same number comes back from a second
+ * call. */
 uint64_t stead_turnmarks_look(const struct stead_turnmarks *marks, uint32_t reactor, char *ret_text);
 
 #endif

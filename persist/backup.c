@@ -12,9 +12,11 @@
  *   file NAME SIZE CRC-32C        one a file of data/, the checksum in 8 hexadecimal digits
  *   end CRC-32C                   of all the lines before
  *
- * Taking: the checkpoint, of links and so done in a moment, beside the store; then it moves to where it belongs, by name or by copying; then the manifest, synced and renamed into place: a backup that was interrupted has no manifest. Restoring: everything is
- * checked first; then the files are copied and synced, CURRENT last: without that file a folder holds no database, so a restore that was
- * interrupted is not taken for one. Files are copied, never linked: backup and node share no bytes afterwards.
+ * Taking: the checkpoint, of links and so done in a moment, beside the store; then it moves to where it belongs, by
+ * name or by copying; then the manifest, synced and renamed into place: a backup that was interrupted has no manifest.
+ * Restoring: everything is checked first; then the files are copied and synced, CURRENT last: without that file a
+ * folder holds no database, so a restore that was interrupted is not taken for one. Files are copied, never linked:
+ * backup and node share no bytes afterwards.
  */
 #include "persist/backup.h"
 

@@ -2,15 +2,17 @@
 /*
  * check: does a store hold what a node would recover from, and does it fit together?
  *
- * Two passes. The first reads every log entry, shard by shard, and puts those after the applied mark into an overlay: that is recovery,
- * without running anything. The second walks the image with that overlay merged over it, in key order, and asks of each row what its key
- * promises: a place that its address hashes to, and the row that it is an index of or belongs to:
+ * Two passes. The first reads every log entry, shard by shard, and puts those after the applied mark into an overlay:
+ * that is recovery, without running anything. The second walks the image with that overlay merged over it, in key
+ * order, and asks of each row what its key promises: a place that its address hashes to, and the row that it is an
+ * index of or belongs to:
  *
  *   OUTBOX -> CHANNEL_OUT of the same slots        ANSWER -> SESSION of the same id
  *   TIMER_DUE -> the part it names, of some incarnation        PART of an incarnation -> AGENT
  *
- * Range deletes of the log hide rows of the image from the second pass (the overlay itself need not hide them: nobody reads there). They are sorted and joined,
- * so the walk carries one position along. Memory: the overlay, which checkpoints keep small.
+ * Range deletes of the log hide rows of the image from the second pass (the overlay itself need not hide them: nobody
+ * reads there). They are sorted and joined, so the walk carries one position along. Memory: the overlay, which
+ * checkpoints keep small.
  *
  * It looks at keys, not at values: those are the core's, and it checks them when it reads them.
  */

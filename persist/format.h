@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * format: what lies on the disk, as byte tables. Version STEAD_FORMAT_VERSION; another version is refused, never guessed at.
+ * format: what lies on the disk, as byte tables. Version STEAD_FORMAT_VERSION; another version is refused, never
+ * guessed at.
  *
  * A data folder is one RocksDB database with three column families beside its unused default one:
  *
@@ -20,9 +21,10 @@
  *   applied/ shard BE32    u64 index: the image holds everything up to it                 a sync after its last chunk
  *   stopped                u64 wall-clock ms of the clean stop; deleted at the next start  synced
  *
- * The log of a shard is gapless from its first kept index. All entries after `applied` are kept; those before it as long as the journal's retention says.
- * Three things that follow one another at a checkpoint, (1) chunks of rows, (2) the applied mark, (3) the deletion of log entries,
- * are each separated by a sync: whatever a power loss does to the order of unsynced pages, no later one is there without the earlier (log_writer.c).
+ * The log of a shard is gapless from its first kept index. All entries after `applied` are kept; those before it as
+ * long as the journal's retention says. Three things that follow one another at a checkpoint, (1) chunks of rows, (2)
+ * the applied mark, (3) the deletion of log entries, are each separated by a sync: whatever a power loss does to the
+ * order of unsynced pages, no later one is there without the earlier (log_writer.c).
  */
 #ifndef STEAD_PERSIST_FORMAT_H
 #define STEAD_PERSIST_FORMAT_H

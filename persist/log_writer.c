@@ -2,8 +2,9 @@
 /*
  * log_writer: one thread, one batch, one sync for everything that the reactors of a node append.
  *
- * The problem: a sync costs 50 us however little it covers; thirty-two threads that each sync are twenty times slower than one that syncs
- * for all. So reactors only queue, and the batch of the next round is what was queued while this round synced.
+ * The problem: a sync costs 50 us however little it covers; thirty-two threads that each sync are twenty times slower
+ * than one that syncs for all. So reactors only queue, and the batch of the next round is what was queued while this
+ * round synced.
  *
  *   submitters                     writer's thread, one round
  *   ----------                     ------------------------------------------------------------------------
@@ -11,18 +12,20 @@
  *   wake the writer if asleep      1. entries, marks and trims that may go: one write with sync -> SYNCED
  *                                  2. chunks of rows: one write without sync                    -> ROWS_WRITTEN
  *
- * The stack is one atomic pointer; a submit is one exchange loop and no system call while the writer is awake. Rows come after the entries, in a
- * write of their own: an answer that waits for its entry does not wait for a checkpoint's rows too. ROUND_BYTES_MAX bounds both.
+ * The stack is one atomic pointer; a submit is one exchange loop and no system call while the writer is awake. Rows
+ * come after the entries, in a write of their own: an answer that waits for its entry does not wait for a checkpoint's
+ * rows too. ROUND_BYTES_MAX bounds both.
  *
- * Order across a power loss (format.h). RocksDB's recovery gives a prefix of the writes as long as the log's pages reach the disk in order, which
- * nobody promises for unsynced ones. So what must not overtake waits for a sync: a mark is written only in a round that comes after a synced round
- * that came after its chunks, a trim only after such a one that wrote its mark. Marks and trims ride with later entries, so this costs no sync; when no
- * entry comes, a mark just waits, and replay is a little longer; settle() has it written all the same.
+ * Order across a power loss (format.h). RocksDB's recovery gives a prefix of the writes as long as the log's pages
+ * reach the disk in order, which nobody promises for unsynced ones. So what must not overtake waits for a sync: a mark
+ * is written only in a round that comes after a synced round that came after its chunks, a trim only after such a one
+ * that wrote its mark. Marks and trims ride with later entries, so this costs no sync; when no entry comes, a mark just
+ * waits, and replay is a little longer; settle() has it written all the same.
  *
  *   rows written (round r) -> [sync of a round > r] -> mark written, synced in that round or the next -> trim (next synced round)
  *
- * States of the writer: RUNNING -> STOPPING (destroy: the queue is emptied, marks are settled) -> ended; RUNNING -> FAILED (nothing is written any
- * more; what comes is freed) -> ended.
+ * States of the writer: RUNNING -> STOPPING (destroy: the queue is emptied, marks are settled) -> ended; RUNNING ->
+ * FAILED (nothing is written any more; what comes is freed) -> ended.
  */
 #include "persist/log_writer.h"
 
@@ -455,7 +458,8 @@ static void sleep_until_woken(struct stead_log_writer *writer)
             ; /* a signal */
 }
 
-/* Two syncs settle the marks that wait (at a clean stop, so that the next start replays nothing), a third one the trims that these allow. */
+/* Two syncs settle the marks that wait (at a clean stop, so that the next start replays nothing), a third one the trims
+ * that these allow. */
 static void settle(struct stead_log_writer *writer, bool trims)
 {
     for (int i = 0; i < 3 && !writer->failed && (has_marks(writer) || (trims && has_trims(writer))); i++) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_writer: the one thread of a node that writes to the store. It takes the log entries of all shards of all reactors, makes one batch
- * and one sync of them, and reports back; while it syncs, the next batch builds up behind it.
+ * log_writer: the one thread of a node that writes to the store. It takes the log entries of all shards of all
+ * reactors, makes one batch and one sync of them, and reports back; while it syncs, the next batch builds up behind it.
  *
  *     reactors --append, write_rows, trim--> [queue] --round--> store: one batch, one sync --> done(reactor, ...)
  *
- * Rows of a checkpoint ride unsynced, after the entries of the round. The applied mark of a checkpoint is written only after a sync that
- * covers its chunks, a trim only after a sync that covers the mark (format.h).
+ * Rows of a checkpoint ride unsynced, after the entries of the round. The applied mark of a checkpoint is written only
+ * after a sync that covers its chunks, a trim only after a sync that covers the mark (format.h).
  *
  * A failed write or sync is fatal: `failed` is called once, nothing is written and no completion is reported after it.
  *
@@ -47,7 +47,8 @@ int stead_log_writer_create(const struct stead_log_writer_options *options,
 /* Writes what is queued, syncs, ends the thread. Nulls `*writer`; NULL is fine. */
 void stead_log_writer_destroy(struct stead_log_writer **writer);
 
-/* Queues a log entry; entries of a shard come in index order, from one thread at a time. `entry` is consumed and left empty, as below. */
+/* Queues a log entry; entries of a shard come in index order, from one thread at a time. `entry` is consumed and left
+ * empty, as below. */
 void stead_log_writer_append(struct stead_log_writer *writer, uint16_t reactor, uint32_t shard, uint64_t index,
                              struct stead_writer *entry);
 /* Queues mutations of the image. `applied` not 0: with them it is complete up to that index. */
@@ -56,7 +57,8 @@ void stead_log_writer_write_rows(struct stead_log_writer *writer, uint16_t react
 /* Entries up to `index` may go. Never takes entries above the applied mark that is on disk. */
 void stead_log_writer_trim(struct stead_log_writer *writer, uint32_t shard, uint64_t index);
 
-/* Has marks and trims written that otherwise ride with later entries: for whoever wants the room now. Costs up to three syncs; returns at once. */
+/* Has marks and trims written that otherwise ride with later entries: for whoever wants the room now. Costs up to three
+ * syncs; returns at once. */
 void stead_log_writer_settle(struct stead_log_writer *writer);
 
 /* Bytes queued and not yet written: a node stops its intake from clients above a limit. Any thread. */

@@ -2,9 +2,10 @@
 /*
  * rocksdb_options: how RocksDB is set up, but for what its crash safety hangs on (store_rocksdb.c says that).
  *
- * One log: max_total_wal_size, else a quiet family would pin log files for ever. One background flush (two can install out of order in 7.8). Bloom filters
- * for rows, since most gets of a virtual actor system ask for agents that never were; in the memtable too. Index and filter blocks live in the block
- * cache, which is the memory bound. No compression of the log: it is young and short-lived. No statistics threads: an idle node does not wake.
+ * One log: max_total_wal_size, else a quiet family would pin log files for ever. One background flush (two can install
+ * out of order in 7.8). Bloom filters for rows, since most gets of a virtual actor system ask for agents that never
+ * were; in the memtable too. Index and filter blocks live in the block cache, which is the memory bound. No compression
+ * of the log: it is young and short-lived. No statistics threads: an idle node does not wake.
  */
 #include "persist/rocksdb_options.h"
 
@@ -37,8 +38,8 @@ static rocksdb_block_based_table_options_t *create_table_options(rocksdb_cache_t
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
-    /* Index and filter in parts of a block each: whole, those of one file are half a megabyte, which is the size of one shard of
-     * the cache: every look at a key would read its file's again. */
+    /* Index and filter in parts of a block each: whole, those of one file are half a megabyte, which is the size of one
+     * shard of the cache: every look at a key would read its file's again. */
     rocksdb_block_based_options_set_index_type(table, rocksdb_block_based_table_index_type_two_level_index_search);
     rocksdb_block_based_options_set_partition_filters(table, 1);
     rocksdb_block_based_options_set_metadata_block_size(table, BLOCK_BYTES);

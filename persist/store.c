@@ -2,8 +2,8 @@
 /*
  * store: what both twins share: the calls through the table, and the core's loads answered from reads of either.
  *
- * A load is one point or one range of the image. At the CACHED tier nothing is promised until the last row was there: a range that
- * meets a cold block is given up whole, and asked for again by a thread that may wait.
+ * A load is one point or one range of the image. At the CACHED tier nothing is promised until the last row was there: a
+ * range that meets a cold block is given up whole, and asked for again by a thread that may wait.
  */
 #include "persist/store.h"
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store: the durable bytes of one node: the image's rows, the shards' logs, a few marks (format.h). One table of functions with two twins:
- * store_rocksdb.h, the real one, and store_memory.h, the simulator's, which forgets unsynced writes at a crash. One
- * contract test (tests/unit/persist/test_store.c) runs against both.
+ * store: the durable bytes of one node: the image's rows, the shards' logs, a few marks (format.h). One table of
+ * functions with two twins: store_rocksdb.h, the real one, and store_memory.h, the simulator's, which forgets unsynced
+ * writes at a crash. One contract test (tests/unit/persist/test_store.c) runs against both.
  *
  * A write is a list of operations: all of them or none. With `sync` it returns when this write and every one before it
- * survive a crash of the machine; without, they survive the death of the process, and after a crash of the machine a prefix of them is there.
+ * survive a crash of the machine; without, they survive the death of the process, and after a crash of the machine a
+ * prefix of them is there.
  *
- * Threads: RocksDB: reads from any thread, writes from any but by design the log writer's alone. Memory: one thread at a time.
- * A visitor runs inside the store: it may read, but not write or close it. Its slices are borrowed until it returns.
+ * Threads: RocksDB: reads from any thread, writes from any but by design the log writer's alone. Memory: one thread at
+ * a time. A visitor runs inside the store: it may read, but not write or close it. Its slices are borrowed until it
+ * returns.
  */
 #ifndef STEAD_PERSIST_STORE_H
 #define STEAD_PERSIST_STORE_H
@@ -66,35 +68,36 @@ struct stead_store_functions {
     void (*close)(struct stead_store **store);
 };
 
-/* All or nothing. 0; STEAD_EIO (after which the store is not to be written again: a failed sync may have dropped data), STEAD_ECORRUPT when
- * the bytes of a ROWS operation are no mutations (nothing was written). */
+/* All or nothing. 0; STEAD_EIO (after which the store is not to be written again: a failed sync may have dropped data),
+ * STEAD_ECORRUPT when the bytes of a ROWS operation are no mutations (nothing was written). */
 int stead_store_write(struct stead_store *store, const struct stead_store_op *ops, uint32_t op_count,
                       bool sync) STEAD_MUST_USE;
 
-/* One row. 0, STEAD_ENOTFOUND, STEAD_EBUSY (CACHED only), STEAD_EIO, STEAD_ECORRUPT. The value is appended to `ret_value` (raw bytes). */
+/* One row. 0, STEAD_ENOTFOUND, STEAD_EBUSY (CACHED only), STEAD_EIO, STEAD_ECORRUPT. The value is appended to
+ * `ret_value` (raw bytes). */
 int stead_store_get(struct stead_store *store, struct stead_slice key, enum stead_store_tier tier,
                     struct stead_writer *ret_value) STEAD_MUST_USE;
 
-/* Rows of from <= key < to in order (reverse: falling); an empty `to` has no end. 0 at the end, what `visit` returned, STEAD_EBUSY (CACHED only;
- * some rows may have been visited), STEAD_EIO, STEAD_ECORRUPT. */
+/* Rows of from <= key < to in order (reverse: falling); an empty `to` has no end. 0 at the end, what `visit` returned,
+ * STEAD_EBUSY (CACHED only; some rows may have been visited), STEAD_EIO, STEAD_ECORRUPT. */
 int stead_store_scan(struct stead_store *store, struct stead_slice from, struct stead_slice to, bool reverse,
                      enum stead_store_tier tier, stead_row_visit_fn *visit, void *context) STEAD_MUST_USE;
 
-/* Rows of many ranges, as `next` names them: one view of the store, one iterator, a seek for each range. `visit` non-zero ends the range, not the scan. 0, STEAD_EIO,
- * STEAD_ECORRUPT. */
+/* Rows of many ranges, as `next` names them: one view of the store, one iterator, a seek for each range. `visit`
+ * non-zero ends the range, not the scan. 0, STEAD_EIO, STEAD_ECORRUPT. */
 int stead_store_scan_ranges(struct stead_store *store, stead_row_range_fn *next, stead_row_visit_fn *visit,
                             void *context) STEAD_MUST_USE;
 
-/* Answers a load of the core: fills in ret_code, ret_found, ret_count and ret_rows. STEAD_EBUSY (CACHED only): nothing is filled in, give it to a
- * thread that may wait. Else 0: the answer, errors included, is in the load. */
+/* Answers a load of the core: fills in ret_code, ret_found, ret_count and ret_rows. STEAD_EBUSY (CACHED only): nothing
+ * is filled in, give it to a thread that may wait. Else 0: the answer, errors included, is in the load. */
 int stead_store_load(struct stead_store *store, enum stead_store_tier tier, struct stead_load *load) STEAD_MUST_USE;
 
 /* One log entry, appended to `ret_entry`. 0, STEAD_ENOTFOUND, STEAD_EIO, STEAD_ECORRUPT. */
 int stead_store_log_get(struct stead_store *store, uint32_t shard, uint64_t index,
                         struct stead_writer *ret_entry) STEAD_MUST_USE;
 
-/* Entries of `shard` from `from_index` on, in order; shard 0: of all shards, shard by shard. The store does not look at the
- * entries: gaps and damage are the visitor's to find. */
+/* Entries of `shard` from `from_index` on, in order; shard 0: of all shards, shard by shard. The store does not look at
+ * the entries: gaps and damage are the visitor's to find. */
 int stead_store_log_read(struct stead_store *store, uint32_t shard, uint64_t from_index, stead_log_visit_fn *visit,
                          void *context) STEAD_MUST_USE;
 
@@ -112,8 +115,9 @@ int stead_store_applied(struct stead_store *store, uint32_t shard, uint64_t *ret
 /* Bytes on disk, about; for the quota. */
 uint64_t stead_store_bytes(struct stead_store *store);
 
-/* Gives the room of what was deleted back to the disk, by writing anew what is left: takes time and, meanwhile, room. Does nothing when nothing was
- * deleted since the last time. Any thread, not two at once; reads and writes go on. 0 or STEAD_EIO. */
+/* Gives the room of what was deleted back to the disk, by writing anew what is left: takes time and, meanwhile, room.
+ * Does nothing when nothing was deleted since the last time. Any thread, not two at once; reads and writes go on. 0 or
+ * STEAD_EIO. */
 int stead_store_reclaim(struct stead_store *store) STEAD_MUST_USE;
 
 /* A consistent copy of everything written before, into a folder that does not exist yet; writes may go on.

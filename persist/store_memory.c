@@ -2,15 +2,17 @@
 /*
  * store_memory: the store in memory, with crashes.
  *
- * The problem: a crash must be able to take back any suffix of the unsynced writes, at any moment, and the simulator crashes
- * thousands of times a second. Copies of the whole image would be too slow, a replayed write-ahead log too.
+ * The problem: a crash must be able to take back any suffix of the unsynced writes, at any moment, and the simulator
+ * crashes thousands of times a second. Copies of the whole image would be too slow, a replayed write-ahead log too.
  *
- * The design: three ordered trees (rows, log, meta: keys as in format.h) hold the newest state. Beside them an undo log: before a write changes a
- * key, what was there is remembered. A sync empties the undo log. A crash draws how many of the unsynced writes survive and
- * undoes the others, newest first. A torn write (its record half in the file) fails its checksum at recovery, which ends there: it and all behind it
- * are undone like lost ones, it is only counted apart. That is what kPointInTimeRecovery makes of RocksDB's log (store_rocksdb.c).
+ * The design: three ordered trees (rows, log, meta: keys as in format.h) hold the newest state. Beside them an undo
+ * log: before a write changes a key, what was there is remembered. A sync empties the undo log. A crash draws how many
+ * of the unsynced writes survive and undoes the others, newest first. A torn write (its record half in the file) fails
+ * its checksum at recovery, which ends there: it and all behind it are undone like lost ones, it is only counted apart.
+ * That is what kPointInTimeRecovery makes of RocksDB's log (store_rocksdb.c).
  *
- * Invariants: undone from the end, the undo log gives exactly the state of the last sync; an operation that fails changes nothing.
+ * Invariants: undone from the end, the undo log gives exactly the state of the last sync; an operation that fails
+ * changes nothing.
  */
 #include "persist/store_memory.h"
 

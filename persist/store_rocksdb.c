@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_rocksdb: the store on RocksDB 7.8.3, through its C interface. The options that crash safety hangs on, and why (the others: rocksdb_options.c;
- * docs/FORMATS.md has the layout):
+ * store_rocksdb: the store on RocksDB 7.8.3, through its C interface. The options that crash safety hangs on, and why
+ * (the others: rocksdb_options.c; docs/FORMATS.md has the layout):
  *
- * Recovery mode: kPointInTimeRecovery. At a crash of the machine the unsynced tail of the write-ahead log may be short, torn, or have holes of zeros; this
- * mode replays up to the first record that does not check out and drops the rest: a prefix of the writes, which is the contract of store.h.
- * kAbsoluteConsistency would refuse to start after every power loss; kTolerateCorruptedTailRecords refuses when a torn record is followed by
- * others, though nothing acknowledged was lost; kSkipAnyCorruptedRecords would leave gaps. Point-in-time is right only as long as
+ * Recovery mode: kPointInTimeRecovery. At a crash of the machine the unsynced tail of the write-ahead log may be short,
+ * torn, or have holes of zeros; this mode replays up to the first record that does not check out and drops the rest: a
+ * prefix of the writes, which is the contract of store.h. kAbsoluteConsistency would refuse to start after every power
+ * loss; kTolerateCorruptedTailRecords refuses when a torn record is followed by others, though nothing acknowledged was
+ * lost; kSkipAnyCorruptedRecords would leave gaps. Point-in-time is right only as long as
  *   - all families share one log and it is never recycled (an old record would look like a new one): recycle_log_file_num 0;
  *   - nothing is written past it: no disableWAL, no ingestion, no WAL compression, no atomic flush (each has a bug fixed only after 7.8.3);
  *   - a prefix is a legal state: the image never runs ahead of the synced index, and the applied mark and trims follow syncs (log_writer.c).
- * What recovery finds is served as committed, synced before the crash or not. So it must be durable before it is served: opening flushes what it
- * replayed (avoid_flush_during_recovery is off, and stays off).
- * Its price: decay in the *synced* part of the last log also looks like a torn tail. That window is small (a clean stop flushes everything, and
- * wal_bytes_max bounds it); the entries' own checksums and indexes find the rest, and the channels' "history lost" what reached others.
+ * What recovery finds is served as committed, synced before the crash or not. So it must be durable before it is
+ * served: opening flushes what it replayed (avoid_flush_during_recovery is off, and stays off). Its price: decay in the
+ * *synced* part of the last log also looks like a torn tail. That window is small (a clean stop flushes everything, and
+ * wal_bytes_max bounds it); the entries' own checksums and indexes find the rest, and the channels' "history lost" what
+ * reached others.
  *
- * A failed write or sync is remembered and nothing is written after it: a second fsync may succeed although the first one dropped the data.
+ * A failed write or sync is remembered and nothing is written after it: a second fsync may succeed although the first
+ * one dropped the data.
  *
  * Closing: iterators, then families, then the database (Debian's build asserts on the order), on every path.
  */
@@ -308,8 +311,8 @@ static int scan_rows(struct stead_store *base, struct stead_slice from, struct s
     return run_walk(rocksdb_of(base), &walk);
 }
 
-/* Rows from `from` on, as long as they lie before `to`. The iterator has no bound of its own: it goes from range to range, and where it stands behind `from` already nothing lies
- * between. */
+/* Rows from `from` on, as long as they lie before `to`. The iterator has no bound of its own: it goes from range to
+ * range, and where it stands behind `from` already nothing lies between. */
 static void visit_range(rocksdb_iterator_t *iterator, struct stead_slice from, struct stead_slice to,
                         stead_row_visit_fn *visit, void *context)
 {
@@ -501,7 +504,8 @@ static void create_options(struct rocksdb_store *store, const struct stead_store
 
 /* ---- Closing -------------------------------------------------------------------------------- */
 
-/* A clean stop leaves nothing in the write-ahead log: the next start replays nothing, and decay there can take nothing. */
+/* A clean stop leaves nothing in the write-ahead log: the next start replays nothing, and decay there can take
+ * nothing. */
 static void flush_families(struct rocksdb_store *store)
 {
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();

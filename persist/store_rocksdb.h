@@ -16,12 +16,14 @@ struct stead_store_rocksdb_options {
     bool read_only;          /* for `check`: nothing is written, nor locked */
 };
 
-/* Opens `folder`. STEAD_EINUSE: open by another process; STEAD_EVERSION: of another format; STEAD_ECORRUPT: damaged; STEAD_ENOTFOUND, STEAD_EIO.
- * `ret_sentence` (STEAD_STORE_SENTENCE_MAX bytes) then says which folder and why; it is "" on success. `options` may be NULL. */
+/* Opens `folder`. STEAD_EINUSE: open by another process; STEAD_EVERSION: of another format; STEAD_ECORRUPT: damaged;
+ * STEAD_ENOTFOUND, STEAD_EIO. `ret_sentence` (STEAD_STORE_SENTENCE_MAX bytes) then says which folder and why; it is ""
+ * on success. `options` may be NULL. */
 int stead_store_rocksdb_open(const char *folder, const struct stead_store_rocksdb_options *options,
                              struct stead_store **ret_store, char *ret_sentence) STEAD_MUST_USE;
 
-/* The process that has `folder` open; 0: none. Not for a process that may have it open itself: that would lose its lock. */
+/* The process that has `folder` open; 0: none. Not for a process that may have it open itself: that would lose its
+ * lock. */
 int32_t stead_store_rocksdb_holder(const char *folder);
 
 #endif

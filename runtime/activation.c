@@ -2,12 +2,13 @@
 /*
  * activation: bringing agents into memory, and letting them go.
  *
- * The truth about a durable agent is always in the overlay or the image, written in the entry of each of its turns. So loading
- * reads (overlay first: what is there needs no load), and unloading only frees. Reading goes in up to three steps, head, large image, events,
- * each a load of its own while other agents go on; an agent of which all is in the overlay is READY at once.
+ * The truth about a durable agent is always in the overlay or the image, written in the entry of each of its turns. So
+ * loading reads (overlay first: what is there needs no load), and unloading only frees. Reading goes in up to three
+ * steps, head, large image, events, each a load of its own while other agents go on; an agent of which all is in the
+ * overlay is READY at once.
  *
- * Invariants: A1 the newest image of a durable agent is in overlay or store; A2 at most one activation an address; A3 an
- * agent with pins, with waiting messages or loading is not unloaded.
+ * Invariants: A1 the newest image of a durable agent is in overlay or store; A2 at most one activation an address; A3
+ * an agent with pins, with waiting messages or loading is not unloaded.
  */
 #include "runtime/activation.h"
 
@@ -431,7 +432,8 @@ static int take_event(void *context, struct stead_slice key, struct stead_slice 
     return stead_agent_apply_event(agent->kind, agent->state, row);
 }
 
-/* What is stored cannot be read: the agent stays unusable and says so; its messages are answered by nobody until somebody looks. */
+/* What is stored cannot be read: the agent stays unusable and says so; its messages are answered by nobody until
+ * somebody looks. */
 static void loading_failed(struct stead_agent *agent, int code)
 {
     struct stead_shard *shard = agent->shard;

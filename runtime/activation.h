@@ -9,8 +9,8 @@
  * An activation is one block: this struct, the address, the state. What only few agents need (a mailbox with
  * something in it, a lock, volatile timers) hangs off `wait`, so that an idle small agent stays under 512 bytes.
  *
- * The newest committed or uncommitted image of a durable agent is always a row of the overlay or the store, so unloading is
- * forgetting (invariant A1 in docs/INVARIANTS.md).
+ * The newest committed or uncommitted image of a durable agent is always a row of the overlay or the store, so
+ * unloading is forgetting (invariant A1 in docs/INVARIANTS.md).
  *
  * Called by the shard that owns it, on that shard's thread.
  */
@@ -95,15 +95,17 @@ static inline uint32_t stead_agent_waiting(const struct stead_agent *agent)
 
 /* The resident activation of `address`, or NULL. Borrowed. */
 struct stead_agent *stead_agent_find(const struct stead_shard *shard, struct stead_slice address, uint64_t hash);
-/* The activation of `address`, made if needed: READY at once when nothing can be stored for it or its rows are in the overlay,
- * else LOADING with a load on its way. NULL: what is stored is damaged. `kind` is borrowed from the registry. */
+/* The activation of `address`, made if needed: READY at once when nothing can be stored for it or its rows are in the
+ * overlay, else LOADING with a load on its way. NULL: what is stored is damaged. `kind` is borrowed from the
+ * registry. */
 struct stead_agent *stead_agent_activate(struct stead_shard *shard, const struct stead_kind *kind,
                                          struct stead_slice address, uint64_t hash, stead_slot slot);
 /* A load came back for an agent (consumed): goes on loading, or makes it READY and sets its waiting work going. */
 void stead_agent_loaded(struct stead_shard *shard, struct stead_load **load);
 /* What it keeps beside its state from now on: counts against the host's memory. */
 void stead_agent_carry(struct stead_agent *agent, uint64_t bytes);
-/* Forgets the activation, with its hook; what is durable is stored already. It must be READY, without pins and nothing waiting. */
+/* Forgets the activation, with its hook; what is durable is stored already. It must be READY, without pins and nothing
+ * waiting. */
 void stead_agent_unload(struct stead_agent *agent);
 /* Frees it without any hook or check: the host is being destroyed, or the activation holds a failed turn's changes. */
 void stead_agent_free(struct stead_agent *agent);
@@ -131,7 +133,8 @@ uint64_t stead_agent_incarnation(struct stead_shard *shard, stead_slot slot, str
 /* The AGENT row of a destroyed agent: its incarnation alone. */
 void stead_agent_store_absent(struct stead_agent *agent);
 
-/* The doors to read the parts through that its own turns write (keyed state, timers, calls, promises); NULL: all of them are in the overlay. */
+/* The doors to read the parts through that its own turns write (keyed state, timers, calls, promises); NULL: all of
+ * them are in the overlay. */
 const struct stead_doors *stead_agent_image(const struct stead_agent *agent);
 
 /* Applies a stored event (the value of an EVENT row, borrowed) to a state of that kind. STEAD_ECORRUPT. */

@@ -2,13 +2,15 @@
 /*
  * address: the grammar of `kind/key` and the way from an address to its slot.
  *
- * The kind ends at the first slash; what follows is the key, slashes included. A key is text that can be shown and that a row key can
- * end with a zero byte: valid UTF-8 (no overlong forms, no surrogates, nothing past U+10FFFF) without control characters.
+ * The kind ends at the first slash; what follows is the key, slashes included. A key is text that can be shown and that
+ * a row key can end with a zero byte: valid UTF-8 (no overlong forms, no surrogates, nothing past U+10FFFF) without
+ * control characters.
  *
- * The slot's hash reads the whole address, or the tag alone when there is one: from the left, the first `{` and the first `}` after
- * it with something between. `x/{}{a}` therefore has the tag "a", and `x/{a` has none. A kind cannot hold a brace,
- * so a tag always comes from the key. FNV-1a mixes its last bytes badly; the finaliser of MurmurHash3 spreads them over all 64 bits, because the slot
- * takes the low 12. Both are part of the format on disk: they never change.
+ * The slot's hash reads the whole address, or the tag alone when there is one: from the left, the first `{` and the
+ * first `}` after it with something between. `x/{}{a}` therefore has the tag "a", and `x/{a` has none. A kind cannot
+ * hold a brace, so a tag always comes from the key. FNV-1a mixes its last bytes badly; the finaliser of MurmurHash3
+ * spreads them over all 64 bits, because the slot takes the low 12. Both are part of the format on disk: they never
+ * change.
  */
 #include "runtime/address.h"
 

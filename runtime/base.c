@@ -4,9 +4,11 @@
  *
  * - An assertion that fails stops the process through the C library's own report (file, line, condition); nothing here
  *   opens a stream.
- * - Memory never fails: a runtime that has lost an allocation in the middle of a turn can only lose the turn, and the log brings the
+ * - Memory never fails: a runtime that has lost an allocation in the middle of a turn can only lose the turn, and the
+ * log brings the
  *   turn back, so the process stops instead of every caller pretending to go on.
- * - Formatting is a small subset of printf without locale, streams or allocation: the same bytes on every machine, which
+ * - Formatting is a small subset of printf without locale, streams or allocation: the same bytes on every machine,
+ * which
  *   the simulator's trace hashes need. A conversion outside the subset ends the formatting: the rest of the format is
  *   copied as it stands, because the size of its argument is not known.
  * - The generator is xoshiro256**, seeded through splitmix64 so that neighbouring seeds give unrelated streams and no
@@ -41,7 +43,8 @@ void *stead_alloc(size_t size)
     return memory;
 }
 
-/* A small block comes from the thread's cache, past which calloc() goes in some C libraries; a large one may come zeroed from the kernel. */
+/* A small block comes from the thread's cache, past which calloc() goes in some C libraries; a large one may come
+ * zeroed from the kernel. */
 void *stead_alloc_zero(size_t size)
 {
     if (size > 0 && size <= CACHED_MAX) {

@@ -64,8 +64,8 @@ uint64_t stead_rng_next(struct stead_rng *rng);
 /* 0 <= result < bound; bound > 0. */
 uint64_t stead_rng_below(struct stead_rng *rng, uint64_t bound);
 
-/* Like snprintf, always terminated, for: %s %.*s %c %d %i %u %ld %lu %lld %llu %zu %x %lx %llx %f %.2f %p %%, widths with zero or space fill, and '-'. Anything else ends
- * the formatting: the rest of the format is copied as it stands.
+/* Like snprintf, always terminated, for: %s %.*s %c %d %i %u %ld %lu %lld %llu %zu %x %lx %llx %f %.2f %p %%, widths
+ * with zero or space fill, and '-'. Anything else ends the formatting: the rest of the format is copied as it stands.
  * Returns the bytes that the whole text needs without its zero. */
 size_t stead_format(char *buffer, size_t size, const char *format, ...) STEAD_PRINTF(3, 4);
 size_t stead_format_v(char *buffer, size_t size, const char *format, va_list args);

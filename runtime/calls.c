@@ -2,20 +2,26 @@
 /*
  * calls: what is kept on both sides of a call until its answer is there.
  *
- * Caller, durable: a CALL row (reply op, context, deadline, and for unsequenced requests the request itself) and a due row, both in the entry
- * of the turn that called, both gone in the entry of the turn that takes the answer. The first answer is taken; one without its row is dropped
- * and counted. An unsequenced request is asked again, ever more rarely, until its deadline: so its receiver may die as often as it likes. A job of an idempotent kind starts before the
- * entry of its call is on disk (placement.c): its answer finds the CALL row in the overlay, and its turn is behind it in the same log.
+ * Caller, durable: a CALL row (reply op, context, deadline, and for unsequenced requests the request itself) and a due
+ * row, both in the entry of the turn that called, both gone in the entry of the turn that takes the answer. The first
+ * answer is taken; one without its row is dropped and counted. An unsequenced request is asked again, ever more rarely,
+ * until its deadline: so its receiver may die as often as it likes. A job of an idempotent kind starts before the entry
+ * of its call is on disk (placement.c): its answer finds the CALL row in the overlay, and its turn is behind it in the
+ * same log.
  *
- * A call that is cancelled, that times out, or whose caller is destroyed loses its row, and a CANCEL leaves for its callee with that commit: best effort,
- * for whoever answers all the same finds no row. A request that still waits in a channel's outbox keeps its number but is expired there.
+ * A call that is cancelled, that times out, or whose caller is destroyed loses its row, and a CANCEL leaves for its
+ * callee with that commit: best effort, for whoever answers all the same finds no row. A request that still waits in a
+ * channel's outbox keeps its number but is expired there.
  *
- * Caller, volatile: the same in memory (vcall); requests that leave the shard carry the shard's session and are sent again until answered (vrequest).
+ * Caller, volatile: the same in memory (vcall); requests that leave the shard carry the shard's session and are sent
+ * again until answered (vrequest).
  *
- * Callee: a token stands for an OWED row that holds who asked (a request without its payload), possibly several of them.
+ * Callee: a token stands for an OWED row that holds who asked (a request without its payload), possibly several of
+ * them.
  *
- * Invariants: P1 a CALL row and its due row exist together (until a timeout waits for a release); P2 an answer is taken with its CALL row or not at all; P3 a
- * token answers once; P4 a cancelled call runs no reply op; P5 what an early job answered is behind its call in the log.
+ * Invariants: P1 a CALL row and its due row exist together (until a timeout waits for a release); P2 an answer is taken
+ * with its CALL row or not at all; P3 a token answers once; P4 a cancelled call runs no reply op; P5 what an early job
+ * answered is behind its call in the log.
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
@@ -24,8 +30,8 @@
 #define ASK_AGAIN_MS_MAX 32000u
 #define CALL_HEAD 28u /* bytes of a CALL row before its texts */
 
-/* The CALL row: deadline u64, due u64, wait u32, callee size u16, reply op size u16, context size u32, then reply op, context, callee, record. The callee's address is
- * there where no record names it. */
+/* The CALL row: deadline u64, due u64, wait u32, callee size u16, reply op size u16, context size u32, then reply op,
+ * context, callee, record. The callee's address is there where no record names it. */
 
 struct call_row {
     uint64_t deadline_ms; /* 0: none */
@@ -515,7 +521,8 @@ static void ask_again(struct stead_agent *agent, struct stead_id id, struct call
     stead_shard_emit(shard, request);
 }
 
-/* The reply op hears of it, at once or, if the agent is held by another, after the release: the row stays until then, without a due row. */
+/* The reply op hears of it, at once or, if the agent is held by another, after the release: the row stays until then,
+ * without a due row. */
 static void time_out(struct stead_agent *agent, struct stead_id id, struct call_row *row)
 {
     struct stead_message *answer = timeout_answer(agent, id);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chain: see chain.h. The search for a circle compares the end of the list of names with itself, moved by one, two ... places: when the last
- * name, the one that could not be called any more, stands `period` places earlier too, and so does all that is between and has a place there, the calls go
- * round. That is at most half of CHAIN_NAMES_MAX squared comparisons, in a turn that fails.
+ * chain: see chain.h. The search for a circle compares the end of the list of names with itself, moved by one, two ...
+ * places: when the last name, the one that could not be called any more, stands `period` places earlier too, and so
+ * does all that is between and has a place there, the calls go round. That is at most half of CHAIN_NAMES_MAX squared
+ * comparisons, in a turn that fails.
  */
 #include "runtime/chain.h"
 

@@ -3,8 +3,9 @@
  * channel: both ends of a channel (source slot -> destination slot), the way messages of durable agents are made
  * exactly-once in effect.
  *
- * Sender: a number = (epoch of assignment, counter) and the number before it; the record is in the outbox in the commit of
- * the turn that sent it, is sent again until acknowledged, and `trimmed` in every record is the highest number deleted as acknowledged.
+ * Sender: a number = (epoch of assignment, counter) and the number before it; the record is in the outbox in the commit
+ * of the turn that sent it, is sent again until acknowledged, and `trimmed` in every record is the highest number
+ * deleted as acknowledged.
  *
  * Receiver: taken strictly in order.
  *
@@ -13,9 +14,9 @@
  *   TAKE                     DUPLICATE               GAP
  *   position := number       acknowledge again       drop, answer with the position
  *
- * Nothing else happens while both ends keep what they have synced. An end whose folder was put back to an earlier moment (one node of
- * several restored, a disk that lost synced data) has forgotten what the other remembers; what it forgot cannot be had again, and the channel goes
- * on behind it. Each such loss is counted and told once (C6):
+ * Nothing else happens while both ends keep what they have synced. An end whose folder was put back to an earlier
+ * moment (one node of several restored, a disk that lost synced data) has forgotten what the other remembers; what it
+ * forgot cannot be had again, and the channel goes on behind it. Each such loss is counted and told once (C6):
  *
  *   position < trimmed                                previous < position < number
  *   ----------------------------------------------    ---------------------------------------------------------------------------
@@ -23,10 +24,10 @@
  *   deleted there, and the effect is gone             previous and position, under an epoch before that of number
  *   position := trimmed, then judged again            position := number: what is behind previous in its log now is next
  *
- * Invariants (docs/INVARIANTS.md): C1 a number is given out once; C2 a message is taken exactly when its previous number is the
- * position; C3 the position moves only in the entry that holds the effect; C4 an outbox row goes only after an acknowledgement whose
- * position covers it; C5 an acknowledgement follows the commit of its position; C6 a channel whose ends disagree about the past goes on behind
- * what was forgotten, which is told once.
+ * Invariants (docs/INVARIANTS.md): C1 a number is given out once; C2 a message is taken exactly when its previous
+ * number is the position; C3 the position moves only in the entry that holds the effect; C4 an outbox row goes only
+ * after an acknowledgement whose position covers it; C5 an acknowledgement follows the commit of its position; C6 a
+ * channel whose ends disagree about the past goes on behind what was forgotten, which is told once.
  *
  * Called by the shard that owns the slot, on its thread.
  */
@@ -75,8 +76,8 @@ struct stead_channel_in {
 struct stead_channel_in *stead_channel_in_get(struct stead_shard *shard, stead_slot source, stead_slot slot);
 /* The message `number` of this channel takes effect in the open batch. */
 void stead_channel_in_advance(struct stead_shard *shard, struct stead_channel_in *channel, struct stead_seq number);
-/* The ends disagree about the past: `verdict`, one of the last two, on `message` (borrowed). Tells and counts what is lost, and moves the position so
- * that the message is next or behind a gap. */
+/* The ends disagree about the past: `verdict`, one of the last two, on `message` (borrowed). Tells and counts what is
+ * lost, and moves the position so that the message is next or behind a gap. */
 void stead_channel_in_renew(struct stead_shard *shard, struct stead_channel_in *channel,
                             enum stead_channel_verdict verdict, const struct stead_message *message);
 /* Acknowledges the position, once it is committed; `gap` asks to send again. */
@@ -100,20 +101,22 @@ struct stead_channel_out {
     bool waiting;
 };
 
-/* The end for `slot` -> `destination`, read from the rows if it is not in memory. NULL: the store failed, or the row is damaged. Borrowed. */
+/* The end for `slot` -> `destination`, read from the rows if it is not in memory. NULL: the store failed, or the row is
+ * damaged. Borrowed. */
 struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination);
-/* Numbers `message` (source_slot and slot are set), stores its record in the outbox at the open entry, and passes it on: to this shard, or to be sent
- * after the commit if the window is open. Consumed. */
+/* Numbers `message` (source_slot and slot are set), stores its record in the outbox at the open entry, and passes it
+ * on: to this shard, or to be sent after the commit if the window is open. Consumed. */
 void stead_channel_out_send(struct stead_shard *shard, struct stead_message **message);
 /* An ACK came. Borrowed. */
 void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stead_message *ack);
 /* The message of a channel within this shard was taken in the open batch. */
 void stead_channel_out_taken_here(struct stead_shard *shard, stead_slot slot, stead_slot destination,
                                   struct stead_seq number);
-/* A call that may still wait in this channel's outbox, for a receiver that is away, is not run when it gets there: its record says that its deadline is over. Looks
- * at no more records than a window has. */
+/* A call that may still wait in this channel's outbox, for a receiver that is away, is not run when it gets there: its
+ * record says that its deadline is over. Looks at no more records than a window has. */
 void stead_channel_out_cancel(struct stead_shard *shard, stead_slot slot, stead_slot destination, struct stead_id id);
-/* Sends committed records again, from the acknowledged number, where the resend time has come. Next such time, or UINT64_MAX. */
+/* Sends committed records again, from the acknowledged number, where the resend time has come. Next such time, or
+ * UINT64_MAX. */
 uint64_t stead_channel_out_resend_due(struct stead_shard *shard);
 /* The peer that owns these destinations is back: send everything unacknowledged again. `node` 0: all. */
 void stead_channel_out_peer_up(struct stead_shard *shard, uint32_t node);

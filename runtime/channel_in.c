@@ -2,9 +2,9 @@
 /*
  * channel_in: the receiving end of a channel.
  *
- * The position is a row, written once a batch however many messages the batch took, in the same entry as their effects (C3). The
- * acknowledgement of that position is an output of the entry, so it leaves when the entry is on disk (C5), one for all
- * messages of the batch. Ends at rest are forgotten when there are many; their rows bring them back.
+ * The position is a row, written once a batch however many messages the batch took, in the same entry as their effects
+ * (C3). The acknowledgement of that position is an output of the entry, so it leaves when the entry is on disk (C5),
+ * one for all messages of the batch. Ends at rest are forgotten when there are many; their rows bring them back.
  */
 #include "runtime/shard.h"
 
@@ -22,7 +22,8 @@ enum stead_channel_verdict stead_channel_judge(struct stead_seq position, struct
         return STEAD_CHANNEL_DUPLICATE;
     if (stead_seq_compare(position, previous) < 0 && stead_seq_compare(position, trimmed) >= 0)
         return STEAD_CHANNEL_GAP;
-    /* Neither next, nor old, nor still with the sender: an outbox or a position was rolled back (a lost disk, a restored folder). */
+    /* Neither next, nor old, nor still with the sender: an outbox or a position was rolled back (a lost disk, a
+     * restored folder). */
     return stead_seq_compare(position, previous) < 0 ? STEAD_CHANNEL_FORGOTTEN_HERE : STEAD_CHANNEL_FORGOTTEN_THERE;
 }
 

@@ -2,15 +2,17 @@
 /*
  * channel_out: the sending end of a channel, and its outbox.
  *
- * A record is a row of the outbox in the commit of the turn that sent it. After the commit it is sent if the window is open;
- * otherwise it waits in the outbox until acknowledgements open the window. Everything unacknowledged is sent again, in order, from the acknowledged
- * number: when the receiver reports a gap, when its node is back, and when no acknowledgement came for a while. The outbox, not a queue in
- * memory, is what remembers: a peer that is away for a day costs rows on disk.
+ * A record is a row of the outbox in the commit of the turn that sent it. After the commit it is sent if the window is
+ * open; otherwise it waits in the outbox until acknowledgements open the window. Everything unacknowledged is sent
+ * again, in order, from the acknowledged number: when the receiver reports a gap, when its node is back, and when no
+ * acknowledgement came for a while. The outbox, not a queue in memory, is what remembers: a peer that is away for a day
+ * costs rows on disk.
  *
- * Counters go up by one without a gap through all epochs, so between two numbers of one epoch every key is known without a scan.
+ * Counters go up by one without a gap through all epochs, so between two numbers of one epoch every key is known
+ * without a scan.
  *
- * Within one shard the same path holds (a number, a row, a judged message), but the row goes in the entry in which the message is taken; taken in the
- * entry that sent it, it never reaches the log.
+ * Within one shard the same path holds (a number, a row, a judged message), but the row goes in the entry in which the
+ * message is taken; taken in the entry that sent it, it never reaches the log.
  */
 #include "runtime/shard.h"
 
@@ -327,8 +329,9 @@ static int delete_record(void *context, struct stead_slice key, struct stead_sli
     return 0;
 }
 
-/* Deletes the records after `from` up to `to`; the number of the newest one, or `from`. Only of what this folder has sent: `to` may be a number that was given out
- * by a later past of this shard, which a restored folder does not know. Then nobody may hear it as `trimmed`: the records that follow have other predecessors. */
+/* Deletes the records after `from` up to `to`; the number of the newest one, or `from`. Only of what this folder has
+ * sent: `to` may be a number that was given out by a later past of this shard, which a restored folder does not know.
+ * Then nobody may hear it as `trimmed`: the records that follow have other predecessors. */
 static struct stead_seq trim(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq from,
                              struct stead_seq to)
 {
@@ -395,8 +398,9 @@ void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stea
         return;
     if (stead_seq_compare(position, channel->last) > 0) {
         tell_of_forgotten(shard, channel, position);
-        /* What was sent before this start is the beginning of what the receiver has taken. What this start has sent has numbers under an epoch that
-         * nobody has seen before, unless the coordinator has forgotten too: then it is not known what was taken. */
+        /* What was sent before this start is the beginning of what the receiver has taken. What this start has sent has
+         * numbers under an epoch that nobody has seen before, unless the coordinator has forgotten too: then it is not
+         * known what was taken. */
         if (position.epoch >= shard->epoch)
             return;
         position = channel->last;

@@ -2,14 +2,15 @@
 /*
  * checkpoint: moving what is synced from the overlay into the store image, so that replay after a crash stays short.
  *
- * The log is the redo, the image is write-back. A checkpoint is of one moment: the rows as they were after entry T. It begins right after a
- * batch was closed, waits until T is synced (the image never holds what a crash can take back), then goes out in chunks, one at a
- * time, while turns go on; the last chunk says that the image holds everything up to T. Replay starts at T + 1.
+ * The log is the redo, the image is write-back. A checkpoint is of one moment: the rows as they were after entry T. It
+ * begins right after a batch was closed, waits until T is synced (the image never holds what a crash can take back),
+ * then goes out in chunks, one at a time, while turns go on; the last chunk says that the image holds everything up to
+ * T. Replay starts at T + 1.
  *
  *   (none) --log_bytes over the limit--> begun at T --T synced--> chunk, chunk, ... last chunk --written--> forget --> (none)
  *
- * The overlay forgets what was written only when no load is in flight: a load that began before might have read the image as
- * it was, and must find the newer rows still in the overlay when it comes back.
+ * The overlay forgets what was written only when no load is in flight: a load that began before might have read the
+ * image as it was, and must find the newer rows still in the overlay when it comes back.
  */
 #include "runtime/shard.h"
 

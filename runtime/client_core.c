@@ -2,19 +2,20 @@
 /*
  * client_core: what a client has asked and not been told yet.
  *
- * A request is a cell of an array, named by its index (an item). Four structures know it: the session finds it by its number
- * when an answer comes, the due queue by time when none does, the peers' lists by connection when one opens or breaks, and
- * the free list when it is over. Each costs a few loads, so nothing ever walks over all requests but a new table or a
- * client that gives up.
+ * A request is a cell of an array, named by its index (an item). Four structures know it: the session finds it by its
+ * number when an answer comes, the due queue by time when none does, the peers' lists by connection when one opens or
+ * breaks, and the free list when it is over. Each costs a few loads, so nothing ever walks over all requests but a new
+ * table or a client that gives up.
  *
- * What may be said to the user rests on one count: `unanswered`, the sends of a request that no refusal has come back for. A refusal
- * (busy, not_owner, unavailable, session_expired) promises that this send did nothing. So at the deadline a request with
- * unanswered == 0 was not executed and completes with what it was refused with, or unavailable; one with unanswered > 0
- * may have been, and completes with timeout. For the same reason a request goes over to a new session only when its sole send
- * was refused by the old one.
+ * What may be said to the user rests on one count: `unanswered`, the sends of a request that no refusal has come back
+ * for. A refusal (busy, not_owner, unavailable, session_expired) promises that this send did nothing. So at the
+ * deadline a request with unanswered == 0 was not executed and completes with what it was refused with, or unavailable;
+ * one with unanswered > 0 may have been, and completes with timeout. For the same reason a request goes over to a new
+ * session only when its sole send was refused by the old one.
  *
- * Invariants: C1 an item in use is in one peer's list, in the due queue and in flight in its session. C2 a number is sent only while it
- * is above its session's mark. C3 an item is out of all of these before its completion runs, so the completion may submit.
+ * Invariants: C1 an item in use is in one peer's list, in the due queue and in flight in its session. C2 a number is
+ * sent only while it is above its session's mark. C3 an item is out of all of these before its completion runs, so the
+ * completion may submit.
  */
 #include "runtime/client_core.h"
 
@@ -148,8 +149,8 @@ static void drop_drained_sessions(struct stead_client_core *core)
     }
 }
 
-/* The session for a new request. The one at hand is left at half of the age at which receivers end it, so that what was asked in it
- * last can still be asked again for as long. */
+/* The session for a new request. The one at hand is left at half of the age at which receivers end it, so that what was
+ * asked in it last can still be asked again for as long. */
 static struct stead_client_session *session_for_new(struct stead_client_core *core)
 {
     struct stead_client_session *session = core->sessions;
@@ -379,7 +380,8 @@ static void finish_here(struct stead_client_core *core, uint32_t item, int code)
     finish(core, item, code, &none);
 }
 
-/* Nobody waits for its answer any more: a job is told, best effort, where it was sent last. A call to an agent is left alone: its turn is over before it could be told. */
+/* Nobody waits for its answer any more: a job is told, best effort, where it was sent last. A call to an agent is left
+ * alone: its turn is over before it could be told. */
 static void give_up(struct stead_client_core *core, uint32_t item, int code)
 {
     const struct request *request = &core->requests[item];
@@ -530,7 +532,8 @@ static void take_refusal(struct stead_client_core *core, uint32_t item, struct s
     stead_message_destroy(answer);
 }
 
-/* The receiver has ended the session. Nothing more is asked in it; what was surely not executed is asked in the next. */
+/* The receiver has ended the session. Nothing more is asked in it; what was surely not executed is asked in the
+ * next. */
 static void take_session_end(struct stead_client_core *core, uint32_t item, struct stead_message **answer)
 {
     struct request *request = &core->requests[item];

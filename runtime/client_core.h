@@ -13,10 +13,11 @@
  *        |                                 |
  *        +------(peer down, new table)-----+
  *
- * A call to a stateless kind that is given up, at its deadline or when the client is closed, is followed by a CANCEL to where it was sent last, so that its job need not go on; best effort.
+ * A call to a stateless kind that is given up, at its deadline or when the client is closed, is followed by a CANCEL to
+ * where it was sent last, so that its job need not go on; best effort.
  *
- * It performs nothing: what is to be done goes through the table of effects, called on the caller's stack. A completion may
- * submit and tell; it may call nothing else of this core.
+ * It performs nothing: what is to be done goes through the table of effects, called on the caller's stack. A completion
+ * may submit and tell; it may call nothing else of this core.
  *
  * Called by: net/client.c and the simulator. Threads: one core, one thread. Time and randomness are arguments.
  */
@@ -37,13 +38,14 @@ struct stead_client_core;
 /* All are called inside functions of the core, in the order in which things are to happen. */
 struct stead_client_effects {
     void *self; /* first argument of each */
-    /* A connection to this reactor is wanted: answer with stead_client_core_peer_up() when it is open, never before this returns.
-     * Asked again while it is still wanted. */
+    /* A connection to this reactor is wanted: answer with stead_client_core_peer_up() when it is open, never before
+     * this returns. Asked again while it is still wanted. */
     void (*connect)(void *self, uint32_t node, uint16_t reactor);
     /* To a reactor that is up. Borrowed: encode it now. May be lost. */
     void (*send)(void *self, uint32_t node, uint16_t reactor, const struct stead_message *message);
-    /* The end of a request, once for each. `code`: 0 or the failure. `answer`: the ANSWER, which may be taken (set it to NULL), or
-     * `*answer` is NULL when the failure was found here (STEAD_ETIMEOUT, STEAD_EUNAVAILABLE, STEAD_ECANCELLED, STEAD_ESESSION). */
+    /* The end of a request, once for each. `code`: 0 or the failure. `answer`: the ANSWER, which may be taken (set it
+     * to NULL), or `*answer` is NULL when the failure was found here (STEAD_ETIMEOUT, STEAD_EUNAVAILABLE,
+     * STEAD_ECANCELLED, STEAD_ESESSION). */
     void (*complete)(void *self, void *context, int code, struct stead_message **answer);
     /* The table is missing or out of date: ask any node for it. At most once in 50 ms. */
     void (*refresh)(void *self);
@@ -86,12 +88,13 @@ void stead_client_core_set_now(struct stead_client_core *core, uint64_t mono_ns,
 /* Takes a request: 0, and `complete` will be called once, never inside this function. Refused here, with no completion:
  * STEAD_EADDRESS, STEAD_EARGUMENT (op name, key length, type), STEAD_EBUSY (pipeline full). */
 int stead_client_core_submit(struct stead_client_core *core, const struct stead_client_request *request) STEAD_MUST_USE;
-/* A tell: sent at once or when its peer is up, never again. STEAD_EADDRESS, STEAD_EARGUMENT, STEAD_EBUSY (too many wait for
- * their connection). */
+/* A tell: sent at once or when its peer is up, never again. STEAD_EADDRESS, STEAD_EARGUMENT, STEAD_EBUSY (too many wait
+ * for their connection). */
 int stead_client_core_tell(struct stead_client_core *core, struct stead_slice address, struct stead_slice op,
                            struct stead_slice args) STEAD_MUST_USE;
 
-/* A record from a node; all but ANSWERs are ignored. Consumed. Answers to nothing that is in flight are dropped and counted. */
+/* A record from a node; all but ANSWERs are ignored. Consumed. Answers to nothing that is in flight are dropped and
+ * counted. */
 void stead_client_core_deliver(struct stead_client_core *core, struct stead_message **message);
 /* A newer table; held, not consumed. One that is not newer is ignored. */
 void stead_client_core_set_table(struct stead_client_core *core, struct stead_table *table);
@@ -100,7 +103,8 @@ struct stead_table *stead_client_core_table(const struct stead_client_core *core
 /* A connection is open (again): everything unanswered there is sent (again), in the order of its numbers. */
 void stead_client_core_peer_up(struct stead_client_core *core, uint32_t node, uint16_t reactor);
 void stead_client_core_peer_down(struct stead_client_core *core, uint32_t node, uint16_t reactor);
-/* No node can be reached: requests that were never sent complete with STEAD_EUNAVAILABLE (nothing was done); tells that wait are dropped. */
+/* No node can be reached: requests that were never sent complete with STEAD_EUNAVAILABLE (nothing was done); tells that
+ * wait are dropped. */
 void stead_client_core_unreachable(struct stead_client_core *core);
 /* Completes every request with STEAD_ECANCELLED; their outcome is unknown. */
 void stead_client_core_cancel_all(struct stead_client_core *core);

@@ -2,8 +2,9 @@
 /*
  * client_peer: lists of numbers, not of structs.
  *
- * Requests lie in an array that may move when it grows, so the lists hold their numbers; links lie in an array of their own. Peers are found
- * by (node, reactor) in a small hash table, because a table change looks every reactor of the cluster up at once.
+ * Requests lie in an array that may move when it grows, so the lists hold their numbers; links lie in an array of their
+ * own. Peers are found by (node, reactor) in a small hash table, because a table change looks every reactor of the
+ * cluster up at once.
  */
 #include "runtime/client_peer.h"
 

@@ -2,8 +2,9 @@
 /*
  * client_peer: the reactors a client talks to, and which of its requests each of them has.
  *
- * Every request in flight is in the list of exactly one peer, in the order in which it came there: that is the order in which it is
- * sent again when the connection is back. Peer 0 is nowhere: requests without a route, and refused ones that wait.
+ * Every request in flight is in the list of exactly one peer, in the order in which it came there: that is the order in
+ * which it is sent again when the connection is back. Peer 0 is nowhere: requests without a route, and refused ones
+ * that wait.
  *
  * Used by client_core. Pure; one thread.
  */

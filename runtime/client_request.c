@@ -2,8 +2,8 @@
 /*
  * client_request: checks and makes the records of a client.
  *
- * The rules are those of the wire (docs/FORMATS.md): what passes here is never refused by a decoder, save for a payload above the
- * limit that a node was given, which only that node knows.
+ * The rules are those of the wire (docs/FORMATS.md): what passes here is never refused by a decoder, save for a payload
+ * above the limit that a node was given, which only that node knows.
  */
 #include "runtime/client_request.h"
 

@@ -2,9 +2,9 @@
 /*
  * client_route: a table, turned into what a request needs in a handful of loads.
  *
- * Made once for each table (a few times a day), read for each request. Kinds with the same need share a pool; pool 0 is all nodes.
- * A pool holds the nodes that the table calls alive, or, when none is, all that meet the need: `alive` is a hint, and
- * trying a node that looked dead beats telling the user that there is none.
+ * Made once for each table (a few times a day), read for each request. Kinds with the same need share a pool; pool 0 is
+ * all nodes. A pool holds the nodes that the table calls alive, or, when none is, all that meet the need: `alive` is a
+ * hint, and trying a node that looked dead beats telling the user that there is none.
  */
 #include "runtime/client_route.h"
 

@@ -2,8 +2,9 @@
 /*
  * client_route: where a request goes, by one table.
  *
- * A place is a reactor of a node: a small number, in the order of the table's nodes and their endpoints. Agents live at one place, that
- * of the shard that holds their slot. Stateless kinds run at any place of a pool: the live nodes that meet the kind's need.
+ * A place is a reactor of a node: a small number, in the order of the table's nodes and their endpoints. Agents live at
+ * one place, that of the shard that holds their slot. Stateless kinds run at any place of a pool: the live nodes that
+ * meet the kind's need.
  *
  * Used by client_core; one is made for each table. Pure, immutable; one thread.
  */
@@ -28,7 +29,8 @@ struct stead_client_route {
     uint32_t place;  /* the one place of an agent; STEAD_PLACE_NONE: nobody owns it now, or the kind is stateless */
     uint32_t pool;   /* stateless kinds: where to choose; else STEAD_PLACE_NONE */
 };
-/* `address` was checked; `kind_size`: bytes before its slash. A kind that the table does not know is an agent in group 0. */
+/* `address` was checked; `kind_size`: bytes before its slash. A kind that the table does not know is an agent in group
+ * 0. */
 struct stead_client_route stead_client_route_find(const struct stead_client_routes *routes, struct stead_slice address,
                                                   size_t kind_size);
 

@@ -2,9 +2,9 @@
 /*
  * client_session: numbers in flight, in a ring.
  *
- * Numbers are given out one by one and end in nearly the same order, so a ring indexed by the number finds a request with one
- * load. It grows, by doubling, with the span between the oldest number in flight and the newest: one slow call makes it long, which
- * costs four bytes a number; the owner bounds the span.
+ * Numbers are given out one by one and end in nearly the same order, so a ring indexed by the number finds a request
+ * with one load. It grows, by doubling, with the span between the oldest number in flight and the newest: one slow call
+ * makes it long, which costs four bytes a number; the owner bounds the span.
  */
 #include "runtime/client_session.h"
 

@@ -5,8 +5,8 @@
  *     numbers   1 ... mark | mark + 1 ... next - 1 | next ...
  *               ended      | some ended, some not  | not given out
  *
- * A receiver keeps the answers above the mark so that a retry gets the first one; the mark, in every request, lets it forget
- * the rest. So the mark may pass a number only when that number will never be sent again.
+ * A receiver keeps the answers above the mark so that a retry gets the first one; the mark, in every request, lets it
+ * forget the rest. So the mark may pass a number only when that number will never be sent again.
  *
  * Used by client_core. Pure; one thread.
  */

@@ -2,18 +2,18 @@
 /*
  * coordinator: the commands.
  *
- * Every command is first judged completely and only then carried out, so a refused one leaves no trace, and one
- * that comes again is recognised (K3 in docs/INVARIANTS.md). What a command changes is
- * collected as rows in `effects`; the last of them is the meta row with the next table version, so on disk a change is there
- * with its version or not at all. Ids are taken from counters in that same row: none is ever given twice, also after a crash.
+ * Every command is first judged completely and only then carried out, so a refused one leaves no trace, and one that
+ * comes again is recognised (K3 in docs/INVARIANTS.md). What a command changes is collected as rows in `effects`; the
+ * last of them is the meta row with the next table version, so on disk a change is there with its version or not at
+ * all. Ids are taken from counters in that same row: none is ever given twice, also after a crash.
  *
  * Slots are handed out once for each placement group, to the nodes that are alive then:
  *
  *     group 0    when nodes_expected nodes are alive; shards_per_reactor x reactors shards a node
  *     group g    when the cluster is formed and a node with its label is there; one shard a reactor
  *
- * A slot has at most one owner and a kind keeps its group (K2). Each shard gets a contiguous run of slots, so that it is one key range
- * in the store. Shards of a node lie side by side.
+ * A slot has at most one owner and a kind keeps its group (K2). Each shard gets a contiguous run of slots, so that it
+ * is one key range in the store. Shards of a node lie side by side.
  */
 #include "runtime/coordinator.h"
 
@@ -95,7 +95,8 @@ static void make_shards(struct stead_coordinator *c, const struct stead_coordina
     }
 }
 
-/* Gives the group's slots to the nodes that may serve it, in proportion to what they want. Nothing when there are none. */
+/* Gives the group's slots to the nodes that may serve it, in proportion to what they want. Nothing when there are
+ * none. */
 static void place_group(struct stead_coordinator *c, unsigned group, struct stead_coordinator_effects *effects)
 {
     uint64_t limit = group == STEAD_GROUP_DEFAULT ? GROUP_DEFAULT_SHARDS_MAX : GROUP_NAMED_SHARDS_MAX;
@@ -305,8 +306,8 @@ static void add_kinds(struct stead_coordinator *c, const struct stead_node_regis
     }
 }
 
-/* A node that comes back with fewer reactors: its shards must not name one that is gone. That is a change of their configuration like any
- * other: one epoch up, and the node swaps them to itself afterwards as at every start. */
+/* A node that comes back with fewer reactors: its shards must not name one that is gone. That is a change of their
+ * configuration like any other: one epoch up, and the node swaps them to itself afterwards as at every start. */
 static void pull_in_shards(struct stead_coordinator *c, const struct stead_coordinator_node *node,
                            struct stead_coordinator_effects *effects)
 {

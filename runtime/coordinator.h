@@ -2,18 +2,20 @@
 /*
  * coordinator: the small consistent store of who owns what, as a pure state machine.
  *
- * One command in; out come the rows that must be on disk first, then the reply, then whether a new table has to be pushed:
- * persist, then speak. The process around it (node/coordinator_server.c) and the simulator drive the same code. What is on disk is only
- * rows; a coordinator that starts is given them back with stead_coordinator_restore() and is then where it was.
+ * One command in; out come the rows that must be on disk first, then the reply, then whether a new table has to be
+ * pushed: persist, then speak. The process around it (node/coordinator_server.c) and the simulator drive the same code.
+ * What is on disk is only rows; a coordinator that starts is given them back with stead_coordinator_restore() and is
+ * then where it was.
  *
  * Rules it keeps (docs/INVARIANTS.md):
  *   R1  a shard's configuration changes only by compare-and-swap, and its epoch is then one higher; it never falls
  *   R9  a configuration names (node, incarnation); only the present incarnation of the shard's own node may swap it
  *   K1 to K5  ids are never given twice; a slot has one owner; a kind's group never changes; ...
- * A command whose outcome the sender did not hear may be sent again: register is recognised by its `start`, claim by its result.
+ * A command whose outcome the sender did not hear may be sent again: register is recognised by its `start`, claim by
+ * its result.
  *
- * Time: `now_ms` is any monotonic clock; it only decides who looks alive, which is a hint. Nothing here blocks or prints.
- * Threads: one coordinator, one thread. Tables it returns may be held by any thread.
+ * Time: `now_ms` is any monotonic clock; it only decides who looks alive, which is a hint. Nothing here blocks or
+ * prints. Threads: one coordinator, one thread. Tables it returns may be held by any thread.
  */
 #ifndef STEAD_RUNTIME_COORDINATOR_H
 #define STEAD_RUNTIME_COORDINATOR_H
@@ -53,7 +55,8 @@ struct stead_node_registration {
     const struct stead_kind_registration *kinds;
 };
 
-/* Compare-and-swap of one shard's configuration to (the claiming node, its incarnation, reactor) under expected_epoch + 1. */
+/* Compare-and-swap of one shard's configuration to (the claiming node, its incarnation, reactor) under expected_epoch +
+ * 1. */
 struct stead_shard_claim {
     uint32_t shard;
     uint64_t expected_epoch;
@@ -80,8 +83,8 @@ struct stead_coordinator_command {
 /* ---- Effects -------------------------------------------------------------------------------- */
 
 struct stead_coordinator_effects {
-    /* Rows to be on disk, all or none and synced, before anything below is told to anybody: mutations as in entry.h. Empty: nothing
-     * changed. Owned by the caller, who inits and deinits it; each step resets it. */
+    /* Rows to be on disk, all or none and synced, before anything below is told to anybody: mutations as in entry.h.
+     * Empty: nothing changed. Owned by the caller, who inits and deinits it; each step resets it. */
     struct stead_writer rows;
     bool table_changed;                   /* there is a new table: push it to the watchers */
     int status;                           /* the reply: 0 or

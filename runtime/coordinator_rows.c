@@ -2,9 +2,10 @@
 /*
  * coordinator_rows: the state as rows, and back.
  *
- * A row holds the whole of one thing under its id or name, so rows can be read back in any order. Bytes that come back are checked here one
- * by one (types, ranges, limits) and then together by stead_coordinator_verify(): a row that contradicts another must not become two owners of
- * a slot later. The key layout and the values are in coordinator_state.h and docs/FORMATS.md.
+ * A row holds the whole of one thing under its id or name, so rows can be read back in any order. Bytes that come back
+ * are checked here one by one (types, ranges, limits) and then together by stead_coordinator_verify(): a row that
+ * contradicts another must not become two owners of a slot later. The key layout and the values are in
+ * coordinator_state.h and docs/FORMATS.md.
  */
 #include "runtime/coordinator_state.h"
 
@@ -150,7 +151,8 @@ static int get_id(struct stead_slice value, const char *field, struct stead_id *
     return 0;
 }
 
-/* An array of texts of at most `size_max` bytes; nil becomes NULL where `nil_allowed`. Returned even after a failure: free_texts(). */
+/* An array of texts of at most `size_max` bytes; nil becomes NULL where `nil_allowed`. Returned even after a failure:
+ * free_texts(). */
 static int get_texts(struct stead_slice value, const char *field, uint32_t count_max, size_t size_max, bool nil_allowed,
                      char ***ret_texts, uint32_t *ret_count)
 {

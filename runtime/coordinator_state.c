@@ -3,9 +3,10 @@
  * coordinator_state: a few sorted arrays, their rows, and the table.
  *
  * Everything here is small (at most 256 nodes, 4,096 shards and kinds) and changes a few times a day, so plain arrays
- * searched by bisection and a table made anew at each change are enough; what matters is that a row holds the whole
- * of a thing, that rows of different things never depend on the order in which they are read back, and that whatever was read
- * back is verified as a whole before it is believed: slots owned twice or a shard of an unknown node would be two owners later.
+ * searched by bisection and a table made anew at each change are enough; what matters is that a row holds the whole of
+ * a thing, that rows of different things never depend on the order in which they are read back, and that whatever was
+ * read back is verified as a whole before it is believed: slots owned twice or a shard of an unknown node would be two
+ * owners later.
  */
 #include "runtime/coordinator_state.h"
 

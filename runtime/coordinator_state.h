@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * coordinator_state: what the coordinator remembers: nodes, shards, kinds, groups; their rows on disk; the table made of them.
+ * coordinator_state: what the coordinator remembers: nodes, shards, kinds, groups; their rows on disk; the table made
+ * of them.
  *
- * Called by: coordinator.c only, which decides what changes; this module keeps, stores and shows it. A row is the whole of one thing
- * (docs/FORMATS.md, "Coordinator rows"):
+ * Called by: coordinator.c only, which decides what changes; this module keeps, stores and shows it. A row is the whole
+ * of one thing (docs/FORMATS.md, "Coordinator rows"):
  *
  *     "m"            {v, cluster, expected, formed, version, node, shard, needs}   one, changes with every change
  *     "n" id BE32    {name, identity, start, incarnation, alive, spr, labels, endpoints}

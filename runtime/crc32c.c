@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crc32c: the checksum of log entries, backups and frames (Castagnoli, reflected, as in iSCSI: "123456789" gives e3069283).
+ * crc32c: the checksum of log entries, backups and frames (Castagnoli, reflected, as in iSCSI: "123456789" gives
+ * e3069283).
  *
- * Every byte that becomes durable goes through it, so it must cost less than the memcpy beside it. Machines with SSE 4.2 have an instruction
- * (8 bytes in 3 cycles); others take eight table look-ups for 8 bytes. Which one is asked of the processor at each call: one load of a
- * constant, and no state of our own.
+ * Every byte that becomes durable goes through it, so it must cost less than the memcpy beside it. Machines with SSE
+ * 4.2 have an instruction (8 bytes in 3 cycles); others take eight table look-ups for 8 bytes. Which one is asked of
+ * the processor at each call: one load of a constant, and no state of our own.
  */
 #include "runtime/base.h"
 #include "runtime/crc32c_table.h"

@@ -6,10 +6,10 @@
  *
  *     moment(L) = the first moment u at which the zone's clock shows L or later
  *
- * Where the clock goes back, that is the first time it shows L; where it jumps over L, it is the end of the jump. The definition never
- * falls as L grows, so the search walks the scheduled local times upwards from the one that the clock shows now, and takes
- * the first whose moment lies after `after`. Days that do not match are passed over whole, so even 29 February takes
- * microseconds.
+ * Where the clock goes back, that is the first time it shows L; where it jumps over L, it is the end of the jump. The
+ * definition never falls as L grows, so the search walks the scheduled local times upwards from the one that the clock
+ * shows now, and takes the first whose moment lies after `after`. Days that do not match are passed over whole, so even
+ * 29 February takes microseconds.
  */
 #include "runtime/cron.h"
 
@@ -203,7 +203,8 @@ static int64_t floor_divide(int64_t a, int64_t b)
     return (a >= 0 ? a : a - (b - 1)) / b;
 }
 
-/* See above: the first moment at which the zone's clock shows `local_s` or later. Between two changes of the offset the clock is a straight line. */
+/* See above: the first moment at which the zone's clock shows `local_s` or later. Between two changes of the offset the
+ * clock is a straight line. */
 static int64_t moment_of(struct stead_slice tzif, int64_t local_s)
 {
     int64_t from = local_s - OFFSET_S_MAX; /* the clock shows less than local_s here */

@@ -2,9 +2,9 @@
 /*
  * doors: everything the pure core needs from the world, as one table of functions.
  *
- * Each door has two implementations: the node's (RocksDB, ZeroMQ, threads) and the simulator's. The core calls them only
- * from drain.c (effects) and from reads inside a turn (get, scan), always on the host's own thread. A door that takes
- * time returns at once; its completion comes back as a call of host.h.
+ * Each door has two implementations: the node's (RocksDB, ZeroMQ, threads) and the simulator's. The core calls them
+ * only from drain.c (effects) and from reads inside a turn (get, scan), always on the host's own thread. A door that
+ * takes time returns at once; its completion comes back as a call of host.h.
  */
 #ifndef STEAD_RUNTIME_DOORS_H
 #define STEAD_RUNTIME_DOORS_H
@@ -49,19 +49,21 @@ struct stead_doors {
     /* Appends one log entry; `entry` is consumed (its memory is freed by the door). Entries of a shard come in
      * index order. Answered by stead_host_synced(). An append never fails: a disk that does stops the process. */
     void (*append)(void *self, uint32_t shard, uint64_t index, struct stead_writer *entry);
-    /* Writes a chunk of rows (encoded as entry mutations, entry.h) to the store image, unsynced, after every append that
-     * was synced before. `applied` not 0: the image now holds everything up to that index. Consumed. Answered
-     * by stead_host_rows_written() in order. */
+    /* Writes a chunk of rows (encoded as entry mutations, entry.h) to the store image, unsynced, after every append
+     * that was synced before. `applied` not 0: the image now holds everything up to that index. Consumed. Answered by
+     * stead_host_rows_written() in order. */
     void (*write_rows)(void *self, uint32_t shard, uint64_t applied, struct stead_writer *mutations);
     /* Log entries up to `index` may be deleted as far as the node's retention allows. */
     void (*trim_log)(void *self, uint32_t shard, uint64_t index);
     /* Reads in the background. Consumed; comes back through stead_host_loaded(), never before this returns. */
     void (*load)(void *self, struct stead_load *load);
-    /* Reads of the store image, at once. get: 0, STEAD_ENOTFOUND, STEAD_EIO. scan: from <= key < to; stops when `visit` returns non-zero. */
+    /* Reads of the store image, at once. get: 0, STEAD_ENOTFOUND, STEAD_EIO. scan: from <= key < to; stops when `visit`
+     * returns non-zero. */
     int (*get)(void *self, struct stead_slice key, struct stead_writer *ret_value);
     int (*scan)(void *self, struct stead_slice from, struct stead_slice to, bool reverse, stead_row_visit_fn *visit,
                 void *context);
-    /* Many ranges, rising, of one moment: at the price of a seek each. What `visit` returns non-zero for ends the range, not the scan. 0, STEAD_EIO. */
+    /* Many ranges, rising, of one moment: at the price of a seek each. What `visit` returns non-zero for ends the
+     * range, not the scan. 0, STEAD_EIO. */
     int (*scan_ranges)(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context);
     /* Reads one entry of the log, for the journal. STEAD_ENOTFOUND when it was trimmed. */
     int (*read_entry)(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry);
@@ -73,14 +75,16 @@ struct stead_doors {
     void (*answer)(void *self, struct stead_message **message);
 
     /* ---- jobs ---- */
-    /* Runs a request to a stateless kind on a job thread. Consumed; answered by stead_host_job_done() with the same message. */
+    /* Runs a request to a stateless kind on a job thread. Consumed; answered by stead_host_job_done() with the same
+     * message. */
     void (*run_job)(void *self, const struct stead_kind *kind, const struct stead_op *op,
                     struct stead_message **request);
     void (*cancel_job)(void *self, struct stead_id id);
 
     /* ---- records ---- */
-    /* The wire form of a message, for outboxes and whatever else is stored of messages. Pure functions of net/codec.h, given
-     * as doors because the core does not know the wire. decode: 0 or a negative code; `ret_message` is the caller's. */
+    /* The wire form of a message, for outboxes and whatever else is stored of messages. Pure functions of net/codec.h,
+     * given as doors because the core does not know the wire. decode: 0 or a negative code; `ret_message` is the
+     * caller's. */
     void (*encode)(const struct stead_message *message, struct stead_writer *writer);
     int (*decode)(struct stead_slice record, struct stead_message **ret_message);
 

@@ -2,10 +2,10 @@
 /*
  * drain: the one place where effects become deeds.
  *
- * The order is the promise: persist, replicate, then speak (send, answer, jobs), then arm the timer. The core puts an output here only
- * when what it depends on is committed, so speaking after persisting is not what keeps "nobody is told of anything that
- * a crash can take back"; it keeps the disk busy first, and makes every trace of a run readable in one order. The node and
- * the simulator run this same function over their own doors.
+ * The order is the promise: persist, replicate, then speak (send, answer, jobs), then arm the timer. The core puts an
+ * output here only when what it depends on is committed, so speaking after persisting is not what keeps "nobody is told
+ * of anything that a crash can take back"; it keeps the disk busy first, and makes every trace of a run readable in one
+ * order. The node and the simulator run this same function over their own doors.
  */
 #include "runtime/effects.h"
 

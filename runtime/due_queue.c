@@ -2,9 +2,10 @@
 /*
  * due_queue: a heap that knows where each item lies.
  *
- * Retries are armed in the order of time and mostly taken out long before they are due. In a heap an item that is later than
- * all others is put in without moving anything, and one is taken out in log4(n) steps of four neighbours that share a cache line: for
- * 16,384 requests in flight that is 7 steps. A wheel would be quicker to cancel and could not say when the next is due without a search.
+ * Retries are armed in the order of time and mostly taken out long before they are due. In a heap an item that is later
+ * than all others is put in without moving anything, and one is taken out in log4(n) steps of four neighbours that
+ * share a cache line: for 16,384 requests in flight that is 7 steps. A wheel would be quicker to cancel and could not
+ * say when the next is due without a search.
  *
  * Invariants: no cell is earlier than its parent; positions[cells[i].item] == i + 1; every other position is 0.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * effects: what the core wants done, as plain data. Shards only ever add to these lists; drain.c performs them through the
- * doors, in one order. Owned by a host; one thread.
+ * effects: what the core wants done, as plain data. Shards only ever add to these lists; drain.c performs them through
+ * the doors, in one order. Owned by a host; one thread.
  */
 #ifndef STEAD_RUNTIME_EFFECTS_H
 #define STEAD_RUNTIME_EFFECTS_H

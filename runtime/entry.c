@@ -18,11 +18,11 @@
  *         16  8 now, ms          45  1 bytes of op            54  2 zero
  *         24 16 message id       46  2 bytes of address       56    address | op | cause | events
  *
- * Why fixed widths and not varints: an entry is written in one pass with the counts filled in behind, and read by stepping over;
- * its cost on the disk is the sync, not the bytes.
+ * Why fixed widths and not varints: an entry is written in one pass with the counts filled in behind, and read by
+ * stepping over; its cost on the disk is the sync, not the bytes.
  *
- * The decoder takes nothing on trust: checksum first (so that chance damage has one name), then every length against the bytes that are left,
- * then the counts against what was found. What it accepted, the iterators cannot fail on.
+ * The decoder takes nothing on trust: checksum first (so that chance damage has one name), then every length against
+ * the bytes that are left, then the counts against what was found. What it accepted, the iterators cannot fail on.
  */
 #include "runtime/entry.h"
 

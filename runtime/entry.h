@@ -2,9 +2,10 @@
 /*
  * entry: one log entry of a shard: the atomic unit of everything durable.
  *
- * An entry holds physical, absolute mutations of rows (applying it twice changes nothing and runs no user code) and one record
- * for each turn in it, for the journal. Layout in docs/FORMATS.md: a fixed header, mutations, turn records, a CRC-32C of all before it.
- * Little-endian throughout. Decoding is strict: whatever does not add up is STEAD_ECORRUPT, and nothing is read past the end.
+ * An entry holds physical, absolute mutations of rows (applying it twice changes nothing and runs no user code) and one
+ * record for each turn in it, for the journal. Layout in docs/FORMATS.md: a fixed header, mutations, turn records, a
+ * CRC-32C of all before it. Little-endian throughout. Decoding is strict: whatever does not add up is STEAD_ECORRUPT,
+ * and nothing is read past the end.
  *
  * Pure; any thread.
  */

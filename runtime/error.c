@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * error: the names and sentences of the error codes, all generated from STEAD_ERRORS, so that a code without a name
- * or a name without a code cannot be written. Codes travel on the wire and lie in journals: a number that this build does
+ * error: the names and sentences of the error codes, all generated from STEAD_ERRORS, so that a code without a name or
+ * a name without a code cannot be written. Codes travel on the wire and lie in journals: a number that this build does
  * not know (a newer peer's) is not a failure here, it reads as "unknown". Constant data only.
  */
 #include "stead/error.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fault: planted faults. In test builds (STEAD_FAULTS) each bit of settings.hooks breaks one promise on purpose, and the test suite proves
- * that the simulator finds it: a check that was never seen to fail is not trusted. In other builds every test of a fault is the constant 0.
+ * fault: planted faults. In test builds (STEAD_FAULTS) each bit of settings.hooks breaks one promise on purpose, and
+ * the test suite proves that the simulator finds it: a check that was never seen to fail is not trusted. In other
+ * builds every test of a fault is the constant 0.
  */
 #ifndef STEAD_RUNTIME_FAULT_H
 #define STEAD_RUNTIME_FAULT_H

@@ -2,20 +2,25 @@
 /*
  * fiber: stackful coroutines, so that an orchestrator's straight-line C can wait.
  *
- * A switch saves what the ABI says a callee keeps, and the control words of floating point, on the stack that is left, stores the stack pointer, and takes the
- * other one: no system call, no signal mask. x86-64 and AArch64 have it in assembler; elsewhere ucontext does it, which is slower by a system call.
+ * A switch saves what the ABI says a callee keeps, and the control words of floating point, on the stack that is left,
+ * stores the stack pointer, and takes the other one: no system call, no signal mask. x86-64 and AArch64 have it in
+ * assembler; elsewhere ucontext does it, which is slower by a system call.
  *
- * A stack is one mapping, a guard below and the stack above it, taken from the system on demand (MAP_NORESERVE) and never zeroed by us. Free stacks
- * are kept: up to WARM_BYTES_MAX of them with their pages, the others without (madvise), so a burst of fibers leaves address space behind and no memory.
- * The guard is 16 pages because a frame may be larger than one.
+ * A stack is one mapping, a guard below and the stack above it, taken from the system on demand (MAP_NORESERVE) and
+ * never zeroed by us. Free stacks are kept: up to WARM_BYTES_MAX of them with their pages, the others without
+ * (madvise), so a burst of fibers leaves address space behind and no memory. The guard is 16 pages because a frame may
+ * be larger than one.
  *
- * Invariants: a fiber has a stack from its creation until it ends, and no longer; a fiber that has not begun, or has stopped, is in the list of the stopped, in the
- * order of stopping, the one that runs is in none, one that has ended is in the list of the ended; free stacks and those in use are together at most stacks_max.
+ * Invariants: a fiber has a stack from its creation until it ends, and no longer; a fiber that has not begun, or has
+ * stopped, is in the list of the stopped, in the order of stopping, the one that runs is in none, one that has ended is
+ * in the list of the ended; free stacks and those in use are together at most stacks_max.
  *
- * Each tool is told in its own words: AddressSanitizer of every change of stack (a fiber that is thrown away is entered once more, only to say
- * that its fake stack will never be needed again), ThreadSanitizer of fibers, valgrind of stacks.
+ * Each tool is told in its own words: AddressSanitizer of every change of stack (a fiber that is thrown away is entered
+ * once more, only to say that its fake stack will never be needed again), ThreadSanitizer of fibers, valgrind of
+ * stacks.
  *
- * This is the one file of the core that asks the system for something: memory with a hole below it. Nobody else can observe that, so it is no effect.
+ * This is the one file of the core that asks the system for something: memory with a hole below it. Nobody else can
+ * observe that, so it is no effect.
  */
 #include "stead/fiber.h"
 
@@ -126,8 +131,8 @@ struct stead_fibers {
 /* ---- The switch ----------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-/* Saves rbx, rbp, r12 to r15, MXCSR and the x87 control word; 64 bytes below the return address. Loading a control word waits for the pipeline, so
- * that is only done when it differs. */
+/* Saves rbx, rbp, r12 to r15, MXCSR and the x87 control word; 64 bytes below the return address. Loading a control word
+ * waits for the pipeline, so that is only done when it differs. */
 __asm__(".text\n"
         ".p2align 4\n"
         ".hidden stead_fiber_switch\n"

@@ -2,8 +2,8 @@
 /*
  * fields: the automatic storage of a state struct, driven by its field table.
  *
- * Stored form: a map from the field's name to its value, in the table's order; numbers in their shortest form. The same state
- * therefore always encodes to the same bytes, which is how a failed turn finds out whether it changed anything.
+ * Stored form: a map from the field's name to its value, in the table's order; numbers in their shortest form. The same
+ * state therefore always encodes to the same bytes, which is how a failed turn finds out whether it changed anything.
  *
  * A table outlives its first version by names alone:
  *   F1  a stored name that the table does not know is ignored;
@@ -12,9 +12,10 @@
  *   F4  numbers may be widened: a stored integer fits any integer field that can hold its value, and a double.
  * What does not fit is STEAD_ECORRUPT: guessing would change a state in silence.
  *
- * Tables nest at most NESTING_MAX deep (checked when a kind is registered), which bounds the recursion below; stored bytes never do.
- * Elements of a list are made anew at each decode, so nothing of an old element shines through; all memory of a struct
- * behind pointers is in its buffers, which deinit() frees for the whole capacity of a list, used or not.
+ * Tables nest at most NESTING_MAX deep (checked when a kind is registered), which bounds the recursion below; stored
+ * bytes never do. Elements of a list are made anew at each decode, so nothing of an old element shines through; all
+ * memory of a struct behind pointers is in its buffers, which deinit() frees for the whole capacity of a list, used or
+ * not.
  */
 #include "runtime/fields.h"
 
@@ -359,7 +360,8 @@ static bool name_equal(const char *name, struct stead_slice stored)
     return strnlen(name, NAME_MAX_SIZE + 1) == stored.size && memcmp(name, stored.data, stored.size) == 0;
 }
 
-/* The field that a stored name belongs to, NULL when none. `expected` is tried first: images come in the table's order. */
+/* The field that a stored name belongs to, NULL when none. `expected` is tried first: images come in the table's
+ * order. */
 static const struct stead_field *find_field(const struct stead_field *fields, const struct stead_field *expected,
                                             struct stead_slice stored)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fields: a state struct to msgpack and back by its field table: a map from name to value, in the table's order.
- * Decoding is by name: unknown names are ignored, missing ones keep what the struct holds, `was` is read too, so a schema can grow. Pure; one struct, one thread.
+ * Decoding is by name: unknown names are ignored, missing ones keep what the struct holds, `was` is read too, so a
+ * schema can grow. Pure; one struct, one thread.
  */
 #ifndef STEAD_RUNTIME_FIELDS_H
 #define STEAD_RUNTIME_FIELDS_H
@@ -12,7 +13,8 @@
  * without a table, nesting over 8, a name twice or over 63 bytes. */
 int stead_fields_check(const struct stead_field *fields, uint32_t state_size, char *ret_why) STEAD_MUST_USE;
 void stead_fields_encode(const struct stead_field *fields, const void *state, struct stead_writer *writer);
-/* STEAD_ECORRUPT when a stored value does not fit its field; the struct may then be half written. `image` was checked as a value. */
+/* STEAD_ECORRUPT when a stored value does not fit its field; the struct may then be half written. `image` was checked
+ * as a value. */
 int stead_fields_decode(const struct stead_field *fields, void *state, struct stead_slice image) STEAD_MUST_USE;
 /* Frees the buffers inside. */
 void stead_fields_deinit(const struct stead_field *fields, void *state);

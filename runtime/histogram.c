@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * histogram: log-linear buckets. A number below 32 has a bucket of its own; above, each power of two is cut into SUB = 16 equal
- * parts, so a bucket is at most 1/16 of the numbers in it wide.
+ * histogram: log-linear buckets. A number below 32 has a bucket of its own; above, each power of two is cut into SUB =
+ * 16 equal parts, so a bucket is at most 1/16 of the numbers in it wide.
  *
  *   number          0 .. 31     32 .. 63 (2 wide)   64 .. 127 (4 wide)  ...
  *   bucket          0 .. 31     32 .. 47            48 .. 63            ...

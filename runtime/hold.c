@@ -5,13 +5,15 @@
  *     every node holds: nothing that comes from outside its process is taken
  *       -> all hold -> each copies its store and lets go
  *
- * Why the copies fit together: what node A sends after its copy was made leaves after all nodes held. Node B holds from before that until its own
- * copy is made, so its copy has no effect of it: neither a message that A's copy has not sent, nor an acknowledgement of what A's copy has not
- * taken. What B took before it held had left A when it was synced there, before A's copy. Clients are outside too: what a client asks after it heard an
- * answer that one copy lacks is in no other copy. Within a node one store is copied at one moment, and its log is in order.
+ * Why the copies fit together: what node A sends after its copy was made leaves after all nodes held. Node B holds from
+ * before that until its own copy is made, so its copy has no effect of it: neither a message that A's copy has not
+ * sent, nor an acknowledgement of what A's copy has not taken. What B took before it held had left A when it was synced
+ * there, before A's copy. Clients are outside too: what a client asks after it heard an answer that one copy lacks is
+ * in no other copy. Within a node one store is copied at one moment, and its log is in order.
  *
- * So each node may let go as soon as its own copy is made; who lets go before that has no copy of that moment (its caller finds out). What is
- * held waits here in order, up to a bound; beyond it clients are told `busy`, and the rest is dropped: its senders keep it, but for tells.
+ * So each node may let go as soon as its own copy is made; who lets go before that has no copy of that moment (its
+ * caller finds out). What is held waits here in order, up to a bound; beyond it clients are told `busy`, and the rest
+ * is dropped: its senders keep it, but for tells.
  *
  * Invariant H1: while the host holds, nothing from outside reaches a shard but queries.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hold_again: requests for the hold that an agent is in, asked again under their key by who never heard of it (a worker that died and came back, on behalf of somebody else). They are
- * answered and do not wait: the release that they would wait for comes after their answer. Turns' thread of the shard.
+ * hold_again: requests for the hold that an agent is in, asked again under their key by who never heard of it (a worker
+ * that died and came back, on behalf of somebody else). They are answered and do not wait: the release that they would
+ * wait for comes after their answer. Turns' thread of the shard.
  */
 #ifndef STEAD_RUNTIME_HOLD_AGAIN_H
 #define STEAD_RUNTIME_HOLD_AGAIN_H

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host: the pure part of a reactor: finds the shard of every message, gives each shard its turn, keeps the memory budget, and drains effects.
+ * host: the pure part of a reactor: finds the shard of every message, gives each shard its turn, keeps the memory
+ * budget, and drains effects.
  *
  *     deliver ---> shard of this host: its inbox
  *        |-------> a session: the client's connection, here or at the reactor it came in at
  *        |-------> a stateless kind: placement.c
  *        `-------> another shard: its owner by the table, by effect
  *
- * A message for a shard that nobody owns right now is dropped, or answered with `unavailable` where a client waits: whoever must have it
- * delivered keeps it in an outbox, a session or a CALL row, and sends it again.
+ * A message for a shard that nobody owns right now is dropped, or answered with `unavailable` where a client waits:
+ * whoever must have it delivered keeps it in an outbox, a session or a CALL row, and sends it again.
  */
 #include "runtime/host.h"
 
@@ -382,7 +383,8 @@ void stead_host_set_disk_full(struct stead_host *host, bool full)
     host->freed = false;
 }
 
-/* Brings what was deleted to the image; a shard whose checkpoint is under way, and may lack it, has another one behind that. */
+/* Brings what was deleted to the image; a shard whose checkpoint is under way, and may lack it, has another one behind
+ * that. */
 static void checkpoint_soon(struct stead_host *host)
 {
     host->checkpoint_soon = false;
@@ -587,7 +589,8 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
     return stats;
 }
 
-/* Messages between agents of a shard that are still on their way: none after a round, unless the shard may run no turns now. */
+/* Messages between agents of a shard that are still on their way: none after a round, unless the shard may run no turns
+ * now. */
 static uint32_t on_their_way(const struct stead_shard *shard)
 {
     uint32_t count = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host: the pure part of one reactor: its shards, the routing of messages between them and to other hosts, and the
- * draining of their effects through the doors in one order. The node's reactor thread drives one with real doors, the simulator many
- * with simulated ones.
+ * draining of their effects through the doors in one order. The node's reactor thread drives one with real doors, the
+ * simulator many with simulated ones.
  *
  *     stead_host_set_now -> any of deliver / synced / loaded / ... -> stead_host_run -> (doors were called)
  *
@@ -62,17 +62,19 @@ struct stead_host *stead_host_create(const struct stead_host_options *options);
 /* Frees everything, performs no effect: to stop cleanly, call stead_host_stop() and wait until stead_host_idle(). */
 void stead_host_destroy(struct stead_host **host);
 
-/* Time, before each round: monotonic for deadlines, wall for timers. Never goes back within a host (a step back of the wall clock is slewed). */
+/* Time, before each round: monotonic for deadlines, wall for timers. Never goes back within a host (a step back of the
+ * wall clock is slewed). */
 void stead_host_set_now(struct stead_host *host, uint64_t mono_ns, uint64_t wall_ms);
 
 /* ---- Shards --------------------------------------------------------------------------------- */
 
-/* Adds a shard in recovery. `applied`: the index up to which the store image is complete. Then stead_host_replay() for each
- * later entry in order, then stead_host_start_shard(). */
+/* Adds a shard in recovery. `applied`: the index up to which the store image is complete. Then stead_host_replay() for
+ * each later entry in order, then stead_host_start_shard(). */
 void stead_host_add_shard(struct stead_host *host, uint32_t shard, uint64_t applied);
 /* STEAD_ECORRUPT: this shard must not be served. `entry` is borrowed. */
 int stead_host_replay(struct stead_host *host, uint32_t shard, uint64_t index, struct stead_slice entry) STEAD_MUST_USE;
-/* Serves it under `epoch`, which is above every epoch it was served under before. `slots`: those of this shard, rising. */
+/* Serves it under `epoch`, which is above every epoch it was served under before. `slots`: those of this shard,
+ * rising. */
 void stead_host_start_shard(struct stead_host *host, uint32_t shard, uint64_t epoch, const stead_slot *slots,
                             uint32_t slot_count);
 /* The first log index the shard will append. */
@@ -82,10 +84,12 @@ uint64_t stead_host_next_index(const struct stead_host *host, uint32_t shard);
 
 /* A message from a client, a peer, another reactor or a job. Consumed. */
 void stead_host_deliver(struct stead_host *host, struct stead_message **message);
-/* The same of a message from outside this process: from a client, or from a peer. It waits while the host holds. Consumed. */
+/* The same of a message from outside this process: from a client, or from a peer. It waits while the host holds.
+ * Consumed. */
 void stead_host_admit(struct stead_host *host, struct stead_message **message);
-/* Holds what comes from outside, until stead_host_let_go() or the monotonic time `until_ns`: for copies of several nodes that are of one moment (hold.c). What a host has
- * taken before may still be on its way to the disk; nothing that a peer sends from now on is taken. */
+/* Holds what comes from outside, until stead_host_let_go() or the monotonic time `until_ns`: for copies of several
+ * nodes that are of one moment (hold.c). What a host has taken before may still be on its way to the disk; nothing that
+ * a peer sends from now on is taken. */
 void stead_host_hold(struct stead_host *host, uint64_t until_ns);
 void stead_host_let_go(struct stead_host *host);
 /* Entries of the shard up to `index` are on disk. */
@@ -104,14 +108,15 @@ void stead_host_peer_up(struct stead_host *host, uint32_t node, uint64_t incarna
 void stead_host_peer_load(struct stead_host *host, uint32_t node, uint32_t jobs_in_progress);
 /* Messages that were being run when the process died, and how often: dead-lettered from poison_kills_max on. */
 void stead_host_suspect(struct stead_host *host, struct stead_id message, uint32_t kills);
-/* A disk quota is reached: clients' durable work is refused with STEAD_EDISKFULL; what only reads goes on, and so do ops that give
- * room back (STEAD_OP_FREES). Said again while it is so: what such ops deleted since goes to the image now, so that the store can let go of it. */
+/* A disk quota is reached: clients' durable work is refused with STEAD_EDISKFULL; what only reads goes on, and so do
+ * ops that give room back (STEAD_OP_FREES). Said again while it is so: what such ops deleted since goes to the image
+ * now, so that the store can let go of it. */
 void stead_host_set_disk_full(struct stead_host *host, bool full);
 
 /* ---- Running -------------------------------------------------------------------------------- */
 
-/* Runs turns and timers that are due, closes batches and drains effects: persist, then speak, then arm. True: there is more
- * to do at once; call again after looking at the sockets. */
+/* Runs turns and timers that are due, closes batches and drains effects: persist, then speak, then arm. True: there is
+ * more to do at once; call again after looking at the sockets. */
 bool stead_host_run(struct stead_host *host);
 /* Unloads every agent with its hooks, writes a last checkpoint. */
 void stead_host_stop(struct stead_host *host);

@@ -2,15 +2,17 @@
 /*
  * keys: idempotency keys of clients and of agents' calls.
  *
- * The first request with a key (scope: the address) runs, and its answer is kept with the key in the commit of its effect; the same key with
- * another op or payload is a conflict. While the first is being run, others with its key wait and are answered with it: in memory
- * while it is in a queue, in the OWED row once its op has kept a token.
+ * The first request with a key (scope: the address) runs, and its answer is kept with the key in the commit of its
+ * effect; the same key with another op or payload is a conflict. While the first is being run, others with its key wait
+ * and are answered with it: in memory while it is in a queue, in the OWED row once its op has kept a token.
  *
- * A call of an agent is judged when it is about to run, not when it comes: it may have waited in a channel or on disk, where nothing in memory knows of it. All with
- * one key have one receiver, which runs them one after the other, so the row alone decides; so does a client's request that has waited.
+ * A call of an agent is judged when it is about to run, not when it comes: it may have waited in a channel or on disk,
+ * where nothing in memory knows of it. All with one key have one receiver, which runs them one after the other, so the
+ * row alone decides; so does a client's request that has waited.
  *
- * IDEMPOTENCY row: version u8 | state u8 (1 answered, 2 owed) | class u8 | 0 | status i32 | time ms u64 | hash of op and payload u64 | token 16 or payload.
- * A key lasts settings.idempotency_ms; an older row counts as none and is replaced.
+ * IDEMPOTENCY row: version u8 | state u8 (1 answered, 2 owed) | class u8 | 0 | status i32 | time ms u64 | hash of op
+ * and payload u64 | token 16 or payload. A key lasts settings.idempotency_ms; an older row counts as none and is
+ * replaced.
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lock_ops: `stead.hold` and `stead.release`, which every kind with agents has: critical sections over agents whose kinds know nothing of it.
+ * lock_ops: `stead.hold` and `stead.release`, which every kind with agents has: critical sections over agents whose
+ * kinds know nothing of it.
  *
- * They are written against the public API. Whoever holds already and asks again is given a new number: it may have forgotten why it asked first (an orchestration that was
- * terminated and restarted), and what it then gives back under the old number must not end the new hold.
- * Who must wait, and that a release always comes through, is decided where messages are delivered (take.c).
+ * They are written against the public API. Whoever holds already and asks again is given a new number: it may have
+ * forgotten why it asked first (an orchestration that was terminated and restarted), and what it then gives back under
+ * the old number must not end the new hold. Who must wait, and that a release always comes through, is decided where
+ * messages are delivered (take.c).
  */
 #include "runtime/registry.h"
 #include "runtime/shard.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lock_waits: a ring of the newest waits, each `waiter waits for an agent`. Who holds that agent is read from the agent when it is needed, so a wait that is over says nothing false: an agent that is
- * free, or held by its waiter, leads nowhere; nor does one past its deadline.
+ * lock_waits: a ring of the newest waits, each `waiter waits for an agent`. Who holds that agent is read from the agent
+ * when it is needed, so a wait that is over says nothing false: an agent that is free, or held by its waiter, leads
+ * nowhere; nor does one past its deadline.
  *
- * Only at the moment a wait begins can it close a circle, through itself. So the walk starts there: from the agent's holder over what that one waits for, to the
- * holders of those, until the new waiter is met. It looks at STEPS_MAX waits at most.
+ * Only at the moment a wait begins can it close a circle, through itself. So the walk starts there: from the agent's
+ * holder over what that one waits for, to the holders of those, until the new waiter is met. It looks at STEPS_MAX
+ * waits at most.
  */
 #include "runtime/lock_waits.h"
 

@@ -30,7 +30,8 @@ struct stead_map {
     uint32_t count;                  /* items */
 };
 
-/* Where a hash belongs. Both halves have a say: the low 12 bits of an address's hash are its slot, and a shard has only some of those. */
+/* Where a hash belongs. Both halves have a say: the low 12 bits of an address's hash are its slot, and a shard has only
+ * some of those. */
 static inline uint32_t stead_map_home(const struct stead_map *map, uint64_t hash)
 {
     return (uint32_t)(hash ^ hash >> 32) & map->mask;

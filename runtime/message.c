@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * message: making and freeing of messages: the allocation that every message costs, so it is one block and touches as little of
- * it as it can.
+ * message: making and freeing of messages: the allocation that every message costs, so it is one block and touches as
+ * little of it as it can.
  *
  *     +----------------------+-----------+---+----------+---+------+---+-------+---------+
  *     | struct stead_message | address   | 0 | source   | 0 | op   | 0 | key 0 | payload |
  *     +----------------------+-----------+---+----------+---+------+---+-------+---------+
  *       head: zeroed | groups: as they come
  *
- * M1  The groups after `payload` are not cleared: their bits in `groups` are 0, and nobody reads a group whose bit is not set.
- * M2  Texts are followed by a zero, so they are C strings for whoever needs one; an empty text is "".
- * M3  block_size is the whole allocation: what queues account is what freeing gives back. No block is smaller than
+ * M1  The groups after `payload` are not cleared: their bits in `groups` are 0, and nobody reads a group whose bit is
+ * not set. M2  Texts are followed by a zero, so they are C strings for whoever needs one; an empty text is "". M3 
+ * block_size is the whole allocation: what queues account is what freeing gives back. No block is smaller than
  *     STEAD_MESSAGE_SMALL, so any block of that size can be kept in any pool, whoever made it.
  */
 #include "runtime/message.h"

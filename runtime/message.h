@@ -3,8 +3,8 @@
  * message: one decoded record, as it travels through the runtime.
  *
  * A message is one block of memory: this struct, then its texts and its payload. The wire form is net/codec.h's and
- * FORMATS' business; a message between agents of one process is never encoded. Groups whose bit in `groups` is not set have
- * undefined contents: look at the bit first.
+ * FORMATS' business; a message between agents of one process is never encoded. Groups whose bit in `groups` is not set
+ * have undefined contents: look at the bit first.
  *
  * Ownership: exactly one owner; passed as `struct stead_message **` when consumed.
  * Threads: a message may be created on one thread and destroyed on another, never used by two.
@@ -132,15 +132,16 @@ struct stead_message_parts {
     struct stead_slice chain; /* chain.h; calls alone */
 };
 
-/* A message with its parts in place. The rest is zero, but for the fields of groups: undefined while it has not the group.
- * Returned: destroy it or pass it on. Never NULL. */
+/* A message with its parts in place. The rest is zero, but for the fields of groups: undefined while it has not the
+ * group. Returned: destroy it or pass it on. Never NULL. */
 struct stead_message *stead_message_create(enum stead_message_type type, const struct stead_message_parts *parts);
 /* A copy with everything, lists and target apart. */
 struct stead_message *stead_message_copy(const struct stead_message *message);
 void stead_message_destroy(struct stead_message **message);
 
-/* Small blocks kept for the next message: the allocator's own cache holds seven of a size, a mailbox holds thousands. One a
- * host, plain memory, one thread; the messages themselves may come from and go to any thread, pool or none. Zeroed: empty. */
+/* Small blocks kept for the next message: the allocator's own cache holds seven of a size, a mailbox holds thousands.
+ * One a host, plain memory, one thread; the messages themselves may come from and go to any thread, pool or none.
+ * Zeroed: empty. */
 #define STEAD_MESSAGE_SMALL                                                                                            \
     512u /* bytes: every block has at least so many, and only those of exactly so many are kept */
 #define STEAD_MESSAGE_POOL_MAX (4u * 1024u) /* blocks kept: 2 MiB */
@@ -152,7 +153,8 @@ struct stead_message_pool {
 struct stead_message *stead_message_create_in(struct stead_message_pool *pool, enum stead_message_type type,
                                               const struct stead_message_parts *parts);
 void stead_message_destroy_in(struct stead_message_pool *pool, struct stead_message **message);
-/* A block to give to another pool, when this one has more than it needs soon; else NULL. Freed by stead_message_pool_give(), or free(). */
+/* A block to give to another pool, when this one has more than it needs soon; else NULL. Freed by
+ * stead_message_pool_give(), or free(). */
 void *stead_message_pool_spare(struct stead_message_pool *pool);
 /* Consumes such a block. */
 void stead_message_pool_give(struct stead_message_pool *pool, void *block);
@@ -160,8 +162,8 @@ void stead_message_pool_give(struct stead_message_pool *pool, void *block);
 void stead_message_pool_deinit(struct stead_message_pool *pool);
 
 /* The ANSWER to `request`, addressed to whoever asked: session and route are carried over, or the source becomes the
- * destination, and so are incarnation and trace. `error` is used when status is not 0, `value` when it is 0. Durability is
- * the one asked for: the sender sets what was reached. */
+ * destination, and so are incarnation and trace. `error` is used when status is not 0, `value` when it is 0. Durability
+ * is the one asked for: the sender sets what was reached. */
 struct stead_answer_error {
     const char *name;     /* NULL: the code's own */
     const char *sentence; /* NULL: the code's own */
@@ -179,7 +181,8 @@ static inline struct stead_id stead_message_client(const struct stead_message *m
     bool has = m->source_slot.v == STEAD_SLOT_SESSION && (m->groups & STEAD_GROUP_SESSION);
     return has ? m->session.id : (struct stead_id){{0}};
 }
-/* May this CANCEL take back what was asked by `client` (as above)? Clients take back what they asked themselves, and nobody guesses a session's id; nodes are trusted. */
+/* May this CANCEL take back what was asked by `client` (as above)? Clients take back what they asked themselves, and
+ * nobody guesses a session's id; nodes are trusted. */
 static inline bool stead_message_may_cancel(const struct stead_message *cancel, struct stead_id client)
 {
     struct stead_id says = stead_message_client(cancel);

@@ -14,8 +14,8 @@
  *   A fresh row (the image has none of its key) that is deleted: in the batch that made it: gone at once, the log never hears of it; later:
  *   a tombstone only until batch_end has logged the delete.
  *
- * Forgetting is constant time: a row offered in a finished round is absent from that moment (is_gone), and its memory is swept
- * by the changes that follow, a few rows each: a reactor never stalls on the 100,000 rows of a checkpoint.
+ * Forgetting is constant time: a row offered in a finished round is absent from that moment (is_gone), and its memory
+ * is swept by the changes that follow, a few rows each: a reactor never stalls on the 100,000 rows of a checkpoint.
  *
  * Invariants:
  *   O1  a row is in the open batch exactly when its flag says so, and batch[row->batch_at] is that row
@@ -243,7 +243,8 @@ static void enter_change(struct stead_overlay *overlay, struct stead_row *row, u
     overlay->batch_bytes += mutation_bytes_of(row);
 }
 
-/* The row is about to change: whatever it was for batch and checkpoint is settled. True: the image may hold a row of this key. */
+/* The row is about to change: whatever it was for batch and checkpoint is settled. True: the image may hold a row of
+ * this key. */
 static bool begin_change(struct stead_overlay *overlay, struct stead_row *row)
 {
     bool was_gone = is_gone(overlay, row);

@@ -2,12 +2,12 @@
 /*
  * owed: answers that a later turn gives.
  *
- * A token names an OWED row: the requests that wait for the answer, each without its payload, as (u32 size, record)*. Usually one;
- * a second joins when another client asks with the same idempotency key. A retry of the same request only renews the route. The row goes in the
- * entry of the turn that answers, or destroys the agent.
+ * A token names an OWED row: the requests that wait for the answer, each without its payload, as (u32 size, record)*.
+ * Usually one; a second joins when another client asks with the same idempotency key. A retry of the same request only
+ * renews the route. The row goes in the entry of the turn that answers, or destroys the agent.
  *
- * A volatile agent's debts are in memory (vowed), like everything of it; and so are those that a durable agent's quiet op has made: whoever
- * asks again after a crash is asked for anew.
+ * A volatile agent's debts are in memory (vowed), like everything of it; and so are those that a durable agent's quiet
+ * op has made: whoever asks again after a crash is asked for anew.
  */
 #include "runtime/shard.h"
 

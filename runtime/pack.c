@@ -5,11 +5,12 @@
  * Every number and every length takes the shortest form, so equal values have equal bytes: state images are compared
  * by their bytes, and the simulator hashes them.
  *
- * A writer begins in memory of its caller or with none, and doubles when it is full. Growing cannot fail (runtime/base.h),
- * so writes return nothing; whether a size is allowed is asked once, at the end, by whoever has a limit.
+ * A writer begins in memory of its caller or with none, and doubles when it is full. Growing cannot fail
+ * (runtime/base.h), so writes return nothing; whether a size is allowed is asked once, at the end, by whoever has a
+ * limit.
  *
- * stead_pack() reads its format from left to right and keeps, for each open bracket, whether a key is due. A header needs the
- * count of what follows, so each bracket is counted ahead; formats are short literals of the program.
+ * stead_pack() reads its format from left to right and keeps, for each open bracket, whether a key is due. A header
+ * needs the count of what follows, so each bracket is counted ahead; formats are short literals of the program.
  */
 #include <stdlib.h>
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * placement: requests to stateless kinds: which node runs one, and that a repeat of one in progress runs no second time.
+ * placement: requests to stateless kinds: which node runs one, and that a repeat of one in progress runs no second
+ * time.
  *
- * A request runs on any node that has the label its kind needs, on the less loaded of two taken at random (Mitzenmacher 2001). The first host that sees it chooses, and
- * remembers the choice by the request's id: while that node (in that incarnation) lives, a repeat goes to the same place, where the running job
- * recognises it. When the node is gone, or the answer has passed, the choice is forgotten. So a job runs once unless a node dies: at least once.
+ * A request runs on any node that has the label its kind needs, on the less loaded of two taken at random (Mitzenmacher
+ * 2001). The first host that sees it chooses, and remembers the choice by the request's id: while that node (in that
+ * incarnation) lives, a repeat goes to the same place, where the running job recognises it. When the node is gone, or
+ * the answer has passed, the choice is forgotten. So a job runs once unless a node dies: at least once.
  *
- * A call to an idempotent kind starts early: on this node, before the commit of the turn that makes it, so that the disk and the job work at the same time. Its
- * answer is taken as a turn on uncommitted state. While such jobs are out, a batch that nobody awaits stays open a moment (EARLY_HOLD_NS), so that a chain of short jobs
- * costs one sync. If the entry is lost in a crash, the job ran for nothing; if the answer is, the CALL row asks again.
+ * A call to an idempotent kind starts early: on this node, before the commit of the turn that makes it, so that the
+ * disk and the job work at the same time. Its answer is taken as a turn on uncommitted state. While such jobs are out,
+ * a batch that nobody awaits stays open a moment (EARLY_HOLD_NS), so that a chain of short jobs costs one sync. If the
+ * entry is lost in a crash, the job ran for nothing; if the answer is, the CALL row asks again.
  */
 #include "runtime/shard.h"
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * query: looking inside: show, journal, deadletters, unlock, agents. The maps are described in docs/OPERATIONS.md, Queries.
+ * query: looking inside: show, journal, deadletters, unlock, agents. The maps are described in docs/OPERATIONS.md,
+ * Queries.
  *
- * A query reads rows as they are (overlay over image) and answers when what it saw is committed, like any output of the shard.
- * Nothing here activates an agent, but retrying a dead letter and breaking a lock change rows, in the open batch, like a turn.
+ * A query reads rows as they are (overlay over image) and answers when what it saw is committed, like any output of the
+ * shard. Nothing here activates an agent, but retrying a dead letter and breaking a lock change rows, in the open
+ * batch, like a turn.
  */
 #include "runtime/address.h"
 #include "runtime/fields.h"
@@ -429,7 +431,8 @@ static void journal(struct stead_shard *shard, struct stead_message *query)
 
 static void unlock(struct stead_shard *shard, struct stead_message *query);
 
-/* An agent that is held and not in memory is brought in: its waiting messages run then. The query waits for that in its mailbox. */
+/* An agent that is held and not in memory is brought in: its waiting messages run then. The query waits for that in its
+ * mailbox. */
 static void unlock_loaded(const struct subject *it, struct stead_message *query)
 {
     struct stead_shard *shard = it->shard;

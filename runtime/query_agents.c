@@ -2,19 +2,22 @@
 /*
  * query_agents: lists of agents, over all shards of a host.
  *
- * Addresses are sorted within a slot, not across slots, so a page is gathered with a bounded list kept in order: from each slot at
- * most `limit` addresses behind `after` can be among the first `limit` of all.
+ * Addresses are sorted within a slot, not across slots, so a page is gathered with a bounded list kept in order: from
+ * each slot at most `limit` addresses behind `after` can be among the first `limit` of all.
  *
  *     slots of a shard, each behind the greatest lower bound --> volatile agents of the shard --> the next shard
  *
- * That takes longer than a turn may, so it goes in slices (query_slow.h). A slice of slots is one scan of many ranges, as an iterator for each slot costs as much as reading twenty rows.
+ * That takes longer than a turn may, so it goes in slices (query_slow.h). A slice of slots is one scan of many ranges,
+ * as an iterator for each slot costs as much as reading twenty rows.
  *
- * A list with conditions may have to pass over millions that do not meet them. So it looks at only so many of each slot; the first address at which a
- * slot was left is a bound for all: what lies before it is complete, slots that come later are not read beyond it, and the page ends there with `next`. Slots are filled by
- * a hash, so they advance alike and little is read twice; each page finds every slot again, so it looks at many.
+ * A list with conditions may have to pass over millions that do not meet them. So it looks at only so many of each
+ * slot; the first address at which a slot was left is a bound for all: what lies before it is complete, slots that come
+ * later are not read beyond it, and the page ends there with `next`. Slots are filled by a hash, so they advance alike
+ * and little is read twice; each page finds every slot again, so it looks at many.
  *
- * Turns between slices change the map of agents. It is walked from its end: an agent that leaves moves those behind it towards the beginning, where they are still met (twice at worst; a page takes
- * each once). Those that lie before their home, around the corner, are therefore looked at first. A map that has grown is walked again.
+ * Turns between slices change the map of agents. It is walked from its end: an agent that leaves moves those behind it
+ * towards the beginning, where they are still met (twice at worst; a page takes each once). Those that lie before their
+ * home, around the corner, are therefore looked at first. A map that has grown is walked again.
  */
 #include "runtime/address.h"
 #include "runtime/fields.h"
@@ -158,7 +161,8 @@ struct look {
     const struct stead_agent *agent;    /* READY, or NULL */
 };
 
-/* The newest state that is at hand without running anything: of an agent in memory what it has, else the stored image. */
+/* The newest state that is at hand without running anything: of an agent in memory what it has, else the stored
+ * image. */
 static struct stead_slice image_of(const struct look *look)
 {
     struct stead_writer *writer = &look->page->image;
@@ -301,7 +305,8 @@ static int look_at_row(struct page *page, const struct stead_row_parsed *row, st
 {
     struct stead_agent_row head;
 
-    /* Within a slot addresses rise: behind the last of a full page, or behind prefix or kind, nothing of this slot is wanted any more. */
+    /* Within a slot addresses rise: behind the last of a full page, or behind prefix or kind, nothing of this slot is
+     * wanted any more. */
     bool full = page->count == page->limit && compare(page->items[page->count - 1], row->address) < 0;
     if (full && wanted(page, row->address))
         page->more = true;
@@ -488,7 +493,8 @@ static unsigned group_of(const struct stead_host *host, const struct page *page)
     return known == NULL ? STEAD_GROUP_DEFAULT : known->group;
 }
 
-/* How much of each slot is looked at for one page; 0: all that is listed is wanted. Slots of other groups are as good as empty. */
+/* How much of each slot is looked at for one page; 0: all that is listed is wanted. Slots of other groups are as good
+ * as empty. */
 static uint32_t look_max(const struct stead_host *host, const struct page *page)
 {
     unsigned group = group_of(host, page);

@@ -171,7 +171,8 @@ static void destroy_letters(struct stead_query_slow *slow)
     free(all);
 }
 
-/* `deadletters` without an address: the letters of all agents of this host, which can only be listed. Consumes `query`. */
+/* `deadletters` without an address: the letters of all agents of this host, which can only be listed. Consumes
+ * `query`. */
 static void list_all_letters(struct stead_host *host, struct stead_message *query)
 {
     struct letters letters = {.limit = 0};

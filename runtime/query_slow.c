@@ -4,8 +4,9 @@
  *
  *     query --> asked --(a slice a round, in turns)--> over: answered
  *
- * A slice ends by its count of work, not by a clock, so that the same events give the same effects. What it looked at before is not looked at again when turns
- * change it meanwhile: an answer has everything that was there all the time, and of the rest each agent as it was at some moment in between.
+ * A slice ends by its count of work, not by a clock, so that the same events give the same effects. What it looked at
+ * before is not looked at again when turns change it meanwhile: an answer has everything that was there all the time,
+ * and of the rest each agent as it was at some moment in between.
  */
 #include "runtime/query_slow.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * query_slow: a query to the node that takes longer than a turn may: it gets a slice of each round until it is over, so that turns go on between.
+ * query_slow: a query to the node that takes longer than a turn may: it gets a slice of each round until it is over, so
+ * that turns go on between.
  *
  * Owned by the host; one thread.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * query_where: conditions on the fields of stored images, for lists of agents. There is no index: each image is walked once, and what it does not name costs a few bytes'
- * comparison, so a list over millions is bounded by reading them.
+ * query_where: conditions on the fields of stored images, for lists of agents. There is no index: each image is walked
+ * once, and what it does not name costs a few bytes' comparison, so a list over millions is bounded by reading them.
  */
 #include "runtime/query_where.h"
 

@@ -28,8 +28,8 @@ struct stead_where {
 
 /* Reads `where` and `fields` of a query's arguments, both optional. STEAD_EARGUMENT: of another form, or too many. */
 int stead_where_read(struct stead_slice args, struct stead_where *ret_where) STEAD_MUST_USE;
-/* Does an image (one map, or empty) meet every condition? Numbers are compared as numbers, texts and binaries as bytes; values of different types never meet. A field
- * that is not there is nil. */
+/* Does an image (one map, or empty) meet every condition? Numbers are compared as numbers, texts and binaries as bytes;
+ * values of different types never meet. A field that is not there is nil. */
 bool stead_where_meets(const struct stead_where *where, struct stead_slice image);
 /* Writes a map of those of the wanted fields that the image has. */
 void stead_where_write_fields(const struct stead_where *where, struct stead_slice image, struct stead_writer *writer);

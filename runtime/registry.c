@@ -3,10 +3,10 @@
  * registry: the kinds of this process, checked once when they are added, so that nothing behind it has to ask again
  * whether an op has a function or a field lies inside its struct.
  *
- * Kinds are kept in order of their names (for lists) and in an open-addressed table of at most half load (for messages). Most kinds
- * have a handful of ops, found fastest by comparing; a kind with more than OPS_LINEAR_MAX gets a hashed table of its own.
- * Both tables hold indices + 1, 0 being free, and are rebuilt when the number of kinds outgrows them.
- * Orchestrators are looked up once an execution: an array in order of name and version is enough.
+ * Kinds are kept in order of their names (for lists) and in an open-addressed table of at most half load (for
+ * messages). Most kinds have a handful of ops, found fastest by comparing; a kind with more than OPS_LINEAR_MAX gets a
+ * hashed table of its own. Both tables hold indices + 1, 0 being free, and are rebuilt when the number of kinds
+ * outgrows them. Orchestrators are looked up once an execution: an array in order of name and version is enough.
  */
 #include "runtime/registry.h"
 

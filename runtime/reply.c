@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reply: which way an answer takes: back through its session, which keeps it for those who ask again; through the channel its request came through; or as it is.
- * What a keyed request is answered is kept with its key on the way.
- * An answer that is stored leaves after the entry that stores it (invariant L1).
+ * reply: which way an answer takes: back through its session, which keeps it for those who ask again; through the
+ * channel its request came through; or as it is. What a keyed request is answered is kept with its key on the way. An
+ * answer that is stored leaves after the entry that stores it (invariant L1).
  */
 #include "runtime/shard.h"
 

@@ -2,9 +2,10 @@
 /*
  * rows: keys of the store image, made and taken apart (rows.h has the table).
  *
- * A key's order is the order of its bytes, so numbers are big-endian and what has no fixed size ends with a byte that cannot occur in it (an
- * address has no control characters, hence 0x00) or with the key. Makers assert their sizes: the limits of addresses, ops and
- * keyed state keep every key far below STEAD_ROW_KEY_MAX. The parser is for offline checks and listings and trusts nothing.
+ * A key's order is the order of its bytes, so numbers are big-endian and what has no fixed size ends with a byte that
+ * cannot occur in it (an address has no control characters, hence 0x00) or with the key. Makers assert their sizes: the
+ * limits of addresses, ops and keyed state keep every key far below STEAD_ROW_KEY_MAX. The parser is for offline checks
+ * and listings and trusts nothing.
  */
 #include "runtime/rows.h"
 

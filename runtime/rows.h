@@ -13,8 +13,9 @@
  *     AGENT        0x40 | address | 0x00                                    head and state image
  *     PART         0x41 | address | 0x00 | incarnation BE64 | part u8 | sub everything else of an agent
  *
- * An address has no control characters, so 0x00 ends it and keys sort by address. Parts: EVENT 1 (sequence BE64), KV 2 (the agent's key), TIMER 3 (name), CALL 4 (id 16),
- * OWED 5 (token 16), MAIL 6 (sequence BE64), DEAD 7 (sequence BE64), DELAYED 8 (id 16), IMAGE 9 (nothing).
+ * An address has no control characters, so 0x00 ends it and keys sort by address. Parts: EVENT 1 (sequence BE64), KV 2
+ * (the agent's key), TIMER 3 (name), CALL 4 (id 16), OWED 5 (token 16), MAIL 6 (sequence BE64), DEAD 7 (sequence BE64),
+ * DELAYED 8 (id 16), IMAGE 9 (nothing).
  *
  * Pure; any thread.
  */

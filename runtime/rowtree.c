@@ -2,26 +2,29 @@
 /*
  * rowtree: a B+tree of row pointers, laid out for the cache.
  *
- * The problem: a put must find its place among a million keys of 20 to 600 bytes that all begin alike (slot, class, kind). A comparison of
- * two keys behind pointers is a cache miss; a skip list or a binary tree takes twenty of them, a naive B-tree still ten.
+ * The problem: a put must find its place among a million keys of 20 to 600 bytes that all begin alike (slot, class,
+ * kind). A comparison of two keys behind pointers is a cache miss; a skip list or a binary tree takes twenty of them, a
+ * naive B-tree still ten.
  *
- * The design: each page keeps the length of a prefix common to all its keys, and for each key the eight bytes after that prefix
- * as one number, in an array. A search compares the prefix once (with the page's first key), then numbers, and looks at a
- * key only where numbers are equal. So a level costs two or three lines of memory, the levels above the leaves stay in the cache, and 32
- * keys a page keep an insert's memmove under four lines. The prefix is exact when a page is built and may only become shorter after
- * that: an insert that does not share it recomputes the page.
+ * The design: each page keeps the length of a prefix common to all its keys, and for each key the eight bytes after
+ * that prefix as one number, in an array. A search compares the prefix once (with the page's first key), then numbers,
+ * and looks at a key only where numbers are equal. So a level costs two or three lines of memory, the levels above the
+ * leaves stay in the cache, and 32 keys a page keep an insert's memmove under four lines. The prefix is exact when a
+ * page is built and may only become shorter after that: an insert that does not share it recomputes the page.
  *
  *   inner:  separator[0..count)  child[0..count]      child[i] holds the keys  separator[i-1] <= key < separator[i]
  *   leaf:   row[0..count)        previous, next
  *
- * Separators are cut to the shortest bytes that separate, rows hold only a key there. A leaf that was filled at its end is split so that it stays full:
- * outboxes and logs grow in order. Pages are joined with their right neighbour when both fit, and leave the tree when empty.
+ * Separators are cut to the shortest bytes that separate, rows hold only a key there. A leaf that was filled at its end
+ * is split so that it stays full: outboxes and logs grow in order. Pages are joined with their right neighbour when
+ * both fit, and leave the tree when empty.
  *
- * Measured with 1,000,000 rows of 20-byte keys in random order on a busy machine where one miss costs 150 ns: 520 ns an insert, 800 ns a put of
- * another value (five misses), 170 ns a put among 1,000 hot rows; 30 bytes a row beside the row itself.
+ * Measured with 1,000,000 rows of 20-byte keys in random order on a busy machine where one miss costs 150 ns: 520 ns an
+ * insert, 800 ns a put of another value (five misses), 170 ns a put among 1,000 hot rows; 30 bytes a row beside the row
+ * itself.
  *
- * Invariants: keys of a page ascend strictly; number[i] are the bytes of key i after the prefix; all leaves are at the same depth and
- * linked in order; no leaf is empty but the only one.
+ * Invariants: keys of a page ascend strictly; number[i] are the bytes of key i after the prefix; all leaves are at the
+ * same depth and linked in order; no leaf is empty but the only one.
  */
 #include "runtime/rowtree.h"
 
@@ -407,7 +410,8 @@ void stead_rowtree_replace(struct stead_rowtree *tree, struct stead_rowtree_path
 
 /* ---- Shrinking ------------------------------------------------------------------------------ */
 
-/* Takes child `at` and the separator before it (or behind the first) out of an inner page that has at least one separator. */
+/* Takes child `at` and the separator before it (or behind the first) out of an inner page that has at least one
+ * separator. */
 static void drop_child(struct stead_rowtree *tree, struct stead_rowtree_page *inner, uint32_t at)
 {
     destroy_separator(tree, take_key(inner, at > 0 ? at - 1 : 0));

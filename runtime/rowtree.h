@@ -61,8 +61,8 @@ void stead_rowtree_deinit(struct stead_rowtree *tree);
 bool stead_rowtree_find(const struct stead_rowtree *tree, struct stead_slice key, struct stead_rowtree_path *ret_path);
 /* The row at the path; NULL at the end of the tree. Steps over to the next leaf where needed. */
 struct stead_row *stead_rowtree_row(const struct stead_rowtree *tree, struct stead_rowtree_path *path);
-/* Moves on by one row, or back by one (false: there is none, the path is unusable). Only for walks: afterwards the way to the leaf
- * is not known any more, so change the tree only through a new find. */
+/* Moves on by one row, or back by one (false: there is none, the path is unusable). Only for walks: afterwards the way
+ * to the leaf is not known any more, so change the tree only through a new find. */
 void stead_rowtree_next(const struct stead_rowtree *tree, struct stead_rowtree_path *path);
 bool stead_rowtree_previous(const struct stead_rowtree *tree, struct stead_rowtree_path *path);
 

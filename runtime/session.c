@@ -2,9 +2,10 @@
 /*
  * session: requests of clients, once in effect.
  *
- * The state of a session in a slot is one row, written once a batch whatever number of its requests the batch answered; in
- * memory it is an array ordered by number, because numbers come nearly in order and leave from the front as the mark moves. Answers
- * too large for the row have rows of their own, so that a session with one large answer is not rewritten with it each time.
+ * The state of a session in a slot is one row, written once a batch whatever number of its requests the batch answered;
+ * in memory it is an array ordered by number, because numbers come nearly in order and leave from the front as the mark
+ * moves. Answers too large for the row have rows of their own, so that a session with one large answer is not rewritten
+ * with it each time.
  *
  * Answers of volatile agents are remembered in memory alone: they are gone with the agent.
  */
@@ -278,7 +279,8 @@ static void answer_again(struct stead_shard *shard, const struct stead_session *
     struct stead_message *answer = stead_message_answer(request, 0, NULL, value);
     answer->status = known->status;
     answer->durability = known->durability;
-    /* A durable kind's answer of the volatile class never waits; a volatile kind's waits for what its agent had seen. */
+    /* A durable kind's answer of the volatile class never waits; a volatile kind's waits for what its agent had
+     * seen. */
     answer->depends_on = known->stored && known->durability == STEAD_CLASS_VOLATILE ? 0 : known->index;
     stead_writer_deinit(&row);
     stead_shard_emit(shard, answer);

@@ -3,15 +3,16 @@
  * session: what makes the requests of clients (and of volatile agents) exactly-once in effect.
  *
  * A session is (id, start). Its requests are numbered; each carries the low-water mark: every number up to it is
- * answered and known to be. The receiver's slot keeps every answered number above the mark, with the answer, in one row written in the commit of
- * the effect; an answer over SESSION_INLINE_MAX bytes has a row of its own. At its bound new requests get `busy`: nothing is evicted. A session ends whole, at a fixed age from its start.
+ * answered and known to be. The receiver's slot keeps every answered number above the mark, with the answer, in one row
+ * written in the commit of the effect; an answer over SESSION_INLINE_MAX bytes has a row of its own. At its bound new
+ * requests get `busy`: nothing is evicted. A session ends whole, at a fixed age from its start.
  *
  *            new number                 turn commits                  mark passes
  *   (absent) ----------> RUNNING ------------------------> ANSWERED -------------> (absent)
  *                           `--- op keeps a token --> OWED ---^
  *
- * Invariants: S1 a number's effect is in the same entry as its answer (or its debt); S2 nothing above the mark is forgotten
- * before the session's end; S3 an ended session executes nothing.
+ * Invariants: S1 a number's effect is in the same entry as its answer (or its debt); S2 nothing above the mark is
+ * forgotten before the session's end; S3 an ended session executes nothing.
  *
  * Called by the shard that owns the slot, on its thread.
  */
@@ -71,7 +72,8 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
                                                struct stead_session **ret_session);
 /* The session of a request that was judged NEW; NULL for a message without session. */
 struct stead_session *stead_session_of(struct stead_shard *shard, const struct stead_message *request);
-/* The same, read from its row when it is not in memory: for an answer that comes after a restart, or long after its request. */
+/* The same, read from its row when it is not in memory: for an answer that comes after a restart, or long after its
+ * request. */
 struct stead_session *stead_session_load(struct stead_shard *shard, const struct stead_message *request);
 
 /* The request waits in a mailbox. */

@@ -4,13 +4,14 @@
  *
  *   turns ... -> [ open batch: dirty rows of the overlay + turn records ] --close--> entry --append--> disk --synced--> held outputs leave
  *
- * A batch closes at the end of every round in which something urgent joined it, so an entry holds all that one round did, and rounds
- * grow with the load while the disk is busy: group commit without a timer. What is not urgent (a trimmed outbox, a mark that moved)
- * rides on the next entry, or makes one of its own after LAZY_NS; what a patient op did (STEAD_OP_PATIENT), after PATIENT_NS.
+ * A batch closes at the end of every round in which something urgent joined it, so an entry holds all that one round
+ * did, and rounds grow with the load while the disk is busy: group commit without a timer. What is not urgent (a
+ * trimmed outbox, a mark that moved) rides on the next entry, or makes one of its own after LAZY_NS; what a patient op
+ * did (STEAD_OP_PATIENT), after PATIENT_NS.
  *
- * Invariants (docs/INVARIANTS.md): L1 an output with depends_on d leaves only when d <= synced; L2 indexes have no gap; L3 the image never holds a row of an
- * entry above synced; L4 an entry is closed by the epoch that serves, and epochs never fall; L5 replay applies absolute changes, so
- * doing it twice, or over newer rows, changes nothing.
+ * Invariants (docs/INVARIANTS.md): L1 an output with depends_on d leaves only when d <= synced; L2 indexes have no gap;
+ * L3 the image never holds a row of an entry above synced; L4 an entry is closed by the epoch that serves, and epochs
+ * never fall; L5 replay applies absolute changes, so doing it twice, or over newer rows, changes nothing.
  */
 #include "runtime/shard.h"
 
@@ -308,8 +309,9 @@ void stead_shard_offer(struct stead_shard *shard, struct stead_message *message)
     stead_message_destroy(&message);
 }
 
-/* What this node died of may be the work of a turn that died with it, unsynced: a message to an agent of the same shard, or a timer that is due at once. At each start
- * that would come again as another one, and never be known as poison. So after such a death what one turn begets is run only when it is synced, for a while. */
+/* What this node died of may be the work of a turn that died with it, unsynced: a message to an agent of the same
+ * shard, or a timer that is due at once. At each start that would come again as another one, and never be known as
+ * poison. So after such a death what one turn begets is run only when it is synced, for a while. */
 static bool is_wary(const struct stead_shard *shard)
 {
     return shard->host->suspect_count > 0 && shard->host->now_ns < shard->host->wary_until_ns;
@@ -329,7 +331,8 @@ bool stead_shard_ready(const struct stead_shard *shard)
            (shard->local.count > 0 || shard->inbox.count > 0 || shard->scheduled != NULL);
 }
 
-/* By the wall clock. What is further away than AHEAD_MS_MAX is looked for again then: a moment may lie behind the end of any clock. */
+/* By the wall clock. What is further away than AHEAD_MS_MAX is looked for again then: a moment may lie behind the end
+ * of any clock. */
 static void wake_at_ms(struct stead_host *host, uint64_t due_ms)
 {
     uint64_t ahead_ms = due_ms > host->now_ms ? due_ms - host->now_ms : 0;

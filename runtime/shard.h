@@ -6,8 +6,9 @@
  *   batch_close: rows of the batch + turn records = one log entry -> append (effect)
  *   synced(index): what depends on it leaves: answers, messages, acknowledgements
  *
- * The open batch is the entry `next_index`. Turns run on uncommitted state without waiting, because they are behind it in the same
- * log; only what leaves the shard waits (`held`). Nobody is told of anything that a crash can take back (invariant L1).
+ * The open batch is the entry `next_index`. Turns run on uncommitted state without waiting, because they are behind it
+ * in the same log; only what leaves the shard waits (`held`). Nobody is told of anything that a crash can take back
+ * (invariant L1).
  *
  * This header is for the files of runtime/ alone. One thread: the host's.
  */
@@ -73,7 +74,8 @@ struct stead_vrequest {
     struct stead_message *message; /* owned copy */
 };
 
-/* A request that was answered, or is being run, by a volatile agent, and came without channel or session: so that its repeat runs no second time. */
+/* A request that was answered, or is being run, by a volatile agent, and came without channel or session: so that its
+ * repeat runs no second time. */
 struct stead_seen {
     struct stead_seen *next; /* by time */
     struct stead_id id;
@@ -248,11 +250,11 @@ struct stead_host {
 
 /* ---- host.c --------------------------------------------------------------------------------- */
 
-/* Passes a message on to wherever it belongs: a shard of this host, another reactor or node, a client's connection, a job. Nothing it depends on is
- * uncommitted any more. Consumed. */
+/* Passes a message on to wherever it belongs: a shard of this host, another reactor or node, a client's connection, a
+ * job. Nothing it depends on is uncommitted any more. Consumed. */
 void stead_host_route(struct stead_host *host, struct stead_message *message);
-/* Checks an address and resolves it through the placement group of its kind. Agents write to few addresses again and again, so the
- * newest are remembered. 0 or STEAD_EADDRESS. */
+/* Checks an address and resolves it through the placement group of its kind. Agents write to few addresses again and
+ * again, so the newest are remembered. 0 or STEAD_EADDRESS. */
 int stead_host_resolve(struct stead_host *host, struct stead_slice address,
                        struct stead_resolved *ret_resolved) STEAD_MUST_USE;
 struct stead_id stead_host_new_id(struct stead_host *host);
@@ -269,9 +271,11 @@ static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 }
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
 void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
-/* Tells a job that nobody waits for it any more, wherever this host has placed it; not when a client says so of what another one asked. False: it has not placed it. */
+/* Tells a job that nobody waits for it any more, wherever this host has placed it; not when a client says so of what
+ * another one asked. False: it has not placed it. */
 bool stead_placement_cancel(struct stead_host *host, const struct stead_message *cancel);
-/* May a durable agent's call to this kind (NULL: unknown) start on this node before the commit of the turn that makes it? */
+/* May a durable agent's call to this kind (NULL: unknown) start on this node before the commit of the turn that makes
+ * it? */
 bool stead_placement_may_start_early(const struct stead_host *host, const struct stead_kind *kind);
 /* Starts it. Consumed. */
 void stead_placement_start_early(struct stead_shard *shard, const struct stead_kind *kind,
@@ -293,8 +297,8 @@ int stead_shard_replay(struct stead_shard *shard, uint64_t index, struct stead_s
 void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_slot *slots, uint32_t slot_count);
 /* Runs messages, waiting agents and timers, at most about `budget` turns; closes the batch. True: there is more. */
 bool stead_shard_run(struct stead_shard *shard, uint32_t budget);
-/* Puts a message into the inbox. When that is full, because the disk is behind, clients are told `busy` and the rest is dropped: its senders
- * keep it, but for tells. Consumed. */
+/* Puts a message into the inbox. When that is full, because the disk is behind, clients are told `busy` and the rest is
+ * dropped: its senders keep it, but for tells. Consumed. */
 void stead_shard_offer(struct stead_shard *shard, struct stead_message *message);
 /* There is work that can be done now; a shard that waits for its disk has none. */
 bool stead_shard_ready(const struct stead_shard *shard);
@@ -323,29 +327,34 @@ void stead_shard_checkpoint(struct stead_shard *shard, bool now);
 
 /* A message of the inbox or of this shard. Consumed. */
 void stead_shard_take(struct stead_shard *shard, struct stead_message *message);
-/* Runs a message that was judged (or never needed to be) on its agent, or lets it wait. Consumed. `taken`: it was parked or delayed here before. */
+/* Runs a message that was judged (or never needed to be) on its agent, or lets it wait. Consumed. `taken`: it was
+ * parked or delayed here before. */
 void stead_shard_deliver(struct stead_shard *shard, struct stead_message *message, bool taken);
 /* A message for an agent that cannot take it now waits where its like waits. Consumed. */
 void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *message, bool taken);
-/* Looks at so many places of the table of agents, in turn, and ends what has waited there beyond its deadline: nobody waits for its answer any
- * more, and it takes the room of others. */
+/* Looks at so many places of the table of agents, in turn, and ends what has waited there beyond its deadline: nobody
+ * waits for its answer any more, and it takes the room of others. */
 void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places);
 /* Runs what waits for the agent: parked messages, then its mailbox. True: there is more. */
 bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent);
 /* A turn of the agent is over, whatever caused it: what waits behind a deferral or a lock may run now. */
 void stead_shard_turn_done(struct stead_agent *agent);
-/* Takes a message by parking it in the agent's durable mailbox, in the open batch. Borrowed. `no_kind`: nobody loads this agent now: look again at the next start. */
+/* Takes a message by parking it in the agent's durable mailbox, in the open batch. Borrowed. `no_kind`: nobody loads
+ * this agent now: look again at the next start. */
 void stead_shard_park(struct stead_shard *shard, const struct stead_message *message, bool no_kind, bool taken);
 /* At a start: the agent has parked messages, says its due row; they are run unless it is held. */
 void stead_shard_has_mail(struct stead_agent *agent);
 /* Its channel position or session number moves with the open batch. */
 void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message);
-/* Answers a request (borrowed) with a failure: through its channel, its session, or at once; `stored`: the answer joins the batch. */
+/* Answers a request (borrowed) with a failure: through its channel, its session, or at once; `stored`: the answer joins
+ * the batch. */
 void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *request, int status, const char *name,
                         const char *sentence, bool stored, uint64_t depends_on);
-/* Answers a request (borrowed) that nobody has judged yet: whatever its session or its key know of an earlier copy stays as it is. */
+/* Answers a request (borrowed) that nobody has judged yet: whatever its session or its key know of an earlier copy
+ * stays as it is. */
 void stead_shard_turn_away(struct stead_shard *shard, const struct stead_message *request, int status);
-/* Sends the answer (consumed) of `request` on the way that suits the request. `stored`: it is part of the open batch. */
+/* Sends the answer (consumed) of `request` on the way that suits the request. `stored`: it is part of the open
+ * batch. */
 void stead_shard_reply(struct stead_shard *shard, const struct stead_message *request, struct stead_message *answer,
                        bool stored, uint64_t depends_on);
 /* Adds a dead letter to the agent's list in the open batch. Borrowed. */
@@ -357,11 +366,13 @@ void stead_shard_dead_answer(struct stead_shard *shard, const struct stead_messa
 
 /* ---- calls.c: pending calls, owed answers, requests of volatile agents ------------------------- */
 
-/* A durable agent has called: its CALL row and deadline, in the open batch. `unsequenced`: the request is kept in it, to be sent again. */
+/* A durable agent has called: its CALL row and deadline, in the open batch. `unsequenced`: the request is kept in it,
+ * to be sent again. */
 void stead_calls_made(struct stead_turn *turn, const struct stead_turn_call *call, bool unsequenced);
 /* Does the agent wait for the answer of this call? */
 bool stead_calls_pending(struct stead_agent *agent, struct stead_id id);
-/* It does not any more: its row or entry goes in the open batch, its callee is told with the commit. A call that is not pending: nothing. */
+/* It does not any more: its row or entry goes in the open batch, its callee is told with the commit. A call that is not
+ * pending: nothing. */
 void stead_calls_cancel(struct stead_agent *agent, struct stead_id id);
 /* The same for all its calls. */
 void stead_calls_destroy_agent(struct stead_agent *agent);
@@ -384,7 +395,8 @@ void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer
 void stead_owed_destroy_agent(struct stead_agent *agent);
 /* Another request waits for the same answer (a retry with a new route, the same idempotency key). */
 void stead_owed_attach(struct stead_shard *shard, const struct stead_message *request, struct stead_id token);
-/* A request without channel or session for a volatile agent: true: it was seen before (and answered again where an answer is known). */
+/* A request without channel or session for a volatile agent: true: it was seen before (and answered again where an
+ * answer is known). */
 bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *request);
 /* Its answer (borrowed). */
 void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
@@ -401,17 +413,19 @@ void stead_calls_deinit(struct stead_shard *shard);
 
 /* ---- keys.c: clients' idempotency keys -------------------------------------------------------- */
 
-/* True: the request (consumed) was dealt with: answered, refused with conflict, or waits for the first. False: run it. */
+/* True: the request (consumed) was dealt with: answered, refused with conflict, or waits for the first. False: run
+ * it. */
 bool stead_key_judge(struct stead_shard *shard, struct stead_message **request);
 /* The keyed request's answer joins the batch (borrowed); those that wait are answered too. */
 void stead_key_answered(struct stead_shard *shard, const struct stead_message *request,
                         const struct stead_message *answer);
-/* Answers a request (borrowed) from what is stored with its key, or attaches it to what is owed; false: nothing is. For requests that nobody
- * has judged when they came: of agents, and of clients that have waited since. */
+/* Answers a request (borrowed) from what is stored with its key, or attaches it to what is owed; false: nothing is. For
+ * requests that nobody has judged when they came: of agents, and of clients that have waited since. */
 bool stead_key_known(struct stead_shard *shard, struct stead_message *request);
 /* Its op kept a token. */
 void stead_key_owed(struct stead_shard *shard, const struct stead_message *request, struct stead_id token);
-/* The keyed request ended without an effect that is kept (refused, expired, read-only): the next with its key may run. */
+/* The keyed request ended without an effect that is kept (refused, expired, read-only): the next with its key may
+ * run. */
 void stead_key_dropped(struct stead_shard *shard, const struct stead_message *request);
 /* Deletes keys of the slot that are past their age. */
 void stead_keys_sweep(struct stead_shard *shard, stead_slot slot);

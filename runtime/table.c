@@ -3,15 +3,16 @@
  * table: the snapshot of who owns what.
  *
  * A table is read on every message of every reactor and changed a few times a day, so it is one block of memory without
- * locks: the structs, the 65,536 slots as 16-bit indexes, then pointers and texts. Whoever changes it makes another one (table_builder.h).
- * Only the reference count is shared and written, and only when a snapshot changes hands.
+ * locks: the structs, the 65,536 slots as 16-bit indexes, then pointers and texts. Whoever changes it makes another one
+ * (table_builder.h). Only the reference count is shared and written, and only when a snapshot changes hands.
  *
- * On the wire (docs/FORMATS.md) the slots are runs, so a cluster with contiguous shards takes a few hundred bytes. The decoder
- * fills a builder, which refuses what a table may not hold; on top of that it insists on strictly ascending ids, known
- * versions and runs that cover every slot once. So what is decoded is as whole as what was built here, or is refused.
+ * On the wire (docs/FORMATS.md) the slots are runs, so a cluster with contiguous shards takes a few hundred bytes. The
+ * decoder fills a builder, which refuses what a table may not hold; on top of that it insists on strictly ascending
+ * ids, known versions and runs that cover every slot once. So what is decoded is as whole as what was built here, or is
+ * refused.
  *
- * Invariants: T1 nodes and shards ascend by id, kinds by name. T2 an entry of `slots` is 0 or names a shard of the slot's group.
- * T3 a shard's node is 0 or in the table.
+ * Invariants: T1 nodes and shards ascend by id, kinds by name. T2 an entry of `slots` is 0 or names a shard of the
+ * slot's group. T3 a shard's node is 0 or in the table.
  */
 #include "runtime/table.h"
 

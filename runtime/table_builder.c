@@ -2,9 +2,9 @@
 /*
  * table_builder: a table in pieces.
  *
- * The builder keeps a struct stead_table whose parts lie in memory of their own, so that they can grow; building it is one deep
- * copy. Sizes are small (256 nodes, 4,096 shards) and changes rare, so everything is a sorted array with insertion by
- * moving. An insertion among the shards moves the indexes in `slots` along.
+ * The builder keeps a struct stead_table whose parts lie in memory of their own, so that they can grow; building it is
+ * one deep copy. Sizes are small (256 nodes, 4,096 shards) and changes rare, so everything is a sorted array with
+ * insertion by moving. An insertion among the shards moves the indexes in `slots` along.
  *
  * Invariants: those of a table (T1 to T3 in table.c), after every function, also after one that refused.
  */

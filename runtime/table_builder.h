@@ -3,8 +3,8 @@
  * table_builder: a table (table.h) while it is being made.
  *
  * The coordinator starts one from its newest table, changes it, and builds the next version; the decoder fills one from
- * bytes. Everything handed in is copied. The builder refuses what no table may hold, so a table that was built is always whole:
- * ids ascend and are unique, every slot names a shard of its own group, every shard's node is known.
+ * bytes. Everything handed in is copied. The builder refuses what no table may hold, so a table that was built is
+ * always whole: ids ascend and are unique, every slot names a shard of its own group, every shard's node is known.
  *
  *     builder = stead_table_builder_create(table);
  *     stead_table_builder_put_shard(builder, &shard);
@@ -29,8 +29,8 @@ void stead_table_builder_set_cluster(struct stead_table_builder *builder, struct
 void stead_table_builder_set_formed(struct stead_table_builder *builder, bool formed, uint32_t nodes_expected);
 
 /* Each adds, or replaces what has the same id or name; the struct and all it points to are borrowed and copied.
- * STEAD_EARGUMENT: an id of 0, a name, label or endpoint that is empty, too long or twice there, a count or group out of range;
- * STEAD_ENOTFOUND: a shard's node is not there; STEAD_ELIMIT: the table is full. */
+ * STEAD_EARGUMENT: an id of 0, a name, label or endpoint that is empty, too long or twice there, a count or group out
+ * of range; STEAD_ENOTFOUND: a shard's node is not there; STEAD_ELIMIT: the table is full. */
 int stead_table_builder_put_node(struct stead_table_builder *builder,
                                  const struct stead_table_node *node) STEAD_MUST_USE;
 int stead_table_builder_put_shard(struct stead_table_builder *builder,

@@ -2,9 +2,10 @@
 /*
  * table_decode: a table from bytes that a stranger may have made.
  *
- * Each part is read with a cursor that cannot leave the bytes, and handed to a builder, which refuses bad values. Elements
- * may carry more fields than are known here: those are skipped, so a newer coordinator can add some. Every loop is bounded by
- * the bytes that are there or by a limit of table.h, whichever is lower: an array that claims more elements is refused first.
+ * Each part is read with a cursor that cannot leave the bytes, and handed to a builder, which refuses bad values.
+ * Elements may carry more fields than are known here: those are skipped, so a newer coordinator can add some. Every
+ * loop is bounded by the bytes that are there or by a limit of table.h, whichever is lower: an array that claims more
+ * elements is refused first.
  */
 #include "runtime/base.h"
 #include "runtime/table_builder.h"

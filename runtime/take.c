@@ -7,11 +7,12 @@
  *                `--> answered again / gap / ...  |------> held, or others wait before it: parked on disk, or in the mailbox
  *                                                 `------> cannot run at all: answered, or a dead letter
  *
- * Taking is one commit that either runs the turn or parks the message, so a channel is always taken in order, and an agent that
- * does not run stops nobody but itself. Sessions and plain messages wait in memory, bounded; clients are told `busy`.
+ * Taking is one commit that either runs the turn or parks the message, so a channel is always taken in order, and an
+ * agent that does not run stops nobody but itself. Sessions and plain messages wait in memory, bounded; clients are
+ * told `busy`.
  *
- * Invariants: M1 a message is in exactly one place: an outbox, a queue, a mailbox, a parked row or history; M2 in one channel or session
- * messages run in order; M3 an agent's mailbox holds at most mailbox_messages_max.
+ * Invariants: M1 a message is in exactly one place: an outbox, a queue, a mailbox, a parked row or history; M2 in one
+ * channel or session messages run in order; M3 an agent's mailbox holds at most mailbox_messages_max.
  */
 #include "runtime/address.h"
 #include "runtime/hold_again.h"
@@ -95,8 +96,8 @@ void stead_shard_park(struct stead_shard *shard, const struct stead_message *mes
     shard->host->stats.parked++;
 }
 
-/* The agent has mail from now on, or no more: its head says so to whoever loads it, and a due row to the next start, since nobody else
- * might ever load it. */
+/* The agent has mail from now on, or no more: its head says so to whoever loads it, and a due row to the next start,
+ * since nobody else might ever load it. */
 static void set_mail(struct stead_agent *agent, bool has_mail)
 {
     struct stead_slice address = stead_agent_address(agent), nothing = {0};
@@ -113,8 +114,9 @@ static void set_mail(struct stead_agent *agent, bool has_mail)
     stead_shard_dirty(agent->shard, true);
 }
 
-/* Parks a message of a resident agent, whose head then says that there is mail. The head of one that is still being read is not known
- * yet: there the message has a due row of its own, which is looked at when the agent is there, or at the next start. */
+/* Parks a message of a resident agent, whose head then says that there is mail. The head of one that is still being
+ * read is not known yet: there the message has a due row of its own, which is looked at when the agent is there, or at
+ * the next start. */
 static void park_with(struct stead_agent *agent, struct stead_message *message, bool taken)
 {
     struct stead_shard *shard = agent->shard;
@@ -131,8 +133,8 @@ static void park_with(struct stead_agent *agent, struct stead_message *message, 
 void stead_shard_has_mail(struct stead_agent *agent)
 {
     agent->flags |= STEAD_AGENT_MAIL;
-    if (!(agent->flags &
-          STEAD_AGENT_HELD)) /* else the very hold may be asked for again: that alone is looked for, and a release passes */
+    /* While it is held the very hold may be asked for again: that alone is looked for, and a release passes. */
+    if (!(agent->flags & STEAD_AGENT_HELD))
         agent->flags |= STEAD_AGENT_UNPARKING;
     stead_agent_schedule(agent);
 }
@@ -372,7 +374,8 @@ static bool is_fenced_off(const struct stead_agent *agent, const struct stead_me
            (!(agent->flags & STEAD_AGENT_HELD) || message->fence != agent->fence);
 }
 
-/* The key of a request that runs now is already answered, or owed an answer. A client's was judged when it came: again only if it has waited since. */
+/* The key of a request that runs now is already answered, or owed an answer. A client's was judged when it came: again
+ * only if it has waited since. */
 static bool is_known_by_key(struct stead_agent *agent, struct stead_message *message, bool taken)
 {
     struct stead_shard *shard = agent->shard;
@@ -398,7 +401,7 @@ static void deliver_to_agent(struct stead_agent *agent, struct stead_message *me
     }
     if (op == STEAD_LOCK_OP_HOLD && agent->phase == STEAD_AGENT_READY && (agent->flags & STEAD_AGENT_HELD) &&
         must_wait(agent, message)) {
-        /* The hold that it asks for may be the one it would wait for: asked again under its key by who never heard of it. */
+        /* The hold that it asks for may be the one it waits for: asked again by who never heard of it. */
         if (is_known_by_key(agent, message, taken))
             return;
         stead_lock_waits_add(agent, message);
@@ -455,9 +458,10 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
         deliver_to_agent(agent, message, op, taken);
 }
 
-/* ---- Judging ------------------------------------------------------------------------------------------------------ */
+/* ---- Judging -------------------------------------------------------------------------------- */
 
-/* The shard's clock runs behind no message it has seen (Kulkarni et al. 2014, hybrid logical clocks), but follows nobody who is far ahead. */
+/* The shard's clock runs behind no message it has seen (Kulkarni et al. 2014, hybrid logical clocks), but follows
+ * nobody who is far ahead. */
 static void merge_clock(struct stead_shard *shard, const struct stead_message *message)
 {
     uint64_t limit = (shard->host->now_ms + CLOCK_AHEAD_MS_MAX) << 16;
@@ -527,7 +531,7 @@ static void take_of_session(struct stead_shard *shard, struct stead_message *mes
     stead_shard_deliver(shard, message, false);
 }
 
-/* ---- Cancelling ------------------------------------------------------------------------------------------------------ */
+/* ---- Cancelling ----------------------------------------------------------------------------- */
 
 /* Is it this call that is taken back, by who may? A client only takes back what it asked itself. */
 static bool cancels(const struct stead_message *cancel, const struct stead_message *call)
@@ -642,7 +646,7 @@ void stead_shard_take(struct stead_shard *shard, struct stead_message *message)
     }
 }
 
-/* ---- Waiting work --------------------------------------------------------------------------------------------------- */
+/* ---- Waiting work --------------------------------------------------------------------------- */
 
 struct next_mail {
     struct stead_row_key key;
@@ -686,7 +690,7 @@ static bool run_parked(struct stead_agent *agent, uint64_t last)
     return code == 1;
 }
 
-/* Runs parked messages, oldest first, within the budget; those that are parked again meanwhile wait for the next round. */
+/* Runs parked messages, oldest first, within the budget; those that are parked again wait for the next round. */
 static void run_mail(struct stead_agent *agent, uint32_t *budget)
 {
     struct stead_shard *shard = agent->shard;
@@ -710,8 +714,9 @@ static void run_waiting(struct stead_shard *shard, struct stead_message *message
         stead_shard_deliver(shard, message, false);
 }
 
-/* An agent that is held has waiting messages which its hold lets in when they came while it was being loaded. A request for that very hold, under its key, by who never heard of it, is
- * answered: a release that it would wait for comes after its answer. The others keep their places. */
+/* An agent that is held has waiting messages which its hold lets in when they came while it was being loaded. A request
+ * for that very hold, under its key, by who never heard of it, is answered: a release that it would wait for comes
+ * after its answer. The others keep their places. */
 static void run_let_in(struct stead_agent *agent)
 {
     for (uint32_t left = stead_agent_waiting(agent); left > 0 && stead_agent_waiting(agent) > 0; left--) {

@@ -2,9 +2,10 @@
 /*
  * timers: what falls due in a shard, durable part. See timers.h for the rows.
  *
- * A round looks only at slots whose first due row has come, takes a few rows of each, and fires them one by one: what fires joins the open batch together with
- * the deletion of its due row, so it happens once (T1). An agent that is not in memory is loaded first; its slot is looked at again when it is ready.
- * Rows of a periodic timer move to their next time before the op runs, so the op may set or cancel its own timer.
+ * A round looks only at slots whose first due row has come, takes a few rows of each, and fires them one by one: what
+ * fires joins the open batch together with the deletion of its due row, so it happens once (T1). An agent that is not
+ * in memory is loaded first; its slot is looked at again when it is ready. Rows of a periodic timer move to their next
+ * time before the op runs, so the op may set or cancel its own timer.
  */
 #include "runtime/timers.h"
 
@@ -461,7 +462,7 @@ void stead_timers_recover(struct stead_shard *shard)
     }
 }
 
-/* ---- The end of an incarnation -------------------------------------------------------------------------------------- */
+/* ---- The end of an incarnation -------------------------------------------------------------- */
 
 struct part_rows {
     struct stead_writer rows; /* (u16 sub size, sub, u64 due)* */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timers: everything of a shard that falls due: named timers, delayed signals, deadlines of calls, parked messages of kinds that were not loaded.
+ * timers: everything of a shard that falls due: named timers, delayed signals, deadlines of calls, parked messages of
+ * kinds that were not loaded.
  *
- * Durable ones are two rows: what to do (TIMER, DELAYED, CALL or MAIL part of the agent) and when (TIMER_DUE, ordered by time). Memory holds one number a
- * slot: when its first row is due. So ten million timers cost no memory, and a restart reads one row a slot. Timers of volatile
- * kinds are in memory only, in a heap by time.
+ * Durable ones are two rows: what to do (TIMER, DELAYED, CALL or MAIL part of the agent) and when (TIMER_DUE, ordered
+ * by time). Memory holds one number a slot: when its first row is due. So ten million timers cost no memory, and a
+ * restart reads one row a slot. Timers of volatile kinds are in memory only, in a heap by time.
  *
- * Invariants: T1 a due row goes in the same entry as its effect; T2 a due row exists exactly while its part row does; T3 the
- * slot's number is never later than its first due row.
+ * Invariants: T1 a due row goes in the same entry as its effect; T2 a due row exists exactly while its part row does;
+ * T3 the slot's number is never later than its first due row.
  */
 #ifndef STEAD_RUNTIME_TIMERS_H
 #define STEAD_RUNTIME_TIMERS_H
@@ -50,7 +51,8 @@ struct stead_timer_request {
     enum stead_catch_up catch_up;
 };
 
-/* When a schedule is next due after `after_ms`; STEAD_EARGUMENT: malformed schedule or unknown zone; STEAD_ENOTFOUND: never. */
+/* When a schedule is next due after `after_ms`; STEAD_EARGUMENT: malformed schedule or unknown zone; STEAD_ENOTFOUND:
+ * never. */
 int stead_timers_cron_next(struct stead_shard *shard, const char *cron, const char *zone, uint64_t after_ms,
                            uint64_t *ret_ms) STEAD_MUST_USE;
 
@@ -67,7 +69,8 @@ void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct 
 
 /* Something of this slot may be due at `due_ms`: look then. */
 void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms);
-/* Runs what is due now. True: more is due than one round may run. `ret_next_ms`: when the next is due (UINT64_MAX: never). */
+/* Runs what is due now. True: more is due than one round may run. `ret_next_ms`: when the next is due (UINT64_MAX:
+ * never). */
 bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms);
 /* At start: one look at each slot. */
 void stead_timers_recover(struct stead_shard *shard);

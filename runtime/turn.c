@@ -2,13 +2,15 @@
 /*
  * turn: running an op, and either all of its effects or none.
  *
- * While the op runs, the public functions only collect into struct stead_turn. If it succeeds, commit writes rows at the open entry
- * and dispatches messages; every limit was checked before, so nothing can refuse half-way. If it fails, what was collected is
- * dropped and the state is put back: plain states by the copy taken before the turn, states with buffers by reading them again.
- * A copy cannot restore what lies behind a pointer that the field table does not know; such a kind should fail before it changes it.
+ * While the op runs, the public functions only collect into struct stead_turn. If it succeeds, commit writes rows at
+ * the open entry and dispatches messages; every limit was checked before, so nothing can refuse half-way. If it fails,
+ * what was collected is dropped and the state is put back: plain states by the copy taken before the turn, states with
+ * buffers by reading them again. A copy cannot restore what lies behind a pointer that the field table does not know;
+ * such a kind should fail before it changes it.
  *
- * Invariants: U1 a failed turn leaves no row but its answer, its dead letter and the taking of its message; U2 the journaled state is
- * what the next turn sees; U3 a read-only op leaves the state's bytes as they were; U4 nor does a quiet op's turn that is not journaled change what is stored.
+ * Invariants: U1 a failed turn leaves no row but its answer, its dead letter and the taking of its message; U2 the
+ * journaled state is what the next turn sees; U3 a read-only op leaves the state's bytes as they were; U4 nor does a
+ * quiet op's turn that is not journaled change what is stored.
  */
 #include "runtime/lock_waits.h"
 #include "runtime/turn.h"
@@ -493,7 +495,8 @@ static void fail(struct stead_turn *turn, const struct stead_turn_input *input, 
         stead_agent_store_flags(turn->agent);
         journal(turn, input, previous, status);
     }
-    /* A call's answer says what went wrong; a signal, whose sender went on long ago, is kept in the dead-letter list. */
+    /* A call's answer says what went wrong; a signal, whose sender went on long ago, is kept in the dead-letter
+     * list. */
     if (lettered && input->cause == STEAD_CAUSE_REPLY)
         stead_shard_dead_answer(shard, message, turn->op, status, turn->fail_name, turn->fail_sentence);
     else if (lettered)

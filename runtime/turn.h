@@ -6,8 +6,8 @@
  *                                             |          of the message join the open batch together
  *                                             `--------> fail: all of it is dropped; the answer alone stays
  *
- * The public functions of agent.h (turn_*.c) only collect; nothing of a turn touches the shard before it has succeeded. Every limit is
- * checked while collecting, so a commit cannot be refused.
+ * The public functions of agent.h (turn_*.c) only collect; nothing of a turn touches the shard before it has succeeded.
+ * Every limit is checked while collecting, so a commit cannot be refused.
  *
  * One turn at a time per host; its memory is the host's arena, reused.
  */
@@ -106,8 +106,9 @@ struct stead_turn {
     struct stead_slice context;
 };
 
-/* Runs one turn of a READY agent for `message` (borrowed). The op, which must exist, is the message's, but `op` where that is not NULL (reply
- * ops). What the message was taken from (a channel position, a due row, a parked row) is the caller's to move, in the same open batch. */
+/* Runs one turn of a READY agent for `message` (borrowed). The op, which must exist, is the message's, but `op` where
+ * that is not NULL (reply ops). What the message was taken from (a channel position, a due row, a parked row) is the
+ * caller's to move, in the same open batch. */
 struct stead_turn_input {
     const struct stead_op *op; /* found already, or another than the message's; NULL: message->op by name */
     enum stead_turn_cause cause;
@@ -120,10 +121,12 @@ struct stead_turn_input {
 #define STEAD_TURN_DEFERRED 1 /* the op put its message back: nothing was taken */
 /* 0; the negative status of a failed turn; or STEAD_TURN_DEFERRED. */
 int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input);
-/* A round of turns took so long. Not every turn is timed; after a round that was slow each is, for a while, so that the slow one is named. */
+/* A round of turns took so long. Not every turn is timed; after a round that was slow each is, for a while, so that the
+ * slow one is named. */
 void stead_turn_note_round(struct stead_host *host, uint64_t took_ns);
 
-/* Under which id the turn of a reply op is marked: the call's own names the callee's turn, which may run on the same host. */
+/* Under which id the turn of a reply op is marked: the call's own names the callee's turn, which may run on the same
+ * host. */
 struct stead_id stead_turn_reply_id(struct stead_id id);
 
 /* Pieces of the commit, one file each. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turn_message: what a turn says: the public functions that collect messages and answers, and their way out at the commit.
+ * turn_message: what a turn says: the public functions that collect messages and answers, and their way out at the
+ * commit.
  *
  * Which way a message takes follows from who sends and who receives (SEMANTICS, Messages):
  *
@@ -138,7 +139,8 @@ void stead_log(struct stead_turn *turn, const char *format, ...)
     stead_host_trace(turn->shard->host, STEAD_TRACE_INFO, "%s: %s", turn->agent->address, text);
 }
 
-/* 0 when the receiver's decoder will take it. Checked here, where it can be refused: a malformed value in an outbox would stop its channel for good. */
+/* 0 when the receiver's decoder will take it. Checked here, where it can be refused: a malformed value in an outbox
+ * would stop its channel for good. */
 static int check_payload(const struct stead_turn *turn, struct stead_slice value)
 {
     if (value.size > turn->shard->host->settings.payload_bytes_max)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turn_state: what a turn does to its own agent: events, keyed state, timers, its life and its lock; and what it finds on its reactor.
+ * turn_state: what a turn does to its own agent: events, keyed state, timers, its life and its lock; and what it finds
+ * on its reactor.
  *
- * Keyed writes go into a small overlay of the turn, over the shard's overlay, over the image: so a turn reads its own writes, and a failed
- * turn drops them in one go. The rest is collected in lists and committed by turn.c.
+ * Keyed writes go into a small overlay of the turn, over the shard's overlay, over the image: so a turn reads its own
+ * writes, and a failed turn drops them in one go. The rest is collected in lists and committed by turn.c.
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
@@ -137,7 +138,8 @@ int stead_kv_delete(struct stead_turn *turn, struct stead_slice key)
 }
 
 /* A scan over three layers: the turn's own writes, the shard's overlay, the image. The lower two are merged by
- * stead_overlay_scan_merged(); this merges the turn's writes over those, row by row: before each row from below, the turn's rows up to it. */
+ * stead_overlay_scan_merged(); this merges the turn's writes over those, row by row: before each row from below, the
+ * turn's rows up to it. */
 struct keyed_scan {
     struct stead_turn *turn;
     struct stead_row_key next; /* where the turn's own rows go on */

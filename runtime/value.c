@@ -14,8 +14,8 @@
  * Values that came through stead_value_check() are trusted by their users, but every reader here is safe on any
  * bytes: a state image may be read by a tool that has not checked it.
  *
- * Reading by name is a linear walk: maps that travel are small, and comparing a short key is two instructions. Duplicate
- * names: the first counts.
+ * Reading by name is a linear walk: maps that travel are small, and comparing a short key is two instructions.
+ * Duplicate names: the first counts.
  */
 #include "runtime/base.h"
 #include "stead/value.h"

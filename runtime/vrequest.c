@@ -2,13 +2,16 @@
 /*
  * vrequest: signals and calls of volatile agents that leave their shard, and repeats seen by volatile receivers.
  *
- * A volatile agent has no outbox. Its requests carry the shard's own session (random at each start) and are kept here until they are
- * answered, in the order of their next sending. The low-water mark is below the oldest unanswered number among those to the same slot, whose receiver keeps its own list of
- * answers: a long poll of one agent must not make another keep, and write again with each batch, what it answered since. Nor must it in its own slot: calls whose
- * caller is more patient than usual go in sessions beside the usual one, by their address. They last as long as the process does: once while the sender lives.
+ * A volatile agent has no outbox. Its requests carry the shard's own session (random at each start) and are kept here
+ * until they are answered, in the order of their next sending. The low-water mark is below the oldest unanswered number
+ * among those to the same slot, whose receiver keeps its own list of answers: a long poll of one agent must not make
+ * another keep, and write again with each batch, what it answered since. Nor must it in its own slot: calls whose
+ * caller is more patient than usual go in sessions beside the usual one, by their address. They last as long as the
+ * process does: once while the sender lives.
  *
  * The other way round, a durable agent's request to a volatile agent may come twice (its sender asks until it has an
- * answer): the shard remembers the requests of the last minutes, so that within one life of the receiver each runs once.
+ * answer): the shard remembers the requests of the last minutes, so that within one life of the receiver each runs
+ * once.
  */
 #include "runtime/shard.h"
 

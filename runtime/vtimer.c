@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vtimer: timers of volatile agents and deadlines of their calls: a binary heap by (due time, order of setting), in memory
- * only. Each timer knows its place in the heap, so that it can be taken out, and its agent, which lists its own.
+ * vtimer: timers of volatile agents and deadlines of their calls: a binary heap by (due time, order of setting), in
+ * memory only. Each timer knows its place in the heap, so that it can be taken out, and its agent, which lists its own.
  */
 #include "runtime/shard.h"
 
@@ -214,7 +214,8 @@ void stead_vtimers_run(struct stead_shard *shard, uint64_t now_ms)
 {
     uint32_t budget = shard->vtimer_count; /* one that is due again at once waits for the next round */
 
-    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the heap, whose order is beyond the analyzer */
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the heap, whose order is beyond the
+     * analyzer */
     while (budget-- > 0 && shard->vtimer_count > 0 && shard->vtimers[0]->due_ms <= now_ms) {
         struct stead_vtimer *timer = shard->vtimers[0];
         if (timer->name == NULL) {

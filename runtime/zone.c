@@ -7,10 +7,10 @@
  *
  *   data:  times (n x 4 or 8) | type of each (n x 1) | types (m x 6: offset 4, dst 1, name 1) | names | leap seconds | 2 lists of flags
  *
- * Before the first time, type 0 holds; from each time on, its type; from the last on, the rule (a POSIX TZ string), which is
- * how a file of today knows the summer of 2090. Leap seconds are skipped: our clock has none. stead_zone_check() reads
- * everything once; the others trust it and find their way by the counts in the header: a few loads and a binary search, so no
- * parsed form has to be kept.
+ * Before the first time, type 0 holds; from each time on, its type; from the last on, the rule (a POSIX TZ string),
+ * which is how a file of today knows the summer of 2090. Leap seconds are skipped: our clock has none.
+ * stead_zone_check() reads everything once; the others trust it and find their way by the counts in the header: a few
+ * loads and a binary search, so no parsed form has to be kept.
  */
 #include "runtime/base.h"
 #include "runtime/cron.h"
@@ -229,8 +229,8 @@ static int64_t year_of(int64_t unix_s)
     return year;
 }
 
-/* The last change at or before the moment decides; it lies in this year or one beside it (a local time may reach a week out
- * of its day). Of two at once the start wins: that is how a rule says "always summer time". */
+/* The last change at or before the moment decides; it lies in this year or one beside it (a local time may reach a week
+ * out of its day). Of two at once the start wins: that is how a rule says "always summer time". */
 static int32_t rule_offset(const struct rule *rule, int64_t unix_s)
 {
     int64_t year = year_of(unix_s), last = INT64_MIN;

@@ -6,7 +6,8 @@
     house.py --self-test             plants one violation of each rule in a scratch tree and sees that each is found
 
 Rules on the text: includes follow the arrows between folders; runtime/ and agents/ include no header of the outside world; every function in
-a header has a comment; files have at most 800 lines and functions at most 70; the first line names the licence; every folder has a README.md of
+a header has a comment; files have at most 800 lines and functions at most 70; lines of C have
+at most 120 columns, rows of tables in comments and of lists of macros apart; the first line names the licence; every folder has a README.md of
 at most 60 lines that names its files; every invariant of docs/INVARIANTS.md is cited by code; nothing is left for later. Rules on
 the build: no object of runtime/ or agents/ has mutable data of file scope, and the symbols that the program exports are exactly the
 functions declared with STEAD_PUBLIC.
@@ -21,6 +22,8 @@ import tempfile
 
 FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
+LINE_COLUMNS_MAX = 120
+TABLE = re.compile(r"^ *\*  |^ *X\(|\\$")  # a row of a table in a comment, an entry of a list
 README_LINES_MAX = 60
 
 FOLDERS = ["include/stead", "runtime", "agents", "net", "persist", "node", "cmd", "examples"]
@@ -94,6 +97,10 @@ class House:
                 self.refuse("licence", path, 1, f"the first line does not say {SPDX}")
             if len(lines) > FILE_LINES_MAX and "generated" not in "\n".join(lines[:6]):
                 self.refuse("file length", path, len(lines), f"{len(lines)} lines, {FILE_LINES_MAX} at most")
+            if path.suffix in (".c", ".h"):
+                for number, line in enumerate(lines, 1):
+                    if len(line) > LINE_COLUMNS_MAX and not TABLE.search(line):
+                        self.refuse("line length", path, number, f"{len(line)} columns, {LINE_COLUMNS_MAX} at most")
             if path.name == "house.py":
                 continue
             for number, line in enumerate(lines, 1):
@@ -268,6 +275,7 @@ PLANTED = [
     ("banned header", "runtime/fiber.c", C_HEAD + "#include <sys/socket.h>\n"),
     ("licence", "runtime/a.c", "int stead_a;\n"),
     ("file length", "net/a.c", C_HEAD + "\n" * 801),
+    ("line length", "net/a.c", C_HEAD + "/* " + "long " * 24 + "*/\n"),
     ("function length", "net/a.c", C_HEAD + "void stead_f(void)\n{\n" + "    ;\n" * 69 + "}\n"),
     ("later", "net/a.c", C_HEAD + "/* TO" + "DO: later */\n"),
     ("undocumented", "net/a.h", C_HEAD + "\nint stead_f(void);\n"),

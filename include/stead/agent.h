@@ -20,8 +20,8 @@
  * nothing but that answer. A turn may not block, wait, read a clock, start a thread or keep global state: the
  * time is stead_now_ms(), randomness is stead_random(). Waiting is a reply op, a timer or an orchestration.
  *
- * Thread rules: an op runs on the reactor that owns its agent, one turn of an agent at a time; a job runs on a job thread
- * and may block. A turn handle is valid until the op returns. Slices handed to an op live as long.
+ * Thread rules: an op runs on the reactor that owns its agent, one turn of an agent at a time; a job runs on a job
+ * thread and may block. A turn handle is valid until the op returns. Slices handed to an op live as long.
  */
 #ifndef STEAD_AGENT_H
 #define STEAD_AGENT_H
@@ -132,22 +132,25 @@ typedef int stead_apply_fn(void *state, const char *event, struct stead_slice va
 typedef void stead_hook_fn(void *state);
 
 enum stead_op_flags {
-    STEAD_OP_READ_ONLY = 1, /* writes nothing: may be asked again, is not journaled */
-    STEAD_OP_QUIET =
-        2, /* durable kinds: may write, but a turn of it that changes nothing stored is as a read-only one: not
-                           journaled, no sync. So its promises (stead_reply_later) and timers are volatile: gone when the node
-                           is, and the caller, who asks again, runs it anew. They keep the agent in memory. What the
-                           field table does not name may change: it lasts as long */
-    STEAD_OP_FREES = 4, /* gives back more than it writes, as it destroys its agent or deletes keys: a client's request
-                           for it is taken at the disk quota too, where others are refused */
-    STEAD_OP_PATIENT =
-        8 /* durable kinds: nobody is in a hurry for its effects. They are stored, and it is answered, with
-                           what the shard stores next, 20 ms later at most: so it costs no sync of its own, and no other
-                           waits behind that. Turns of the agent that come meanwhile see them, and hurry as ever */
+    /* Writes nothing: may be asked again, is not journaled. */
+    STEAD_OP_READ_ONLY = 1,
+    /* Durable kinds: may write, but a turn of it that changes nothing stored is as a read-only one: not journaled, no
+     * sync. So its promises (stead_reply_later) and timers are volatile: gone when the node is, and the caller, who
+     * asks again, runs it anew. They keep the agent in memory. What the field table does not name may change: it lasts
+     * as long. */
+    STEAD_OP_QUIET = 2,
+    /* Gives back more than it writes, as it destroys its agent or deletes keys: a client's request for it is taken at
+     * the disk quota too, where others are refused. */
+    STEAD_OP_FREES = 4,
+    /* Durable kinds: nobody is in a hurry for its effects. They are stored, and it is answered, with what the shard
+     * stores next, 20 ms later at most: so it costs no sync of its own, and no other waits behind that. Turns of the
+     * agent that come meanwhile see them, and hurry as ever. */
+    STEAD_OP_PATIENT = 8
 };
 
 /* Ops that every durable and volatile kind has, unless its own table names them:
- *   stead.hold     {holder}: holds the agent for that address (without one: the sender) as stead_hold() does, and answers the fencing number (u64). A call that finds it held waits its turn.
+ *   stead.hold     {holder}: holds the agent for that address (without one: the sender) as stead_hold() does, and
+ *                  answers the fencing number (u64). A call that finds it held waits its turn.
  *   stead.release  {fence}: stead_release(); a fence that is not the current one is fine: nothing happens.
  * A kind's own op may not begin with `stead.` otherwise. */
 #define STEAD_OP_HOLD "stead.hold"
@@ -168,13 +171,14 @@ enum stead_durability {
 };
 
 enum stead_kind_flags {
-    STEAD_KIND_FORGETTABLE = 1, /* volatile kinds: may be unloaded, with loss, for memory or idleness */
-    STEAD_KIND_IDEMPOTENT =
-        2, /* stateless kinds: a call from an agent may start before the commit of the turn that makes it, on
-                                   that agent's node (if it has the label); so it may run for a turn that, after a crash, never was */
-    STEAD_KIND_TAKES_POISON =
-        4 /* durable kinds: a message whose turn has ended the process too often is given to its op once more, which asks stead_poison_kills(), and
-                                   not set aside at once */
+    /* Volatile kinds: may be unloaded, with loss, for memory or idleness. */
+    STEAD_KIND_FORGETTABLE = 1,
+    /* Stateless kinds: a call from an agent may start before the commit of the turn that makes it, on that agent's
+     * node (if it has the label); so it may run for a turn that, after a crash, never was. */
+    STEAD_KIND_IDEMPOTENT = 2,
+    /* Durable kinds: a message whose turn has ended the process too often is given to its op once more, which asks
+     * stead_poison_kills(), and not set aside at once. */
+    STEAD_KIND_TAKES_POISON = 4
 };
 
 struct stead_kind {
@@ -241,18 +245,20 @@ STEAD_PUBLIC uint64_t stead_monotonic_ns(const struct stead_turn *turn);
 STEAD_PUBLIC uint64_t stead_random(struct stead_turn *turn);
 /* Which life of this address this is: from 1, +1 at each destroy. */
 STEAD_PUBLIC uint64_t stead_incarnation(const struct stead_turn *turn);
-/* 0; or, for kinds with STEAD_KIND_TAKES_POISON, how often the process has died in a turn of this same message when that is too often: the op takes it without what may have
- * killed the process. When that turn kills as often again, the message is set aside as any other: a dead letter with the error `poison`. */
+/* 0; or, for kinds with STEAD_KIND_TAKES_POISON, how often the process has died in a turn of this same message when
+ * that is too often: the op takes it without what may have killed the process. When that turn kills as often again, the
+ * message is set aside as any other: a dead letter with the error `poison`. */
 STEAD_PUBLIC uint32_t stead_poison_kills(const struct stead_turn *turn);
 /* The name of the node that runs the turn: for display, never for decisions. */
 STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
 
 /* ---- A turn: memory ------------------------------------------------------------------------- */
 
-/* This turn was one part of long work, which goes on in another turn of the same agent (a signal to itself): its reactor looks at its sockets and at its other shards
- * before that, and at what else has come for this one. */
+/* This turn was one part of long work, which goes on in another turn of the same agent (a signal to itself): its
+ * reactor looks at its sockets and at its other shards before that, and at what else has come for this one. */
 STEAD_PUBLIC void stead_pause(struct stead_turn *turn);
-/* The agent keeps so many bytes beside its state, which its on_unload frees: they count against the node's memory until it says otherwise, or is unloaded. */
+/* The agent keeps so many bytes beside its state, which its on_unload frees: they count against the node's memory until
+ * it says otherwise, or is unloaded. */
 STEAD_PUBLIC void stead_carry(struct stead_turn *turn, size_t bytes);
 
 /* `size` bytes of zeroed memory until the turn ends, aligned for any type. Never NULL. */
@@ -287,9 +293,10 @@ struct stead_token {
  * not a call, or was replied to already in this turn. A volatile kind can do it too; its promise lives as long as the
  * agent, and keeps it in memory. */
 STEAD_PUBLIC int stead_reply_later(struct stead_turn *turn, struct stead_token *ret_token) STEAD_MUST_USE;
-/* Answers it (one that this very turn took, too) with the commit of this turn: a value, or a failure (STEAD_EFAILED with a name and a sentence; NULL: the
- * code's own). STEAD_ENOTFOUND when it is no token that this incarnation of the agent owes, or is answered already;
- * STEAD_ETOOLARGE; STEAD_EARGUMENT: not one value. A caller that gave up meanwhile is no error. */
+/* Answers it (one that this very turn took, too) with the commit of this turn: a value, or a failure (STEAD_EFAILED
+ * with a name and a sentence; NULL: the code's own). STEAD_ENOTFOUND when it is no token that this incarnation of the
+ * agent owes, or is answered already; STEAD_ETOOLARGE; STEAD_EARGUMENT: not one value. A caller that gave up meanwhile
+ * is no error. */
 STEAD_PUBLIC int stead_answer(struct stead_turn *turn, const struct stead_token *token, struct stead_slice value);
 STEAD_PUBLIC int stead_answer_error(struct stead_turn *turn, const struct stead_token *token, const char *name,
                                     const char *sentence);
@@ -325,12 +332,12 @@ struct stead_call_options {
     int64_t timeout_ms;             /* 0: the node's default, 30 s; the reply op then gets STEAD_ETIMEOUT */
     struct stead_call_id *ret_call; /* its id; NULL: not wanted */
     const char *idempotency_key;    /* as a client's: up to 128 bytes, scope: the address, kept 24 h; NULL: none */
-    uint32_t
-        start_timeout_ms; /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after its node has the request; 0: none */
-    uint32_t
-        run_timeout_ms; /* stateless kinds: STEAD_ETIMEOUT when it runs so long; the job is told (stead_job_cancelled); 0: none */
-    uint32_t
-        heartbeat_timeout_ms; /* stateless kinds: the same when it runs so long without stead_job_heartbeat(); 0: none */
+    /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after its node has the request; 0: none */
+    uint32_t start_timeout_ms;
+    /* stateless kinds: STEAD_ETIMEOUT when it runs so long; the job is told (stead_job_cancelled); 0: none */
+    uint32_t run_timeout_ms;
+    /* stateless kinds: the same when it runs so long without stead_job_heartbeat(); 0: none */
+    uint32_t heartbeat_timeout_ms;
 };
 /* Answer or error by a deadline, as a turn of `reply_op`: its args are the answer's value (nothing when the call
  * failed). Blocks nobody: the agent goes on with other messages. STEAD_EARGUMENT also for a context over 64 KiB or no
@@ -338,8 +345,9 @@ struct stead_call_options {
  * (64, a setting): fails the turn. STEAD_ETIMEOUT in the reply op means that the outcome is unknown. */
 STEAD_PUBLIC int stead_call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
                             const struct stead_call_options *options);
-/* Nobody wants the answer any more: no reply op will run, and the callee is told as far as it can still matter (a job sees stead_job_cancelled(), a
- * call that still waits in a mailbox is dropped). Leaves with the commit. STEAD_ENOTFOUND: not a pending call of this agent. */
+/* Nobody wants the answer any more: no reply op will run, and the callee is told as far as it can still matter (a job
+ * sees stead_job_cancelled(), a call that still waits in a mailbox is dropped). Leaves with the commit.
+ * STEAD_ENOTFOUND: not a pending call of this agent. */
 STEAD_PUBLIC int stead_call_cancel(struct stead_turn *turn, const struct stead_call_id *call);
 /* Sends what follows in this turn (tell, signal, call) with a lock's fencing number, so that the held agent lets it
  * pass; 0 ends it. */
@@ -367,8 +375,9 @@ STEAD_PUBLIC int stead_emit(struct stead_turn *turn, const char *event, struct s
  * A put replaces; deleting what is not there is fine. */
 STEAD_PUBLIC int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_slice value);
 
-/* The same, for a key that this agent has never put before and, once it is deleted, never puts again (one with a number of its own): if
- * it is deleted soon, the store's image never hears of it. A key of which that is not true may come back after its delete. */
+/* The same, for a key that this agent has never put before and, once it is deleted, never puts again (one with a number
+ * of its own): if it is deleted soon, the store's image never hears of it. A key of which that is not true may come
+ * back after its delete. */
 STEAD_PUBLIC int stead_kv_put_once(struct stead_turn *turn, struct stead_slice key, struct stead_slice value);
 /* STEAD_ENOTFOUND when there is no such key; `ret_value` is borrowed until the turn ends. */
 STEAD_PUBLIC int stead_kv_get(struct stead_turn *turn, struct stead_slice key,
@@ -451,8 +460,10 @@ STEAD_PUBLIC int stead_job_fail(struct stead_job *job, const char *name, const c
 /* True once the caller has cancelled, its deadline has passed, or the node stops: return soon. Cheap enough for a
  * loop. */
 STEAD_PUBLIC bool stead_job_cancelled(const struct stead_job *job);
-/* Says that the job is alive: puts its heartbeat timeout off. Where the caller is an agent whose kind has an op `heartbeat`, that op is told {call: id, details},
- * at most ten times a second: best effort. `details` is one value or empty. Cheap. STEAD_ECANCELLED: return soon (as stead_job_cancelled()); STEAD_EARGUMENT, STEAD_ETOOLARGE (over 64 KiB). */
+/* Says that the job is alive: puts its heartbeat timeout off. Where the caller is an agent whose kind has an op
+ * `heartbeat`, that op is told {call: id, details}, at most ten times a second: best effort. `details` is one value or
+ * empty. Cheap. STEAD_ECANCELLED: return soon (as stead_job_cancelled()); STEAD_EARGUMENT, STEAD_ETOOLARGE (over 64
+ * KiB). */
 STEAD_PUBLIC int stead_job_heartbeat(struct stead_job *job, struct stead_slice details);
 /* The address that was called, `kind/key`: the key means what the kind wants it to mean. */
 STEAD_PUBLIC const char *stead_job_self(const struct stead_job *job);

@@ -61,8 +61,8 @@ struct stead_answer {
  * returned: close it. */
 STEAD_PUBLIC int stead_client_open(const struct stead_client_options *options,
                                    struct stead_client **ret_client) STEAD_MUST_USE;
-/* Frees the client; unfinished requests complete with STEAD_ECANCELLED (what was sent may still take effect; a job is told: stead_job_cancelled()). Nulls
- * `*client`; NULL in it is fine. Not from a completion: that stops the process. */
+/* Frees the client; unfinished requests complete with STEAD_ECANCELLED (what was sent may still take effect; a job is
+ * told: stead_job_cancelled()). Nulls `*client`; NULL in it is fine. Not from a completion: that stops the process. */
 STEAD_PUBLIC void stead_client_close(struct stead_client **client);
 
 /* All requests: texts and `args` (one value, or empty) are borrowed and copied. STEAD_EADDRESS, STEAD_EARGUMENT (op,
@@ -105,25 +105,29 @@ STEAD_PUBLIC int stead_client_drain(struct stead_client *client, int timeout_ms)
 /* Requests without an answer yet. */
 STEAD_PUBLIC uint32_t stead_client_in_flight(const struct stead_client *client);
 
-/* Where an address lives, by the newest table that the client knows (it asks for one when it has none). Texts are borrowed until the next function of the client. */
+/* Where an address lives, by the newest table that the client knows (it asks for one when it has none). Texts are
+ * borrowed until the next function of the client. */
 struct stead_location {
     uint32_t slot, shard, reactor;
     const char *node;     /* its name */
     const char *endpoint; /* of that reactor */
 };
-/* 0; STEAD_EADDRESS; STEAD_EUNAVAILABLE: no node answered, or nobody owns the slot. For benches and for who places agents apart on purpose. */
+/* 0; STEAD_EADDRESS; STEAD_EUNAVAILABLE: no node answered, or nobody owns the slot. For benches and for who places
+ * agents apart on purpose. */
 STEAD_PUBLIC int stead_client_locate(struct stead_client *client, const char *address,
                                      struct stead_location *ret_location) STEAD_MUST_USE;
 
 /* Nanoseconds of the clock that deadlines are counted by; from no particular moment. Any thread. */
 STEAD_PUBLIC uint64_t stead_client_monotonic_ns(void);
 
-/* A name that nobody else has: 32 hexadecimal digits, 128 bits of the system's generator. 0; STEAD_EIO: no random numbers to be had. */
+/* A name that nobody else has: 32 hexadecimal digits, 128 bits of the system's generator. 0; STEAD_EIO: no random
+ * numbers to be had. */
 #define STEAD_RANDOM_ID_SIZE 33
 STEAD_PUBLIC int stead_client_random_id(struct stead_client *client,
                                         char ret_text[STEAD_RANDOM_ID_SIZE]) STEAD_MUST_USE;
 
-/* What a library over the client keeps with it: freed with `destroy` when the client is closed (not when another one takes its place). NULL: nothing. */
+/* What a library over the client keeps with it: freed with `destroy` when the client is closed (not when another one
+ * takes its place). NULL: nothing. */
 STEAD_PUBLIC void *stead_client_extra(const struct stead_client *client);
 STEAD_PUBLIC void stead_client_set_extra(struct stead_client *client, void *extra, void (*destroy)(void *extra));
 

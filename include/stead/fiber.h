@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fibers: functions that can stop in the middle and go on later, each on a small stack of its own with a guard page below it.
+ * Fibers: functions that can stop in the middle and go on later, each on a small stack of its own with a guard page
+ * below it.
  *
- * A pool belongs to one reactor (stead_turn_fibers()) or to whoever made it. It keeps at most `stacks_max` stacks; when one more is needed, the fiber that has
- * stopped for the longest time is evicted: its owner is told, and what was on its stack is lost. So only what can be rebuilt runs on a fiber. Stacks of ended fibers are
- * reused. AddressSanitizer, ThreadSanitizer and valgrind are told of every switch.
+ * A pool belongs to one reactor (stead_turn_fibers()) or to whoever made it. It keeps at most `stacks_max` stacks; when
+ * one more is needed, the fiber that has stopped for the longest time is evicted: its owner is told, and what was on
+ * its stack is lost. So only what can be rebuilt runs on a fiber. Stacks of ended fibers are reused. AddressSanitizer,
+ * ThreadSanitizer and valgrind are told of every switch.
  *
  * Threads: a pool and its fibers belong to one thread at a time.
  */
@@ -32,11 +34,13 @@ STEAD_PUBLIC void stead_fibers_destroy(struct stead_fibers **fibers);
 STEAD_PUBLIC uint32_t stead_fibers_count(const struct stead_fibers *fibers);
 STEAD_PUBLIC uint32_t stead_fibers_count_max(const struct stead_fibers *fibers);
 
-/* A fiber that has not begun; it begins at the first resume. `evicted` (with `context`) is called when its stack is taken away: the fiber is freed then, drop the
- * pointer. `stack_bytes` 0: 64 KiB; rounded up to pages. NULL: no memory to be had. */
+/* A fiber that has not begun; it begins at the first resume. `evicted` (with `context`) is called when its stack is
+ * taken away: the fiber is freed then, drop the pointer. `stack_bytes` 0: 64 KiB; rounded up to pages. NULL: no memory
+ * to be had. */
 STEAD_PUBLIC struct stead_fiber *stead_fiber_create(struct stead_fibers *fibers, size_t stack_bytes,
                                                     stead_fiber_fn *run, stead_fiber_fn *evicted, void *context);
-/* Runs it until it stops or ends. True: it has stopped and can be resumed; false: it has ended (destroy it). Not from a fiber of the same pool. */
+/* Runs it until it stops or ends. True: it has stopped and can be resumed; false: it has ended (destroy it). Not from a
+ * fiber of the same pool. */
 STEAD_PUBLIC bool stead_fiber_resume(struct stead_fiber *fiber);
 /* Inside the fiber: stops, back to whoever resumed it. */
 STEAD_PUBLIC void stead_fiber_stop(struct stead_fiber *fiber);

@@ -2,10 +2,12 @@
 /*
  * Orchestrations from outside: start, look at, steer. Built on client.h; its thread rules hold.
  *
- * `hub` in the options names the task hub whose instances are meant ("main" is the usual one); NULL means the direct fabric. Ids are unique in their fabric.
+ * `hub` in the options names the task hub whose instances are meant ("main" is the usual one); NULL means the direct
+ * fabric. Ids are unique in their fabric.
  *
- * Every function returns 0 or a negative code, and fills the client's answer (`ret_answer`, may be NULL) with name and sentence of a failure. STEAD_ENOTFOUND: no such
- * instance. STEAD_ESTATE: not in the status that it is in. Retries are idempotent: a start that is repeated starts once.
+ * Every function returns 0 or a negative code, and fills the client's answer (`ret_answer`, may be NULL) with name and
+ * sentence of a failure. STEAD_ENOTFOUND: no such instance. STEAD_ESTATE: not in the status that it is in. Retries are
+ * idempotent: a start that is repeated starts once.
  */
 #ifndef STEAD_ORCHESTRATION_CLIENT_H
 #define STEAD_ORCHESTRATION_CLIENT_H
@@ -60,16 +62,19 @@ struct stead_instance {
     char error_sentence[STEAD_INSTANCE_ERROR_SENTENCE_MAX + 1];
 };
 
-/* Starts an instance and returns when that is committed. `options` may be NULL. STEAD_ECONFLICT: the id is active. A finished id is used again. */
+/* Starts an instance and returns when that is committed. `options` may be NULL. STEAD_ECONFLICT: the id is active. A
+ * finished id is used again. */
 STEAD_PUBLIC int stead_instance_start(struct stead_client *client, const char *name, struct stead_slice input,
                                       const struct stead_instance_options *options,
                                       char ret_id[STEAD_INSTANCE_ID_MAX + 1],
                                       struct stead_answer *ret_answer) STEAD_MUST_USE;
-/* Starts one and waits for its end in the same request: one round trip. STEAD_ETIMEOUT: started, perhaps; it goes on. */
+/* Starts one and waits for its end in the same request: one round trip. STEAD_ETIMEOUT: started, perhaps; it goes
+ * on. */
 STEAD_PUBLIC int stead_instance_run(struct stead_client *client, const char *name, struct stead_slice input,
                                     const struct stead_instance_options *options, struct stead_instance *ret_instance,
                                     struct stead_answer *ret_answer) STEAD_MUST_USE;
-/* The same pipelined (direct fabric and hub): the answer's value is the map that `status` answers; read it with stead_instance_read(). */
+/* The same pipelined (direct fabric and hub): the answer's value is the map that `status` answers; read it with
+ * stead_instance_read(). */
 STEAD_PUBLIC int stead_instance_run_async(struct stead_client *client, const char *name, struct stead_slice input,
                                           const struct stead_instance_options *options, stead_completion_fn *completion,
                                           void *context) STEAD_MUST_USE;
@@ -81,7 +86,8 @@ STEAD_PUBLIC int stead_instance_status_of(struct stead_client *client, const cha
                                           const struct stead_instance_options *options,
                                           struct stead_instance *ret_instance,
                                           struct stead_answer *ret_answer) STEAD_MUST_USE;
-/* Reads the map that `status`, `wait` and `run` answer; slices are borrowed from `value`. STEAD_ECORRUPT when it is none. Pure; any thread. */
+/* Reads the map that `status`, `wait` and `run` answer; slices are borrowed from `value`. STEAD_ECORRUPT when it is
+ * none. Pure; any thread. */
 STEAD_PUBLIC int stead_instance_read(struct stead_slice value, struct stead_instance *ret_instance) STEAD_MUST_USE;
 
 /* An external event. */
@@ -100,7 +106,8 @@ enum stead_instance_action {
 STEAD_PUBLIC int stead_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
                                       const char *reason, const struct stead_instance_options *options,
                                       struct stead_answer *ret_answer) STEAD_MUST_USE;
-/* The same pipelined, for many. With a hub only STEAD_INSTANCE_PURGE, which is one operation there; else STEAD_ESTATE. */
+/* The same pipelined, for many. With a hub only STEAD_INSTANCE_PURGE, which is one operation there; else
+ * STEAD_ESTATE. */
 STEAD_PUBLIC int stead_instance_steer_async(struct stead_client *client, const char *id,
                                             enum stead_instance_action action, const char *reason,
                                             const struct stead_instance_options *options,
@@ -114,8 +121,8 @@ struct stead_instance_event {
     struct stead_slice map; /* all there is about it: {type, id, time, name, ref, value, ...} */
 };
 typedef int stead_instance_event_fn(void *context, const struct stead_instance_event *event);
-/* Visits the present execution's history from event `after` + 1 on, page by page, until `visit` returns non-zero (then 0 is returned). `ret_last` (may be NULL): the
- * last id seen. It ends too when the instance begins anew meanwhile. */
+/* Visits the present execution's history from event `after` + 1 on, page by page, until `visit` returns non-zero (then
+ * 0 is returned). `ret_last` (may be NULL): the last id seen. It ends too when the instance begins anew meanwhile. */
 STEAD_PUBLIC int stead_instance_history(struct stead_client *client, const char *id, uint64_t after,
                                         const struct stead_instance_options *options, stead_instance_event_fn *visit,
                                         void *context, uint64_t *ret_last,
@@ -129,7 +136,8 @@ struct stead_instance_filter {
     uint32_t limit;         /* of a page; 0: 100 */
     const char *after;      /* the id that the last page ended with; NULL: from the first */
 };
-/* `instance->input`, `output` and `error_*` are not filled in. Pages are in the order of the ids. `ret_more`: there may be more after the last one visited. */
+/* `instance->input`, `output` and `error_*` are not filled in. Pages are in the order of the ids. `ret_more`: there may
+ * be more after the last one visited. */
 typedef int stead_instance_fn(void *context, const struct stead_instance *instance);
 STEAD_PUBLIC int stead_instance_list(struct stead_client *client, const struct stead_instance_filter *filter,
                                      const struct stead_instance_options *options, stead_instance_fn *visit,

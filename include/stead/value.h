@@ -57,8 +57,8 @@ STEAD_PUBLIC int stead_slice_compare(struct stead_slice a, struct stead_slice b)
 
 /* ---- Checking ------------------------------------------------------------------------------- */
 
-/* 0 when `value` is exactly one well-formed msgpack object (or empty), nested at most
- * STEAD_NESTING_MAX deep; STEAD_ETOOLARGE when it nests deeper, else STEAD_ECORRUPT. Linear in the bytes, constant memory. */
+/* 0 when `value` is exactly one well-formed msgpack object (or empty), nested at most STEAD_NESTING_MAX deep;
+ * STEAD_ETOOLARGE when it nests deeper, else STEAD_ECORRUPT. Linear in the bytes, constant memory. */
 STEAD_PUBLIC int stead_value_check(struct stead_slice value) STEAD_MUST_USE;
 
 /* ---- Reading by name ------------------------------------------------------------------------ */
@@ -158,8 +158,8 @@ STEAD_PUBLIC void stead_write_raw(struct stead_writer *writer, const void *data,
 STEAD_PUBLIC void stead_pack(struct stead_writer *writer, const char *format, ...);
 /* The same with the arguments as a list, which is used up. */
 STEAD_PUBLIC void stead_pack_v(struct stead_writer *writer, const char *format, va_list args);
-/* Like vsnprintf, always terminated, without locale and the same everywhere: %s %.*s %c %d %u %ld %lu %lld %llu %zu %x %.2f %% and widths with zero fill. Returns the
- * bytes that the whole text needs without its zero. */
+/* Like vsnprintf, always terminated, without locale and the same everywhere: %s %.*s %c %d %u %ld %lu %lld %llu %zu %x
+ * %.2f %% and widths with zero fill. Returns the bytes that the whole text needs without its zero. */
 STEAD_PUBLIC size_t stead_print_v(char *buffer, size_t size, const char *format, va_list args);
 
 #ifdef __cplusplus

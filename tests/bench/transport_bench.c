@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport_bench: what the transport adds to ZeroMQ, measured beside a raw DEALER/ROUTER of the same bytes in the same run.
+ * transport_bench: what the transport adds to ZeroMQ, measured beside a raw DEALER/ROUTER of the same bytes in the same
+ * run.
  *
  *     transport_bench [TRIPS] [RECORDS]
  *
@@ -348,7 +349,8 @@ int main(int argc, char **argv)
     size_t trips = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
     uint64_t records = argc > 2 ? strtoull(argv[2], NULL, 10) : 5000000;
     char raw_at[256], peer_at[256];
-    /* Processes are started before this one has threads; the peer learns where we listen from a port chosen here first. */
+    /* Processes are started before this one has threads; the peer learns where we listen from a port chosen here
+     * first. */
     pid_t raw_child = start(NULL, raw_at);
     void *context = zmq_ctx_new();
     struct station s;

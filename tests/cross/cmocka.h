@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmocka: as much of it as a test needs that is built for another machine, for which no package of it is at hand. A failed assertion ends the process.
+ * cmocka: as much of it as a test needs that is built for another machine, for which no package of it is at hand. A
+ * failed assertion ends the process.
  *
  * Threads: one.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* flow: the orchestrator of the history target: whatever its history says, it awaits a bit of everything. Shared with the seeds. */
+/* flow: the orchestrator of the history target: whatever its history says, it awaits a bit of everything. Shared with
+ * the seeds. */
 #ifndef STEAD_FUZZ_FLOW_H
 #define STEAD_FUZZ_FLOW_H
 

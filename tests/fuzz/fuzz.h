@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz: what the targets share. A target is given bytes that nobody vouches for, calls a decoder on an exact heap copy of them
- * (so that the sanitizer sees a read of even one byte too many), and checks more than "it came back": what was taken must encode
- * again, and that must be taken and encode to the same bytes.
+ * fuzz: what the targets share. A target is given bytes that nobody vouches for, calls a decoder on an exact heap copy
+ * of them (so that the sanitizer sees a read of even one byte too many), and checks more than "it came back": what was
+ * taken must encode again, and that must be taken and encode to the same bytes.
  */
 #ifndef STEAD_FUZZ_H
 #define STEAD_FUZZ_H

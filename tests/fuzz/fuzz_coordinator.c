@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_coordinator: what a node and the coordinator are told by each other; a request that is taken encodes, and comes back the same. */
+/* fuzz_coordinator: what a node and the coordinator are told by each other; a request that is taken encodes, and comes
+ * back the same. */
 #include "fuzz/fuzz.h"
 #include "node/coordinator_protocol.h"
 

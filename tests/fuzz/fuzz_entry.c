@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_entry: a log entry from a damaged disk. The checksum would stop nearly every input at the door, so each is tried twice: as
- * it is, and with its last four bytes replaced by the right checksum, as a bug in the writer would have stored it.
+ * fuzz_entry: a log entry from a damaged disk. The checksum would stop nearly every input at the door, so each is tried
+ * twice: as it is, and with its last four bytes replaced by the right checksum, as a bug in the writer would have
+ * stored it.
  */
 #include "fuzz/fuzz.h"
 #include "runtime/entry.h"

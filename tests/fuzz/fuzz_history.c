@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_history: the rows of a history, one behind the other, read event by event and replayed against code. What is read encodes, and comes back the same; a
- * replay ends with a difference, with damage, or in step, and an engine that is in step can go on with an episode of its own.
+ * fuzz_history: the rows of a history, one behind the other, read event by event and replayed against code. What is
+ * read encodes, and comes back the same; a replay ends with a difference, with damage, or in step, and an engine that
+ * is in step can go on with an episode of its own.
  */
 #include "fuzz/flow.h"
 #include "fuzz/fuzz.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_payload: the payloads that the runtime itself reads: HELLO, WELCOME, and the table. The codec has checked that the first two are
- * msgpack; a table also comes from a file.
+ * fuzz_payload: the payloads that the runtime itself reads: HELLO, WELCOME, and the table. The codec has checked that
+ * the first two are msgpack; a table also comes from a file.
  */
 #include "fuzz/fuzz.h"
 #include "net/hello.h"

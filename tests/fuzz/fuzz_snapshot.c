@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_snapshot: a stored state image, checked and decoded by a field table; what was taken must encode, and come back the same. */
+/* fuzz_snapshot: a stored state image, checked and decoded by a field table; what was taken must encode, and come back
+ * the same. */
 #include "fuzz/fuzz.h"
 #include "fuzz/state.h"
 

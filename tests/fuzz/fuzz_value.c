@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_value: stead_value_check() and every reader. A value that passes the check is rewritten object by object (headers and
- * bodies are one flat stream, so this needs no recursion); the copy must pass too, and rewriting it must change nothing.
+ * fuzz_value: stead_value_check() and every reader. A value that passes the check is rewritten object by object
+ * (headers and bodies are one flat stream, so this needs no recursion); the copy must pass too, and rewriting it must
+ * change nothing.
  */
 #include "fuzz/fuzz.h"
 

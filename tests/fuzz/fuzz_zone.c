@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_zone: a file of the time zone database, which is not ours; what passes the check can be asked about any moment. */
+/* fuzz_zone: a file of the time zone database, which is not ours; what passes the check can be asked about any
+ * moment. */
 #include "fuzz/fuzz.h"
 #include "runtime/cron.h"
 

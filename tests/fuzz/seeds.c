@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * seeds: writes the seed corpus, DIRECTORY/TARGET/NAME, from the encoders themselves: seeds that are made cannot fall behind
- * the formats as stored ones do. Called when the fuzz targets are built.
+ * seeds: writes the seed corpus, DIRECTORY/TARGET/NAME, from the encoders themselves: seeds that are made cannot fall
+ * behind the formats as stored ones do. Called when the fuzz targets are built.
  */
 #include <errno.h>
 #include <stdio.h>

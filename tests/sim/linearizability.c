@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The search: take any operation that was invoked before the first outstanding return, run it on the state, go on with what is left;
- * when the next thing in time is the return of an operation that is not yet placed, this order is a dead end: take the
- * last operation back and try the one after it (Wing and Gong). Two orders that placed the same set of operations and led to the
- * same state have the same future, so such a configuration is explored once (Lowe): that turns the factorial into
- * something that ends.
+ * The search: take any operation that was invoked before the first outstanding return, run it on the state, go on with
+ * what is left; when the next thing in time is the return of an operation that is not yet placed, this order is a dead
+ * end: take the last operation back and try the one after it (Wing and Gong). Two orders that placed the same set of
+ * operations and led to the same state have the same future, so such a configuration is explored once (Lowe): that
+ * turns the factorial into something that ends.
  *
  *   events   a doubly linked list in time order of invocations and returns; at the same moment invocations come first, which
  *            only allows more orders; placing an operation takes its two events out, taking it back puts them in again
  *   placed   a bit set over the operations
  *   seen     an open-addressing table of (placed, state), stored one after the other in one arena
  *
- * An operation without a return has one event only, so nothing ever forces it to be placed: it may take effect late or never. Such operations
- * are tried last, when no other can go on: most never explain anything. The search has won when every operation that did return is
- * placed.
+ * An operation without a return has one event only, so nothing ever forces it to be placed: it may take effect late or
+ * never. Such operations are tried last, when no other can go on: most never explain anything. The search has won when
+ * every operation that did return is placed.
  */
 #include "tests/sim/linearizability.h"
 

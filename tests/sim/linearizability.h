@@ -2,10 +2,10 @@
 /*
  * linearizability: is there one order of a history's operations that a sequential object could have shown?
  *
- * A history is a set of operations, each with the moment it was invoked, the moment it returned, its input and its output.
- * It is linearizable (Herlihy and Wing 1990) when every operation can be given one instant between its two moments such that a
- * sequential object, run in the order of those instants, gives exactly the outputs seen. An operation whose outcome
- * is unknown (a timeout) may take its instant at any time after its invocation, or never.
+ * A history is a set of operations, each with the moment it was invoked, the moment it returned, its input and its
+ * output. It is linearizable (Herlihy and Wing 1990) when every operation can be given one instant between its two
+ * moments such that a sequential object, run in the order of those instants, gives exactly the outputs seen. An
+ * operation whose outcome is unknown (a timeout) may take its instant at any time after its invocation, or never.
  *
  * Pure; any thread. Used by the simulator for the history of each agent and by its own unit test.
  */
@@ -45,8 +45,9 @@ enum stead_lin_verdict {
     STEAD_LIN_UNDECIDED /* more configurations than allowed */
 };
 
-/* Searches (Wing and Gong 1993) with memory of the configurations seen (Lowe 2017). `ops` in any order; borrowed. `ret_stuck` (may be
- * NULL): with NO, the index of the operation that no order could get past, in the longest order found. */
+/* Searches (Wing and Gong 1993) with memory of the configurations seen (Lowe 2017). `ops` in any order; borrowed.
+ * `ret_stuck` (may be NULL): with NO, the index of the operation that no order could get past, in the longest order
+ * found. */
 enum stead_lin_verdict stead_lin_check(const struct stead_lin_model *model, const struct stead_lin_op *ops,
                                        uint32_t count, uint64_t configurations_max, uint32_t *ret_stuck);
 

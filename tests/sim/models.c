@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sequential objects of the linearizability checker: what an agent would be if it were a struct behind one lock. Each is
- * the specification of a workload kind (kinds.c), written a second time, as simply as can be.
+ * The sequential objects of the linearizability checker: what an agent would be if it were a struct behind one lock.
+ * Each is the specification of a workload kind (kinds.c), written a second time, as simply as can be.
  */
 #include <string.h>
 

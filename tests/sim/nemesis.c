@@ -2,8 +2,9 @@
 /*
  * The nemesis: what goes wrong, each sort of fault on its own clock, until the run turns calm.
  *
- * A fault that lasts (a node that is down, a partition, a stalled disk) plans its own end, which also comes when the run turns calm in
- * between: the run itself heals everything then (sim.c), so an end that comes late finds nothing to do.
+ * A fault that lasts (a node that is down, a partition, a stalled disk) plans its own end, which also comes when the
+ * run turns calm in between: the run itself heals everything then (sim.c), so an end that comes late finds nothing to
+ * do.
  */
 #include "tests/sim/sim.h"
 

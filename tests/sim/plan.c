@@ -2,8 +2,8 @@
 /*
  * The plan of a seed: how big the cluster is, how small its limits are, how slow and how broken everything is.
  *
- * Each property is drawn on its own, so that some seeds are calm on a fast disk and some are all at once; what is
- * never drawn together would never be tested together. Limits are far below the defaults: an edge that a user meets once a
+ * Each property is drawn on its own, so that some seeds are calm on a fast disk and some are all at once; what is never
+ * drawn together would never be tested together. Limits are far below the defaults: an edge that a user meets once a
  * year is met here a few times a second.
  */
 #include "tests/sim/work.h"

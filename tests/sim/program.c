@@ -2,7 +2,8 @@
 /*
  * The random programs (program.h): how a tree grows from its seed, and the numbers that both sides compute.
  *
- * A tree has a budget of composites; once that is spent only leaves grow, so its size is bounded. Where a node may stand depends on what is around it:
+ * A tree has a budget of composites; once that is spent only leaves grow, so its size is bounded. Where a node may
+ * stand depends on what is around it:
  *
  *     inside a critical section   no child, no second section, calls of what is locked only
  *     in a child                  no event of a client's: it does not know the child's id

@@ -5,11 +5,13 @@
  *     seed --generate--> a small tree of awaits --+--> program_run.c: the orchestrator `sim.program` does it with stead
  *                                                 +--> program_reference.c: the outcome, computed without stead
  *
- * The tree is never stored: the input of an instance names its seed, so that every execution grows the same tree again. A number, the accumulator, runs through the tree;
- * each step mixes its result into it, so that the output tells whether every result was taken once and in its place. Effects on agents have ids that follow from the
- * place in the tree, the rounds of continue-as-new and the children on the way (the path).
+ * The tree is never stored: the input of an instance names its seed, so that every execution grows the same tree again.
+ * A number, the accumulator, runs through the tree; each step mixes its result into it, so that the output tells
+ * whether every result was taken once and in its place. Effects on agents have ids that follow from the place in the
+ * tree, the rounds of continue-as-new and the children on the way (the path).
  *
- * Where the outcome of a step depends on a race, what it mixes in does not depend on the winner, and its effects may be there once or not at all.
+ * Where the outcome of a step depends on a race, what it mixes in does not depend on the winner, and its effects may be
+ * there once or not at all.
  *
  * Threads: none of this shares anything but `stead_program_hooks`.
  */

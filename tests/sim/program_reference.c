@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference interpreter of random programs (program.h): walks the tree once, without stead, and writes down the one outcome that a run may have, and
- * for each effect how often it may be there. It knows the semantics only:
+ * The reference interpreter of random programs (program.h): walks the tree once, without stead, and writes down the one
+ * outcome that a run may have, and for each effect how often it may be there. It knows the semantics only:
  *
  *     a sequence ends at its first failure; an all-of begins everything, then fails with the first in its list; a sure any-of ends with its first, a race mixes in
  *     its own id; what was cancelled, lost a race or was forgotten may have happened once or not at all.

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The orchestrator of random programs (program.h): grows the tree of its input's seed again and does each node through the public API, as a user's code would.
+ * The orchestrator of random programs (program.h): grows the tree of its input's seed again and does each node through
+ * the public API, as a user's code would.
  *
- * What can be seen wrong from inside is reported at once: an answer that is not its task's, a clock that goes back, a lock without a fence, a failure without its name, a
- * number that chance gave differently at a replay (the agent `remember`s it).
+ * What can be seen wrong from inside is reported at once: an answer that is not its task's, a clock that goes back, a
+ * lock without a fence, a failure without its name, a number that chance gave differently at a replay (the agent
+ * `remember`s it).
  */
 #include <stdio.h>
 #include <string.h>

@@ -238,8 +238,8 @@ static void run_twice(const struct arguments *arguments, uint64_t seed)
     _Exit(1);
 }
 
-/* Once without a death, which tells how many events there are; then once for each of them (or for `every` of them, evenly), with the death of a node there and nothing else
- * wrong. */
+/* Once without a death, which tells how many events there are; then once for each of them (or for `every` of them,
+ * evenly), with the death of a node there and nothing else wrong. */
 static void run_every(const struct arguments *arguments, uint64_t seed)
 {
     uint64_t events = 0;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shadow of a shard: what its rows must be, kept by applying every committed log entry, in order, to a sorted array: the simplest thing
- * that can be right. The runtime gets there another way (an overlay, checkpoints in chunks, write-back, recovery from image and log),
- * so after a clean stop the image and the shadow must be equal, row by row.
+ * The shadow of a shard: what its rows must be, kept by applying every committed log entry, in order, to a sorted
+ * array: the simplest thing that can be right. The runtime gets there another way (an overlay, checkpoints in chunks,
+ * write-back, recovery from image and log), so after a clean stop the image and the shadow must be equal, row by row.
  *
  *   appended   the newest entry handed to the disk in this life; falls back at a crash to what recovery finds
  *   committed  the newest entry reported synced, or found at a recovery: never falls, must be found at every start
  *
- * Checked at each commit: the turn records of each agent are a chain. Checked at each append: it decodes, names its shard, follows the entry before, carries the epoch that is served, its clock does
- * not fall, and its rows lie in the shard's slots. At each chunk of a checkpoint: its mark is not ahead of what is committed.
+ * Checked at each commit: the turn records of each agent are a chain. Checked at each append: it decodes, names its
+ * shard, follows the entry before, carries the epoch that is served, its clock does not fall, and its rows lie in the
+ * shard's slots. At each chunk of a checkpoint: its mark is not ahead of what is committed.
  */
 #include <stdlib.h>
 
@@ -241,8 +242,8 @@ void stead_shadow_append(struct stead_sim_host *host, uint32_t shard, uint64_t i
     stead_world_note(&sim->world, "append", shard, index, stead_crc32c(0, bytes.data, bytes.size));
 }
 
-/* The journal of an agent is a chain without a missing link: each turn names the entry of the one before. A new incarnation
- * may begin a new chain. */
+/* The journal of an agent is a chain without a missing link: each turn names the entry of the one before. A new
+ * incarnation may begin a new chain. */
 static void follow_chain(struct stead_sim *sim, uint32_t shard, uint64_t index, const struct stead_turn_record *turn)
 {
     struct stead_shadow *shadow = sim->shadows[shard];

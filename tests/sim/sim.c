@@ -306,7 +306,8 @@ static void drain(struct stead_sim *sim)
     stead_world_note(&sim->world, "drained", sim->op_count, sim->deaths, 0);
 }
 
-/* A node was put back alone: what it forgot is lost, and so is what others waited for. But whatever is sent arrives, and nothing is stuck. */
+/* A node was put back alone: what it forgot is lost, and so is what others waited for. But whatever is sent arrives,
+ * and nothing is stuck. */
 static void drain_outboxes(struct stead_sim *sim)
 {
     uint64_t give_up_ns = sim->world.now_ns + DRAIN_NS_MAX, quiet_ns = sim->world.now_ns;

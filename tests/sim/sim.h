@@ -74,7 +74,8 @@ void stead_sim_plan_draw(struct stead_sim_plan *plan, struct stead_world *world)
 void stead_sim_plan_hub(struct stead_sim_plan *plan);
 /* Time that leaps, for cron timers alone. */
 void stead_sim_plan_cron(struct stead_sim_plan *plan, struct stead_world *world);
-/* More than one node, and workloads whose agents alone know what should be: what is known outside of them is not put back. */
+/* More than one node, and workloads whose agents alone know what should be: what is known outside of them is not put
+ * back. */
 void stead_sim_plan_restore(struct stead_sim_plan *plan, uint64_t seed, bool alone);
 /* Takes everything out that goes wrong by itself, and most of the requests. */
 void stead_sim_plan_calm(struct stead_sim_plan *plan);
@@ -290,7 +291,8 @@ void stead_sim_op_submit(struct stead_sim *sim, struct stead_sim_op *op, const s
 /* A tell of a client; nothing is remembered of it. */
 void stead_sim_tell(struct stead_sim *sim, struct stead_sim_client *client, const char *address, const char *op,
                     struct stead_slice args);
-/* The auditor calls and the world goes on until it has its answer, which must be 0; the answer is valid until the next ask. */
+/* The auditor calls and the world goes on until it has its answer, which must be 0; the answer is valid until the next
+ * ask. */
 struct stead_slice stead_sim_ask(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args);
 /* As an ask, but a failure is an answer too: its code. */
 int stead_sim_try(struct stead_sim *sim, const char *address, const char *op, struct stead_slice args,
@@ -298,10 +300,12 @@ int stead_sim_try(struct stead_sim *sim, const char *address, const char *op, st
 /* As an ask, of a query (docs/OPERATIONS.md). */
 struct stead_slice stead_sim_query(struct stead_sim *sim, const char *address, const char *query,
                                    struct stead_slice args);
-/* Next op of this workload from `*at` on; NULL at the end. For verify: for (at = 0; (op = ...(sim, w, &at)) != NULL;). */
+/* Next op of this workload from `*at` on; NULL at the end. For verify: for (at = 0; (op = ...(sim, w, &at)) !=
+ * NULL;). */
 const struct stead_sim_op *stead_sim_op_next(const struct stead_sim *sim, const struct stead_workload *workload,
                                              uint32_t *at);
-/* Checks the histories of each agent of a workload. `make` turns an op into the model's (false: it is no part of the history of `agent`). */
+/* Checks the histories of each agent of a workload. `make` turns an op into the model's (false: it is no part of the
+ * history of `agent`). */
 struct stead_lin_model;
 struct stead_lin_op;
 void stead_sim_check_histories(struct stead_sim *sim, const struct stead_workload *workload,

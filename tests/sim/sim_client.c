@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Simulated clients: the client's pure core (runtime/client_core.h) over the simulated net, and the requests of the workloads.
+ * Simulated clients: the client's pure core (runtime/client_core.h) over the simulated net, and the requests of the
+ * workloads.
  *
- * A client may die with everything it had in flight: the outcome of those requests is never known, and its next life has another session.
- * The last client is the auditor: it asks only when faults are over, and must be answered.
+ * A client may die with everything it had in flight: the outcome of those requests is never known, and its next life
+ * has another session. The last client is the auditor: it asks only when faults are over, and must be answered.
  *
- * What an end of a request means (stead_sim_op_outcome): 0: it took effect, once; a failure that an op itself reported: it took none, and
- * that is final; everything else: unknown, since an earlier copy of the request may have been, or may yet be, taken.
+ * What an end of a request means (stead_sim_op_outcome): 0: it took effect, once; a failure that an op itself reported:
+ * it took none, and that is final; everything else: unknown, since an earlier copy of the request may have been, or may
+ * yet be, taken.
  */
 #include <stdlib.h>
 

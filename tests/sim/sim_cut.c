@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A backup of the whole cluster while everything goes on, and its restore: what `stead backup` does (node/backup.c), in virtual time.
+ * A backup of the whole cluster while everything goes on, and its restore: what `stead backup` does (node/backup.c), in
+ * virtual time.
  *
  *     every node holds, one after the other --all hold--> every node's store is copied, at a moment of its own --> that node lets go
  *       --a while later--> disaster: all nodes die, their stores and the coordinator's are what was copied, they start again
  *
- * A node that dies, or whose hold is over before its copy is made, ends the attempt; the next follows. At the restore the clients are new ones, and of a request
- * that had not returned when all nodes held nothing is known. Everything else that a run checks holds over the restore: what was
- * acknowledged before is there once, channels have no gap and no repeat, money is conserved, no channel disputes its past.
+ * A node that dies, or whose hold is over before its copy is made, ends the attempt; the next follows. At the restore
+ * the clients are new ones, and of a request that had not returned when all nodes held nothing is known. Everything
+ * else that a run checks holds over the restore: what was acknowledged before is there once, channels have no gap and
+ * no repeat, money is conserved, no channel disputes its past.
  *
- * With plan.alone one node is put back, and the others and the coordinator go on: then only this is left: whatever is sent arrives, in records that the
- * receiver's decoder takes, no outbox is stuck, and images are what the logs say.
+ * With plan.alone one node is put back, and the others and the coordinator go on: then only this is left: whatever is
+ * sent arrives, in records that the receiver's decoder takes, no outbox is stuck, and images are what the logs say.
  */
 #include <stdlib.h>
 

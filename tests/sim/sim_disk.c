@@ -4,9 +4,9 @@
  *
  *     submitted --begin--> written --(the sync takes its time)--> synced --> completions, then the round's rows, unsynced
  *
- * A crash may come at any point between: what was written and not synced is lost from some write on, what was submitted and not
- * written is lost whole. The order of what belongs to a checkpoint is the log writer's (persist/format.h): rows, a sync, the applied mark, a
- * sync, the deletion of log entries.
+ * A crash may come at any point between: what was written and not synced is lost from some write on, what was submitted
+ * and not written is lost whole. The order of what belongs to a checkpoint is the log writer's (persist/format.h):
+ * rows, a sync, the applied mark, a sync, the deletion of log entries.
  *
  * Checked here: the applied mark never runs ahead of what is synced (by the shadow), nothing above the mark is trimmed.
  */

@@ -2,9 +2,9 @@
 /*
  * The simulated doors of one host, and what drives it: rounds, clocks and loads.
  *
- * A host is run a little after something was handed to it, so that events gather as they do on a busy reactor. A background load
- * reads the image either when it is asked for or when it is answered, as a loader thread may: the core must be right both ways.
- * Jobs have a file of their own (sim_jobs.c).
+ * A host is run a little after something was handed to it, so that events gather as they do on a busy reactor. A
+ * background load reads the image either when it is asked for or when it is answered, as a loader thread may: the core
+ * must be right both ways. Jobs have a file of their own (sim_jobs.c).
  */
 #include <stdarg.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  *      |                |----- past its run or heartbeat limit: answered; its op runs all the same, and nobody hears of it
  *      |--- past its start limit: answered, and never begins
  *
- * A cancelled job that has not begun never does; one that has sees it when its op runs. No job of the workloads gives a sign of life before
- * its op runs, so a heartbeat limit is a second run limit.
+ * A cancelled job that has not begun never does; one that has sees it when its op runs. No job of the workloads gives a
+ * sign of life before its op runs, so a heartbeat limit is a second run limit.
  */
 #include <stdlib.h>
 

@@ -2,10 +2,10 @@
 /*
  * The net of the simulator: what net/transport.c promises, and no more.
  *
- * Between two reactors of different nodes there is one connection a direction, opened on demand; a client has one connection to each
- * reactor it talks to. A connection delivers in order and at most once. When it breaks, a prefix of what was under way still
- * arrives, perhaps after the first records of the next connection; a record may also be dropped alone, as a full queue would.
- * Reactors of one node hand messages over in order, without loss, as pointers.
+ * Between two reactors of different nodes there is one connection a direction, opened on demand; a client has one
+ * connection to each reactor it talks to. A connection delivers in order and at most once. When it breaks, a prefix of
+ * what was under way still arrives, perhaps after the first records of the next connection; a record may also be
+ * dropped alone, as a full queue would. Reactors of one node hand messages over in order, without loss, as pointers.
  *
  *     closed --wanted--> opening --(the other side is up and not apart: a delay)--> open --(break, crash, partition)--> closed
  *

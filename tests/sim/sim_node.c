@@ -6,11 +6,11 @@
  *          --all recovered--> UP --stop--> STOPPING: hosts write their last checkpoints --idle--> DOWN
  *          any --crash--> DOWN
  *
- * Each step is an event of its own with a delay, so a node may die between any two of them. `life` is raised whenever the node turns
- * to or from DOWN; what was planned in an earlier life finds that out and does nothing.
+ * Each step is an event of its own with a delay, so a node may die between any two of them. `life` is raised whenever
+ * the node turns to or from DOWN; what was planned in an earlier life finds that out and does nothing.
  *
- * Checked here: a start finds every entry that was ever reported synced; the epochs it serves under rise; after a clean stop the image is
- * exactly what the log says (shadow.c).
+ * Checked here: a start finds every entry that was ever reported synced; the epochs it serves under rise; after a clean
+ * stop the image is exactly what the log says (shadow.c).
  */
 #include <stdlib.h>
 
@@ -152,8 +152,8 @@ static void recover_node(void *self, uint64_t life, void *data)
     (void)data;
     if (life != node->life)
         return;
-    /* What recovery finds must survive from then on, synced in its first life or not: opening the real store flushes the
-     * log it replays. */
+    /* What recovery finds must survive from then on, synced in its first life or not: opening the real store flushes
+     * the log it replays. */
     if (stead_store_write(node->store, NULL, 0, true) != 0)
         stead_world_fail(&sim->world, "the store cannot be synced at a start");
     create_hosts(node);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checker is checked: histories whose verdict is known, and thousands of small random ones beside a checker so simple that it is
- * plainly right (every order of every subset, by recursion over at most six operations).
+ * The checker is checked: histories whose verdict is known, and thousands of small random ones beside a checker so
+ * simple that it is plainly right (every order of every subset, by recursion over at most six operations).
  */
 #include <setjmp.h>
 #include <stdarg.h>

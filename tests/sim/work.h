@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * work: what the workloads share. Each workload is one file: its kinds (written against the public headers, as a user would), the requests
- * it draws, and what must be true of its agents at the end.
+ * work: what the workloads share. Each workload is one file: its kinds (written against the public headers, as a user
+ * would), the requests it draws, and what must be true of its agents at the end.
  */
 #ifndef STEAD_SIM_WORK_H
 #define STEAD_SIM_WORK_H

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Broken locks: orchestrations add 1 to a vault inside a critical section, by reading, waiting and writing, while clients break their locks.
+ * Broken locks: orchestrations add 1 to a vault inside a critical section, by reading, waiting and writing, while
+ * clients break their locks.
  *
- * What must hold: a section whose lock was broken is told so (STEAD_ESTATE), and what it sends under its old fence is refused; so the vault is written by the section that has it and by
- * nobody else (work_flow_kinds.c looks at every get and put), and at the end it holds as many as there are instances that say they have added.
+ * What must hold: a section whose lock was broken is told so (STEAD_ESTATE), and what it sends under its old fence is
+ * refused; so the vault is written by the section that has it and by nobody else (work_flow_kinds.c looks at every get
+ * and put), and at the end it holds as many as there are instances that say they have added.
  */
 #include <stdio.h>
 

@@ -5,8 +5,8 @@
  *     client --ask--> asker --call--> teller (answers at once, fails, or answers later from a timer)
  *            <-answer- asker <-reply-- teller
  *
- * The asker owes its client the answer (a reply token) until its own call has ended. What must hold: a call ends exactly once, in a turn of its
- * reply op; what the caller is told is what the callee did; the client is told the same.
+ * The asker owes its client the answer (a reply token) until its own call has ended. What must hold: a call ends
+ * exactly once, in a turn of its reply op; what the caller is told is what the callee did; the client is told the same.
  */
 #include "tests/sim/work.h"
 

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Consensus, on one of the fabrics: direct, the hub polled, the hub with notify. A group of three or five members agrees on a log (agents/consensus.h) while
- * nodes crash with and without power, links break and lose, and their own messages come late, twice or never. Clients propose numbers through any
- * proposer, some of them again and again.
+ * Consensus, on one of the fabrics: direct, the hub polled, the hub with notify. A group of three or five members
+ * agrees on a log (agents/consensus.h) while nodes crash with and without power, links break and lose, and their own
+ * messages come late, twice or never. Clients propose numbers through any proposer, some of them again and again.
  *
- * What a client was told, by the answer to a proposal or by reading a member's log, is for ever: from then on no member chooses anything else for that
- * slot, committed or not (agreement, V5); what is chosen was proposed by somebody or is a no-op (validity). What nobody was told may be taken back by a
- * crash together with its votes. At the end, when it is calm: new proposals are decided, all members have the same log, each acknowledged proposal took
- * effect, in the slot that its client was told.
+ * What a client was told, by the answer to a proposal or by reading a member's log, is for ever: from then on no member
+ * chooses anything else for that slot, committed or not (agreement, V5); what is chosen was proposed by somebody or is
+ * a no-op (validity). What nobody was told may be taken back by a crash together with its votes. At the end, when it is
+ * calm: new proposals are decided, all members have the same log, each acknowledged proposal took effect, in the slot
+ * that its client was told.
  *
  * While faults last, patience is as short as a ping, so that leaders rival all the time.
  *
- * The kinds are the real ones, but for some of their ops, which are watched. Faults planted here: a promise that a crash forgets, an acceptor that
- * accepts below its promise; those planted in agents/ are of V2 (a ballot given twice), V3 (learned at any ballot), V4 (a promise not heeded, half is enough) and V7 (resend forgotten).
+ * The kinds are the real ones, but for some of their ops, which are watched. Faults planted here: a promise that a
+ * crash forgets, an acceptor that accepts below its promise; those planted in agents/ are of V2 (a ballot given twice),
+ * V3 (learned at any ballot), V4 (a promise not heeded, half is enough) and V7 (resend forgotten).
  */
 #include "tests/sim/work.h"
 
@@ -320,7 +322,8 @@ static void read_consensus(struct stead_sim *sim, struct stead_sim_op *op, struc
     }
 }
 
-/* All join, then propose, until every proposal is decided and all have the same prefix; then they rest, so that nothing is left to do. */
+/* All join, then propose, until every proposal is decided and all have the same prefix; then they rest, so that nothing
+ * is left to do. */
 static void relieve_consensus(struct stead_sim *sim)
 {
     struct truth *truth = find_truth();

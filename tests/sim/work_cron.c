@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cron timers in time zones, while the cluster's time leaps: minutes to hours at a time, over a change to summer time and back, with nodes up or down.
+ * Cron timers in time zones, while the cluster's time leaps: minutes to hours at a time, over a change to summer time
+ * and back, with nodes up or down.
  *
- * A sundial has timers that ring by a schedule, in UTC or in the zone Sim/Change (sim_doors.c). What is due is found out again here, minute by minute and by
- * the calendar of these two days alone. Each due moment rings once, none twice, none early:
+ * A sundial has timers that ring by a schedule, in UTC or in the zone Sim/Change (sim_doors.c). What is due is found
+ * out again here, minute by minute and by the calendar of these two days alone. Each due moment rings once, none twice,
+ * none early:
  *
  *   all    the n-th ring is the n-th due moment after the setting, however late
  *   one    there was a due moment since the last ring: one ring for all that were missed
  *   none   there was one in the last minute: what is later is not rung for
  *
- * and when time goes on calmly nothing that is due is left. Drawn alone: other workloads' requests would end at every leap.
+ * and when time goes on calmly nothing that is due is left. Drawn alone: other workloads' requests would end at every
+ * leap.
  */
 #include "tests/sim/work.h"
 

@@ -2,12 +2,13 @@
 /*
  * Large states, large answers, failures and dead letters.
  *
- * A blob is a register whose value is a buffer of up to 20 KiB made from a tag: its image has a row of its own, its answers are too large for
- * the session's row, and a turn that fails after it changed the buffer must be rebuilt from what is stored. Whoever
- * reads a blob whose bytes do not belong to its tag has found a mixture of two states.
+ * A blob is a register whose value is a buffer of up to 20 KiB made from a tag: its image has a row of its own, its
+ * answers are too large for the session's row, and a turn that fails after it changed the buffer must be rebuilt from
+ * what is stored. Whoever reads a blob whose bytes do not belong to its tag has found a mixture of two states.
  *
- * A letterbox refuses every third letter: such a signal ends in its dead letters, once, and nothing of its turn stays. A client may also send
- * signals that wait with the receiver. Requests for kinds and ops that do not exist are refused by name.
+ * A letterbox refuses every third letter: such a signal ends in its dead letters, once, and nothing of its turn stays.
+ * A client may also send signals that wait with the receiver. Requests for kinds and ops that do not exist are refused
+ * by name.
  */
 #include "tests/sim/work.h"
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Errands: calls that may be taken back, that wait for ever, that have limits or a key, and jobs that start before the commit.
+ * Errands: calls that may be taken back, that wait for ever, that have limits or a key, and jobs that start before the
+ * commit.
  *
  *     client --send--> patron --call--> runner (a job), sprinter (a job that may start early), clerk (durable; answers at once or later; keyed)
  *
- * The client hears at once; the patron writes down how each call ended. What must hold, whoever dies when: a call ends once, by its answer or by its
- * cancel, never by both; one that waits for ever has an answer in the end; a cancel succeeds exactly while the call waits; a clerk does what a key names once; the
- * steps of a chain of early jobs follow each other, each once.
+ * The client hears at once; the patron writes down how each call ended. What must hold, whoever dies when: a call ends
+ * once, by its answer or by its cancel, never by both; one that waits for ever has an answer in the end; a cancel
+ * succeeds exactly while the call waits; a clerk does what a key names once; the steps of a chain of early jobs follow
+ * each other, each once.
  */
 #include "tests/sim/work.h"
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random orchestrations on the direct fabric: clients start programs, raise the events that they wait for, look at them, and suspend, resume, terminate, rewind,
- * restart and purge them, in any order and whatever became of the last request.
+ * Random orchestrations on the direct fabric: clients start programs, raise the events that they wait for, look at
+ * them, and suspend, resume, terminate, rewind, restart and purge them, in any order and whatever became of the last
+ * request.
  *
- * In one seed of four another version of the code is loaded for a while, which fails every instance whose history it meets. Afterwards they are rewound, once, and must go on as if nothing had been:
- * what came meanwhile is not lost, and nothing is asked for twice.
+ * In one seed of four another version of the code is loaded for a while, which fails every instance whose history it
+ * meets. Afterwards they are rewound, once, and must go on as if nothing had been: what came meanwhile is not lost, and
+ * nothing is asked for twice.
  *
- * When faults are over, what still waits is helped: events that nobody acknowledged are raised again, suspended instances go on; then every instance must come to its end by
- * itself. work_flow_check.c compares what they left with the reference.
+ * When faults are over, what still waits is helped: events that nobody acknowledged are raised again, suspended
+ * instances go on; then every instance must come to its end by itself. work_flow_check.c compares what they left with
+ * the reference.
  */
 #include <stdio.h>
 
@@ -254,8 +257,9 @@ static const struct stead_sim_op *find_status(struct stead_sim *sim, const struc
     return NULL;
 }
 
-/* On the hub: a start that stopped half-way goes on; its message is known again if it was there. A client may have died before it heard that its restart was taken: one of those is
- * tried after the other while the instance waits for its start, which takes no notice of any but its own. */
+/* On the hub: a start that stopped half-way goes on; its message is known again if it was there. A client may have died
+ * before it heard that its restart was taken: one of those is tried after the other while the instance waits for its
+ * start, which takes no notice of any but its own. */
 static void relieve_start(struct stead_sim *sim, struct stead_flow_instance *instance,
                           const struct stead_sim_op *status)
 {
@@ -311,7 +315,8 @@ static void relieve_flow(struct stead_sim *sim)
         relieve_instance(sim, &flow->instances[i]);
 }
 
-/* Messages that came late may have begun one anew that had been seen as over (a restart, a rewind), or have suspended it then: it is helped on like the others. */
+/* Messages that came late may have begun one anew that had been seen as over (a restart, a rewind), or have suspended
+ * it then: it is helped on like the others. */
 bool stead_flow_hub_relieve(struct stead_sim *sim)
 {
     struct stead_flow *flow = stead_flow_oracle();

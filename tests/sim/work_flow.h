@@ -6,7 +6,8 @@
  *     work_flow.c          clients that start, raise and steer; what still has to be done when faults are over
  *     work_flow_check.c    the end: each instance against the reference, effects, histories, orphans
  *
- * The oracle is what a person with a notebook beside the cluster would know: what was started, what was steered, which activities ran. No code of stead sees it.
+ * The oracle is what a person with a notebook beside the cluster would know: what was started, what was steered, which
+ * activities ran. No code of stead sees it.
  */
 #ifndef STEAD_SIM_WORK_FLOW_H
 #define STEAD_SIM_WORK_FLOW_H
@@ -83,7 +84,8 @@ extern const struct stead_kind *const stead_flow_kinds[]; /* ended by NULL */
 void stead_flow_verify(struct stead_sim *sim);
 /* Puts the history of an instance into the trace: for who looks at a seed. */
 void stead_flow_explain(struct stead_sim *sim, const char *id);
-/* Asks for `status`, or for a page of the history behind `after`, wherever the instance is. The code; STEAD_ENOTFOUND: nowhere. */
+/* Asks for `status`, or for a page of the history behind `after`, wherever the instance is. The code; STEAD_ENOTFOUND:
+ * nowhere. */
 int stead_flow_look(struct stead_sim *sim, const char *id, const char *op, uint64_t after,
                     struct stead_slice *ret_value);
 

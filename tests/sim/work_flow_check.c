@@ -7,8 +7,8 @@
  *                      activities as the reference counts
  *     effects          each id as often as the reference allows, added up over all instances; vaults hold the sum of their shares
  *
- * An instance that was terminated, restarted or rewound (or may have been: the request's outcome is unknown) is held to less: effects may be missing, or come once more
- * an execution.
+ * An instance that was terminated, restarted or rewound (or may have been: the request's outcome is unknown) is held to
+ * less: effects may be missing, or come once more an execution.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +76,8 @@ static void check_cancel(struct history *history, const char *type, struct stead
         history->events[ref].cancelled = true;
 }
 
-/* Behind the end only what was open is ended, or a rewind begins. A termination may meet an instance that has still to be replayed: what comes in until then stands in the same
- * episode. */
+/* Behind the end only what was open is ended, or a rewind begins. A termination may meet an instance that has still to
+ * be replayed: what comes in until then stands in the same episode. */
 static void check_end(struct stead_sim *sim, struct history *history, uint64_t id, const char *type)
 {
     bool rewound = strcmp(type, "ExecutionRewound") == 0;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random orchestrations on a task hub: what a client of the hub asks its tables and queues for, as agents/hub_client.c does with a real client.
+ * Random orchestrations on a task hub: what a client of the hub asks its tables and queues for, as agents/hub_client.c
+ * does with a real client.
  *
- * A start is two operations, the second only after the answer of the first: the instance's row, then the message. Everything else is one message, or one question. The hub is small: leases,
- * intervals and visibility timeouts are met within a run, so that messages come back and are dealt with twice.
+ * A start is two operations, the second only after the answer of the first: the instance's row, then the message.
+ * Everything else is one message, or one question. The hub is small: leases, intervals and visibility timeouts are met
+ * within a run, so that messages come back and are dealt with twice.
  */
 #include <stdio.h>
 
@@ -154,7 +156,8 @@ static uint32_t count_soon(struct stead_sim *sim, const char *queue)
     return soon;
 }
 
-/* Steps the world until every queue is empty but that of poison (signals, too, are messages) and every instance over. */
+/* Steps the world until every queue is empty but that of poison (signals, too, are messages) and every instance
+ * over. */
 void stead_flow_hub_drain(struct stead_sim *sim)
 {
     struct stead_flow *flow = stead_flow_oracle();

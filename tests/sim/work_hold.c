@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holds: guests take a room of a kind that knows nothing of locks (stead.hold), work in it under the fencing number, and leave (stead.release).
+ * Holds: guests take a room of a kind that knows nothing of locks (stead.hold), work in it under the fencing number,
+ * and leave (stead.release).
  *
  *     enter --> stead.hold --(fence)--> work, (stead.hold again), work, work --> stead.release
  *
- * What must hold while faults last: fencing numbers of the work in a room never fall, and each belongs to one guest; a guest that asks again while it holds is given the
- * next number; in a room that nobody breaks open no work is refused, so nobody else was let in meanwhile. Rooms with an odd number are broken open: work under the old number is refused
+ * What must hold while faults last: fencing numbers of the work in a room never fall, and each belongs to one guest; a
+ * guest that asks again while it holds is given the next number; in a room that nobody breaks open no work is refused,
+ * so nobody else was let in meanwhile. Rooms with an odd number are broken open: work under the old number is refused
  * there, or comes before anybody else's. In the end every stay is over.
  */
 #include "tests/sim/work.h"
@@ -18,8 +20,8 @@ enum { HOLD_ENTER, HOLD_UNLOCK };
 
 struct guest {
     uint64_t asked, done; /* stays that were asked for, and those of them that are over */
-    uint64_t
-        present; /* stays that the present one is for: what is asked meanwhile becomes the next, so that they come to an end */
+    /* stays that the present one is for: what is asked meanwhile becomes the next, so that they come to an end */
+    uint64_t present;
     uint64_t fence; /* of the present stay; 0: not inside */
     uint64_t left;  /* work of the present stay that is to be done */
 };

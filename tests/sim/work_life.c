@@ -2,13 +2,13 @@
 /*
  * Agents that end and begin again, and tells that show what is committed.
  *
- * A phoenix answers each touch with (incarnation, touches in it). Destroy ends the incarnation: the next touch is the first of the next
- * one, its keyed state is empty, and no timer of an earlier incarnation ever rings. Answers are ordered: a touch that was answered before
- * another was asked has the smaller pair.
+ * A phoenix answers each touch with (incarnation, touches in it). Destroy ends the incarnation: the next touch is the
+ * first of the next one, its keyed state is empty, and no timer of an earlier incarnation ever rings. Answers are
+ * ordered: a touch that was answered before another was asked has the smaller pair.
  *
- * A marker counts, and tells a volatile witness "my count n was made by request r". A tell of a durable agent leaves after its commit,
- * so no witness ever hears of two requests for one count, nor of a count that is not there at the end. What a witness hears is kept outside
- * of the simulated cluster: it has happened, whatever crashes.
+ * A marker counts, and tells a volatile witness "my count n was made by request r". A tell of a durable agent leaves
+ * after its commit, so no witness ever hears of two requests for one count, nor of a count that is not there at the
+ * end. What a witness hears is kept outside of the simulated cluster: it has happened, whatever crashes.
  */
 #include "runtime/address.h"
 #include "tests/sim/work.h"
@@ -149,7 +149,8 @@ static struct oracle *find_oracle(void)
     return sim->oracle;
 }
 
-/* Within one shard a turn may run on what is not committed yet: it cannot outlive it. Only a witness elsewhere is evidence. */
+/* Within one shard a turn may run on what is not committed yet: it cannot outlive it. Only a witness elsewhere is
+ * evidence. */
 static bool is_elsewhere(const char *witness, const char *marker)
 {
     const struct stead_table *table = stead_coordinator_table(stead_sim_current()->coordinator);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks: a vault is held for a client, which works in it under its fencing number and releases it; everybody else's work waits in the
- * mailbox meanwhile.
+ * Locks: a vault is held for a client, which works in it under its fencing number and releases it; everybody else's
+ * work waits in the mailbox meanwhile.
  *
  *     acquire --(fence)--> work, work ... --> release
  *
- * What must hold while faults last: fencing numbers rise; work without the fence never runs inside a hold; nobody acquires what is held. All
- * work together is a counter with a linearizable history. A client that never heard of its fence leaves the vault
- * held: when faults are over, every vault is unlocked, and whatever waits goes on.
+ * What must hold while faults last: fencing numbers rise; work without the fence never runs inside a hold; nobody
+ * acquires what is held. All work together is a counter with a linearizable history. A client that never heard of its
+ * fence leaves the vault held: when faults are over, every vault is unlocked, and whatever waits goes on.
  */
 #include "tests/sim/work.h"
 

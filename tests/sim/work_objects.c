@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Agents that are plain objects, called by clients alone: a counter, a register, an account and a queue. Their histories must be
- * linearizable: what a crash, a retry, an unload, a stale image or a turn that failed and left something
- * behind could change shows up as an answer that no order of the requests explains. The auditor's last read belongs to the history.
+ * Agents that are plain objects, called by clients alone: a counter, a register, an account and a queue. Their
+ * histories must be linearizable: what a crash, a retry, an unload, a stale image or a turn that failed and left
+ * something behind could change shows up as an answer that no order of the requests explains. The auditor's last read
+ * belongs to the history.
  *
  * Amounts are large random numbers, so that a value says which requests made it.
  */

@@ -2,9 +2,9 @@
 /*
  * Poison: messages whose turn kills the process.
  *
- * A bomb's turn marks its process as doomed: it dies when the round is over, with everything that was not on disk. The mapped file names the
- * message to the next start; once it has killed as often as the setting allows, it must not run again: a client is told so, a
- * signal ends in the dead letters, and whatever came behind it in its channel goes on.
+ * A bomb's turn marks its process as doomed: it dies when the round is over, with everything that was not on disk. The
+ * mapped file names the message to the next start; once it has killed as often as the setting allows, it must not run
+ * again: a client is told so, a signal ends in the dead letters, and whatever came behind it in its channel goes on.
  */
 #include "tests/sim/work.h"
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The task hub's queues (agents/hub_queue.c): clients put messages in, some of them twice under one id, take them, delete them, hide them on, or forget them.
+ * The task hub's queues (agents/hub_queue.c): clients put messages in, some of them twice under one id, take them,
+ * delete them, hide them on, or forget them.
  *
  *     enqueue --> in the queue --dequeue--> hidden, with a receipt --delete (newest receipt)--> gone
  *                     ^------------- its time is over -----|
  *
- * What must hold: a message that was put in is there until somebody deleted it with its newest receipt, and never again after that; an id is put in once; what was taken is seen by
- * nobody else until its time is over (where no clock jumps); a receipt that is not the newest deletes nothing.
+ * What must hold: a message that was put in is there until somebody deleted it with its newest receipt, and never again
+ * after that; an id is put in once; what was taken is seen by nobody else until its time is over (where no clock
+ * jumps); a receipt that is not the newest deletes nothing.
  */
 #include <stdlib.h>
 
@@ -88,7 +90,8 @@ static void issue_mail(struct stead_sim *sim, struct stead_sim_client *client)
            (uint32_t)stead_world_below(&sim->world, LETTERS), 0);
 }
 
-/* Whoever took a message does something with it a little later: `number` is the request that took it, `data` the letter. */
+/* Whoever took a message does something with it a little later: `number` is the request that took it, `data` the
+ * letter. */
 static void go_on(void *self, uint64_t number, void *data)
 {
     struct stead_sim *sim = self;

@@ -2,10 +2,10 @@
 /*
  * Signals between agents: sources that signal sinks, at once and delayed, and accounts that move money.
  *
- * A source numbers what it sends to each sink; the sink expects each number once, in order (a channel keeps the order of one slot to
- * another) and counts what it was given under the number of the client's request. A transfer debits here and credits there,
- * by signal or by call; a call that is refused is refunded. Money is never made or lost: at the end the balances add up to what
- * the accounts were born with.
+ * A source numbers what it sends to each sink; the sink expects each number once, in order (a channel keeps the order
+ * of one slot to another) and counts what it was given under the number of the client's request. A transfer debits here
+ * and credits there, by signal or by call; a call that is refused is refunded. Money is never made or lost: at the end
+ * the balances add up to what the accounts were born with.
  */
 #include "tests/sim/work.h"
 

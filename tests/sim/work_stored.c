@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Agents whose state is more than one struct: an event-sourced ledger, a stock in keyed state, and effects under idempotency keys.
+ * Agents whose state is more than one struct: an event-sourced ledger, a stock in keyed state, and effects under
+ * idempotency keys.
  *
- * The ledger takes a snapshot every third event, so its state is nearly always made of a snapshot and events; its total says which events
- * it is made of. The stock keeps a total beside its rows: a scan that misses a row, or sees one twice, shows at once.
+ * The ledger takes a snapshot every third event, so its state is nearly always made of a snapshot and events; its total
+ * says which events it is made of. The stock keeps a total beside its rows: a scan that misses a row, or sees one
+ * twice, shows at once.
  */
 #include "tests/sim/work.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers: one-shot, cancelled and periodic. Each rings exactly once for each time it was to ring: late when its node was down, never lost,
- * never twice, never early by the agent's own clock.
+ * Timers: one-shot, cancelled and periodic. Each rings exactly once for each time it was to ring: late when its node
+ * was down, never lost, never twice, never early by the agent's own clock.
  *
  *   set    a one-shot timer under the number of its request
  *   every  a periodic one that cancels itself in its third run

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Volatile agents that work with durable ones: drones call and signal hangars, wait in volatile timers, owe answers to clients; durable
- * dispatchers signal and call drones.
+ * Volatile agents that work with durable ones: drones call and signal hangars, wait in volatile timers, owe answers to
+ * clients; durable dispatchers signal and call drones.
  *
- * What a drone sends takes effect at most once, however often it is sent again (a session of its shard sees to that); a call that it was told
- * has succeeded did take effect; what a durable agent sends it, it sees once in its life. A drone is gone with its node,
- * and with it what it owed: those requests end by their deadlines. `life` is drawn anew in each life of a drone: the request of a client that runs
- * again in a new life is another effect, and rightly so.
+ * What a drone sends takes effect at most once, however often it is sent again (a session of its shard sees to that); a
+ * call that it was told has succeeded did take effect; what a durable agent sends it, it sees once in its life. A drone
+ * is gone with its node, and with it what it owed: those requests end by their deadlines. `life` is drawn anew in each
+ * life of a drone: the request of a client that runs again in a new life is another effect, and rightly so.
  */
 #include "tests/sim/work.h"
 
@@ -264,7 +264,7 @@ static const struct stead_op dispatcher_ops[] = {{.name = "dispatch", .run = dis
 static const struct stead_kind dispatcher_kind = {
     .abi = STEAD_ABI, .struct_size = sizeof(struct stead_kind), .name = "dispatcher", .ops = dispatcher_ops};
 
-/* ---- Requests ----------------------------------------------------------------------------------------------------- */
+/* ---- Requests ------------------------------------------------------------------------------- */
 
 static void issue_volatile(struct stead_sim *sim, struct stead_sim_client *client)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue is a binary heap by (time, order of planning), so two events of one moment run in the order in which they were planned
- * and nothing depends on addresses or on the C library. The hash is FNV-1a over the words and numbers of all notes.
+ * The queue is a binary heap by (time, order of planning), so two events of one moment run in the order in which they
+ * were planned and nothing depends on addresses or on the C library. The hash is FNV-1a over the words and numbers of
+ * all notes.
  *
  * Invariants: time never goes back; an event planned for the present runs after the one that planned it.
  */

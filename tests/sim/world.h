@@ -2,9 +2,9 @@
 /*
  * world: time, chance and the order of things, for one simulated run.
  *
- * Everything that happens is an event in one ordered queue, and everything random is drawn from one generator, so a run is a function
- * of its seed. Each event and each decision worth seeing is noted: mixed into a hash that must be the same when the seed runs
- * again, and printed when the run is traced.
+ * Everything that happens is an event in one ordered queue, and everything random is drawn from one generator, so a run
+ * is a function of its seed. Each event and each decision worth seeing is noted: mixed into a hash that must be the
+ * same when the seed runs again, and printed when the run is traced.
  *
  * One world, one thread.
  */
@@ -20,7 +20,8 @@
 #define STEAD_S 1000000000ull
 #define STEAD_WORLD_EVENTS_MAX 1000000u /* of one run; most have some ten thousand */
 
-/* Runs at its time. An event cannot be taken back: `number` names the life of what it is about, and who finds it over frees `data` and returns. */
+/* Runs at its time. An event cannot be taken back: `number` names the life of what it is about, and who finds it over
+ * frees `data` and returns. */
 typedef void stead_world_fn(void *self, uint64_t number, void *data);
 
 struct stead_world_event {
@@ -60,7 +61,8 @@ uint64_t stead_world_below(struct stead_world *world, uint64_t bound);
 uint64_t stead_world_between(struct stead_world *world, uint64_t from, uint64_t to);
 /* True `permille` of 1000 times. */
 bool stead_world_chance(struct stead_world *world, uint32_t permille);
-/* A delay: most are near `usual_ns`, one in twenty up to ten times, one in two hundred up to a hundred times as long. */
+/* A delay: most are near `usual_ns`, one in twenty up to ten times, one in two hundred up to a hundred times as
+ * long. */
 uint64_t stead_world_delay(struct stead_world *world, uint64_t usual_ns);
 
 /* `what` is a word; the numbers mean what it says. */
@@ -68,7 +70,8 @@ void stead_world_note(struct stead_world *world, const char *what, uint64_t a, u
 /* As above, with a text that is hashed too. */
 void stead_world_note_text(struct stead_world *world, const char *what, uint64_t a, const char *text);
 
-/* A promise was broken: prints why, the seed, the version and the line that runs it again, and ends the process with code 1. */
+/* A promise was broken: prints why, the seed, the version and the line that runs it again, and ends the process with
+ * code 1. */
 _Noreturn void stead_world_fail(const struct stead_world *world, const char *format, ...) STEAD_PRINTF(2, 3);
 
 #endif

@@ -9,17 +9,19 @@
  *   STEAD_DISK_FULL_AFTER=N     writes fail with ENOSPC once the process has written N bytes
  *   STEAD_DISK_FULL_FILE=FILE   writes fail with ENOSPC while FILE exists
  *
- * Lost writes. SIGKILL alone loses nothing: the kernel has the pages. So the state file remembers, for every file, its length at its last successful
- * sync; it is shared memory and outlives the process. After the kill a test cuts each file there (faulty_disk.py: drop_unsynced), which is
- * what a power loss leaves of a file that only grows. All files of a data folder do, but for mapped ones and those that are replaced by rename.
- * A new file has length 0 until it is synced, a file that was there before counts as synced; a length is taken before the sync
- * is asked for, so a write beside it does not count. Not modelled: lost renames and unlinks, holes, overwritten bytes.
+ * Lost writes. SIGKILL alone loses nothing: the kernel has the pages. So the state file remembers, for every file, its
+ * length at its last successful sync; it is shared memory and outlives the process. After the kill a test cuts each
+ * file there (faulty_disk.py: drop_unsynced), which is what a power loss leaves of a file that only grows. All files of
+ * a data folder do, but for mapped ones and those that are replaced by rename. A new file has length 0 until it is
+ * synced, a file that was there before counts as synced; a length is taken before the sync is asked for, so a write
+ * beside it does not count. Not modelled: lost renames and unlinks, holes, overwritten bytes.
  *
  *   state file:  0  8  magic "STEADFD1"      24  8  bytes written        40     zero
  *                8  8  records               32  8  syncs that failed    1024   records of 1024 bytes:
  *               16  8  syncs                                                    0 path, 1008 synced length u64, 1016 present u64
  *
- * Several processes may share one state file (a node and its coordinator): counters and records are changed by atomic operations only.
+ * Several processes may share one state file (a node and its coordinator): counters and records are changed by atomic
+ * operations only.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

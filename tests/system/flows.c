@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flows: orchestrations for test_orchestrations.py, whose activities leave traces in files, so that the test can count what really ran.
+ * flows: orchestrations for test_orchestrations.py, whose activities leave traces in files, so that the test can count
+ * what really ran.
  *
  *   hello       [text...]: greets one after the other; the greetings
  *   steps       {count, log}: `count` activities one after the other, each of which writes its number into the file; the sum of the squares

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fragile: agents of which one op ends the process, as a wild pointer would, whoever asks for it: a client, another agent, a timer, an answer.
+ * fragile: agents of which one op ends the process, as a wild pointer would, whoever asks for it: a client, another
+ * agent, a timer, an answer.
  */
 #include "stead/agent.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kinds: agents that remember everything that happened to them, so that a test can compare it with what its clients were told.
+ * kinds: agents that remember everything that happened to them, so that a test can compare it with what its clients
+ * were told.
  *
  *   record  durable: every number added, and how often: one more than once is an effect that happened twice
  *   post    durable: numbered letters and calls between agents: one lost, repeated or out of order is counted where it arrives

@@ -4,9 +4,10 @@
  *
  *     load ENDPOINTS PREFIX AGENTS IN-FLIGHT REQUESTS-MAX
  *
- * Request n, from 0, adds n to `record/PREFIX-(n mod AGENTS)` (kinds.c), even ones as calls, odd ones as signals. On stdout one character a
- * request, in their order: `a` acknowledged, so its effect is there exactly once; `u` unknown, so at most once; `n` refused, so
- * not at all. Then the end of a line. Exit code 0 unless some request ended in a way that no kill explains.
+ * Request n, from 0, adds n to `record/PREFIX-(n mod AGENTS)` (kinds.c), even ones as calls, odd ones as signals. On
+ * stdout one character a request, in their order: `a` acknowledged, so its effect is there exactly once; `u` unknown,
+ * so at most once; `n` refused, so not at all. Then the end of a line. Exit code 0 unless some request ended in a way
+ * that no kill explains.
  */
 #include <poll.h>
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * soak: orchestrations for test_orchestration_scale.py and test_orchestration_kill.py. Each has an output that follows from its input alone, however often its node dies.
+ * soak: orchestrations for test_orchestration_scale.py and test_orchestration_kill.py. Each has an output that follows
+ * from its input alone, however often its node dies.
  *
  *   chain    {count, gate?}: `count` activities one after the other; the sum of the squares. With `gate` it waits for the event `go` after them, then for one more activity
  *   crowd    {count, gate?}: the same all at once, awaited together

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine_fixture: an engine with its history in memory. Episodes are run by en_step() with the inputs that were added by en_input(); their events are kept as the bytes of
- * stead_history_write(), so that every replay goes through them. en_reload() throws the engine away and replays.
+ * engine_fixture: an engine with its history in memory. Episodes are run by en_step() with the inputs that were added
+ * by en_input(); their events are kept as the bytes of stead_history_write(), so that every replay goes through them.
+ * en_reload() throws the engine away and replays.
  */
 #ifndef STEAD_TESTS_ENGINE_FIXTURE_H
 #define STEAD_TESTS_ENGINE_FIXTURE_H

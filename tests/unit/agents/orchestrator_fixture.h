@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * orchestrator_fixture: the kind `orchestration` on the one host of host_fixture.h, with activities whose job threads are the test: or_do_job() does the oldest job.
- * `inc` adds one to a number, `bad` fails until `or_bad_is_good`. The test names its orchestrators in `or_orchestrators`.
+ * orchestrator_fixture: the kind `orchestration` on the one host of host_fixture.h, with activities whose job threads
+ * are the test: or_do_job() does the oldest job. `inc` adds one to a number, `bad` fails until `or_bad_is_good`. The
+ * test names its orchestrators in `or_orchestrators`.
  */
 #ifndef STEAD_TESTS_ORCHESTRATOR_FIXTURE_H
 #define STEAD_TESTS_ORCHESTRATOR_FIXTURE_H

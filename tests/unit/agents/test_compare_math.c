@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arithmetic of the workloads that carry data: it learns, it classifies, and it is the same to the bit however it is cut up.
+ * The arithmetic of the workloads that carry data: it learns, it classifies, and it is the same to the bit however it
+ * is cut up.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A member of a consensus group by itself: what it promises, accepts and learns, what it refuses, and what of it a loss of power leaves. The other ranks, and all proposers, are
- * played by an agent that remembers what it was told last.
+ * A member of a consensus group by itself: what it promises, accepts and learns, what it refuses, and what of it a loss
+ * of power leaves. The other ranks, and all proposers, are played by an agent that remembers what it was told last.
  */
 #include "unit/runtime/host_client.h"
 

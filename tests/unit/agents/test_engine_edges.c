@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two steerings at once: what came while an instance was suspended, and then a rewind or a termination. Each resident, and thrown away before every episode. And limits: memory, values.
+ * Two steerings at once: what came while an instance was suspended, and then a rewind or a termination. Each resident,
+ * and thrown away before every episode. And limits: memory, values.
  */
 #include "unit/agents/engine_fixture.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the engine promises beside awaits: determinism, differences by name, the end, continue-as-new, suspension, limits, eviction, rewind.
+ * What the engine promises beside awaits: determinism, differences by name, the end, continue-as-new, suspension,
+ * limits, eviction, rewind.
  */
 #include "unit/agents/engine_fixture.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each await of the engine, twice: resident, and thrown away before every episode. At the end of each test every prefix of the history is replayed.
+ * Each await of the engine, twice: resident, and thrown away before every episode. At the end of each test every prefix
+ * of the history is replayed.
  */
 #include "unit/agents/engine_fixture.h"
 

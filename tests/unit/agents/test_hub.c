@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hub's leases: each worker has its share from the beginning, somebody else has it while that worker is gone, and gives it back as soon as it is there again. The workers here are
- * dummies that only count how often they were told to renew; the test asks in their stead.
+ * A hub's leases: each worker has its share from the beginning, somebody else has it while that worker is gone, and
+ * gives it back as soon as it is there again. The workers here are dummies that only count how often they were told to
+ * renew; the test asks in their stead.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue of the hub: what a storage service promises (order, hiding, receipts, ids that are not taken twice), what it costs (an empty read no sync, a message and its
- * delivery one), and what a crash leaves.
+ * A queue of the hub: what a storage service promises (order, hiding, receipts, ids that are not taken twice), what it
+ * costs (an empty read no sync, a message and its delivery one), and what a crash leaves.
  */
 #include "unit/runtime/host_client.h"
 

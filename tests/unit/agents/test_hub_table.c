@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A table of the hub: rows that only who has read them may write, pages that leave nothing out, waiting for an end, and what is forgotten when.
+ * A table of the hub: rows that only who has read them may write, pages that leave nothing out, waiting for an end, and
+ * what is forgotten when.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hub with one worker: messages that no worker can make anything of are put aside, whole; an activity that was cancelled is ended soon.
+ * A hub with one worker: messages that no worker can make anything of are put aside, whole; an activity that was
+ * cancelled is ended soon.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client of orchestrations against a cluster that is three functions: they keep what was asked and answer from a script. So what is seen here is
- * what goes over the wire, and what is made of what comes back.
+ * The client of orchestrations against a cluster that is three functions: they keep what was asked and answer from a
+ * script. So what is seen here is what goes over the wire, and what is made of what comes back.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Instances where two things meet: a purge and an old child, a value at the payload limit, code that is not loaded (any more), clients that gave up.
+ * Instances where two things meet: a purge and an old child, a value at the payload limit, code that is not loaded (any
+ * more), clients that gave up.
  */
 #include "unit/agents/orchestrator_fixture.h"
 
@@ -97,7 +98,8 @@ static struct stead_orchestrator holder = {.abi = STEAD_ORCHESTRATION_ABI,
                                            .version = 1,
                                            .run = holds_all};
 
-/* Holds the lock and has an activity, a child and a timer open when it decides more than a turn may store: after the event "go", or at once when the lock is there. */
+/* Holds the lock and has an activity, a child and a timer open when it decides more than a turn may store: after the
+ * event "go", or at once when the lock is there. */
 static int takes_too_much(struct stead_orchestration *o, struct stead_slice input)
 {
     const char *const one[] = {"vault/a"};

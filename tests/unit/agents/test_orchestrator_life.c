@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How instances begin, are steered and end: conflicts, Pending, events, continue-as-new, suspend, terminate with its tree, rewind, restart, purge, retention, locks, and code that does
- * not match its history any more.
+ * How instances begin, are steered and end: conflicts, Pending, events, continue-as-new, suspend, terminate with its
+ * tree, rewind, restart, purge, retention, locks, and code that does not match its history any more.
  */
 #include "unit/agents/orchestrator_fixture.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine under random programs (tests/sim/program.h), with nothing of stead around it: a small world of its own answers what the engine decides, in random
- * order. Each seed runs three times: resident, replayed at every episode, and with its fibers taken away at random. All three must leave the same histories, byte for
- * byte, and the outcome that the reference interpreter computes.
+ * The engine under random programs (tests/sim/program.h), with nothing of stead around it: a small world of its own
+ * answers what the engine decides, in random order. Each seed runs three times: resident, replayed at every episode,
+ * and with its fibers taken away at random. All three must leave the same histories, byte for byte, and the outcome
+ * that the reference interpreter computes.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The proposer of rank 1 of a group of three by itself: when it sleeps and wakes, and what a leader sends again. All members, and the other proposers, are played by an agent
- * that answers as it is told to and remembers what it was told.
+ * The proposer of rank 1 of a group of three by itself: when it sleeps and wakes, and what a leader sends again. All
+ * members, and the other proposers, are played by an agent that answers as it is told to and remembers what it was
+ * told.
  */
 #include "unit/runtime/host_client.h"
 

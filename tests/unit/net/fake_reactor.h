@@ -6,7 +6,8 @@
  *     fail   failed, with a name      lose   nothing the first time, then the arguments
  *     mute   nothing, ever            lost   not_owner once, then the arguments
  *     ended  session_expired once, then the arguments
- * It keeps no state of agents, but remembers which request ids it has executed: `executed` counts each once, `repeated` the rest.
+ * It keeps no state of agents, but remembers which request ids it has executed: `executed` counts each once, `repeated`
+ * the rest.
  */
 #ifndef TESTS_UNIT_NET_FAKE_REACTOR_H
 #define TESTS_UNIT_NET_FAKE_REACTOR_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * golden: bytes of whole records and frames, written down from docs/FORMATS.md and not by the code under test. The C codec and the Python client are both
- * held to them. What each one is, field by field, stands where it is used: test_codec.c, test_frame.c.
+ * golden: bytes of whole records and frames, written down from docs/FORMATS.md and not by the code under test. The C
+ * codec and the Python client are both held to them. What each one is, field by field, stands where it is used:
+ * test_codec.c, test_frame.c.
  */
 #ifndef STEAD_TESTS_UNIT_NET_GOLDEN_H
 #define STEAD_TESTS_UNIT_NET_GOLDEN_H

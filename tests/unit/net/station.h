@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * station: what the tests of the transport share: reactors' loops in one thread over real sockets on loopback, and clients on raw DEALERs.
+ * station: what the tests of the transport share: reactors' loops in one thread over real sockets on loopback, and
+ * clients on raw DEALERs.
  */
 #ifndef STEAD_TESTS_UNIT_NET_STATION_H
 #define STEAD_TESTS_UNIT_NET_STATION_H

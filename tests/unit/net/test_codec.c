@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The codec as a specification: golden bytes of records (docs/FORMATS.md, section Wire), and everything the decoder refuses. */
+/* The codec as a specification: golden bytes of records (docs/FORMATS.md, section Wire), and everything the decoder
+ * refuses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -50,7 +50,8 @@ static void test_send_many_arrives_in_order_in_few_frames(void **state)
     assert_int_equal(stead_transport_stats(a.transport)->frames_out - frames, 16);
 }
 
-/* More frames than ZeroMQ's pipe and the socket buffers hold: the rest waits in the lane and is woken when there is room. */
+/* More frames than ZeroMQ's pipe and the socket buffers hold: the rest waits in the lane and is woken when there is
+ * room. */
 static void test_send_more_than_the_pipe_holds_arrives_whole_and_in_order(void **state)
 {
     (void)state;

@@ -17,7 +17,8 @@ static int connect_bare(const struct station *s)
     return fd;
 }
 
-/* ZMTP 3.1 by hand: the greeting without security, and READY of a DEALER (the terminating zero is the last byte of its last length). */
+/* ZMTP 3.1 by hand: the greeting without security, and READY of a DEALER (the terminating zero is the last byte of its
+ * last length). */
 static void greet_bare(int fd)
 {
     static const uint8_t ready[] = "\x04\x29\x05READY\x0bSocket-Type\0\0\0\x06"
@@ -48,8 +49,8 @@ static void fill_bare(int fd)
     }
 }
 
-/* libzmq 4.3.4 aborts the process when a connection breaks whose input waits for a full pipe, and then its heartbeat is due
- * (its issue 4364): so a socket whose pipe can fill has no heartbeat. */
+/* libzmq 4.3.4 aborts the process when a connection breaks whose input waits for a full pipe, and then its heartbeat is
+ * due (its issue 4364): so a socket whose pipe can fill has no heartbeat. */
 static void test_router_of_a_stalled_reactor_survives_a_client_that_breaks(void **state)
 {
     (void)state;

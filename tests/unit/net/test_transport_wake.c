@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A full pipe's wake-up: room comes back between the refused send and the look at the socket's events. The look takes the wake-up out of the
- * edge-triggered descriptor, so the loop must not sleep on it. zmq_msg_send is wrapped (by the linker), so that the room comes at that moment.
+ * A full pipe's wake-up: room comes back between the refused send and the look at the socket's events. The look takes
+ * the wake-up out of the edge-triggered descriptor, so the loop must not sleep on it. zmq_msg_send is wrapped (by the
+ * linker), so that the room comes at that moment.
  */
 #include <errno.h>
 #include <poll.h>

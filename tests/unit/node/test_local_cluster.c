@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The coordinator's process, its client, its supervisor and the local cluster, with real processes: this program is also the
- * coordinator and a node without agents, when it is started with their words (main, at the end).
+ * The coordinator's process, its client, its supervisor and the local cluster, with real processes: this program is
+ * also the coordinator and a node without agents, when it is started with their words (main, at the end).
  */
 #define _GNU_SOURCE
 #include <setjmp.h>

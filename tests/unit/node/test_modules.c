@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* modules: what is not a module is refused with words that help. (Modules of another ABI: tests/system/test_bad_input.py builds some.) */
+/* modules: what is not a module is refused with words that help. (Modules of another ABI:
+ * tests/system/test_bad_input.py builds some.) */
 #define _GNU_SOURCE /* dladdr */
 #include <setjmp.h>
 #include <stdarg.h>

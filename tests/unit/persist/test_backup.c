@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Backup and restore: consistent under load, refused when anything does not match, never over something that is there. */
+/* Backup and restore: consistent under load, refused when anything does not match, never over something that is
+ * there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

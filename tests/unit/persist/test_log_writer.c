@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log writer: what is reported is on the disk, in order; marks and trims wait for their syncs; a failure is told once. Against the memory twin,
- * so that crashes can be tried and the thread sanitizer sees everything; once against RocksDB.
+ * The log writer: what is reported is on the disk, in order; marks and trims wait for their syncs; a failure is told
+ * once. Against the memory twin, so that crashes can be tried and the thread sanitizer sees everything; once against
+ * RocksDB.
  */
 #include <setjmp.h>
 #include <stdarg.h>

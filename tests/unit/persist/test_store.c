@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract of persist/store.h, run against both twins; then what only one of them can do: RocksDB's folder errors, the memory's crashes.
+ * The contract of persist/store.h, run against both twins; then what only one of them can do: RocksDB's folder errors,
+ * the memory's crashes.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -450,7 +451,8 @@ static void test_open_twice_is_in_use(void **state)
         const struct stead_store_rocksdb_options reading = {.read_only = true};
         int write_code = open_folder(&second, NULL);
         int read_code = open_folder(&second, &reading);
-        /* Ends without an exit: of what the fork copied, nothing is its own to free, and a leak checker would say so. */
+        /* Ends without an exit: of what the fork copied, nothing is its own to free, and a leak checker would say
+         * so. */
         if (write_code == STEAD_EINUSE && read_code == STEAD_EINUSE)
             raise(SIGKILL);
         _exit(1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the coordinator share: one with its disk, and the commands that nodes send. Included after cmocka.h, by one file a program. */
+/* What the tests of the coordinator share: one with its disk, and the commands that nodes send. Included after
+ * cmocka.h, by one file a program. */
 #ifndef STEAD_TESTS_COORDINATOR_WORLD_H
 #define STEAD_TESTS_COORDINATOR_WORLD_H
 

@@ -2,11 +2,12 @@
 /*
  * host_fixture: one host of the pure core between doors that a test holds in its hands.
  *
- * The disk is a sorted table (the image) and one list of entries a shard (the log). It answers at once, unless a test sets `hold_sync`,
- * `hold_rows` or `hold_loads` and lets things through itself. What leaves the host is caught in three queues: answers to
- * clients, sends to other nodes, jobs. Time stands still until fx_step_ms() moves it.
+ * The disk is a sorted table (the image) and one list of entries a shard (the log). It answers at once, unless a test
+ * sets `hold_sync`, `hold_rows` or `hold_loads` and lets things through itself. What leaves the host is caught in three
+ * queues: answers to clients, sends to other nodes, jobs. Time stands still until fx_step_ms() moves it.
  *
- * Records are stored as the plain bytes of a message, so that nothing here depends on the wire: its codec has tests of its own.
+ * Records are stored as the plain bytes of a message, so that nothing here depends on the wire: its codec has tests of
+ * its own.
  *
  * Its agents are puppets (host_puppets.h); requests of clients are made with host_client.h, which a test includes.
  */
@@ -284,7 +285,8 @@ static inline void fx_door_cancel_job(void *self, struct stead_id id)
     ((struct fx *)self)->cancels++;
 }
 
-/* What a record keeps of a message: fields of groups that it has not, and padding, are undefined in it and zero here. */
+/* What a record keeps of a message: fields of groups that it has not, and padding, are undefined in it and zero
+ * here. */
 static inline void fx_door_head(const struct stead_message *message, struct stead_message *ret_head)
 {
     memset(ret_head, 0, sizeof(*ret_head));
@@ -492,8 +494,8 @@ static inline void fx_forget_outputs(struct fx *fx)
     fx->loads_tail = NULL;
 }
 
-/* The process is killed and starts again, on a machine that goes on (`power` false), or after a loss of power, which takes
- * what was not synced. */
+/* The process is killed and starts again, on a machine that goes on (`power` false), or after a loss of power, which
+ * takes what was not synced. */
 static inline void fx_crash(struct fx *fx, bool power)
 {
     stead_host_destroy(&fx->host);
@@ -623,7 +625,8 @@ static inline void fx_cold_restart(struct fx *fx)
     fx_crash(fx, false);
 }
 
-/* Two nodes: this one has the labels of `labels` (NULL: none), the other `gpu`. Shard 1 is here, and shard 2 too if this host serves two. */
+/* Two nodes: this one has the labels of `labels` (NULL: none), the other `gpu`. Shard 1 is here, and shard 2 too if
+ * this host serves two. */
 static inline void fx_set_table(struct fx *fx, const char *label, uint64_t peer_incarnation, bool peer_alive)
 {
     static const char *const endpoints[] = {"tcp://127.0.0.1:7400"};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base: formatting equals the C library's for what it promises, the generator is the published one, hexadecimal round trips. */
+/* base: formatting equals the C library's for what it promises, the generator is the published one, hexadecimal round
+ * trips. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that nobody waits for any more: cancelled, timed out, or of an agent that is gone. And calls that wait for ever.
+ * Calls that nobody waits for any more: cancelled, timed out, or of an agent that is gone. And calls that wait for
+ * ever.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Channels: signals of durable agents between shards, here to a node that is only the test: what is sent, when, how often, and what is taken.
+ * Channels: signals of durable agents between shards, here to a node that is only the test: what is sent, when, how
+ * often, and what is taken.
  */
 #include "unit/runtime/host_client.h"
 
@@ -208,7 +209,8 @@ static void test_acknowledgement_of_what_was_never_sent_is_history_lost(void **s
     fx_destroy(fx);
 }
 
-/* This folder was put back to number 3; the receiver has taken 5 of it. What follows 3 is sent and can be acknowledged. */
+/* This folder was put back to number 3; the receiver has taken 5 of it. What follows 3 is sent and can be
+ * acknowledged. */
 static void test_outbox_goes_on_behind_what_was_forgotten_here(void **state)
 {
     struct fx *fx = begin(100);
@@ -234,8 +236,8 @@ static void test_outbox_goes_on_behind_what_was_forgotten_here(void **state)
     fx_destroy(fx);
 }
 
-/* The same, when it has sent more before it hears of it: no record may claim that its own predecessor is gone for longer than it is (the
- * receiver's decoder refuses that), and the window stays open. */
+/* The same, when it has sent more before it hears of it: no record may claim that its own predecessor is gone for
+ * longer than it is (the receiver's decoder refuses that), and the window stays open. */
 static void test_trimmed_number_is_one_of_this_folder(void **state)
 {
     struct fx *fx = begin(2);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client's state machine: transcripts of what it does (effects, one a line) when a script of events is played to it.
+ * The client's state machine: transcripts of what it does (effects, one a line) when a script of events is played to
+ * it.
  *
  *     connect N.R | send N.R VERB ADDRESS #NUMBER<MARK [retry] | refresh | end NAME CODE
  */
@@ -151,7 +152,8 @@ static void answer(struct scene *scene, uint32_t back, int status)
     assert_null(message);
 }
 
-/* Two nodes of one reactor each; all agents live on `owner`. Kind `job` is stateless and needs gpu, which node `gpu` has. */
+/* Two nodes of one reactor each; all agents live on `owner`. Kind `job` is stateless and needs gpu, which node `gpu`
+ * has. */
 static struct stead_table *table_of(uint64_t version, uint32_t owner, uint32_t gpu)
 {
     static const char *const endpoints[] = {"tcp://127.0.0.1:1", "tcp://127.0.0.1:2"}, *const labels[] = {"gpu"};

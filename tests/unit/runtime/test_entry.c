@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log entries: what is written is read; whatever is cut, changed or does not add up is refused. And the checksum below them. */
+/* Log entries: what is written is read; whatever is cut, changed or does not add up is refused. And the checksum below
+ * them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,7 +138,8 @@ static void test_entry_with_a_bit_changed_is_corrupt(void **state)
     stead_writer_deinit(&bytes);
 }
 
-/* Changes one byte and makes the checksum right: the decoder must not read out of bounds, and must refuse what matters. */
+/* Changes one byte and makes the checksum right: the decoder must not read out of bounds, and must refuse what
+ * matters. */
 static int decode_with(size_t at, uint8_t byte)
 {
     struct stead_writer bytes;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holding: while a host holds, what comes from outside waits, in order and within a bound; it goes on when the host lets go, or when its time is over.
+ * Holding: while a host holds, what comes from outside waits, in order and within a bound; it goes on when the host
+ * lets go, or when its time is over.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host: nothing leaves before its entry is on disk, what was acknowledged survives, memory is bounded, agents come and go.
+ * The host: nothing leaves before its entry is on disk, what was acknowledged survives, memory is bounded, agents come
+ * and go.
  */
 #include "runtime/shard.h"
 #include "unit/runtime/host_client.h"
@@ -101,8 +102,8 @@ static void test_turn_mark_has_its_texts_again_when_agent_or_op_changes(void **s
     fx_destroy(fx);
 }
 
-/* Another agent may come to lie where the marked one lay: it must not pass for it. The allocator decides whether one does, so many are tried; under a sanitizer, which
- * keeps freed blocks back, none. */
+/* Another agent may come to lie where the marked one lay: it must not pass for it. The allocator decides whether one
+ * does, so many are tried; under a sanitizer, which keeps freed blocks back, none. */
 static void test_turn_mark_of_an_agent_in_the_place_of_a_freed_one_has_its_texts(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -131,7 +132,8 @@ static void test_turn_mark_of_an_agent_in_the_place_of_a_freed_one_has_its_texts
     }
 }
 
-/* Tells its argument, a payload of 1 KiB each, `flood` times to an agent that is not in memory: no mailbox counts them. */
+/* Tells its argument, a payload of 1 KiB each, `flood` times to an agent that is not in memory: no mailbox counts
+ * them. */
 static uint32_t flood;
 static int tell_flood(struct stead_turn *turn, void *state, struct stead_slice args)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stead.hold and stead.release: one holder at a time, in order of asking; a release always comes through; what the kind names itself is its own. And
- * what waits in the mailbox of an agent that is held while it is loaded.
+ * stead.hold and stead.release: one holder at a time, in order of asking; a release always comes through; what the kind
+ * names itself is its own. And what waits in the mailbox of an agent that is held while it is loaded.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The overlay against a model: random puts, deletes, range deletes, batches and checkpoints, with reads compared after each step, and at random
- * moments a crash: the image as it then is, plus the log after the applied mark up to any synced index, must give the rows of that index.
+ * The overlay against a model: random puts, deletes, range deletes, batches and checkpoints, with reads compared after
+ * each step, and at random moments a crash: the image as it then is, plus the log after the applied mark up to any
+ * synced index, must give the rows of that index.
  */
 #include <setjmp.h>
 #include <stdarg.h>

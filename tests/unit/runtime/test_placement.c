@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stateless kinds: where a job runs, that a repeat of a running one runs no second time, and what becomes of it when a node dies.
+ * Stateless kinds: where a job runs, that a repeat of a running one runs no second time, and what becomes of it when a
+ * node dies.
  */
 #include "unit/runtime/host_client.h"
 
@@ -396,8 +397,8 @@ static void test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_ag
 
 /* ---- Started before the commit ------------------------------------------------------------------------ */
 
-static uint32_t
-    steps; /* of a chain of jobs that `do3` begins and `reply` goes on with, until there were three; then its caller is answered */
+/* of a chain of jobs that `do3` begins and `reply` goes on with, until there were three; then its caller is answered */
+static uint32_t steps;
 
 static int begin_chain(struct stead_turn *turn, void *state, struct stead_slice args)
 {

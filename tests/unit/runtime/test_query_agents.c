@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of agents with conditions: what is met, what is shown, how far one page looks; held agents with those who wait for them.
+ * Lists of agents with conditions: what is met, what is shown, how far one page looks; held agents with those who wait
+ * for them.
  */
 #include "unit/runtime/host_client.h"
 
@@ -257,7 +258,8 @@ static void fill_at_once(struct fx *fx, struct fx_client *client, const char *ki
     fx_forget_outputs(fx);
 }
 
-/* A list of STAY agents, in the middle of which, after `slices` of it, GO others are unloaded: they were there first, so those that stay move into their places. */
+/* A list of STAY agents, in the middle of which, after `slices` of it, GO others are unloaded: they were there first,
+ * so those that stay move into their places. */
 static void list_while_others_go(uint32_t slices)
 {
     struct fx *fx = fx_create(2);

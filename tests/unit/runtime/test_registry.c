@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry: kinds found by name, long tables of ops, orchestrators by version, and every way in which one can be wrong. */
+/* registry: kinds found by name, long tables of ops, orchestrators by version, and every way in which one can be
+ * wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking: locks and fences, deferring, full mailboxes, kinds that are not loaded, poison, dead letters, delayed signals, deadlines.
+ * Taking: locks and fences, deferring, full mailboxes, kinds that are not loaded, poison, dead letters, delayed
+ * signals, deadlines.
  */
 #include "unit/runtime/host_client.h"
 
@@ -78,7 +79,8 @@ static int by_self2(struct stead_turn *turn, void *state, struct stead_slice arg
     return strcmp(stead_self(turn), others) == 0 ? relay_release(turn, state, args) : relay_fenced(turn, state, args);
 }
 
-/* The agent `a` is held for `b`; `c` is somebody else. `do` holds, or relays a digit to a's `do3`; `do2` of b releases a; of c: a fenced relay. */
+/* The agent `a` is held for `b`; `c` is somebody else. `do` holds, or relays a digit to a's `do3`; `do2` of b releases
+ * a; of c: a fenced relay. */
 struct locked {
     struct fx *fx;
     struct fx_client client;

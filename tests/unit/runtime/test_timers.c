@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers and delayed signals: late after a downtime, never lost, never twice. Durable and volatile kinds alike where both promise.
+ * Timers and delayed signals: late after a downtime, never lost, never twice. Durable and volatile kinds alike where
+ * both promise.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keyed state: an ordered map of the agent's own; a turn reads its own writes over what is in the overlay and in the image. Checked against a
- * plain array, over random turns that fail now and then, with the rows in every place. And the fibers of a reactor, which outlive a turn.
+ * Keyed state: an ordered map of the agent's own; a turn reads its own writes over what is in the overlay and in the
+ * image. Checked against a plain array, over random turns that fail now and then, with the rows in every place. And the
+ * fibers of a reactor, which outlive a turn.
  */
 #include "stead/fiber.h"
 #include "stead/orchestration.h"
@@ -169,7 +170,8 @@ static const struct stead_overlay *overlay_of(const struct fx *fx)
     return fx->host->shard_of[stead_address_slot(stead_str(address), 0).v]->overlay;
 }
 
-/* What was put once and deleted leaves nothing for the next checkpoint, another key leaves its delete; what a checkpoint has written is deleted there. */
+/* What was put once and deleted leaves nothing for the next checkpoint, another key leaves its delete; what a
+ * checkpoint has written is deleted there. */
 static void test_key_that_is_put_once_leaves_no_trace_in_the_image(void **state)
 {
     struct fx *fx = fx_create(1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Volatile agents: their requests to other shards are sent again until answered, theirs and others' take effect once while both live, and what was said
- * to an agent that is gone with its node harms nobody.
+ * Volatile agents: their requests to other shards are sent again until answered, theirs and others' take effect once
+ * while both live, and what was said to an agent that is gone with its node harms nobody.
  */
 #include "unit/runtime/host_client.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* zone: offsets out of real zone files equal the C library's, past, present and far future; damaged files are refused. */
+/* zone: offsets out of real zone files equal the C library's, past, present and far future; damaged files are
+ * refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

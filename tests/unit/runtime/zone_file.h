@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* zone_file: a zone of the system's database, for the tests of zones and cron; where there is none, the test is skipped. */
+/* zone_file: a zone of the system's database, for the tests of zones and cron; where there is none, the test is
+ * skipped. */
 #ifndef STEAD_TESTS_ZONE_FILE_H
 #define STEAD_TESTS_ZONE_FILE_H
 
