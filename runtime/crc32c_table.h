@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crc32c_table: slicing-by-8 tables of CRC-32C (reflected polynomial 0x82f63b78). table[0][b] is the checksum of the byte b;
- * table[k][b] = table[k - 1][b] shifted by one more zero byte. tests/unit/runtime/test_entry.c computes them anew.
+ * crc32c_table: slicing-by-8 tables of CRC-32C (reflected polynomial 0x82f63b78). table[0][b] is the checksum of the
+ * byte b; table[k][b] = table[k - 1][b] shifted by one more zero byte. tests/unit/runtime/test_entry.c computes them
+ * anew.
  */
 #ifndef STEAD_RUNTIME_CRC32C_TABLE_H
 #define STEAD_RUNTIME_CRC32C_TABLE_H

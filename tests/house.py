@@ -95,10 +95,9 @@ class House:
             head = lines[:4] if lines and lines[0].startswith("#!") else lines[:1]
             if not any(SPDX in line for line in head) and path.suffix != ".md":
                 self.refuse("licence", path, 1, f"the first line does not say {SPDX}")
-            generated = "generated" in "\n".join(lines[:6])
-            if len(lines) > FILE_LINES_MAX and not generated:
+            if len(lines) > FILE_LINES_MAX and "generated" not in "\n".join(lines[:6]):
                 self.refuse("file length", path, len(lines), f"{len(lines)} lines, {FILE_LINES_MAX} at most")
-            if path.suffix in (".c", ".h") and not generated:
+            if path.suffix in (".c", ".h"):
                 for number, line in enumerate(lines, 1):
                     if len(line) > LINE_COLUMNS_MAX and not TABLE.search(line):
                         self.refuse("line length", path, number, f"{len(line)} columns, {LINE_COLUMNS_MAX} at most")
