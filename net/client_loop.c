@@ -288,7 +288,7 @@ static void step_search(struct stead_client *client)
 
 static void take_table(struct stead_client *client, struct stead_slice bytes)
 {
-    struct stead_table *table;
+    struct stead_table *table = NULL;
 
     if (bytes.size == 0 || stead_table_decode(bytes, &table) != 0)
         return;

@@ -52,7 +52,7 @@ class Elect(Test):
         for it in lines:
             self.assertAlmostEqual(it["round_ms"], it["detection_ms"] + it["timeouts_ms"] + it["rest_ms"], delta=0.01)
             self.assertGreater(it["floor_ms"], 0)
-            self.assertGreater(it["rest_ms"], 0)
+            self.assertGreaterEqual(it["rest_ms"], 0)  # what is left of a round less its patience may be nothing
             self.assertEqual(it["paper_s"], 16.7)
             self.assertEqual(it["operations"] > 0, it["fabric"] == "hub")
         back_off = lines[-1]
