@@ -46,7 +46,7 @@ struct waiter {
     uint32_t max;
     int64_t who; /* 0: not told */
     int64_t hide_ms;
-    int64_t until_ms; /* then it gets an empty answer */
+    int64_t until_ms; /* of the node's time: then it gets an empty answer */
 };
 
 struct queue {
@@ -66,7 +66,7 @@ struct queue {
     int64_t cancelled; /* messages in it that were cancelled */
     /* Not stored. */
     uint64_t empty;   /* dequeues that took nothing, since it is in memory */
-    int64_t timer_ms; /* when the timer is due, 0: none stands */
+    int64_t timer_ms; /* of the node's time: when the timer is due, 0: none stands */
     int64_t next_ms;  /* no message that cannot be seen yet can before; 0: not known */
     uint32_t waiting; /* waiters[0] came first */
     struct waiter waiters[WAITERS_MAX];
@@ -427,11 +427,12 @@ static int find_next(struct stead_turn *turn, struct queue *queue)
                : stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), 1, see_next, &queue->next_ms);
 }
 
-/* The timer of who waits: Q3. */
+/* The timer of who waits: Q3. Waits and the timer are in the node's time, which may be behind the queue's clock (it was
+ * set back, the queue has moved): so a timer that has rung is known as such, and no message was to be seen before. */
 static int set_timer(struct stead_turn *turn, struct queue *queue)
 {
     int code = queue->waiting == 0 ? 0 : find_next(turn, queue);
-    int64_t due_ms = queue->next_ms;
+    int64_t due_ms = queue->next_ms, now_ms = stead_now_ms(turn);
     struct stead_slice nothing = {0};
 
     if (code != 0)
@@ -442,7 +443,7 @@ static int set_timer(struct stead_turn *turn, struct queue *queue)
     if (queue->waiting == 0 || (queue->timer_ms != 0 && queue->timer_ms <= due_ms))
         return 0;
     queue->timer_ms = due_ms;
-    return stead_timer_after(turn, "look", due_ms > queue->clock_ms ? due_ms - queue->clock_ms : 0, "look", nothing);
+    return stead_timer_after(turn, "look", due_ms > now_ms ? due_ms - now_ms : 0, "look", nothing);
 }
 
 /* Gives those who wait what there is, in their order, and an end to those whose time is over. */
@@ -462,7 +463,7 @@ static int serve(struct stead_turn *turn, struct queue *queue)
             if (code == 0)
                 code = answer_waiter(turn, &waiter, answer);
             drop_waiter(queue, at);
-        } else if (code == 0 && waiter.until_ms <= queue->clock_ms) {
+        } else if (code == 0 && waiter.until_ms <= stead_now_ms(turn)) {
             queue->empty++;
             code = answer_waiter(turn, &waiter, empty_answer(turn));
             drop_waiter(queue, at);
@@ -482,7 +483,7 @@ static int look(struct stead_turn *turn, void *state, struct stead_slice args)
 
     (void)args;
     set_clock(turn, queue);
-    if (queue->timer_ms <= queue->clock_ms)
+    if (queue->timer_ms <= stead_now_ms(turn))
         queue->timer_ms = 0;
     int code = queue->waiting == 0 ? 0 : serve(turn, queue);
     rest_clock(queue, clock_ms, dequeues);
@@ -603,7 +604,7 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
     }
     if (wait_ms > 0) {
         const struct waiter asked = {
-            .max = (uint32_t)max, .who = who, .hide_ms = hide_ms, .until_ms = queue->clock_ms + wait_ms};
+            .max = (uint32_t)max, .who = who, .hide_ms = hide_ms, .until_ms = stead_now_ms(turn) + wait_ms};
         code = wait_for(turn, queue, &asked);
     } else {
         queue->empty++;

@@ -632,6 +632,37 @@ static void test_a_waiter_gets_a_delayed_and_a_returning_message(void **state)
     assert_int_equal(taken.count, 2);
 }
 
+/* The clock was set back: what was put in by the newer one cannot be seen yet, nor what is put in now with a delay. Who
+ * waits gets it all in its time, and an end to its wait. */
+static void test_who_waits_is_served_after_the_clock_was_set_back(void **state)
+{
+    static const int64_t waits_ms[] = {400, 10000, 10000};
+    static const uint64_t steps_ms[] = {400, 400, 100};
+    static const char *const bodies[] = {NULL, "late", "back"};
+    struct taken taken;
+
+    (void)state;
+    fx_step_ms(fx, 1000);
+    put("", "back", 0);
+    assert_int_equal(get(&taken, 1, 300), 1);
+    fx->now_ms -= 600;
+    fx_crash(fx, false);
+    put("", "late", 200);
+    for (int at = 0; at < 3; at++) {
+        send("dequeue", "{s:l,s:l,s:l}", "max", (int64_t)1, "wait", waits_ms[at], "hide", (int64_t)60000);
+        assert_null(answer);
+        fx_step_ms(fx, steps_ms[at] - 1);
+        take_answer();
+        assert_null(answer);
+        fx_step_ms(fx, 1);
+        take_answer();
+        assert_non_null(answer);
+        assert_int_equal(read_taken(&taken), bodies[at] != NULL);
+        if (bodies[at] != NULL)
+            assert_string_equal(taken.body, bodies[at]);
+    }
+}
+
 static void test_more_than_64_are_not_let_wait(void **state)
 {
     (void)state;
@@ -755,6 +786,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_message_and_its_delivery_share_a_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_those_who_wait_are_served_in_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_waiter_gets_a_delayed_and_a_returning_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_waits_is_served_after_the_clock_was_set_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_than_64_are_not_let_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_asks_again_ends_its_older_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_waited_asks_again_after_a_crash, setup, teardown),
