@@ -214,8 +214,7 @@ void stead_vtimers_run(struct stead_shard *shard, uint64_t now_ms)
 {
     uint32_t budget = shard->vtimer_count; /* one that is due again at once waits for the next round */
 
-    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the heap, whose order is beyond the
-     * analyzer */
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the heap, whose order it does not know */
     while (budget-- > 0 && shard->vtimer_count > 0 && shard->vtimers[0]->due_ms <= now_ms) {
         struct stead_vtimer *timer = shard->vtimers[0];
         if (timer->name == NULL) {
