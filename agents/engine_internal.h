@@ -320,12 +320,12 @@ void stead_engine_any_forget(struct stead_engine *engine, struct stead_engine_ta
 bool stead_engine_any_is_done(const struct stead_engine *engine);
 /* Waits for one task that has no number; then it is FINISHED. */
 void stead_engine_wait_for(struct stead_engine *engine, struct stead_engine_task *task);
-/* Reads the task's outcome into the engine and frees the task; 0 or its code. */
 /* Refuses what is not allowed here: STEAD_ESTATE, with this sentence (static), which is told until the next await
  * begins. */
 int stead_engine_refuse(struct stead_engine *engine, const char *why);
 /* The same of an await, which begins and ends with it. */
 int stead_engine_refuse_await(struct stead_engine *engine, const char *why);
+/* Reads the task's outcome into the engine and frees the task; 0 or its code. */
 int stead_engine_read(struct stead_engine *engine, struct stead_engine_task *task, struct stead_slice *ret_value);
 /* The code has seen that this one failed. */
 void stead_engine_observe(struct stead_engine *engine, struct stead_engine_task *task);

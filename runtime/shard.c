@@ -60,8 +60,9 @@ void stead_shard_destroy(struct stead_shard *shard)
     free(shard->unsynced);
     free(shard->slots);
     free(shard->slot_at);
-    free(shard->slot_due_ms);
-    free(shard->slot_waits);
+    for (uint32_t i = 0; shard->slot_due != NULL && i < shard->slot_count; i++)
+        stead_writer_deinit(&shard->slot_due[i].from);
+    free(shard->slot_due);
     free(shard->vtimers);
     free(shard);
 }
@@ -109,13 +110,13 @@ void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_sl
     memcpy(shard->slots, slots, slot_count * sizeof(*slots));
     shard->slot_count = slot_count;
     shard->slot_at = stead_alloc_zero(STEAD_SLOTS * sizeof(*shard->slot_at));
-    shard->slot_waits = stead_alloc_zero(slot_count + 1);
-    shard->slot_due_ms = stead_alloc(slot_count * sizeof(*shard->slot_due_ms) + 1);
+    shard->slot_due = stead_alloc_zero((slot_count + 1) * sizeof(*shard->slot_due));
     for (uint32_t i = 0; i < slot_count; i++) {
         STEAD_ASSERT(host->shard_of[slots[i].v] == NULL && (i == 0 || slots[i].v > slots[i - 1].v));
         host->shard_of[slots[i].v] = shard;
         shard->slot_at[slots[i].v] = (uint16_t)(i + 1);
-        shard->slot_due_ms[i] = UINT64_MAX;
+        shard->slot_due[i].first_ms = UINT64_MAX;
+        stead_writer_init(&shard->slot_due[i].from);
     }
     stead_vrequest_open_sessions(shard);
     shard->phase = STEAD_SHARD_SERVING;

@@ -144,11 +144,10 @@ struct stead_shard {
     uint32_t sweep_at;  /* slot whose rows the next sweep looks through */
 
     /* ---- timers */
-    uint64_t *slot_due_ms;         /* by position in `slots`: its first due row, or earlier; UINT64_MAX: none */
-    uint64_t due_ms;               /* the least of those, or earlier */
-    bool *slot_waits;              /* something due of the slot waits for its agent to be loaded; owned */
-    uint16_t *slot_at;             /* slot -> position + 1; STEAD_SLOTS entries; owned */
-    struct stead_vtimer **vtimers; /* heap by due_ms, order */
+    struct stead_slot_due *slot_due; /* by position in `slots`; owned */
+    uint64_t due_ms;                 /* the least of their first_ms, or earlier */
+    uint16_t *slot_at;               /* slot -> position + 1; STEAD_SLOTS entries; owned */
+    struct stead_vtimer **vtimers;   /* heap by due_ms, order */
     uint32_t vtimer_count, vtimer_capacity;
     uint64_t vtimer_order;
 

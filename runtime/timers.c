@@ -86,14 +86,27 @@ static void due_key(struct stead_row_key *key, stead_slot slot, struct stead_sli
     stead_row_add(key, name);
 }
 
+static void look_from(struct stead_slot_due *due, struct stead_slice key)
+{
+    stead_writer_reset(&due->from);
+    stead_write_raw(&due->from, key.data, key.size);
+}
+
+/* A row that may lie before those that rounds have to look at: they begin there then (T4). */
+static void look_at_row(struct stead_slot_due *due, struct stead_slice key)
+{
+    if (due->from.size > 0 && stead_slice_compare(key, stead_written(&due->from)) < 0)
+        look_from(due, key);
+}
+
 void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms)
 {
     uint16_t at = shard->slot_at[slot.v];
 
     if (at == 0)
         return;
-    if (due_ms < shard->slot_due_ms[at - 1])
-        shard->slot_due_ms[at - 1] = due_ms;
+    if (due_ms < shard->slot_due[at - 1].first_ms)
+        shard->slot_due[at - 1].first_ms = due_ms;
     if (due_ms < shard->due_ms)
         shard->due_ms = due_ms;
 }
@@ -105,8 +118,10 @@ void stead_timers_add_due(struct stead_shard *shard, stead_slot slot, struct ste
 
     due_key(&key, slot, address, due_ms, part, name);
     stead_shard_put(shard, &key, (struct stead_slice){0}, false);
-    if (part != STEAD_PART_MAIL) /* mail waits for a kind: only a start can bring one */
-        stead_timers_look(shard, slot, due_ms);
+    if (part == STEAD_PART_MAIL || shard->slot_at[slot.v] == 0) /* mail waits for a kind: only a start can bring one */
+        return;
+    look_at_row(&shard->slot_due[shard->slot_at[slot.v] - 1], stead_row_slice(&key));
+    stead_timers_look(shard, slot, due_ms);
 }
 
 void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct stead_slice address, uint64_t due_ms,
@@ -339,8 +354,9 @@ struct due_scan {
     struct stead_writer keys; /* (u16 size, key)* of rows to fire */
     uint32_t count;
     uint64_t now_ms;
-    uint64_t next_ms; /* due time of the first row that is not among them */
-    bool starting;    /* the first look after a start: agents with mail are among them */
+    uint64_t next_ms;          /* due time of the first row that is not among them */
+    struct stead_row_key next; /* that row's key, or where the slot's rows end */
+    bool starting;             /* the first look after a start: agents with mail are among them */
 };
 
 static const struct stead_kind *kind_of(const struct stead_shard *shard, struct stead_slice address)
@@ -365,6 +381,8 @@ static int visit_due(void *context, struct stead_slice key, struct stead_slice v
         return 0;
     if (!has_mail && (due.due_ms > scan->now_ms || scan->count == ROWS_PER_SLOT)) {
         scan->next_ms = due.due_ms;
+        scan->next.size = 0;
+        stead_row_add(&scan->next, key);
         return 1;
     }
     stead_write_raw(&scan->keys, &size, sizeof(size));
@@ -373,18 +391,21 @@ static int visit_due(void *context, struct stead_slice key, struct stead_slice v
     return 0;
 }
 
-static void scan_slot(struct due_scan *scan, stead_slot slot)
+/* The slot's rows from `from` on; empty: all of them. */
+static void scan_slot(struct due_scan *scan, stead_slot slot, struct stead_slice from)
 {
-    struct stead_row_key from, to;
+    struct stead_row_key first;
 
     stead_writer_init(&scan->keys);
     scan->count = 0;
     scan->next_ms = UINT64_MAX;
-    stead_row_begin(&from, slot, STEAD_ROW_TIMER_DUE);
-    to = from;
-    if (stead_row_after_prefix(&to))
-        (void)stead_overlay_scan_merged(scan->shard->overlay, &scan->shard->host->doors, stead_row_slice(&from),
-                                        stead_row_slice(&to), false, visit_due, scan);
+    stead_row_begin(&first, slot, STEAD_ROW_TIMER_DUE);
+    scan->next = first;
+    STEAD_ASSERT(stead_row_after_prefix(&scan->next)); /* of a class there is always a next one */
+    struct stead_row_key to = scan->next;
+    (void)stead_overlay_scan_merged(scan->shard->overlay, &scan->shard->host->doors,
+                                    from.size > 0 ? from : stead_row_slice(&first), stead_row_slice(&to), false,
+                                    visit_due, scan);
 }
 
 /* Fires one due row, if its agent is in memory; else sets its load going. False: look again when it is there. */
@@ -407,21 +428,24 @@ static bool fire_row(struct stead_shard *shard, struct stead_slice key)
 
 static void run_slot(struct stead_shard *shard, uint32_t at)
 {
-    struct due_scan scan = {
-        .shard = shard, .now_ms = shard->host->now_ms, .starting = shard->slot_due_ms[at] == LOOK_AT_START};
-    bool all = true;
+    struct stead_slot_due *due = &shard->slot_due[at];
+    struct due_scan scan = {.shard = shard, .now_ms = shard->host->now_ms, .starting = due->first_ms == LOOK_AT_START};
 
-    scan_slot(&scan, shard->slots[at]);
-    shard->slot_due_ms[at] = scan.next_ms; /* firing may set earlier ones: they lower it again */
+    scan_slot(&scan, shard->slots[at], scan.starting ? (struct stead_slice){0} : stead_written(&due->from));
+    due->first_ms = scan.next_ms; /* firing may set earlier ones: they lower it again, and `from` too */
+    look_from(due, stead_row_slice(&scan.next));
+    due->waits = false;
     for (size_t i = 0; i < scan.keys.size;) {
         uint16_t size = stead_load16(scan.keys.data + i);
-        all = fire_row(shard, stead_bytes(scan.keys.data + i + 2, size)) && all;
+        struct stead_slice key = {scan.keys.data + i + 2, size};
+        if (!fire_row(shard, key)) {
+            look_at_row(due, key);
+            due->waits = true;
+        }
         i += 2u + size;
     }
-    shard->slot_waits[at] = !all;
-    if (!all && scan.now_ms + 1000u < shard->slot_due_ms[at])
-        shard->slot_due_ms[at] =
-            scan.now_ms + 1000u; /* becoming ready looks sooner; this is for agents that cannot be loaded */
+    if (due->waits && scan.now_ms + 1000u < due->first_ms)
+        due->first_ms = scan.now_ms + 1000u; /* becoming ready looks sooner; this is for agents that cannot be loaded */
     stead_writer_deinit(&scan.keys);
 }
 
@@ -433,10 +457,10 @@ bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms)
     if (shard->due_ms <= now_ms) {
         shard->due_ms = UINT64_MAX;
         for (uint32_t i = 0; i < shard->slot_count; i++) {
-            if (shard->slot_due_ms[i] <= now_ms)
+            if (shard->slot_due[i].first_ms <= now_ms)
                 run_slot(shard, i);
-            if (shard->slot_due_ms[i] < least)
-                least = shard->slot_due_ms[i];
+            if (shard->slot_due[i].first_ms < least)
+                least = shard->slot_due[i].first_ms;
         }
         if (least < shard->due_ms)
             shard->due_ms = least;
@@ -451,12 +475,12 @@ void stead_timers_recover(struct stead_shard *shard)
 {
     for (uint32_t i = 0; i < shard->slot_count; i++) {
         struct due_scan scan = {.shard = shard, .now_ms = 0, .starting = true};
-        scan_slot(&scan, shard->slots[i]);
+        scan_slot(&scan, shard->slots[i], (struct stead_slice){0});
         uint64_t due_ms = scan.keys.size > 0 ? LOOK_AT_START : scan.next_ms;
         stead_writer_deinit(&scan.keys);
         if (STEAD_FAULT(&shard->host->settings, lose_timer) && due_ms <= shard->host->now_ms)
             due_ms = UINT64_MAX;
-        shard->slot_due_ms[i] = due_ms;
+        shard->slot_due[i].first_ms = due_ms;
         if (due_ms < shard->due_ms)
             shard->due_ms = due_ms;
     }

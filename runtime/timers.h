@@ -4,11 +4,12 @@
  * kinds that were not loaded.
  *
  * Durable ones are two rows: what to do (TIMER, DELAYED, CALL or MAIL part of the agent) and when (TIMER_DUE, ordered
- * by time). Memory holds one number a slot: when its first row is due. So ten million timers cost no memory, and a
- * restart reads one row a slot. Timers of volatile kinds are in memory only, in a heap by time.
+ * by time). Memory holds a number and a key a slot: when its first row is due, and where to look. So ten million timers
+ * cost no memory, and a restart reads one row a slot. Timers of volatile kinds are in memory only, in a heap by time.
  *
  * Invariants: T1 a due row goes in the same entry as its effect; T2 a due row exists exactly while its part row does;
- * T3 the slot's number is never later than its first due row.
+ * T3 the slot's number is never later than its first due row; T4 nor is its key. (Without the key each round would
+ * begin at the slot's first row, and pass all the deleted ones again: 100,000 timers of one moment took half a minute.)
  */
 #ifndef STEAD_RUNTIME_TIMERS_H
 #define STEAD_RUNTIME_TIMERS_H
@@ -19,6 +20,13 @@
 
 struct stead_shard;
 struct stead_agent;
+
+/* What is known of a slot's TIMER_DUE rows. */
+struct stead_slot_due {
+    uint64_t first_ms;        /* its first due row, or earlier; UINT64_MAX: none */
+    struct stead_writer from; /* the key where rounds begin to look; empty: the slot's first; owned */
+    bool waits;               /* something due waits for its agent to be loaded */
+};
 
 /* A timer of a volatile agent, or the deadline of its call. */
 struct stead_vtimer {

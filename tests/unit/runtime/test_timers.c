@@ -330,6 +330,53 @@ static void test_many_timers_of_one_moment_all_fire(void **state)
     fx_destroy(fx);
 }
 
+#define MANY 2000u
+
+static int set_many(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int code = 0;
+
+    (void)state, (void)args;
+    for (uint32_t i = 0; code == 0 && i < MANY; i++)
+        code = stead_timer_after(turn, stead_printed(turn, "t%u", i), 1000, "do3", (struct stead_slice){0});
+    return code;
+}
+
+/* T4: rounds go on where the last one stopped, even inside one millisecond. */
+static void test_many_timers_of_one_moment_are_each_looked_at_once(void **state)
+{
+    struct one it;
+    struct fx *fx = begin_one(&it, "d", set_many);
+
+    (void)state;
+    fx_cold_restart(fx);
+    uint64_t before = fx->rows_scanned;
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fired, MANY);
+    assert_in_range(fx->rows_scanned - before, MANY, MANY + MANY / 16);
+    fx_destroy(fx);
+}
+
+/* In the middle of a round, one before all that is left. */
+static int note_and_set_first(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int code = fired == MANY / 2 ? stead_timer_after(turn, "a", 0, "do3", (struct stead_slice){0}) : 0;
+    return code != 0 ? code : note(turn, state, args);
+}
+
+static void test_timer_set_before_those_that_are_left_fires(void **state)
+{
+    struct one it;
+    struct fx *fx = begin_one(&it, "d", set_many);
+
+    (void)state;
+    fx_do[2] = note_and_set_first;
+    fx_step_ms(fx, 1000);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fired, MANY + 1);
+    fx_destroy(fx);
+}
+
 /* ---- Delayed signals --------------------------------------------------------------------------------- */
 
 static char address_later[64];
@@ -451,6 +498,8 @@ int main(void)
         cmocka_unit_test(test_wrong_timers_are_refused),
         cmocka_unit_test(test_failing_timer_op_is_a_dead_letter_and_the_beat_goes_on),
         cmocka_unit_test(test_many_timers_of_one_moment_all_fire),
+        cmocka_unit_test(test_many_timers_of_one_moment_are_each_looked_at_once),
+        cmocka_unit_test(test_timer_set_before_those_that_are_left_fires),
         cmocka_unit_test(test_delayed_signal_of_an_agent_waits_with_its_receiver),
         cmocka_unit_test(test_delay_of_more_than_a_century_is_refused),
         cmocka_unit_test(test_delayed_signal_of_a_client_is_answered_when_it_is_taken),
