@@ -2,7 +2,8 @@
 /*
  * owed: answers that a later turn gives.
  *
- * A token names an OWED row: the requests that wait for the answer, each without its payload, as (u32 size, record)*.
+ * A token names an OWED row: the requests that wait for the answer, each without payload and chain, as (u32 size,
+ * record)*.
  * Usually one; a second joins when another client asks with the same idempotency key. A retry of the same request only
  * renews the route. The row goes in the entry of the turn that answers, or destroys the agent.
  *
@@ -17,7 +18,7 @@ static void owed_key(struct stead_row_key *key, const struct stead_agent *agent,
                    stead_bytes(token.v, sizeof(token.v)));
 }
 
-/* The request as it is kept: everything but its payload. */
+/* The request as it is kept: everything but its payload and the chain behind that. */
 static void add_record(struct stead_shard *shard, struct stead_writer *row, const struct stead_message *request)
 {
     struct stead_writer record;
@@ -25,6 +26,7 @@ static void add_record(struct stead_shard *shard, struct stead_writer *row, cons
     uint8_t size[4];
 
     bare.payload_size = 0;
+    bare.chain_size = 0;
     stead_writer_init(&record);
     shard->host->doors.encode(&bare, &record);
     stead_store32(size, (uint32_t)record.size);
@@ -33,18 +35,23 @@ static void add_record(struct stead_shard *shard, struct stead_writer *row, cons
     stead_writer_deinit(&record);
 }
 
-/* Takes the next record from the front of `*row`: 1, 0 at the end, or a negative code. The message is the caller's. */
-static int next_record(struct stead_shard *shard, struct stead_slice *row, struct stead_message **ret_request)
+/* Takes the next request from the front of `*row`; false at the end. A record that cannot be read is told of, and
+ * passed over: the others wait for their answers. The message is the caller's. */
+static bool next_request(struct stead_shard *shard, struct stead_slice *row, struct stead_message **ret_request)
 {
-    if (row->size == 0)
-        return 0;
-    if (row->size < 4 || row->size - 4 < stead_load32(row->data))
-        return STEAD_ECORRUPT;
-    size_t size = stead_load32(row->data);
-    int code = shard->host->doors.decode(stead_bytes(row->data + 4, size), ret_request);
-    row->data += 4 + size;
-    row->size -= 4 + size;
-    return code == 0 ? 1 : code;
+    while (row->size > 0) {
+        size_t size = row->size < 4 ? SIZE_MAX : stead_load32(row->data);
+        bool whole = row->size >= 4 && size <= row->size - 4;
+        int code = whole ? shard->host->doors.decode(stead_bytes(row->data + 4, size), ret_request) : STEAD_ECORRUPT;
+        size_t taken = whole ? 4 + size : row->size;
+        row->data += taken;
+        row->size -= taken;
+        if (code == 0)
+            return true;
+        stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a request that is owed an answer cannot be read: %s",
+                         stead_error_name(code));
+    }
+    return false;
 }
 
 /* ---- Volatile ---------------------------------------------------------------------------------- */
@@ -160,7 +167,7 @@ static void answer_all(struct stead_agent *agent, struct stead_slice row, int st
     struct stead_shard *shard = agent->shard;
     struct stead_message *request;
 
-    while (next_record(shard, &row, &request) > 0) {
+    while (next_request(shard, &row, &request)) {
         struct stead_message *answer = stead_message_answer(request, status, error, value);
         answer->durability = STEAD_CLASS_DURABLE;
         (void)stead_session_load(shard, request); /* the reply is kept there for those who ask again */
@@ -232,7 +239,7 @@ void stead_owed_attach(struct stead_shard *shard, const struct stead_message *re
     stead_writer_init(&renewed);
     if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0) {
         struct stead_slice rest = stead_written(&row);
-        while (next_record(shard, &rest, &known) > 0) {
+        while (next_request(shard, &rest, &known)) {
             bool same = stead_id_equal(known->id, request->id);
             add_record(shard, &renewed, same ? request : known);
             replaced = replaced || same;

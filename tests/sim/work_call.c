@@ -5,6 +5,9 @@
  *     client --ask--> asker --call--> teller (answers at once, fails, or answers later from a timer)
  *            <-answer- asker <-reply-- teller
  *
+ * Every third goes on through a herald, who owes the asker as the asker owes the client: a chain of calls, without
+ * deadlines, so that an answer that is lost on the way is waited for when all has drained.
+ *
  * The asker owes its client the answer (a reply token) until its own call has ended. What must hold: a call ends
  * exactly once, in a turn of its reply op; what the caller is told is what the callee did; the client is told the same.
  */
@@ -13,14 +16,17 @@
 #define ASKERS 3u
 #define TELLERS 3u
 
+/* Whether this one goes through a herald. */
+#define HERALDED(id) ((id) % 3 == 0)
 /* How a call ended, as the asker writes it down: 1 + the negated code. */
 #define ENDED(code) (1 - (int64_t)(code))
 
 /* ---- Asker ---------------------------------------------------------------------------------------------- */
 
-static int begin_call(struct stead_turn *turn, struct stead_slice args, const char *address, const char *op)
+static int begin_call(struct stead_turn *turn, struct stead_slice args, const char *address, const char *op,
+                      int64_t timeout_ms)
 {
-    struct stead_call_options options = {.reply_op = "told"};
+    struct stead_call_options options = {.reply_op = "told", .timeout_ms = timeout_ms};
     struct stead_token token;
     uint64_t id = 0;
 
@@ -36,12 +42,14 @@ static int begin_call(struct stead_turn *turn, struct stead_slice args, const ch
 
 static int ask(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    uint64_t to = 0;
+    uint64_t to = 0, id = 0;
 
     (void)state;
-    if (stead_get_u64(args, "to", &to) != 0)
-        return stead_fail(turn, "bad_args", "to is needed");
-    return begin_call(turn, args, stead_printed(turn, "teller/t%llu", (unsigned long long)to), "bump");
+    if (stead_get_u64(args, "to", &to) != 0 || stead_get_u64(args, "id", &id) != 0)
+        return stead_fail(turn, "bad_args", "to and id are needed");
+    const char *kind = HERALDED(id) ? "herald/h" : "teller/t";
+    return begin_call(turn, args, stead_printed(turn, "%s%llu", kind, (unsigned long long)to), "bump",
+                      HERALDED(id) ? STEAD_TIMEOUT_NEVER : 0);
 }
 
 static int work(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -51,7 +59,7 @@ static int work(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)state;
     if (stead_get_u64(args, "to", &to) != 0)
         return stead_fail(turn, "bad_args", "to is needed");
-    return begin_call(turn, args, stead_printed(turn, "worker/w%llu", (unsigned long long)to), "square");
+    return begin_call(turn, args, stead_printed(turn, "worker/w%llu", (unsigned long long)to), "square", 0);
 }
 
 /* Writes down how the call ended and tells the client. */
@@ -95,6 +103,38 @@ static const struct stead_op asker_ops[] = {{.name = "ask", .run = ask},
                                             {0}};
 static const struct stead_kind asker_kind = {
     .abi = STEAD_ABI, .struct_size = sizeof(struct stead_kind), .name = "asker", .ops = asker_ops};
+
+/* ---- Herald ------------------------------------------------------------------------------------------------ */
+
+static int herald_bump(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t to = 0;
+
+    (void)state;
+    if (stead_get_u64(args, "to", &to) != 0)
+        return stead_fail(turn, "bad_args", "to is needed");
+    return begin_call(turn, args, stead_printed(turn, "teller/t%llu", (unsigned long long)to), "bump",
+                      STEAD_TIMEOUT_NEVER);
+}
+
+/* Hands on what it was told. */
+static int herald_told(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_token token;
+
+    (void)state;
+    if (stead_get_text(stead_call_context(turn), "token", token.text, sizeof token.text) != 0)
+        stead_sim_broken("%s gets an answer without its context", stead_self(turn));
+    int code = stead_reply_code(turn) == 0
+                   ? stead_answer(turn, &token, args)
+                   : stead_answer_error(turn, &token, stead_reply_error_name(turn), "as it was told");
+    return code == STEAD_ENOTFOUND ? 0 : code;
+}
+
+static const struct stead_op herald_ops[] = {
+    {.name = "bump", .run = herald_bump}, {.name = "told", .run = herald_told}, {0}};
+static const struct stead_kind herald_kind = {
+    .abi = STEAD_ABI, .struct_size = sizeof(struct stead_kind), .name = "herald", .ops = herald_ops};
 
 /* ---- Teller ------------------------------------------------------------------------------------------------ */
 
@@ -215,6 +255,9 @@ static void check_call(struct stead_sim *sim, const struct stead_sim_op *op, int
         stead_world_fail(&sim->world, "call %llu failed and should not have", (unsigned long long)id);
     if (bumps < 0)
         return;
+    if (HERALDED(id) && ended != 0 && ended != ENDED(0) && ended != ENDED(STEAD_EFAILED))
+        stead_world_fail(&sim->world, "call %llu without a deadline ended with %s", (unsigned long long)id,
+                         stead_error_name((int)(1 - ended)));
     if (bumps > 1 || (ended == ENDED(0) && bumps != 1) || (id % 5 == 0 && bumps != 0) || (begun == 0 && bumps != 0))
         stead_world_fail(&sim->world, "call %llu ended with %lld and had its effect %lld times", (unsigned long long)id,
                          (long long)ended, (long long)bumps);
@@ -260,7 +303,7 @@ static void verify_job(struct stead_sim *sim)
     verify(sim, &stead_work_job, false);
 }
 
-static const struct stead_kind *const call_kinds[] = {&asker_kind, &teller_kind, NULL};
+static const struct stead_kind *const call_kinds[] = {&asker_kind, &herald_kind, &teller_kind, NULL};
 static const struct stead_kind *const job_kinds[] = {&worker_kind, NULL};
 const struct stead_workload stead_work_call = {"call", call_kinds, issue_call, read_call, NULL, verify_call, NULL};
 const struct stead_workload stead_work_job = {"job", job_kinds, issue_job, read_call, NULL, verify_job, NULL};

@@ -26,6 +26,7 @@
 
 #include "runtime/address.h"
 #include "runtime/base.h"
+#include "runtime/chain.h"
 #include "runtime/entry.h"
 #include "runtime/host.h"
 #include "runtime/queue.h"
@@ -327,6 +328,7 @@ static inline void fx_door_encode(const struct stead_message *message, struct st
     stead_write_raw(writer, message->op, message->op_size);
     stead_write_raw(writer, message->key, message->key_size);
     stead_write_raw(writer, message->payload, message->payload_size);
+    stead_write_raw(writer, stead_message_chain(message).data, message->chain_size);
 }
 
 static inline int fx_door_decode(struct stead_slice record, struct stead_message **ret_message)
@@ -342,6 +344,9 @@ static inline int fx_door_decode(struct stead_slice record, struct stead_message
     parts.op = stead_bytes(at += head.source_size, head.op_size);
     parts.key = stead_bytes(at += head.op_size, head.key_size);
     parts.payload = stead_bytes(at += head.key_size, head.payload_size);
+    parts.chain = stead_bytes(at + head.payload_size, head.chain_size);
+    if (head.chain_size > 0 && !stead_chain_check(parts.chain)) /* as the wire does */
+        return STEAD_EPROTOCOL;
     struct stead_message *message = stead_message_create((enum stead_message_type)head.type, &parts);
     head.next = NULL;
     head.target = NULL;

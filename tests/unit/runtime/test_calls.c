@@ -193,6 +193,42 @@ static void test_answer_given_later_survives_unload_and_restart_and_works_once(v
     }
 }
 
+static char middle[64];
+
+/* The first one calls the middle one, that one the callee. */
+static int call_on(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {
+        .reply_op = "reply", .timeout_ms = timeout_ms, .context = stead_packed(turn, "s", "ctx")};
+
+    if (strcmp(stead_self(turn), middle) == 0)
+        return call_it(turn, state, args);
+    return stead_call(turn, middle, "do", args, &options);
+}
+
+static void test_token_of_a_call_in_a_chain_is_answered(void **state)
+{
+    struct two it;
+
+    (void)state;
+    for (uint32_t destroyed = 0; destroyed < 2; destroyed++) {
+        set_up(&it, "d", 2, "do2"); /* keeps a token */
+        fx_address(middle, "d", 1, 2);
+        fx_do[0] = call_on;
+        struct stead_message *call = fx_request(it.fx, &it.client, STEAD_CALL, it.a, "do", fx_i64(7), NULL);
+        fx_deliver(it.fx, call);
+        stead_message_destroy(&call);
+        assert_int_equal(fx_answer_status(it.fx), 0);
+        assert_int_equal(replies, 1); /* the middle one's answer to the first */
+        fx_cold_restart(it.fx);
+        fx_send(it.fx, &it.client, STEAD_CALL, it.b, destroyed ? "destroy" : "do3");
+        assert_int_equal(replies, 2);
+        assert_int_equal(last_code, destroyed ? STEAD_EDESTROYED : 0);
+        assert_int_equal(last_value, destroyed ? -1 : 42);
+        fx_destroy(it.fx);
+    }
+}
+
 static void test_destroy_answers_what_is_owed_with_an_error(void **state)
 {
     static const char *const kinds[] = {"d", "v"};
@@ -490,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_call_without_an_answer_times_out_once_even_after_a_restart),
         cmocka_unit_test(test_call_of_an_agent_that_waits_past_its_deadline_is_not_started),
         cmocka_unit_test(test_answer_given_later_survives_unload_and_restart_and_works_once),
+        cmocka_unit_test(test_token_of_a_call_in_a_chain_is_answered),
         cmocka_unit_test(test_destroy_answers_what_is_owed_with_an_error),
         cmocka_unit_test(test_token_is_given_once_and_only_for_calls),
         cmocka_unit_test(test_token_may_be_answered_in_the_turn_that_took_it),
