@@ -258,6 +258,12 @@ static int decode(struct stead_slice record, struct stead_message **ret_message)
     return stead_codec_decode(record, &limits, ret_message, NULL);
 }
 
+static uint64_t read_clock(void *self)
+{
+    (void)self;
+    return stead_shell_mono_ns();
+}
+
 struct stead_doors stead_reactor_doors(struct stead_reactor *reactor)
 {
     return (struct stead_doors){
@@ -276,6 +282,7 @@ struct stead_doors stead_reactor_doors(struct stead_reactor *reactor)
         .cancel_job = cancel_job,
         .encode = encode,
         .decode = decode,
+        .clock = read_clock,
         .arm = arm,
         .turn_mark = turn_mark,
         .zone = zone,

@@ -10,6 +10,8 @@
  */
 #include "stead/agent.h"
 
+#include <time.h>
+
 #define PAGE_MAX 20000u /* numbers in one answer */
 
 /* ---- record --------------------------------------------------------------------------------- */
@@ -114,7 +116,25 @@ static int record_forget(struct stead_turn *turn, void *state, struct stead_slic
     return stead_destroy(turn);
 }
 
+/* {ms}: a turn that takes so long. */
+static int record_toil(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct timespec from, now;
+    uint64_t ms;
+
+    (void)turn, (void)state;
+    if (stead_get_u64(args, NULL, &ms) != 0 || ms > 10000)
+        return STEAD_EARGUMENT;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((uint64_t)(now.tv_sec - from.tv_sec) * 1000 + (uint64_t)now.tv_nsec / 1000000 <
+           ms + (uint64_t)from.tv_nsec / 1000000);
+    return 0;
+}
+
 static const struct stead_op record_ops[] = {
+    {"toil", record_toil, NULL, 0, "a number of milliseconds: computes for so long"},
     {"fill", record_fill, NULL, 0, "a size: holds so many bytes"},
     {"forget", record_forget, NULL, STEAD_OP_FREES, "destroys it"},
     {"add", record_add, NULL, 0, "a number: remembers it, answers how many there were"},
