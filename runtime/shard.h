@@ -322,7 +322,7 @@ void stead_shard_batch_close(struct stead_shard *shard, bool all);
 /* The checkpoint, in checkpoint.c: starts one when it is time, or goes on. */
 void stead_shard_checkpoint(struct stead_shard *shard, bool now);
 
-/* ---- take.c: what a message goes through before and instead of a turn ------------------------- */
+/* ---- take.c, waiting.c: what a message goes through before and instead of a turn ------------------------- */
 
 /* A message of the inbox or of this shard. Consumed. */
 void stead_shard_take(struct stead_shard *shard, struct stead_message *message);
