@@ -35,6 +35,11 @@ class Poison(Test):
         wait_until("the node goes on", look)
         return ends
 
+    def send(self, *request):
+        """The node may die of it before it has answered: then the client asks again."""
+        self.client = self.n1.client(timeout=60.0)
+        return self.client.start(*request)
+
     def letters(self):
         return [(letter["address"], letter["op"], letter["error"]["name"]) for letter in self.n1.cli("deadletters")]
 
@@ -52,8 +57,8 @@ class Poison(Test):
         self.assertEqual(self.letters(), before)
 
     def test_signal_of_an_agent_is_set_aside_and_those_around_it_run_once(self):
-        self.n1.signal("fragile/a", "upset", "fragile/b")
-        ends = self.outlive(lambda: self.letters() and self.get("fragile/b") == 2)
+        ticket = self.send("signal", "fragile/a", "upset", "fragile/b")
+        ends = self.outlive(lambda: self.client.poll(0.02) is not None and ticket.done and self.letters() and self.get("fragile/b") == 2)
         self.assertEqual(ends, TRIES)
         self.assertEqual(self.letters(), [("fragile/b", "strike", "poison")])
         self.assertEqual(self.get("fragile/b"), 2)  # and nothing of what the fatal turn did
@@ -63,28 +68,21 @@ class Poison(Test):
         self.assertEqual(self.letters(), [])
 
     def test_call_of_a_client_is_answered_with_poison(self):
-        client = self.n1.client(timeout=60.0)
-        ticket = client.start("call", "fragile/c", "strike")
-
-        def answered():
-            client.poll(0.05)
-            return ticket.done
-
-        self.assertEqual(self.outlive(answered), TRIES)
+        ticket = self.send("call", "fragile/c", "strike")
+        self.assertEqual(self.outlive(lambda: self.client.poll(0.05) is not None and ticket.done), TRIES)
         self.assertEqual(ticket.error.code, "poison")
         self.assertEqual(self.get("fragile/c"), 0)
         self.assert_goes_on()
 
     def test_timer_is_set_aside(self):
-        client = self.n1.client(timeout=60.0)
-        client.start("call", "fragile/d", "arm", 1)  # the timer may be faster than the answer
-        self.assertEqual(self.outlive(lambda: client.poll(0.02) is not None and self.letters()), TRIES)
+        ticket = self.send("call", "fragile/d", "arm", 1)
+        self.assertEqual(self.outlive(lambda: self.client.poll(0.02) is not None and ticket.done and self.letters()), TRIES)
         self.assertEqual(self.letters(), [("fragile/d", "strike", "poison")])
         self.assert_goes_on()
 
     def test_answer_is_set_aside(self):
-        self.n1.signal("fragile/e", "ask", "fragile/f")
-        self.assertEqual(self.outlive(self.letters), TRIES)
+        ticket = self.send("signal", "fragile/e", "ask", "fragile/f")
+        self.assertEqual(self.outlive(lambda: self.client.poll(0.02) is not None and ticket.done and self.letters()), TRIES)
         self.assertEqual(self.letters(), [("fragile/e", "strike", "poison")])
         self.assertEqual(self.get("fragile/f"), 1)
         self.assert_goes_on()
