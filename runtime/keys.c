@@ -11,8 +11,8 @@
  * row alone decides; so does a client's request that has waited.
  *
  * IDEMPOTENCY row: version u8 | state u8 (1 answered, 2 owed) | class u8 | 0 | status i32 | time ms u64 | hash of op
- * and payload u64 | token 16 or payload. A key lasts settings.idempotency_ms; an older row counts as none and is
- * replaced.
+ * and payload u64 | token 16 or payload. A key lasts settings.idempotency_ms from its answer on; an older row counts as
+ * none and is replaced. One that is owed an answer lasts until it has that.
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
@@ -54,7 +54,8 @@ static struct stead_key_running *find_running(struct stead_shard *shard, uint64_
 
 static bool too_old(const struct stead_shard *shard, struct stead_slice row)
 {
-    return stead_load64(row.data + 8) + shard->host->settings.idempotency_ms <= shard->host->now_ms;
+    return row.data[1] != STATE_OWED &&
+           stead_load64(row.data + 8) + shard->host->settings.idempotency_ms <= shard->host->now_ms;
 }
 
 static void write_row(struct stead_shard *shard, const struct stead_message *request, uint64_t content, uint8_t state,

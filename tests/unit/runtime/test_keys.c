@@ -133,6 +133,31 @@ static void test_same_key_while_the_answer_is_owed_gets_it_too(void **state)
     fx_destroy(fx);
 }
 
+/* An approval may take days: the request is not asked for twice meanwhile, and its key lasts from then on. */
+static void test_key_that_is_owed_an_answer_does_not_age(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 9);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = keep_token, fx_do[1] = use_token;
+    send_keyed(fx, 1, fx_address(a, "d", 1, 0), "do", 5, "k");
+    fx_step_ms(fx, 2 * fx->settings.idempotency_ms);
+    fx_cold_restart(fx);
+    client.start_ms = fx->now_ms;
+    send_keyed(fx, 2, a, "do", 6, "k");
+    assert_int_equal(fx_answer_status(fx), STEAD_ECONFLICT);
+    send_keyed(fx, 3, a, "do", 5, "k");
+    assert_null(fx->answers.head);
+    assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+    stead_queue_clear(&fx->answers);
+    fx_step_ms(fx, fx->settings.idempotency_ms - 1);
+    send_keyed(fx, 4, a, "do", 5, "k");
+    assert_int_equal(fx_answer_i64(fx), 42);
+    fx_destroy(fx);
+}
+
 static void test_key_is_forgotten_at_its_age(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -387,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_key_of_a_failed_request_gets_the_failure),
         cmocka_unit_test(test_same_key_in_flight_attaches),
         cmocka_unit_test(test_same_key_while_the_answer_is_owed_gets_it_too),
+        cmocka_unit_test(test_key_that_is_owed_an_answer_does_not_age),
         cmocka_unit_test(test_key_is_forgotten_at_its_age),
         cmocka_unit_test(test_aged_keys_leave_the_disk),
         cmocka_unit_test(test_read_only_and_refused_requests_leave_no_key),
