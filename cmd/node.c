@@ -42,6 +42,7 @@ struct node_options {
     const char *modules[LIST_MAX];        /* what config.modules points at */
     const char *labels[STEAD_LABELS_MAX]; /* what config.labels points at */
     bool json;                            /* the ready line for programs */
+    bool of_up;                           /* only looked at: what `stead up` says itself is wrong */
 };
 
 static const char doc[] =
@@ -194,6 +195,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct node_options *o = state->input;
 
+    if (o->of_up && (key == 'd' || key == 'n' || key == 'l' || key == 'c' || key == KEY_NODES))
+        argp_error(state, "--folder, --name, --listen, --coordinator and --nodes of a node are given by `stead up`");
     switch (key) {
     case KEY_IDLE:
         o->config.settings.idle_ms_max = take_ms(state, "idle", arg);
@@ -244,19 +247,37 @@ static void print_ready(void *context, const char *name, const char *endpoint)
     fflush(stdout);
 }
 
-int stead_cmd_node(int argc, char **argv)
+static const struct argp node_argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+
+static struct node_options *make_options(void)
 {
-    static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
     struct node_options *o = stead_alloc_zero(sizeof *o);
 
     stead_config_default(&o->config);
     o->config.folder = "./stead-data";
     o->config.modules = o->modules;
     o->config.labels = o->labels;
+    return o;
+}
+
+void stead_cmd_check_node_words(int argc, char **argv)
+{
+    struct node_options *o = make_options();
+
+    o->of_up = true;
+    if (argp_parse(&node_argp, argc, argv, 0, NULL, o) != 0)
+        exit(STEAD_EXIT_USAGE);
+    free(o);
+}
+
+int stead_cmd_node(int argc, char **argv)
+{
+    struct node_options *o = make_options();
+
     o->config.ready = print_ready;
     o->config.ready_context = o;
     int status = STEAD_EXIT_USAGE;
-    if (argp_parse(&argp, argc, argv, 0, NULL, o) == 0) {
+    if (argp_parse(&node_argp, argc, argv, 0, NULL, o) == 0) {
         int code = stead_node_run(&o->config);
         status = code == STEAD_EARGUMENT ? STEAD_EXIT_USAGE : stead_exit_of(code);
     }

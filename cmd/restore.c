@@ -198,7 +198,11 @@ static int run_one(const struct restore_options *o, char *ret_sentence)
         code = restore_node(o->backup, o->folder, o->one_of_several, coordinator, &info, ret_sentence);
     if (code == 0)
         print_info(o, &info);
-    if (code == 0 && !o->verify_only && !o->json)
+    if (code == 0 && !o->verify_only && !o->json && info.nodes > 1)
+        printf("it is one of %u: start it as it was started, with its cluster's --coordinator, or by `stead up`; what "
+               "the coordinator knew then is in %s, for a cluster that has lost its own\n",
+               info.nodes, coordinator);
+    else if (code == 0 && !o->verify_only && !o->json)
         printf("start it with: stead node --folder %s --name %s\n", o->folder, info.node_name);
     return code;
 }

@@ -150,6 +150,27 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* Each node's words are looked at before any node is started: those for all, then its own. */
+static void check_words(struct up_options *o, char *self)
+{
+    for (uint32_t node = 0; node <= STEAD_LOCAL_CLUSTER_NODES_MAX; node++) {
+        char *words[1 + STEAD_LOCAL_CLUSTER_ARGS_MAX + 1] = {self};
+        int count = 1;
+        bool own = node == 0;
+        for (uint32_t i = 0; i < o->cluster.arg_count; i++) {
+            if (o->args[i].node == 0)
+                words[count++] = (char *)(uintptr_t)o->args[i].word;
+        }
+        for (uint32_t i = 0; node > 0 && i < o->cluster.arg_count; i++) {
+            if (o->args[i].node == node)
+                words[count++] = (char *)(uintptr_t)o->args[i].word;
+            own |= o->args[i].node == node;
+        }
+        if (own && count > 1)
+            stead_cmd_check_node_words(count, words);
+    }
+}
+
 static void print_result(const struct up_options *o, const struct stead_local_cluster_result *result)
 {
     if (o->json) {
@@ -172,6 +193,7 @@ int stead_cmd_up(int argc, char **argv)
     o.cluster.args = o.args;
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0)
         return STEAD_EXIT_USAGE;
+    check_words(&o, argv[0]);
     int code = stead_local_cluster_up(&o.cluster, &result, why);
     if (code == 0) {
         print_result(&o, &result);

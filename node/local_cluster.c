@@ -244,17 +244,25 @@ static int start_all(struct stead_local_plan *plan, const struct stead_local_clu
                      struct stead_local_cluster_result *ret_result, char *ret_why)
 {
     struct stead_local_report report = {0};
+    struct stead_local_plan before;
     int code = check_nothing_runs(plan, ret_why);
     if (code != 0)
         return code;
+    bool known = stead_local_plan_read(plan->folder, &before) == 0;
     if (stead_local_plan_write(plan) != 0)
-        return explain(ret_why, STEAD_EIO, "%.300s/cluster: %s", plan->folder, strerror(errno));
-    code = fork_supervisor(plan, options->program, options->timeout_ms ? options->timeout_ms : UP_MS_MAX, lock_fd,
-                           &report);
+        code = explain(ret_why, STEAD_EIO, "%.300s/cluster: %s", plan->folder, strerror(errno));
+    else if (fork_supervisor(plan, options->program, options->timeout_ms ? options->timeout_ms : UP_MS_MAX, lock_fd,
+                             &report) != 0)
+        code = explain(ret_why, STEAD_EUNAVAILABLE, "the supervisor ended without a word: see %.300s/supervisor.log",
+                       plan->folder);
+    else if (report.code != 0)
+        code = explain(ret_why, report.code, "%s", report.text);
+    if (known && code != 0)
+        (void)!stead_local_plan_write(&before); /* what cannot be started is not what the next `up` goes by */
+    if (known)
+        stead_local_plan_deinit(&before);
     if (code != 0)
-        return explain(ret_why, code, "the supervisor ended without a word: see %.300s/supervisor.log", plan->folder);
-    if (report.code != 0)
-        return explain(ret_why, report.code, "%s", report.text);
+        return code;
     ret_result->was_running = false;
     ret_result->nodes = ret_result->started = plan->nodes;
     snprintf(ret_result->endpoint, sizeof ret_result->endpoint, "%.127s", report.text);

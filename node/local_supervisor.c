@@ -236,7 +236,7 @@ static int check_children(struct supervisor *s, int64_t deadline)
             char log[STEAD_LOCAL_PATH_SIZE], line[300];
             stead_local_plan_path(s->plan->folder, s->children[i].name, ".log", log);
             stead_process_last_words(log, line, sizeof line);
-            return fail(s, STEAD_EUNAVAILABLE, "%s ended at once: %s", s->children[i].name, line);
+            return fail(s, STEAD_EFAILED, "%s ended at once: %s", s->children[i].name, line);
         }
     if (s->stopping)
         return fail(s, STEAD_ECANCELLED, "stopped while it was starting");

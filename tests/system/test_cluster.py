@@ -387,9 +387,25 @@ class Cluster(WithModule):
     def test_up_with_a_module_that_is_missing_says_so_and_leaves_nothing(self):
         self.addCleanup(stead, "down", "--folder", self.folder)
         code, _, err = stead("up", 2, "--folder", self.folder, "--any-port", "--", "--module", "/does/not/exist.so")
-        self.assertNotEqual(code, 0)
+        self.assertEqual(code, 1, err)
         self.assertIn("exist.so", err)
         self.assertNotEqual(self.down()[0], 0)
+
+    def test_words_that_no_node_takes_are_refused_before_anything_starts(self):
+        for words, reason in ((["--", "--nope=1"], "'--nope=1'"), (["--on", "n2:--memory=lots"], "--memory lots"),
+                              (["--on", "n2:--folder=/tmp/x"], "given by `stead up`"), (["--", "--name", "other"], "given by `stead up`")):
+            code, _, err = stead("up", 2, "--folder", self.folder, "--any-port", *words)
+            self.assertEqual(code, 2, err)
+            self.assertIn(reason, err)
+            self.assertFalse((self.folder / "supervisor.log").exists())
+
+    def test_up_that_fails_leaves_the_options_of_the_last_time(self):
+        self.assertEqual(self.up(2)[0], 0)
+        self.assertEqual(self.down()[0], 0)
+        code, _, err = stead("up", "--folder", self.folder, "--module", "/does/not/exist.so")
+        self.assertEqual(code, 1, err)
+        code, _, err = stead("up", "--folder", self.folder)
+        self.assertEqual(code, 0, err)
 
 
 class SingleNode(WithModule):
