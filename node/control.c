@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "node/log.h"
@@ -31,7 +30,6 @@
 
 #define TICK_MS 1000
 #define CLAIM_TIMEOUT_MS 5000
-#define RECLAIM_BYTES_MAX (2ull << 30) /* some more than the store writes anew before it lets go of the old */
 #define CLOCK_OFF_MS_MAX 1000
 
 /* ---- Descriptors ---------------------------------------------------------------------------- */
@@ -298,38 +296,6 @@ static void look_for_ready(struct stead_control *control)
 
 /* ---- Once a second -------------------------------------------------------------------------- */
 
-/* `ret_roomy`: there is room to write everything anew in, or as much of it as the store does at once. */
-static bool disk_is_full(const struct stead_control *control, bool *ret_roomy)
-{
-    const struct stead_node_config *config = control->shell->config;
-    uint64_t bytes = stead_store_bytes(control->shell->store), left = UINT64_MAX;
-    struct statvfs status;
-
-    if (statvfs(config->folder, &status) == 0)
-        left = (uint64_t)status.f_bavail * status.f_frsize;
-    *ret_roomy = left > config->disk_reserve_bytes &&
-                 left - config->disk_reserve_bytes > (bytes < RECLAIM_BYTES_MAX ? bytes : RECLAIM_BYTES_MAX);
-    return left < config->disk_reserve_bytes || (config->disk_bytes_max && bytes > config->disk_bytes_max);
-}
-
-static void look_at_disk(struct stead_control *control)
-{
-    bool roomy, full = disk_is_full(control, &roomy);
-
-    if (full != control->disk_full)
-        stead_log_event(full ? STEAD_TRACE_WARN : STEAD_TRACE_INFO, full ? "disk_full" : "disk_free",
-                        full ? "clients' durable work is refused until there is room" : NULL, NULL);
-    else if (!full)
-        return;
-    control->disk_full = full;
-    if (full && roomy) /* what the reactors are told now, to write what they deleted, has its effect at the next look */
-        stead_reclaim_begin(&control->reclaim, control->shell->tasks, control->shell->writer, control->shell->store);
-    for (uint32_t i = 0; i < control->shell->reactor_count; i++) {
-        struct stead_event event = {.type = STEAD_EVENT_DISK_FULL, .number = full};
-        stead_reactor_post(control->shell->reactors[i], &event);
-    }
-}
-
 /* A turn that was running at the last look and still is: a second at least. */
 static void look_at_turns(struct stead_control *control)
 {
@@ -363,7 +329,7 @@ static void tick(struct stead_control *control)
     if (now_ns < control->tick_ns)
         return;
     control->tick_ns = now_ns + (uint64_t)TICK_MS * 1000000 * 9 / 10;
-    look_at_disk(control);
+    stead_disk_look(&control->disk, control->shell);
     look_at_turns(control);
     look_at_clock(control);
 }

@@ -12,9 +12,9 @@
 #define STEAD_NODE_CONTROL_H
 
 #include "node/coordinator_client.h"
+#include "node/disk.h"
 #include "node/identity.h"
 #include "node/reactor.h"
-#include "node/reclaim.h"
 
 struct stead_enrolment;
 
@@ -26,8 +26,7 @@ struct stead_control {
     int wake;                                  /* epoll: signals, config.stop_fd, the shell's bell */
     bool stop_wanted;                          /* somebody asked for a clean stop */
     bool ready;                                /* config.ready was called */
-    bool disk_full;                            /* as the reactors were told */
-    struct stead_reclaim reclaim;              /* of room, while the quota is reached */
+    struct stead_disk disk;                    /* how much room there is */
     bool clock_off;                            /* the log says that the clocks differ */
     bool owed_claim;                           /* a claim's outcome is unknown: claim again */
     uint64_t tick_ns;                          /* of the next look at disk and turns */

@@ -44,11 +44,11 @@ static void write_rows(void *self, uint32_t shard, uint64_t applied, struct stea
     stead_log_writer_write_rows(reactor->shell->writer, reactor->index, shard, applied, mutations);
 }
 
-/* The journal is read from the log, so entries stay for a while after the image has them. */
+/* The journal is read from the log, so entries stay for a while after the image has them: as long as there is room. */
 static void trim_log(void *self, uint32_t shard, uint64_t index)
 {
     struct stead_reactor *reactor = self;
-    uint64_t kept = reactor->shell->config->journal_entries;
+    uint64_t kept = atomic_load(&reactor->shell->journal_kept);
 
     if (index > kept)
         stead_log_writer_trim(reactor->shell->writer, shard, index - kept);

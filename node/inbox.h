@@ -46,6 +46,7 @@ enum stead_event_type {
     STEAD_EVENT_QUERY,     /* pointer: struct stead_message *, owned: this reactor's copy of a query about the node */
     STEAD_EVENT_PEER_LOAD, /* shard: node id, number: its jobs */
     STEAD_EVENT_DISK_FULL, /* number: 0 or 1 */
+    STEAD_EVENT_TRIM,      /* the journal keeps less than it did */
     STEAD_EVENT_LET_GO,    /* what comes from outside is held back no more */
     STEAD_EVENT_ANSWER,    /* pointer: struct stead_message *, owned: an answer for a connection of this reactor */
     /* pointer: struct stead_message *, owned: a job's sign of life, a TELL for the agent that asked for it */

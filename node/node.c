@@ -464,6 +464,7 @@ int stead_node_run(struct stead_node_config *config)
     node->shell.config = config;
     node->shell.reactor_count = config->reactors;
     node->shell.started_ns = stead_shell_mono_ns();
+    atomic_init(&node->shell.journal_kept, config->journal_entries);
     stead_log_event(STEAD_TRACE_INFO, "starting", config->folder, "node=%s pid=%d", config->name, getpid());
     code = open_node(node, why);
     if (code == 0)

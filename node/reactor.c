@@ -334,6 +334,9 @@ static void take_event(struct stead_reactor *reactor, const struct stead_event *
     case STEAD_EVENT_DISK_FULL:
         stead_host_set_disk_full(reactor->host, event->number != 0);
         break;
+    case STEAD_EVENT_TRIM:
+        stead_host_trim(reactor->host);
+        break;
     case STEAD_EVENT_LET_GO:
         /* Posted when one cut was over; the next may have begun, and asked this reactor already. */
         if (!stead_cut_stands(&reactor->shell->cut, stead_shell_mono_ns()))

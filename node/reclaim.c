@@ -15,7 +15,7 @@ static void run(struct stead_work *work)
 {
     struct stead_reclaim *it = (struct stead_reclaim *)work;
     uint64_t began_ns = stead_shell_mono_ns(), before = stead_store_bytes(it->store);
-    int code = stead_store_reclaim(it->store);
+    int code = stead_store_reclaim(it->store, it->log_alone);
     uint64_t now_ns = stead_shell_mono_ns(), took_ns = now_ns - began_ns;
 
     stead_log_event(STEAD_TRACE_DEBUG, "reclaimed", code == 0 ? NULL : stead_error_sentence(code),
@@ -27,7 +27,7 @@ static void run(struct stead_work *work)
 }
 
 void stead_reclaim_begin(struct stead_reclaim *reclaim, struct stead_pool *pool, struct stead_log_writer *writer,
-                         struct stead_store *store)
+                         struct stead_store *store, bool log_alone)
 {
     if (atomic_load(&reclaim->running) || stead_shell_mono_ns() < reclaim->rest_until_ns)
         return;
@@ -35,5 +35,6 @@ void stead_reclaim_begin(struct stead_reclaim *reclaim, struct stead_pool *pool,
     reclaim->work.run = run;
     reclaim->writer = writer;
     reclaim->store = store;
+    reclaim->log_alone = log_alone;
     stead_pool_submit(pool, &reclaim->work);
 }

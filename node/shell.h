@@ -43,10 +43,12 @@ struct stead_shell {
     struct stead_ring **rings;       /* [from * reactor_count + to]; owned */
     const char *coordinator;         /* its endpoint, or the folder it is found through; for `status` */
 
-    struct stead_bell bell;         /* wakes the control thread */
-    _Atomic uint32_t adopting;      /* shards handed to reactors and not served yet */
-    _Atomic uint32_t running;       /* reactors whose thread has not ended */
-    _Atomic int failed;             /* first code with which a part gave up; 0: none */
+    struct stead_bell bell; /* wakes the control thread */
+    _Atomic uint64_t
+        journal_kept;          /* entries kept behind each checkpoint: as configured, less while the disk is short */
+    _Atomic uint32_t adopting; /* shards handed to reactors and not served yet */
+    _Atomic uint32_t running;  /* reactors whose thread has not ended */
+    _Atomic int failed;        /* first code with which a part gave up; 0: none */
     char why[STEAD_SHELL_WHY_SIZE]; /* its sentence; written once, before `failed` */
     _Atomic bool failing;           /* somebody is writing `why` */
 };

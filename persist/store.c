@@ -87,9 +87,9 @@ uint64_t stead_store_bytes(struct stead_store *store)
     return store->functions->bytes(store);
 }
 
-int stead_store_reclaim(struct stead_store *store)
+int stead_store_reclaim(struct stead_store *store, bool log_alone)
 {
-    return store->functions->reclaim(store);
+    return store->functions->reclaim(store, log_alone);
 }
 
 int stead_store_backup(struct stead_store *store, const char *folder)

@@ -62,7 +62,7 @@ struct stead_store_functions {
     int (*meta_get)(struct stead_store *store, struct stead_slice key, struct stead_writer *ret_value);
     int (*meta_scan)(struct stead_store *store, stead_row_visit_fn *visit, void *context);
     uint64_t (*bytes)(struct stead_store *store);
-    int (*reclaim)(struct stead_store *store);
+    int (*reclaim)(struct stead_store *store, bool log_alone);
     int (*backup)(struct stead_store *store, const char *folder);
     void (*explain)(struct stead_store *store, char *ret_sentence, size_t size);
     void (*close)(struct stead_store **store);
@@ -115,10 +115,10 @@ int stead_store_applied(struct stead_store *store, uint32_t shard, uint64_t *ret
 /* Bytes on disk, about; for the quota. */
 uint64_t stead_store_bytes(struct stead_store *store);
 
-/* Gives the room of what was deleted back to the disk, by writing anew what is left: takes time and, meanwhile, room.
- * Does nothing when nothing was deleted since the last time. Any thread, not two at once; reads and writes go on. 0 or
- * STEAD_EIO. */
-int stead_store_reclaim(struct stead_store *store) STEAD_MUST_USE;
+/* Gives the room of what was deleted, of all or of the log alone, back to the disk, by writing anew what is left: takes
+ * time and, meanwhile, room. Does nothing when nothing was deleted since the last time (after an open it may have been).
+ * Any thread, not two at once; reads and writes go on. 0 or STEAD_EIO. */
+int stead_store_reclaim(struct stead_store *store, bool log_alone) STEAD_MUST_USE;
 
 /* A consistent copy of everything written before, into a folder that does not exist yet; writes may go on.
  * STEAD_EINUSE when `folder` is there. (The copy alone; backup.h adds the manifest.) */

@@ -376,9 +376,9 @@ static uint64_t bytes_used(struct stead_store *base)
     return memory_of(base)->bytes;
 }
 
-static int reclaim(struct stead_store *base)
+static int reclaim(struct stead_store *base, bool log_alone)
 {
-    (void)base; /* what is deleted is gone at once */
+    (void)base, (void)log_alone; /* what is deleted is gone at once */
     return 0;
 }
 

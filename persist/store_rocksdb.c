@@ -54,9 +54,9 @@ struct rocksdb_store {
     rocksdb_readoptions_t *read[2];   /* by enum stead_store_tier; only read, so any thread */
     rocksdb_writeoptions_t *write[2]; /* by sync */
     bool read_only;
-    atomic_bool failed;                      /* a write failed: none may follow */
-    atomic_bool deleted;                     /* something was, since the last reclaim */
-    pthread_mutex_t lock;                    /* of the sentence */
+    atomic_bool failed;     /* a write failed: none may follow */
+    atomic_bool deleted[2]; /* something was, since the last reclaim or in an earlier life: rows, entries of the log */
+    pthread_mutex_t lock;   /* of the sentence */
     char sentence[STEAD_STORE_SENTENCE_MAX]; /* why the last failure happened */
 };
 
@@ -205,7 +205,7 @@ static int write_ops(struct stead_store *base, const struct stead_store_op *ops,
     }
     for (uint32_t i = 0; i < op_count && code == 0; i++)
         if (ops[i].type == STEAD_STORE_ROWS || ops[i].type == STEAD_STORE_TRIM)
-            atomic_store(&store->deleted, true);
+            atomic_store(&store->deleted[ops[i].type == STEAD_STORE_TRIM], true);
     rocksdb_writebatch_destroy(batch);
     return code;
 }
@@ -440,20 +440,22 @@ static uint64_t bytes_used(struct stead_store *base)
 }
 
 /* What was deleted is gone when its tombstone has met it: the memtables are flushed, and the files written anew. */
-static int reclaim(struct stead_store *base)
+static int reclaim(struct stead_store *base, bool log_alone)
 {
     static const enum stead_rocksdb_family families[] = {STEAD_ROCKSDB_ROWS, STEAD_ROCKSDB_LOG};
     struct rocksdb_store *store = rocksdb_of(base);
     int code = 0;
 
-    if (atomic_load(&store->failed) || !atomic_exchange(&store->deleted, false))
+    if (atomic_load(&store->failed))
         return 0;
     rocksdb_flushoptions_t *flush = rocksdb_flushoptions_create();
     rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
     rocksdb_flushoptions_set_wait(flush, 1);
     rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0); /* the others go on, or writes would stall */
-    for (size_t i = 0; code == 0 && i < sizeof families / sizeof families[0]; i++) {
+    for (size_t i = log_alone ? 1 : 0; code == 0 && i < sizeof families / sizeof families[0]; i++) {
         char *error = NULL;
+        if (!atomic_exchange(&store->deleted[i], false))
+            continue;
         rocksdb_flush_cf(store->db, flush, store->family[families[i]], &error);
         code = settle_error(store, "a flush", error);
         if (code == 0)
@@ -738,6 +740,8 @@ int stead_store_rocksdb_open(const char *folder, const struct stead_store_rocksd
     struct rocksdb_store *store = stead_alloc_zero(sizeof *store);
     store->base.functions = &rocksdb_functions;
     store->read_only = given->read_only;
+    for (int i = 0; i < 2; i++)
+        atomic_init(&store->deleted[i], true);
     pthread_mutex_init(&store->lock, NULL);
     create_options(store, given);
     ret_sentence[0] = 0;

@@ -379,12 +379,19 @@ bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kin
 void stead_host_set_disk_full(struct stead_host *host, bool full)
 {
     host->disk_full = full;
-    host->checkpoint_soon = full && (host->checkpoint_soon || host->freed);
-    host->freed = false;
 }
 
-/* Brings what was deleted to the image; a shard whose checkpoint is under way, and may lack it, has another one behind
- * that. */
+void stead_host_trim(struct stead_host *host)
+{
+    for (uint32_t i = 0; i < host->shard_count; i++) {
+        const struct stead_shard *shard = host->shards[i];
+        if (shard->phase == STEAD_SHARD_SERVING && shard->applied > 0)
+            STEAD_EFFECT_ADD(&host->effects.trims, (struct stead_effect_trim){shard->id, shard->applied});
+    }
+    host->checkpoint_soon = true;
+}
+
+/* A shard whose checkpoint is under way, and may lack what was deleted since, has another one behind that. */
 static void checkpoint_soon(struct stead_host *host)
 {
     host->checkpoint_soon = false;

@@ -109,9 +109,11 @@ void stead_host_peer_load(struct stead_host *host, uint32_t node, uint32_t jobs_
 /* Messages that were being run when the process died, and how often: dead-lettered from poison_kills_max on. */
 void stead_host_suspect(struct stead_host *host, struct stead_id message, uint32_t kills);
 /* A disk quota is reached: clients' durable work is refused with STEAD_EDISKFULL; what only reads goes on, and so do
- * ops that give room back (STEAD_OP_FREES). Said again while it is so: what such ops deleted since goes to the image
- * now, so that the store can let go of it. */
+ * ops that give room back (STEAD_OP_FREES). */
 void stead_host_set_disk_full(struct stead_host *host, bool full);
+/* Room is short, and the door trim_log may let go of more than it did: every shard says again what it may, and brings
+ * what it has written and deleted since to the image, so that its log and the store can let go of that. */
+void stead_host_trim(struct stead_host *host);
 
 /* ---- Running -------------------------------------------------------------------------------- */
 

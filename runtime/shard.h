@@ -239,8 +239,7 @@ struct stead_host {
     uint32_t suspect_count;
     uint64_t wary_until_ns; /* until then no turn builds on one that is not synced (stead_shard_run()) */
     bool disk_full;
-    bool freed; /* an op that gives room back ran while the disk was full: what it deletes is still in the image */
-    bool checkpoint_soon; /* bring the deletions there: every shard that has none under way begins a checkpoint */
+    bool checkpoint_soon; /* every shard that has none under way begins a checkpoint */
     bool stopping;
     uint64_t hold_ns;             /* holds back what comes from outside until then; 0: does not */
     struct stead_queue held_back; /* what came since */

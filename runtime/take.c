@@ -133,10 +133,8 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
         return STEAD_EPOISON;
     if (!host->disk_full || kind->durability != STEAD_DURABLE)
         return 0;
-    if ((*ret_op)->flags & STEAD_OP_FREES)
-        host->freed = true;
-    else if ((message->groups & STEAD_GROUP_SESSION) && message->source_size == 0 && !taken &&
-             ((*ret_op)->flags & STEAD_OP_READ_ONLY) == 0)
+    if ((message->groups & STEAD_GROUP_SESSION) && message->source_size == 0 && !taken &&
+        ((*ret_op)->flags & (STEAD_OP_READ_ONLY | STEAD_OP_FREES)) == 0)
         return STEAD_EDISKFULL;
     return 0;
 }

@@ -5,6 +5,7 @@
 The library faulty_disk.c stands between the node (and its coordinator) and the kernel. After a kill every file is cut to its length at its
 last successful sync, as after a power failure: what was acknowledged must be there all the same.
 """
+import itertools
 import random
 import re
 import signal
@@ -188,25 +189,50 @@ class Disk(Test):
         self.assert_sound(node.folder)
 
     def test_quota_lets_agents_be_destroyed_and_takes_work_again_when_there_is_room(self):
-        self.healthy.options += ["--disk", "24M", "--journal-entries", "1"]
+        self.healthy.options += ["--disk", "24M"]
         node = self.healthy.start()
-        full = []
-
-        def fill():
-            try:
-                node.call(f"record/{len(full)}", "fill", 1 << 17)
-                full.append(len(full))
-            except AgentError as error:
-                return error
-
-        self.assertEqual(wait_until("the quota is used up", fill, step=0).code, "disk_full")
+        full = self.fill_up(node)
         self.assertGreater(len(full), 20)
         for number in full:
             node.call(f"record/{number}", "forget")
-        wait_until("there is room again", lambda: fill() is None, step=0.1)
+        wait_until("there is room again", lambda: self.fill(node, 0) is None, step=0.1)
         self.assertIn("disk_free", node.log())
         self.assertEqual(node.stop(), 0)
         self.assert_sound(node.folder)
+
+    def test_node_that_ends_at_its_quota_finds_the_room_of_what_it_had_deleted(self):
+        self.healthy.options += ["--disk", "24M"]
+        node = self.healthy.start()
+        full = self.fill_up(node)
+        for number in full:
+            node.call(f"record/{number}", "forget")
+        node.kill()
+        node.start()
+        wait_until("there is room again", lambda: self.fill(node, 0) is None, step=0.1)
+
+    def test_journal_makes_way_for_work(self):
+        """What is live takes a tenth of the quota; what is written, three times the quota."""
+        self.healthy.options += ["--disk", "48M", "--reactors", "1"]
+        node = self.healthy.start()
+        for number in range(1200):
+            wait_until("it is not refused for good", lambda: self.fill(node, number % 32) is None, step=0.05)
+        self.assertIn("event=journal_yields", node.log())
+        self.assertEqual(node.stop(), 0)
+        self.assert_sound(node.folder)
+
+    @staticmethod
+    def fill(node, number):
+        """An agent of 128 KiB: the error, if it was refused."""
+        try:
+            node.call(f"record/{number}", "fill", 1 << 17)
+        except AgentError as error:
+            return error
+
+    def fill_up(self, node):
+        """The numbers of the agents."""
+        numbers = itertools.count()
+        self.assertEqual(wait_until("the quota is used up", lambda: self.fill(node, next(numbers)), step=0).code, "disk_full")
+        return range(next(numbers) - 1)
 
     @staticmethod
     def ended(client):

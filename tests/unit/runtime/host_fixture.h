@@ -73,6 +73,7 @@ struct fx {
     struct fx_log logs[FX_SHARDS];
     bool hold_sync, hold_rows, hold_loads; /* a test lets things through by hand */
     uint64_t rows_scanned;                 /* shown to scans */
+    uint64_t trimmed;                      /* the last index up to which a log was no longer needed */
     bool io_error;                         /* reads fail */
     struct stead_load *loads, *loads_tail;
     struct stead_queue answers, sends, jobs; /* what came out, oldest first */
@@ -189,7 +190,10 @@ static inline void fx_door_write_rows(void *self, uint32_t shard, uint64_t appli
 
 static inline void fx_door_trim_log(void *self, uint32_t shard, uint64_t index)
 {
-    (void)self, (void)shard, (void)index; /* kept for the journal */
+    struct fx *fx = self;
+
+    (void)shard; /* kept for the journal */
+    fx->trimmed = index;
 }
 
 static inline void fx_door_load(void *self, struct stead_load *load)
