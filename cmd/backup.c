@@ -17,7 +17,8 @@
 #include "cmd/print.h"
 #include "runtime/base.h"
 
-#define HOLD_MS 10000u /* the nodes let go so long after they began to hold */
+#define COPY_MS 86400000u /* without --timeout the copies are waited for so long */
+#define HOLD_MS 10000u    /* the nodes let go so long after they began to hold */
 #define TOKEN_BYTES 16
 
 static const char doc[] = "Backs up every node of the cluster while it runs: DIRECTORY/NODE for each.\n"
@@ -117,6 +118,23 @@ static int hold(const struct stead_connect *connect, struct stead_client *client
     return status;
 }
 
+/* The copies themselves: by a client of its own, since they may take long. */
+static int copy(const struct stead_connect *connect, const char *token, const char *directory, struct stead_slice names,
+                json_t **ret_answer)
+{
+    struct stead_connect patient = *connect;
+    struct stead_client *client = NULL;
+
+    if (patient.timeout_ms == 0)
+        patient.timeout_ms = COPY_MS;
+    int status = stead_connect_open(&patient, &client);
+    if (status == STEAD_EXIT_DONE)
+        status = stead_connect_query(&patient, client, "backup", ret_answer, "{s:s,s:s,s:v}", "directory", directory,
+                                     "token", token, "nodes", names);
+    stead_client_close(&client);
+    return status;
+}
+
 static int back_up(const struct stead_connect *connect, struct stead_client *client, const char *directory)
 {
     uint8_t random[TOKEN_BYTES];
@@ -132,8 +150,7 @@ static int back_up(const struct stead_connect *connect, struct stead_client *cli
     stead_writer_init(&names);
     int status = hold(connect, client, token, &names);
     if (status == STEAD_EXIT_DONE)
-        status = stead_connect_query(connect, client, "backup", &answer, "{s:s,s:s,s:v}", "directory", directory,
-                                     "token", token, "nodes", stead_written(&names));
+        status = copy(connect, token, directory, stead_written(&names), &answer);
     stead_writer_deinit(&names);
     if (status != STEAD_EXIT_DONE) {
         let_go(connect, client, token);

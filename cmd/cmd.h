@@ -30,8 +30,8 @@ struct stead_command {
     int (*run)(int argc, char **argv); /* returns enum stead_exit */
 };
 
-/* Checks words that `stead up` gives a node of its own, as `stead node` would read them, and that they are none of those
- * that it says itself; argv[0] names the command in complaints. A wrong word ends the process (STEAD_EXIT_USAGE) with
+/* Checks words that `stead up` gives a node, as `stead node` would read them, and that they are none of those that it
+ * says itself; argv[0] names the command in complaints. A wrong word ends the process (STEAD_EXIT_USAGE) with
  * what is wrong. */
 void stead_cmd_check_node_words(int argc, char **argv);
 

@@ -36,8 +36,6 @@
 struct backup_task {
     struct stead_work work; /* the pool's */
     struct stead_shell *shell;
-    struct stead_inbox *inbox;     /* of the reactor that the client is connected to */
-    struct stead_message *request; /* owned */
     struct stead_backup_info info;
     bool of_cut;          /* info.cut is a token that was given */
     bool several;         /* of nodes: a cut must stand ... */
@@ -224,68 +222,77 @@ static int make_backup(struct backup_task *task, char *ret_why)
     return code;
 }
 
-static struct stead_message *take_backup(struct backup_task *task)
+/* What is said of a backup that failed, of a cut: the others' parts of the answer are of use all the same. */
+static void write_failed(const struct stead_shell *shell, const char *why, struct stead_writer *value)
 {
-    char why[STEAD_STORE_SENTENCE_MAX] = "";
-    uint64_t started_ns = stead_shell_mono_ns();
-    struct stead_answer_error error = {.sentence = why};
-    const char *name = task->shell->config->name;
-    struct stead_writer value;
-
-    int code = make_backup(task, why);
-    uint64_t duration_ms = (stead_shell_mono_ns() - started_ns) / 1000000;
-    if (code != 0)
-        stead_log_event(STEAD_TRACE_WARN, "backup_failed", why, "code=%s", stead_error_name(code));
-    if (code != 0 && !task->of_cut)
-        return stead_message_answer(task->request, code, &error, (struct stead_slice){0});
-    stead_writer_init(&value);
-    if (code != 0)
-        stead_pack(&value, "{s:[],s:[{s:s,s:s}]}", "nodes", "failed", "name", name, "why",
-                   why[0] ? why : stead_error_sentence(code));
-    else
-        stead_pack(&value, "{s:[{s:s,s:s,s:u,s:u,s:u}],s:[]}", "nodes", "name", name, "directory", task->folder,
-                   "bytes", task->info.bytes, "files", (uint64_t)task->info.file_count, "duration_ms", duration_ms,
-                   "failed");
-    struct stead_message *answer = stead_message_answer(task->request, 0, NULL, stead_written(&value));
-    stead_writer_deinit(&value);
-    return answer;
+    stead_pack(value, "{s:[],s:[{s:s,s:s}]}", "nodes", "failed", "name", shell->config->name, "why", why);
 }
 
 static void run_backup(struct stead_work *work)
 {
     struct backup_task *task = (struct backup_task *)work;
-    struct stead_event event = {.type = STEAD_EVENT_ANSWER, .pointer = take_backup(task)};
+    char why[STEAD_STORE_SENTENCE_MAX] = "";
+    uint64_t started_ns = stead_shell_mono_ns();
+    struct stead_writer value;
 
-    stead_inbox_post(task->inbox, &event);
-    stead_message_destroy(&task->request);
+    int code = make_backup(task, why);
+    uint64_t duration_ms = (stead_shell_mono_ns() - started_ns) / 1000000;
+    stead_writer_init(&value);
+    if (code != 0)
+        stead_log_event(STEAD_TRACE_WARN, "backup_failed", why, "code=%s", stead_error_name(code));
+    if (code != 0 && task->of_cut)
+        write_failed(task->shell, why[0] ? why : stead_error_sentence(code), &value);
+    else if (code == 0)
+        stead_pack(&value, "{s:[{s:s,s:s,s:u,s:u,s:u}],s:[]}", "nodes", "name", task->shell->config->name, "directory",
+                   task->folder, "bytes", task->info.bytes, "files", (uint64_t)task->info.file_count, "duration_ms",
+                   duration_ms, "failed");
+    stead_backup_desk_end(&task->shell->backup, task->of_cut ? 0 : code, why, stead_written(&value));
+    stead_writer_deinit(&value);
     free(task);
 }
 
-void stead_backup_start(struct stead_reactor *reactor, struct stead_message **request)
+static void refuse_another(struct stead_reactor *reactor, const struct stead_message *request, bool of_cut)
+{
+    static const char why[] = "another backup is being made";
+    struct stead_writer value;
+
+    stead_writer_init(&value);
+    write_failed(reactor->shell, why, &value);
+    if (of_cut)
+        stead_reactor_answer_value(reactor, request, stead_written(&value));
+    else
+        stead_reactor_answer_error(reactor, request, STEAD_EBUSY, why);
+    stead_writer_deinit(&value);
+}
+
+void stead_backup_start(struct stead_reactor *reactor, const struct stead_message *request)
 {
     struct stead_shell *shell = reactor->shell;
     struct backup_task *task = stead_alloc_zero(sizeof *task);
     char *directory = task->directory;
-    int token = read_token(*request, &task->info.cut);
+    int token = read_token(request, &task->info.cut);
 
-    if (stead_get_text(stead_message_payload(*request), "directory", directory, sizeof task->directory) != 0 ||
+    if (stead_get_text(stead_message_payload(request), "directory", directory, sizeof task->directory) != 0 ||
         directory[0] != '/' || token == STEAD_EARGUMENT) {
-        stead_reactor_answer_error(reactor, *request, STEAD_EARGUMENT,
+        stead_reactor_answer_error(reactor, request, STEAD_EARGUMENT,
                                    "directory must be an absolute path of at most 2047 bytes; a token is 32 "
                                    "hexadecimal digits");
-        stead_message_destroy(request);
+        free(task);
+        return;
+    }
+    int code = stead_backup_desk_take(&shell->backup, request, &reactor->inbox);
+    if (code != 0) {
+        if (code == STEAD_EBUSY)
+            refuse_another(reactor, request, token == 0);
         free(task);
         return;
     }
     snprintf(task->folder, sizeof task->folder, "%s/%s", directory, shell->config->name);
     task->work.run = run_backup;
     task->shell = shell;
-    task->inbox = &reactor->inbox;
-    task->request = *request;
-    *request = NULL;
     task->of_cut = token == 0;
     task->several = has_peers(reactor);
-    task->listed = is_listed(task->request, shell->config->name);
+    task->listed = is_listed(request, shell->config->name);
     task->info.node = shell->node;
     task->info.nodes = reactor->table ? reactor->table->node_count : 1;
     task->info.taken_ms = stead_shell_wall_ms();

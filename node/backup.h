@@ -19,7 +19,7 @@ bool stead_backup_begin_hold(struct stead_reactor *reactor, const struct stead_m
 void stead_backup_hold_here(struct stead_reactor *reactor, const struct stead_message *copy);
 /* The node's answer: it holds, or `why` it does not. */
 void stead_backup_write_held(const struct stead_shell *shell, const char *why, struct stead_writer *value);
-/* A query `backup`: answered when the copy is there. Consumed. */
-void stead_backup_start(struct stead_reactor *reactor, struct stead_message **request);
+/* A query `backup` (borrowed) came: answered when the copy is there, however often it is asked again meanwhile. */
+void stead_backup_start(struct stead_reactor *reactor, const struct stead_message *request);
 
 #endif

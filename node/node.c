@@ -237,6 +237,7 @@ static int start_threads(struct node *node, char *ret_why)
     shell->jobs = stead_jobs_create(shell->config->job_threads, shell->config->name, shell->marks);
     shell->loader = stead_loader_create(shell->store, shell->config->load_threads);
     stead_cut_init(&shell->cut);
+    stead_backup_desk_init(&shell->backup);
     shell->tasks = stead_pool_create("stead-task", TASK_THREADS);
     return 0;
 }
@@ -377,11 +378,13 @@ static void end_threads(struct node *node, bool clean)
     node->stuck = !stead_jobs_destroy(&shell->jobs, shell->config->stop_ms_max) || node->stuck;
     stead_loader_destroy(&shell->loader);
     stead_log_writer_destroy(&shell->writer);
-    if (!node->stuck)
+    if (!node->stuck) {
         stead_cut_deinit(&shell->cut);
-    if (node->stuck)
+        stead_backup_desk_deinit(&shell->backup);
+    } else {
         stead_log_event(STEAD_TRACE_WARN, "job_left", "a job or a backup did not end in time and ends with the process",
                         NULL);
+    }
     if (clean && shell->store) {
         struct stead_writer value;
         stead_writer_init(&value);

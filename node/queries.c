@@ -362,7 +362,8 @@ void stead_reactor_query(struct stead_reactor *reactor, struct stead_message **r
         return;
     }
     if (is(it, "backup")) {
-        stead_backup_start(reactor, request);
+        stead_backup_start(reactor, it);
+        stead_message_destroy(request);
         return;
     }
     if (is(it, "show") || is(it, "journal") || is(it, "unlock"))

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "node/backup_desk.h"
 #include "node/config.h"
 #include "node/cut.h"
 #include "node/inbox.h"
@@ -34,8 +35,9 @@ struct stead_shell {
     struct stead_log_writer *writer;
     struct stead_jobs *jobs;
     struct stead_loader *loader;
-    struct stead_pool *tasks; /* backups */
-    struct stead_cut cut;     /* the backup over several nodes that this one holds for */
+    struct stead_pool *tasks;        /* backups */
+    struct stead_cut cut;            /* the backup over several nodes that this one holds for */
+    struct stead_backup_desk backup; /* who waits for the one that is made */
     struct stead_turnmarks *marks;
     void *zmq;                       /* ZeroMQ context */
     uint32_t reactor_count;          /* entries of the next two, squared for the second */

@@ -116,7 +116,7 @@ int stead_store_applied(struct stead_store *store, uint32_t shard, uint64_t *ret
 uint64_t stead_store_bytes(struct stead_store *store);
 
 /* Gives the room of what was deleted, of all or of the log alone, back to the disk, by writing anew what is left: takes
- * time and, meanwhile, room. Does nothing when nothing was deleted since the last time (after an open it may have been).
+ * time and, meanwhile, room. Does nothing when nothing was deleted since the last time (after an open: may have been).
  * Any thread, not two at once; reads and writes go on. 0 or STEAD_EIO. */
 int stead_store_reclaim(struct stead_store *store, bool log_alone) STEAD_MUST_USE;
 

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A backup taken while money moves restores to a moment that was: nothing lost, nothing made, everything acknowledged before it there."""
+import os
 import random
 import shutil
+import signal
 import threading
 import time
 import unittest
@@ -398,6 +400,22 @@ class Backup(Test):
             node.cli("backup", taken)
         self.assertEqual(sorted(path.name for path in taken.rglob("*")), names)
         self.assertEqual(run_stead("restore", "--verify", taken / "n1")[0], 0)
+
+    def test_backup_that_is_asked_for_again_while_it_is_made_is_made_once(self):
+        """A client asks again after a while; a backup takes longer: this one waits for what the coordinator knows."""
+        node = self.node(modules=[built("kinds.so")])
+        node.call("record/a", "add", 1)
+        client = node.client()
+        coordinator = node.coordinator_pid()
+        os.kill(coordinator, signal.SIGSTOP)
+        try:
+            ticket = client.start("query", "", "backup", {"directory": str(self.folder / "backup"), "token": "1" * 32})
+            wait_until("it has asked three times", lambda: client.poll(0.01) is not None and ticket.sends >= 3, step=0)
+        finally:
+            os.kill(coordinator, signal.SIGCONT)
+        told = client.wait(ticket)
+        self.assertEqual(([one["name"] for one in told["nodes"]], told["failed"]), (["n1"], []))
+        self.assertEqual(run_stead("restore", "--verify", self.folder / "backup" / "n1")[0], 0)
 
     def test_one_node_of_several_is_restored_only_when_asked_for_by_name(self):
         cluster = self.cluster(3, modules=[built("kinds.so")], options=["--reactors", 1])

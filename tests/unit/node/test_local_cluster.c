@@ -614,7 +614,7 @@ static void test_up_with_a_node_that_ends_at_once_says_why_and_leaves_nothing(vo
                                                   .timeout_ms = PATIENCE_MS,
                                                   .arg_count = 1,
                                                   .args = args};
-    assert_int_equal(stead_local_cluster_up(&options, &result, why), STEAD_EUNAVAILABLE);
+    assert_int_equal(stead_local_cluster_up(&options, &result, why), STEAD_EFAILED);
     assert_non_null(strstr(why, "told to fail"));
     assert_non_null(strstr(why, "n2"));
     assert_int_equal(stead_local_plan_find(path_of("cluster"), "coordinator", &process), STEAD_ENOTFOUND);
