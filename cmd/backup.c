@@ -158,7 +158,7 @@ static int back_up(const struct stead_connect *connect, struct stead_client *cli
     }
     if (connect->json)
         stead_json_print(answer, 0);
-    else
+    else if (json_array_size(json_object_get(answer, "nodes")) > 0)
         print_nodes(json_object_get(answer, "nodes"));
     size_t failed = complain_of_nodes(json_object_get(answer, "failed"), "has no copy");
     if (failed > 0 || json_array_size(json_object_get(answer, "missing")) > 0) {

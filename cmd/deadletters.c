@@ -99,7 +99,7 @@ static void print_letters(const json_t *letters)
         stead_columns_add(columns, "%s", stead_print_time((uint64_t)stead_json_member_int(letter, "time_ms"), time));
         stead_columns_add(columns, "%s", stead_json_member_text(letter, "address"));
         stead_columns_add(columns, "%s", stead_json_member_text(letter, "op"));
-        stead_columns_add(columns, "%s", *from ? from : "a client");
+        stead_columns_add(columns, "%s", strcmp(from, "timer") == 0 ? "a timer" : *from ? from : "a client");
         stead_columns_add(columns, "%s: %s", stead_json_member_text(error, "name"),
                           stead_json_member_text(error, "sentence"));
         stead_columns_add(columns, "%.200s", text ? text : "");

@@ -127,14 +127,15 @@ static void print_turn(const json_t *turn)
     char time[STEAD_PRINT_SIZE], line[1024];
     const char *from = stead_json_member_text(turn, "from"), *status = stead_json_member_text(turn, "status");
     const char *cause = stead_json_member_text(turn, "cause");
-    bool is_timer = strcmp(cause, "timer") == 0;
+    /* An answer that nobody sent is the end of a call that had none: nobody is to be named, as for a timer. */
+    bool from_nobody = strcmp(cause, "timer") == 0 || (strcmp(cause, "answer") == 0 && *from == 0);
 
     stead_print_time((uint64_t)stead_json_member_int(turn, "time_ms"), time);
     snprintf(line, sizeof line, "%s  %10lld  %-20s %s%s%s%s%s", time, (long long)stead_json_member_int(turn, "index"),
-             stead_json_member_text(turn, "op"), cause, is_timer ? "" : " from ",
-             is_timer ? ""
-             : *from  ? from
-                      : "a client",
+             stead_json_member_text(turn, "op"), cause, from_nobody ? "" : " from ",
+             from_nobody ? ""
+             : *from     ? from
+                         : "a client",
              strcmp(status, "ok") ? "  FAILED: " : "", strcmp(status, "ok") ? status : "");
     char *safe = stead_print_safe(stead_str(line));
     puts(safe);

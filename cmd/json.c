@@ -81,11 +81,21 @@ static size_t token_start(const json_error_t *json_error, struct stead_slice tex
     return end - size;
 }
 
+/* The number at `offset` has a point or an exponent. */
+static bool is_real(struct stead_slice text, size_t offset)
+{
+    while (offset < text.size && memchr("+-0123456789", text.data[offset], 12) != NULL)
+        offset++;
+    return offset < text.size && memchr(".eE", text.data[offset], 3) != NULL;
+}
+
 /* What somebody who wrote `text` most likely has to do. */
 static const char *hint_of(const json_error_t *json_error, struct stead_slice text, size_t offset)
 {
     if (json_error_code(json_error) == json_error_numeric_overflow)
-        return "an integer above 9223372036854775807 is written as '{\"$u64\": \"18446744073709551615\"}'";
+        return is_real(text, offset)
+                   ? "a number is at most 1.7976931348623157e308"
+                   : "an integer above 9223372036854775807 is written as '{\"$u64\": \"18446744073709551615\"}'";
     size_t start = 0;
     while (start < text.size && (text.data[start] == ' ' || text.data[start] == '\n' || text.data[start] == '\t'))
         start++;

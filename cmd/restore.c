@@ -265,31 +265,44 @@ static int check_whole(const char *backup, const struct whole *whole, char *ret_
     return STEAD_ESTATE;
 }
 
+/* Looks at every node's backup whole, or restores it. */
+static int go_through(const struct restore_options *o, struct whole *whole, bool verify, char *ret_sentence)
+{
+    char backup[PATH_MAX], folder[PATH_MAX], coordinator[PATH_MAX];
+    int code = 0;
+
+    for (uint32_t i = 0; i < whole->count && code == 0; i++) {
+        struct stead_backup_info *info = &whole->nodes[i];
+        if (!join(backup, o->backup, info->node_name, ret_sentence) ||
+            (!verify && (!join(folder, o->folder, info->node_name, ret_sentence) ||
+                         !join(coordinator, o->folder, STEAD_CONFIG_COORDINATOR_FOLDER, ret_sentence))))
+            code = STEAD_EARGUMENT;
+        else if (verify)
+            code = stead_backup_verify(backup, info, ret_sentence);
+        else
+            code = restore_node(backup, folder, true, i == 0 ? coordinator : NULL, info, ret_sentence);
+        if (code == 0 && verify == o->verify_only)
+            print_info(o, info);
+    }
+    return code;
+}
+
+/* All are looked at before the first is restored: half a cluster would only be in the way. */
 static int run_whole(const struct restore_options *o, char *ret_sentence)
 {
     struct whole *whole = stead_alloc_zero(sizeof *whole);
-    char backup[PATH_MAX], folder[PATH_MAX], coordinator[PATH_MAX];
     int code = look_at_all(o->backup, whole, ret_sentence);
 
     if (code == 0)
         code = check_whole(o->backup, whole, ret_sentence);
+    if (code == 0)
+        code = go_through(o, whole, true, ret_sentence);
     if (code == 0 && !o->verify_only && mkdir(o->folder, 0755) != 0 && errno != EEXIST) {
         snprintf(ret_sentence, STEAD_STORE_SENTENCE_MAX, "the folder %.300s cannot be made: %m", o->folder);
         code = STEAD_EIO;
     }
-    for (uint32_t i = 0; i < whole->count && code == 0; i++) {
-        struct stead_backup_info *info = &whole->nodes[i];
-        if (!join(backup, o->backup, info->node_name, ret_sentence) ||
-            (!o->verify_only && (!join(folder, o->folder, info->node_name, ret_sentence) ||
-                                 !join(coordinator, o->folder, STEAD_CONFIG_COORDINATOR_FOLDER, ret_sentence))))
-            code = STEAD_EARGUMENT;
-        else if (o->verify_only)
-            code = stead_backup_verify(backup, info, ret_sentence);
-        else
-            code = restore_node(backup, folder, true, i == 0 ? coordinator : NULL, info, ret_sentence);
-        if (code == 0)
-            print_info(o, info);
-    }
+    if (code == 0 && !o->verify_only)
+        code = go_through(o, whole, false, ret_sentence);
     if (code == 0 && !o->verify_only && !o->json)
         printf("start it with: stead up %u --folder %s\n", whole->count, o->folder);
     free(whole);

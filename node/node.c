@@ -167,6 +167,8 @@ static int load_kinds(struct node *node, char *ret_why)
         code = stead_modules_add_orchestrators(node->shell.registry, "bench", stead_bench_orchestrators, why);
     for (uint32_t i = 0; code == 0 && i < config->module_count; i++)
         code = stead_modules_load(node->shell.registry, config->modules[i], why);
+    if (code == STEAD_EARGUMENT)
+        code = STEAD_EFAILED; /* what the file has in it: nothing is wrong with the config that names it */
     if (code != 0)
         snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "%s", why);
     return code;
@@ -476,8 +478,9 @@ int stead_node_run(struct stead_node_config *config)
     if (!clean)
         stead_log_event(STEAD_TRACE_ERROR, "failed", why, "node=%s code=%s", config->name, stead_error_name(code));
     close_node(node, clean);
-    stead_log_event(clean ? STEAD_TRACE_INFO : STEAD_TRACE_ERROR, "stopped", NULL, "node=%s clean=%d", config->name,
-                    clean);
+    if (clean || node->control.ready) /* one that did not come so far has said why */
+        stead_log_event(clean ? STEAD_TRACE_INFO : STEAD_TRACE_ERROR, "stopped", NULL, "node=%s clean=%d", config->name,
+                        clean);
     if (!node->stuck)
         free(node);
     return clean ? 0 : code;

@@ -580,7 +580,7 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
     for (uint32_t i = 0; i < host->shard_count; i++) {
         const struct stead_shard *shard = host->shards[i];
         rows += stead_overlay_rows(shard->overlay);
-        held += shard->held.count;
+        held += shard->held.count + shard->held_open.count;
         records += stead_channel_out_records(shard);
         sessions += shard->sessions.count;
         waiting += shard->inbox.count + shard->local.count;

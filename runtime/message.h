@@ -16,6 +16,8 @@
 #include "stead/agent.h"
 #include "stead/client.h"
 
+#define STEAD_DELAY_MS_MAX (100ull * 366u * 24u * 3600u * 1000u) /* a century: beyond it is a mistake */
+
 enum stead_message_type {
     STEAD_TELL = 1,   /* at most once */
     STEAD_SIGNAL = 2, /* exactly-once effect; acknowledged (ACK for channels, ANSWER for sessions) */

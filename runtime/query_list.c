@@ -37,10 +37,12 @@ static int visit_letter(void *context, struct stead_slice key, struct stead_slic
     struct stead_slice record = {at + name_size + sentence_size, value.size - 16 - name_size - sentence_size};
     if (letters->shard->host->doors.decode(record, &message) != 0)
         return 0;
+    bool of_timer = message->source_size == 0 && message->source_slot.v != STEAD_SLOT_SESSION;
+    struct stead_slice from = of_timer ? stead_str("timer") : stead_bytes(message->source, message->source_size);
     stead_pack(&letters->items, "{s:u,s:S,s:S,s:S,s:v,s:{s:S,s:S},s:u}", "id", id, "address", row.address, "op",
-               stead_bytes(message->op, message->op_size), "from", stead_bytes(message->source, message->source_size),
-               "args", stead_message_payload(message), "error", "name", stead_bytes(at, name_size), "sentence",
-               stead_bytes(at + name_size, sentence_size), "time_ms", stead_load64(value.data + 4));
+               stead_bytes(message->op, message->op_size), "from", from, "args", stead_message_payload(message),
+               "error", "name", stead_bytes(at, name_size), "sentence", stead_bytes(at + name_size, sentence_size),
+               "time_ms", stead_load64(value.data + 4));
     letters->count++;
     if (letters->keep_message) {
         letters->message = message;

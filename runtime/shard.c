@@ -55,6 +55,7 @@ void stead_shard_destroy(struct stead_shard *shard)
     stead_queue_clear(&shard->inbox);
     stead_queue_clear(&shard->local);
     stead_queue_clear(&shard->held);
+    stead_queue_clear(&shard->held_open);
     stead_writer_deinit(&shard->turns);
     stead_overlay_destroy(&shard->overlay);
     free(shard->unsynced);
@@ -206,6 +207,9 @@ void stead_shard_batch_close(struct stead_shard *shard, bool all)
     shard->turn_count = 0;
     shard->batch_turns = 0;
     shard->next_index++;
+    stead_queue_prepend(&shard->held_open, &shard->held);
+    shard->held = shard->held_open;
+    shard->held_open = (struct stead_queue){0};
 }
 
 /* ---- What waits for the log ------------------------------------------------------------------------ */
@@ -216,11 +220,12 @@ void stead_shard_emit(struct stead_shard *shard, struct stead_message *message)
         message->depends_on = 0; /* of this shard's log: means nothing elsewhere */
         stead_host_route(shard->host, message);
     } else {
-        if (message->depends_on == shard->next_index) {
+        bool open = message->depends_on == shard->next_index;
+        if (open) {
             shard->awaited = true;
             stead_shard_dirty(shard, true);
         }
-        stead_queue_push(&shard->held, message);
+        stead_queue_push(open ? &shard->held_open : &shard->held, message);
     }
 }
 
@@ -399,11 +404,11 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
 bool stead_shard_idle(const struct stead_shard *shard)
 {
     bool quiet = shard->inbox.count == 0 && shard->local.count == 0 && shard->held.count == 0 &&
-                 shard->unsynced_count == 0 && shard->scheduled == NULL && shard->loads == 0 &&
-                 stead_overlay_batch_rows(shard->overlay) == 0 && !shard->checkpoint_writing;
+                 shard->held_open.count == 0 && shard->unsynced_count == 0 && shard->scheduled == NULL &&
+                 shard->loads == 0 && stead_overlay_batch_rows(shard->overlay) == 0 && !shard->checkpoint_writing;
     if (shard->phase == STEAD_SHARD_STOPPING) /* a clean stop ends with a checkpoint of everything */
-        return shard->unsynced_count == 0 && shard->held.count == 0 && !shard->checkpoint_writing &&
-               stead_overlay_rows(shard->overlay) == 0;
+        return shard->unsynced_count == 0 && shard->held.count == 0 && shard->held_open.count == 0 &&
+               !shard->checkpoint_writing && stead_overlay_rows(shard->overlay) == 0;
     return quiet;
 }
 
@@ -415,7 +420,9 @@ void stead_shard_check(const struct stead_shard *shard)
     STEAD_ASSERT(shard->checkpoint_index < shard->next_index);
     STEAD_ASSERT(shard->held.head == NULL || shard->held.head->depends_on > shard->synced);
     for (const struct stead_message *m = shard->held.head; m != NULL; m = m->next)
-        STEAD_ASSERT(m->depends_on <= shard->next_index);
+        STEAD_ASSERT(m->depends_on < shard->next_index);
+    for (const struct stead_message *m = shard->held_open.head; m != NULL; m = m->next)
+        STEAD_ASSERT(m->depends_on == shard->next_index);
     stead_channels_check(shard);
     stead_overlay_check(shard->overlay);
 }

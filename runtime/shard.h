@@ -111,7 +111,8 @@ struct stead_shard {
     struct stead_unsynced *unsynced; /* ring of unsynced_capacity */
     uint32_t unsynced_first, unsynced_count, unsynced_capacity;
     uint64_t unsynced_bytes;
-    struct stead_queue held; /* outputs, in order, each waiting for its depends_on */
+    struct stead_queue held;      /* outputs, each waiting for its depends_on, an entry that was appended; by entry */
+    struct stead_queue held_open; /* the same of the open batch: behind all of those */
 
     /* ---- checkpoint */
     uint64_t applied;          /* the image holds everything up to here */

@@ -19,7 +19,6 @@
 #include "runtime/shard.h"
 #include "runtime/waiting.h"
 
-#define DELAY_MS_MAX (100ull * 366u * 24u * 3600u * 1000u) /* a century: beyond it is a mistake */
 #define CLOCK_AHEAD_MS_MAX 1000u
 
 void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message)
@@ -123,7 +122,7 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
                             : stead_registry_op(host->registry, kind, message->op, message->op_size);
     if (*ret_op == NULL)
         return STEAD_EOP;
-    if ((message->groups & STEAD_GROUP_DELAY) && message->delay_ms > DELAY_MS_MAX)
+    if ((message->groups & STEAD_GROUP_DELAY) && message->delay_ms > STEAD_DELAY_MS_MAX)
         return STEAD_EARGUMENT;
     if (message->deadline_ms != 0 && message->deadline_ms <= host->now_ms) {
         host->stats.expired++;

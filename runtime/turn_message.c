@@ -329,7 +329,7 @@ int stead_signal_after(struct stead_turn *turn, const char *address, const char 
 {
     struct stead_message *message;
 
-    if (delay_ms < 0)
+    if (delay_ms < 0 || (uint64_t)delay_ms > STEAD_DELAY_MS_MAX)
         return STEAD_EARGUMENT;
     int code = collect(turn, STEAD_SIGNAL, address, op, args, &message);
     if (code != 0)

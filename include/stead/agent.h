@@ -317,7 +317,7 @@ STEAD_PUBLIC int stead_tell(struct stead_turn *turn, const char *address, const 
  * it lives. To a stateless kind: at least once. */
 STEAD_PUBLIC int stead_signal(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args);
 /* Travels at once, waits `delay_ms` with the receiver, from its commit there; late after a downtime, never lost; gone
- * when the receiver is destroyed. STEAD_EARGUMENT below 0. */
+ * when the receiver is destroyed. STEAD_EARGUMENT below 0 and above a century. */
 STEAD_PUBLIC int stead_signal_after(struct stead_turn *turn, const char *address, const char *op,
                                     struct stead_slice args, int64_t delay_ms);
 

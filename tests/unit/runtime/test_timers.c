@@ -385,6 +385,8 @@ static int signal_later(struct stead_turn *turn, void *state, struct stead_slice
 {
     (void)state, (void)args;
     assert_int_equal(stead_signal_after(turn, address_later, "do3", (struct stead_slice){0}, -1), STEAD_EARGUMENT);
+    assert_int_equal(stead_signal_after(turn, address_later, "do3", (struct stead_slice){0}, INT64_MAX),
+                     STEAD_EARGUMENT);
     return stead_signal_after(turn, address_later, "do3", (struct stead_slice){0}, 1000);
 }
 

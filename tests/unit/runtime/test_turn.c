@@ -266,6 +266,29 @@ static void test_patient_op_keeps_nobody_waiting_who_saw_it(void **state)
     fx_destroy(fx);
 }
 
+/* What depends on an entry that is under way leaves with that, though a patient op waits before it. */
+static void test_answer_behind_a_patient_op_does_not_wait_for_its_batch(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    fx->hold_sync = true;
+    fx_send(fx, &client, STEAD_CALL, fx_address(b, "d", 1, 1), "add");
+    fx_send(fx, &client, STEAD_CALL, fx_address(a, "d", 1, 0), "add_soon");
+    fx_send(fx, &client, STEAD_CALL, b, "get");
+    assert_null(fx->answers.head);
+    fx->hold_sync = false;
+    fx_run(fx);
+    assert_int_equal(fx->answers.count, 2);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    fx_step_ms(fx, 20);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    fx_destroy(fx);
+}
+
 static int init_ten(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)turn, (void)args;
@@ -628,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_read_only_op_is_not_logged),
         cmocka_unit_test(test_patient_op_waits_a_while_for_company),
         cmocka_unit_test(test_patient_op_keeps_nobody_waiting_who_saw_it),
+        cmocka_unit_test(test_answer_behind_a_patient_op_does_not_wait_for_its_batch),
         cmocka_unit_test(test_init_gives_the_first_state_once),
         cmocka_unit_test(test_turn_with_one_effect_too_many_fails_whole),
         cmocka_unit_test(test_reply_and_image_are_limited_at_the_edge),
