@@ -218,6 +218,22 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
     (void)stead_turn_run(agent, answer, &input);
 }
 
+/* Nobody could run the job now, so it was not run: it is asked for again, as one that was lost. A call of an agent waits
+ * so for room alone, until its deadline; a signal, which has none, for a node that can run it too. */
+static bool is_asked_again(const struct stead_shard *shard, const struct call_row *row,
+                           const struct stead_message *answer)
+{
+    const char *slash = strchr(answer->source, '/');
+    const struct stead_kind *kind =
+        slash == NULL ? NULL
+                      : stead_registry_find(shard->host->registry, answer->source, (size_t)(slash - answer->source));
+    bool of_job = kind == NULL || kind->durability == STEAD_STATELESS;
+
+    if (row->reply_op.size == 0)
+        return answer->status == STEAD_EUNAVAILABLE || answer->status == STEAD_EBUSY;
+    return answer->status == STEAD_EBUSY && row->wait_ms != 0 && of_job;
+}
+
 static void take_durable_answer(struct stead_agent *agent, struct stead_message *answer)
 {
     struct stead_shard *shard = agent->shard;
@@ -227,12 +243,10 @@ static void take_durable_answer(struct stead_agent *agent, struct stead_message 
     stead_writer_init(&value);
     bool mine = !(answer->groups & STEAD_GROUP_INCARNATION) || answer->incarnation == agent->incarnation;
     bool pending = mine && call_row_get(agent, answer->id, &value, &row) == 0;
-    if (pending && row.reply_op.size == 0 && (answer->status == STEAD_EUNAVAILABLE || answer->status == STEAD_EBUSY)) {
-        ; /* a job that must be done, and nobody can do it now: it is asked for again */
-    } else if (pending) {
+    if (pending && !is_asked_again(shard, &row, answer)) {
         call_row_delete(agent, answer->id, &row);
         run_reply(agent, answer, row.reply_op, row.context);
-    } else {
+    } else if (!pending) {
         shard->host->stats.answers_dropped++;
     }
     stead_writer_deinit(&value);

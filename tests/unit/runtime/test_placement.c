@@ -247,6 +247,31 @@ static void test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_o
     fx_destroy(fx);
 }
 
+/* Nodes take so many jobs at once and no more: an agent's call waits for room until its deadline. */
+static void test_job_that_found_no_room_is_asked_for_again(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        finish(fx, STEAD_EBUSY);
+        fx_step_ms(fx, 999);
+        assert_int_equal(fx->jobs.count, 0);
+        fx_step_ms(fx, 1);
+        assert_int_equal(fx->jobs.count, 1);
+    }
+    assert_int_equal(replies, 0);
+    finish(fx, 0);
+    assert_int_equal(replies, 1);
+    assert_int_equal(last_code, 0);
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+    fx_destroy(fx);
+}
+
 static void test_job_is_cancelled_by_the_client_that_asked_for_it_alone(void **state)
 {
     struct fx *fx = fx_create(2);
@@ -532,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_placed_job_runs_where_it_arrives),
         cmocka_unit_test(test_expired_job_is_not_started_and_a_cancelled_one_is_told),
         cmocka_unit_test(test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_once),
+        cmocka_unit_test(test_job_that_found_no_room_is_asked_for_again),
         cmocka_unit_test(test_job_is_cancelled_by_the_client_that_asked_for_it_alone),
         cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
         cmocka_unit_test(test_signal_to_a_stateless_kind_is_done_in_the_end),
