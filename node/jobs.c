@@ -30,9 +30,10 @@
 
 #include "net/codec.h"
 #include "node/culprit.h"
+#include "runtime/address.h"
 #include "runtime/base.h"
+#include "runtime/map.h"
 
-#define BUCKETS 1024u /* a power of two */
 #define NAME_MAX_SIZE 64
 #define SENTENCE_MAX_SIZE 512
 #define TELL_NS 100000000u /* between two heartbeats of a job that its caller is told of */
@@ -51,7 +52,6 @@ struct job_block {
 
 struct stead_job {
     struct stead_work work; /* the pool's */
-    struct stead_job *next; /* bucket of the table */
     struct stead_jobs *jobs;
     struct stead_inbox *inbox; /* of the reactor that asked; borrowed */
     const struct stead_kind *kind;
@@ -74,14 +74,14 @@ struct stead_job {
 
 struct stead_jobs {
     struct stead_pool *pool;
-    const char *node_name;            /* borrowed */
-    struct stead_turnmarks *marks;    /* borrowed; may be NULL */
-    _Atomic uint32_t slots;           /* marks given to threads */
-    _Atomic uint32_t count;           /* live jobs */
-    _Atomic bool stopping;            /* every job is cancelled, also those to come */
-    pthread_mutex_t mutex;            /* guards the table and the heap */
-    struct stead_job *table[BUCKETS]; /* live jobs by id */
-    struct stead_job **watched;       /* heap by look_ns: jobs with limits; owned */
+    const char *node_name;         /* borrowed */
+    struct stead_turnmarks *marks; /* borrowed; may be NULL */
+    _Atomic uint32_t slots;        /* marks given to threads */
+    _Atomic uint32_t count;        /* live jobs */
+    _Atomic bool stopping;         /* every job is cancelled, also those to come */
+    pthread_mutex_t mutex;         /* guards the table and the heap */
+    struct stead_map table;        /* live jobs by id: a fan-out may queue as many as there may be */
+    struct stead_job **watched;    /* heap by look_ns: jobs with limits; owned */
     uint32_t watched_count, watched_capacity;
     pthread_cond_t watch_more; /* the first look has changed, or the watch ends */
     pthread_t watch;
@@ -113,27 +113,20 @@ struct stead_jobs *stead_jobs_create(uint32_t threads_max, const char *node_name
     return jobs;
 }
 
-static struct stead_job **bucket_of(struct stead_jobs *jobs, struct stead_id id)
+static uint64_t hash_of(struct stead_id id)
 {
-    return &jobs->table[stead_load32(id.v) & (BUCKETS - 1)];
+    return stead_hash(id.v, sizeof id.v);
 }
 
 /* With the mutex held, as the next. */
 static void table_add(struct stead_job *job)
 {
-    struct stead_job **bucket = bucket_of(job->jobs, job->request->id);
-
-    job->next = *bucket;
-    *bucket = job;
+    stead_map_add(&job->jobs->table, hash_of(job->request->id), job);
 }
 
 static void table_remove(struct stead_job *job)
 {
-    struct stead_job **at = bucket_of(job->jobs, job->request->id);
-
-    while (*at != job)
-        at = &(*at)->next;
-    *at = job->next;
+    stead_map_remove(&job->jobs->table, hash_of(job->request->id), job);
 }
 
 /* The job is over: back to its reactor, which owns it from here on. */
@@ -442,8 +435,12 @@ void stead_jobs_flush(struct stead_jobs *jobs, struct stead_work_list *batch)
 
 void stead_jobs_cancel_one(struct stead_jobs *jobs, struct stead_id id)
 {
+    uint64_t hash = hash_of(id);
+    uint32_t at;
+
     pthread_mutex_lock(&jobs->mutex);
-    for (struct stead_job *job = *bucket_of(jobs, id); job; job = job->next) {
+    for (struct stead_job *job = stead_map_first(&jobs->table, hash, &at); job;
+         job = stead_map_next(&jobs->table, hash, &at)) {
         if (stead_id_equal(job->request->id, id))
             atomic_store_explicit(&job->cancelled, true, memory_order_relaxed);
     }
@@ -465,6 +462,7 @@ bool stead_jobs_destroy(struct stead_jobs **jobs, uint32_t wait_ms)
         return false;
     pthread_cond_destroy(&(*jobs)->watch_more);
     pthread_mutex_destroy(&(*jobs)->mutex);
+    stead_map_deinit(&(*jobs)->table);
     free((*jobs)->watched);
     free(*jobs);
     *jobs = NULL;
