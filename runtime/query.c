@@ -123,7 +123,7 @@ static int show_timer(void *context, struct stead_slice key, struct stead_slice 
         return list->count == LIST_MAX;
     stead_pack(&list->items, row.cron.size > 0 ? "{s:S,s:S,s:u,s:l,s:S}" : "{s:S,s:S,s:u,s:l,s:n}", "name",
                stead_bytes(key.data + list->prefix, key.size - list->prefix), "op", row.op, "due_ms", row.due_ms,
-               "period_ms", row.period_ms, "cron", row.cron);
+               "period_ms", row.cron.size > 0 ? 0 : row.period_ms, "cron", row.cron);
     list->count++;
     return 0;
 }

@@ -16,6 +16,7 @@
 #define ROWS_PER_SLOT 64u /* due rows of a slot fired in one round */
 #define LOOK_AT_START 0u  /* due time of a slot with rows that only a start looks at */
 #define MISSED_MS 60000u  /* a cron run later than this counts as missed */
+#define ZONE_MS 60000u    /* a zone that cannot be read is looked for again after this */
 
 /* ---- The TIMER row ------------------------------------------------------------------------------------ */
 
@@ -209,33 +210,57 @@ void stead_timers_commit(struct stead_agent *agent, const struct stead_timer_req
 
 /* ---- Firing --------------------------------------------------------------------------------------------------- */
 
-/* When a timer that fires now is due again; 0: never. Moves its rows there (or away). */
-static void move_timer(struct stead_agent *agent, struct stead_slice name, const struct stead_timer_row *row)
+/* When the row was due: one that waits for its zone has kept that. */
+static uint64_t was_due_ms(const struct stead_timer_row *row)
+{
+    return row->cron.size > 0 && row->period_ms > 0 ? (uint64_t)row->period_ms : row->due_ms;
+}
+
+/* The next moment of a cron timer; not 0: it cannot be told. */
+static int next_of_cron(struct stead_shard *shard, const struct stead_timer_row *row, uint64_t *ret_ms)
+{
+    char cron[256], zone[128];
+
+    if (row->cron.size >= sizeof(cron) || row->zone.size >= sizeof(zone))
+        return STEAD_ECORRUPT;
+    memcpy(cron, row->cron.data, row->cron.size);
+    cron[row->cron.size] = '\0';
+    memcpy(zone, row->zone.data, row->zone.size);
+    zone[row->zone.size] = '\0';
+    return stead_timers_cron_next(shard, cron, zone,
+                                  row->catch_up == STEAD_CATCH_UP_ALL ? was_due_ms(row) : shard->host->now_ms, ret_ms);
+}
+
+/* Moves a timer that fires now to where it is due again, or away. False: it does not fire yet. The file of its zone
+ * cannot be read, so nobody knows when it would be due after this time: it is late, and not lost. */
+static bool move_timer(struct stead_agent *agent, struct stead_slice name, const struct stead_timer_row *row)
 {
     struct stead_shard *shard = agent->shard;
     uint64_t now_ms = shard->host->now_ms, next_ms = 0;
     struct stead_timer_row moved = *row;
     struct stead_row_key key;
     struct stead_writer value;
-    char cron[256], zone[128];
+    bool fires = true;
 
     stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_TIMER, name);
-    if (row->period_ms > 0) {
+    if (row->cron.size > 0) {
+        moved.period_ms = 0;
+        fires = next_of_cron(shard, row, &next_ms) == 0;
+    } else if (row->period_ms > 0) {
         uint64_t period = (uint64_t)row->period_ms, missed = (now_ms - row->due_ms) / period;
         next_ms = row->due_ms + (missed + 1) * period; /* one run for all that were missed */
-    } else if (row->cron.size > 0 && row->cron.size < sizeof(cron) && row->zone.size < sizeof(zone)) {
-        memcpy(cron, row->cron.data, row->cron.size);
-        cron[row->cron.size] = '\0';
-        memcpy(zone, row->zone.data, row->zone.size);
-        zone[row->zone.size] = '\0';
-        if (stead_timers_cron_next(shard, cron, zone, row->catch_up == STEAD_CATCH_UP_ALL ? row->due_ms : now_ms,
-                                   &next_ms) != 0)
-            next_ms = 0;
+    }
+    if (!fires) {
+        stead_host_trace(shard->host, STEAD_TRACE_ERROR, "timer %.*s of %s waits: its time zone %.*s cannot be read",
+                         (int)name.size, (const char *)name.data, agent->address, (int)row->zone.size,
+                         (const char *)row->zone.data);
+        next_ms = now_ms + ZONE_MS;
+        moved.period_ms = (int64_t)was_due_ms(row);
     }
     timer_key(&key, agent, name);
     if (next_ms == 0) {
         stead_shard_delete(shard, &key);
-        return;
+        return true;
     }
     moved.due_ms = next_ms;
     stead_writer_init(&value);
@@ -243,6 +268,7 @@ static void move_timer(struct stead_agent *agent, struct stead_slice name, const
     stead_shard_put(shard, &key, stead_written(&value), false);
     stead_writer_deinit(&value);
     stead_timers_add_due(shard, agent->slot, stead_agent_address(agent), next_ms, STEAD_PART_TIMER, name);
+    return fires;
 }
 
 /* The same at every start: a timer whose op kills the process is known by it. */
@@ -293,10 +319,9 @@ static void fire_timer(struct stead_agent *agent, uint64_t due_ms, struct stead_
     if (get_row(agent, name, &value, &row) != 0 || row.due_ms != due_ms) {
         stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_TIMER, name);
     } else {
-        bool missed =
-            row.cron.size > 0 && row.catch_up == STEAD_CATCH_UP_NONE && shard->host->now_ms > due_ms + MISSED_MS;
-        move_timer(agent, name, &row);
-        if (!missed)
+        bool missed = row.cron.size > 0 && row.catch_up == STEAD_CATCH_UP_NONE &&
+                      shard->host->now_ms > was_due_ms(&row) + MISSED_MS;
+        if (move_timer(agent, name, &row) && !missed)
             run_timer(agent, timer_id(agent, name, due_ms), row.op, row.args);
     }
     stead_writer_deinit(&value);
@@ -323,6 +348,9 @@ static void fire_record(struct stead_agent *agent, uint64_t due_ms, enum stead_r
     if (code == 0)
         code = shard->host->doors.decode(stead_bytes(record.data + head, record.size - head), &message);
     stead_writer_deinit(&record);
+    if (code != 0)
+        stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a delayed message of %s is damaged: %s", agent->address,
+                         stead_error_name(code));
     if (code == 0 && message->type == STEAD_ANSWER)
         stead_calls_answer(shard, message, true);
     else if (code == 0)

@@ -95,7 +95,7 @@ void stead_vtimers_drop(struct stead_agent *agent);
 /* The stored form of a TIMER row. */
 struct stead_timer_row {
     uint64_t due_ms;
-    int64_t period_ms;
+    int64_t period_ms; /* 0: once; of a cron timer: 0, or when it was due, while its zone cannot be read */
     enum stead_catch_up catch_up;
     struct stead_slice op, args, cron, zone; /* borrowed */
 };

@@ -4,6 +4,7 @@
  * both promise.
  */
 #include "unit/runtime/host_client.h"
+#include "unit/runtime/zone_file.h"
 
 static uint32_t fired;
 static int64_t fired_ms; /* when the newest fired */
@@ -276,6 +277,48 @@ static int set_wrong(struct stead_turn *turn, void *state, struct stead_slice ar
     return stead_timer_after(turn, name, 1, "do3", none);
 }
 
+static int set_cron_of_berlin(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_cron cron = {.schedule = "*/5 * * * *", .zone = "Europe/Berlin", .catch_up = catch_up};
+
+    (void)state, (void)args;
+    return stead_timer_cron(turn, "t", &cron, "do3", (struct stead_slice){0});
+}
+
+/* The system's zones are being replaced, or the data has come to a machine without. */
+static void test_cron_whose_zone_cannot_be_read_waits_for_it(void **state)
+{
+    static const enum stead_catch_up policies[] = {STEAD_CATCH_UP_ONE, STEAD_CATCH_UP_ALL, STEAD_CATCH_UP_NONE};
+    static const uint32_t runs[] = {1, 3, 0}; /* of 20:00, 25:00 and 30:00 */
+    struct zone_file file;
+
+    (void)state;
+    zone_file_open(&file, "Europe/Berlin");
+    for (int i = 0; i < 3; i++) {
+        struct fx *fx = begin(NULL);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64];
+        fx_do[0] = set_cron_of_berlin;
+        catch_up = policies[i];
+        fx->zone = file.bytes;
+        assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
+        fx->zone = (struct stead_slice){0};
+        uint32_t errors = fx->errors;
+        for (int minute = 0; minute < 14; minute++) /* 16:40 -> 30:40 */
+            fx_step_ms(fx, 60000);
+        assert_int_equal(fired, 0);
+        assert_int_equal(fx->errors - errors, 11);
+        fx_crash(fx, true);
+        fx->zone = file.bytes;
+        fx_step_ms(fx, 60000);
+        assert_int_equal(fired, runs[i]);
+        fx_step_ms(fx, 240000); /* 35:40 */
+        assert_int_equal(fired, runs[i] + 1);
+        fx_destroy(fx);
+    }
+    zone_file_close(&file);
+}
+
 static void test_wrong_timers_are_refused(void **state)
 {
     struct one it;
@@ -497,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_timer_due_in_a_downtime_is_late_and_not_lost),
         cmocka_unit_test(test_timer_whose_entry_was_not_synced_fires_again),
         cmocka_unit_test(test_cron_fires_at_its_moments_and_catches_up_as_asked),
+        cmocka_unit_test(test_cron_whose_zone_cannot_be_read_waits_for_it),
         cmocka_unit_test(test_wrong_timers_are_refused),
         cmocka_unit_test(test_failing_timer_op_is_a_dead_letter_and_the_beat_goes_on),
         cmocka_unit_test(test_many_timers_of_one_moment_all_fire),
