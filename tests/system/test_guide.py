@@ -90,6 +90,19 @@ class Guide(Test):
         self.assertEqual(said, ["counter/alice stands at 5\n", "10000 done, 0 failed\n", "5\n"])
         self.assertEqual(node.call("counter/7", "get"), 10)
 
+    @unittest.skipIf(SANITIZED, "the archive of a sanitizer's build wants its runtime")
+    def test_what_is_installed_is_found_by_pkg_config_under_any_prefix(self):
+        prefix = self.folder / "installed"
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix], check=True, capture_output=True)
+        pc, = prefix.rglob("stead.pc")
+        words = subprocess.run(["pkg-config", "--cflags", "--libs", "stead"], env={**os.environ, "PKG_CONFIG_PATH": pc.parent},
+                               check=True, capture_output=True, text=True).stdout.split()
+        source = self.folder / "open.c"
+        source.write_text('#include <stead/client.h>\nint main(void) { struct stead_client *c; const struct stead_client_options o = '
+                          '{.endpoints = "tcp://127.0.0.1:1"}; int code = stead_client_open(&o, &c); stead_client_close(&c); return code; }\n')
+        subprocess.run(["cc", source, "-o", self.folder / "open", *words], check=True)
+        subprocess.run([self.folder / "open"], check=True, timeout=60)
+
     def test_greeter_greets_and_keeps_a_refused_signal(self):
         node = self.serve(greeter=excerpt("greet"))
         self.assertEqual(node.cli("call", "greeter/door", "greet", '"Ada"'), {"text": "hello, Ada", "times": 1})
