@@ -238,7 +238,8 @@ int stead_await_event(struct stead_orchestration *o, const char *name, int64_t t
     if (code == 0 && stead_is_done(o, event)) /* also when both came in one episode: nothing that came is lost */
         return stead_await(o, event, ret_value);
     stead_task_cancel(o, event);
-    engine->read_code = STEAD_ETIMEOUT;
+    engine->read_code = engine->why_code = STEAD_ETIMEOUT;
+    engine->why = "the event did not come in time";
     return STEAD_ETIMEOUT;
 }
 

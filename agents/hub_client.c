@@ -509,7 +509,7 @@ int stead_hub_instance_steer(struct stead_client *client, const char *id, enum s
     if (code == 0 && stead_get_u64(answer.value, "etag", &etag) != 0)
         etag = 0;
     if (code == 0 && !goes(action, instance.status, answer.value))
-        code = stead_hub_refuse(&answer, STEAD_ESTATE, "the instance is not in a status for that");
+        code = stead_hub_refuse(&answer, STEAD_ESTATE, stead_instance_refusal(action));
     if (code == 0)
         code = stead_hub_open(client, options->hub, &settings, &answer);
     if (code == 0 && action == STEAD_INSTANCE_RESTART) {

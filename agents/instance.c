@@ -144,3 +144,21 @@ int stead_instance_read(struct stead_slice value, struct stead_instance *ret_ins
     *ret_instance = it;
     return 0;
 }
+
+const char *stead_instance_refusal(enum stead_instance_action action)
+{
+    switch (action) {
+    case STEAD_INSTANCE_RESUME:
+        return "the instance is not suspended";
+    case STEAD_INSTANCE_SUSPEND:
+        return "the instance is suspended already, or over";
+    case STEAD_INSTANCE_REWIND:
+        return "the instance has not failed, or not in a way that other code or another try could mend";
+    case STEAD_INSTANCE_RESTART:
+    case STEAD_INSTANCE_PURGE:
+        return "the instance is active: terminate it first";
+    case STEAD_INSTANCE_TERMINATE:
+    default:
+        return "the instance is over";
+    }
+}

@@ -17,6 +17,9 @@ int stead_instance_id_check(struct stead_slice id) STEAD_MUST_USE;
 bool stead_kind_name_check(struct stead_slice name);
 /* The same of an orchestrator that a caller names; NULL cannot. */
 bool stead_orchestrator_name_check(const char *name);
+/* Why an instance that is not in a status for it refuses to be steered so; static. */
+const char *stead_instance_refusal(enum stead_instance_action action);
+#define STEAD_INSTANCE_IS_ACTIVE "an instance of this id is active" /* why a start is refused */
 /* The status of this name. STEAD_ENOTFOUND: there is none. */
 int stead_instance_status_find(struct stead_slice name, enum stead_instance_status *ret_status) STEAD_MUST_USE;
 /* As stead_instance_read(), but an id may be missing ("" then): the fields of an agent in a list. STEAD_ECORRUPT: no

@@ -122,6 +122,13 @@ static int pack_start(const char *name, struct stead_slice input, const struct s
     return 0;
 }
 
+/* An instance says more with this code than the code's own words; `answer` may be NULL. */
+static void explain(struct stead_answer *answer, int code, int of, const char *sentence)
+{
+    if (code == of && answer != NULL && strcmp(answer->error_sentence, stead_error_sentence(of)) == 0)
+        answer->error_sentence = sentence;
+}
+
 int stead_instance_start(struct stead_client *client, const char *name, struct stead_slice input,
                          const struct stead_instance_options *options, char ret_id[STEAD_INSTANCE_ID_MAX + 1],
                          struct stead_answer *ret_answer)
@@ -142,6 +149,7 @@ int stead_instance_start(struct stead_client *client, const char *name, struct s
     } else {
         code = call(client, &address, "start", &args, options, ret_answer);
     }
+    explain(ret_answer, code, STEAD_ECONFLICT, STEAD_INSTANCE_IS_ACTIVE);
     if (code == 0)
         memcpy(ret_id, id, strlen(id) + 1);
     return code;
@@ -166,7 +174,9 @@ int stead_instance_run(struct stead_client *client, const char *name, struct ste
         code = pack_start(name, input, options, &args, ret_answer);
     if (code != 0)
         return code;
-    return take_instance(call(client, &address, "run", &args, options, &answer), &answer, ret_instance, ret_answer);
+    code = call(client, &address, "run", &args, options, &answer);
+    explain(&answer, code, STEAD_ECONFLICT, STEAD_INSTANCE_IS_ACTIVE);
+    return take_instance(code, &answer, ret_instance, ret_answer);
 }
 
 int stead_instance_run_async(struct stead_client *client, const char *name, struct stead_slice input,
@@ -398,8 +408,7 @@ int stead_instance_steer(struct stead_client *client, const char *id, enum stead
         return code;
     if (options->hub == NULL) {
         code = call(client, &address, op, &args, options, ret_answer);
-        if (code == STEAD_ESTATE && ret_answer != NULL)
-            ret_answer->error_sentence = "the instance is not in a status for that";
+        explain(ret_answer, code, STEAD_ESTATE, stead_instance_refusal(action));
         return code;
     }
     stead_writer_deinit(&args);

@@ -49,7 +49,7 @@ void stead_orchestration_unload(struct stead_orchestration_state *it)
 static void say(void *context, const char *line)
 {
     struct stead_resident *resident = context;
-    stead_log(resident->turn, "%s: %s", stead_self(resident->turn), line);
+    stead_log(resident->turn, "%s", line); /* which names the agent */
 }
 
 static void create_resident(struct stead_turn *turn, struct stead_orchestration_state *it,

@@ -113,6 +113,7 @@ struct before {
     uint32_t carried;          /* what the agent kept beside it */
     struct stead_writer image; /* volatile with buffers: the encoded state */
     bool inited;               /* the agent had its first state */
+    void *looked_at;           /* plain: the same behind init, as a read-only op found it */
     bool stored;               /* its state is in the rows; a read-only op may have made it in memory alone */
 };
 
@@ -421,6 +422,18 @@ static int run_init(struct stead_turn *turn)
     return status;
 }
 
+/* What a read-only op must leave as it is: the state as init has left it. */
+static void remember_look(const struct stead_turn *turn, struct before *before)
+{
+    const struct stead_agent *agent = turn->agent;
+
+    before->looked_at = before->bytes;
+    if (!turn->read_only || before->bytes == NULL || before->inited)
+        return;
+    before->looked_at = stead_arena_alloc(turn->arena, agent->kind->state_size);
+    memcpy(before->looked_at, agent->state, agent->kind->state_size);
+}
+
 /* Has this turn of a quiet op left everything stored as it was? */
 static bool is_unwritten(const struct stead_turn *turn, const struct before *before)
 {
@@ -453,8 +466,8 @@ static int check_result(struct stead_turn *turn, const struct before *before, st
         return status < 0 ? status : STEAD_EFAILED;
     if (turn->deferred && turn->wrote)
         return STEAD_ESTATE;
-    if (turn->read_only && before->inited && before->plain && agent->state != NULL &&
-        memcmp(before->bytes, agent->state, agent->kind->state_size) != 0)
+    if (turn->read_only && before->looked_at != NULL &&
+        memcmp(before->looked_at, agent->state, agent->kind->state_size) != 0)
         return STEAD_EREADONLY;
     turn->unwritten = is_unwritten(turn, before);
     if (!stead_agent_durable(agent) || agent->kind->fields == NULL || turn->destroyed || turn->unwritten ||
@@ -647,6 +660,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     remember(&turn, &before);
     mark_begin(&turn, input);
     int status = run_init(&turn);
+    remember_look(&turn, &before);
     if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
         read_stored_state(&turn);
     if (status == 0)

@@ -320,6 +320,22 @@ static void test_init_gives_the_first_state_once(void **state)
     fx_destroy(fx);
 }
 
+/* What init makes is no change, what the op makes is one. */
+static void test_read_only_op_of_an_agent_that_never_ran_may_not_change_it(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_init = init_ten;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "look"), 0);
+    fx_look = change_state;
+    assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 1), "look"), STEAD_EREADONLY);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 10);
+    fx_destroy(fx);
+}
+
 /* ---- Limits --------------------------------------------------------------------------------------- */
 
 static uint32_t count_of_tells;
@@ -649,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_failing_turn_of_a_state_with_buffers_gets_its_state_back),
         cmocka_unit_test(test_read_only_op_that_writes_fails_and_changes_nothing),
         cmocka_unit_test(test_read_only_op_is_not_logged),
+        cmocka_unit_test(test_read_only_op_of_an_agent_that_never_ran_may_not_change_it),
         cmocka_unit_test(test_patient_op_waits_a_while_for_company),
         cmocka_unit_test(test_patient_op_keeps_nobody_waiting_who_saw_it),
         cmocka_unit_test(test_answer_behind_a_patient_op_does_not_wait_for_its_batch),
