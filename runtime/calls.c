@@ -218,8 +218,8 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
     (void)stead_turn_run(agent, answer, &input);
 }
 
-/* Nobody could run the job now, so it was not run: it is asked for again, as one that was lost. A call of an agent waits
- * so for room alone, until its deadline; a signal, which has none, for a node that can run it too. */
+/* Nobody could run the job now, so it was not run: it is asked for again, as one that was lost. A call of an agent
+ * waits so for room alone, until its deadline; a signal, which has none, for a node that can run it too. */
 static bool is_asked_again(const struct stead_shard *shard, const struct call_row *row,
                            const struct stead_message *answer)
 {
