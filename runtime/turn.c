@@ -22,6 +22,8 @@
 
 #define ARENA_BLOCK (64u << 10)
 #define SNAPSHOT_EVERY 100u
+#define HEAVY_EFFECTS 512u /* a turn with so many ends its round, as stead_pause() does: others are to have theirs */
+
 /* Which turns are timed: to read the clock costs as much as a small turn does. */
 #define CLOCK_FIRST 4u              /* the first ones of each round: all of them, on a host that is not busy */
 #define CLOCK_EVERY 16u             /* one in so many */
@@ -681,6 +683,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     if (!deferred)
         stead_shard_turn_done(agent);
     shard->patient = false;
+    shard->paused |= turn.effects >= HEAVY_EFFECTS;
     stead_writer_deinit(&image);
     end_turn(&turn, &before);
     if (timed)
