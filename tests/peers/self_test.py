@@ -47,6 +47,7 @@ def test_quantiles_are_samples_as_the_bench_of_stead_takes_them():
 
 def test_numbers_have_four_digits():
     assert [peers.four_digits(v) for v in (10508.6, 999.96, 213.74, 5.61239, 0.0432199)] == [10509, 1000.0, 213.7, 5.612, 0.04322]
+    assert json.dumps(peers.four_digits(1234.4)) == "1234"
 
 
 def test_a_figure_is_a_line_of_json_as_stead_prints_it():
