@@ -8,12 +8,12 @@
 
 What was measured elsewhere says nothing here: a workflow that is durable costs syncs, and disks differ by a factor of ten. So the servers of
 the peers are started here, on free ports of loopback, with their data beside stead's in one scratch folder, with the durability that they have by
-default, and each figure carries `sync_us`: the median of appending 4 KB to a file there and syncing it, before and after that figure.
+default, and each figure carries `sync_us`: the median of appending 4 KB to a file there and syncing it, before and after that figure. All take
+turns in rounds, and a figure is the median of its rounds: then a machine that gets busy meanwhile is as busy for each of them.
 
 The peers are taken at their best. DBOS runs its workflows in the process that asks, so no client is in between; Restate's client is a kept HTTP
-connection; stead's is a client of a node, in another process. Sustained rates are the best of several settings (`tried`), stead's the median of
-three runs of one setting. Every result is looked at. Flushes are counted by the servers: `pg_stat_wal.wal_sync`, and the syncs of the logs of
-Restate's RocksDBs.
+connection; stead's is a client of a node, in another process. Sustained rates are the best of several settings (`tried`), stead's that of one
+setting. Every result is looked at. Flushes are counted by the servers: `pg_stat_wal.wal_sync`, and the syncs of the logs of Restate's RocksDBs.
 
 Every process is ended by its id, and ends by itself should this one be killed: node's programs with their stdin, the servers by the kernel.
 """
@@ -34,11 +34,12 @@ import threading
 import time
 import urllib.request
 
-SAMPLES, SAMPLES_QUICK = 1000, 300
+ROUNDS, ROUNDS_QUICK = 3, 1
+SAMPLES = 400  # of a round, as stead bench --quick takes them
 WARM = 100
-SECONDS, SECONDS_QUICK = 5, 2
+SECONDS = 3
 IN_FLIGHT = [16, 64, 256]
-DBOS_TRIES = [(8, 1), (16, 1), (64, 1), (256, 1), (64, 2)]  # in flight, by so many processes; with four it was always slower
+DBOS_TRIES = [(16, 1), (64, 1), (64, 2)]  # in flight, by so many processes; more of either were never faster
 DBOS_POOL = 32  # connections of a process
 RESTATE_PARTITIONS = [24, 1]  # the default; and the fewest, with which it is best at times
 LIMIT_S = 60  # of whatever is waited for
@@ -83,10 +84,47 @@ def synced(text):
     return sum(int(number) for number in found)
 
 
-def best_of(tries):
-    """The try of the highest rate, with all of them as a text; each is a dict with `name` and `rate`."""
-    best = max(tries, key=lambda one: one["rate"])
-    return best, ", ".join(f"{one['name']}: {one['rate']:.0f}" for one in tries)
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def merged(figures):
+    """One figure out of the same of several rounds: the median of each number, the sum of the samples."""
+    last = figures[-1]
+    one = {**last, "value": median([f["value"] for f in figures]), "settings": {**last["settings"], "rounds": len(figures)}}
+    if "floor" in last:
+        one["floor"] = median([f["floor"] for f in figures])
+        one["ratio"] = four_digits(one["value"] / one["floor"])
+    for name, value in last["settings"].items():
+        if isinstance(value, float) or name == "samples":
+            values = [f["settings"][name] for f in figures]
+            one["settings"][name] = sum(values) if name == "samples" else median(values)
+    return one
+
+
+def best_tries(figures):
+    """Of figures that differ in the setting `try` only, the highest, with all of them in `tried`; others as they are. In their order."""
+    groups = {}
+    for one in figures:
+        key = (one["bench"], one["metric"]) if "try" in one["settings"] else id(one)
+        groups.setdefault(key, []).append(one)
+    found = []
+    for group in groups.values():
+        best = max(group, key=lambda one: one["value"])
+        if "try" in best["settings"]:
+            tried = ", ".join(f"{one['settings']['try']}: {one['value']:.0f}" for one in group)
+            best = {**best, "settings": {**best["settings"], "tried": tried}}
+        found.append(best)
+    return found
+
+
+def summary(figures):
+    """All figures of all rounds, in the order of the first, each once."""
+    groups = {}
+    for one in figures:
+        settings = one["settings"]
+        groups.setdefault((one["bench"], one["metric"], settings.get("partitions"), settings.get("try")), []).append(one)
+    return best_tries([merged(group) for group in groups.values()])
 
 
 def ratios(figures):
@@ -113,17 +151,10 @@ def text_of(settings):
     return " ".join(f"{name}={value}" for name, value in settings.items() if name != "target")
 
 
-class Output:
-    """Prints each figure as it comes."""
-
-    def __init__(self, as_json):
-        self.as_json, self.figures = as_json, []
-
-    def add(self, one):
-        self.figures.append(one)
-        line = json.dumps(one, separators=(",", ":")) if self.as_json else (
-            f"{one['bench']:<28} {one['metric']:<28} {one['value']:>9} {one['unit']:<4} {text_of(one['settings'])}")
-        print(line, flush=True)
+def line_of(one, as_json):
+    if as_json:
+        return json.dumps(one, separators=(",", ":"))
+    return f"{one['bench']:<28} {one['metric']:<28} {one['value']:>9} {one['unit']:<4} {text_of(one['settings'])}"
 
 
 # ---- Processes ----------------------------------------------------------------------------------
@@ -232,13 +263,11 @@ class Program:
 
 
 class Bench:
-    """Where it is measured and how long."""
+    """Where it is measured, and what was measured: figures, of all rounds."""
 
-    def __init__(self, options, folder, output):
-        self.stead, self.installed, self.quick = options.stead.resolve(), options.installed.resolve(), options.quick
-        self.folder, self.output = folder, output
-        self.samples = SAMPLES_QUICK if options.quick else SAMPLES
-        self.seconds = SECONDS_QUICK if options.quick else SECONDS
+    def __init__(self, options, folder):
+        self.stead, self.installed, self.folder = options.stead.resolve(), options.installed.resolve(), folder
+        self.figures = []
 
     def version(self, package):
         return json.loads((self.installed / "node_modules" / package / "package.json").read_text())["version"]
@@ -266,12 +295,11 @@ class Bench:
     def report_one(self, bench, us, flushes, settings):
         settings = {"samples": len(us), "flushes_per_op": round(flushes, 2), **settings}
         for metric, permille in (("p50", 500), ("p99", 990)):
-            self.output.add(figure(bench, metric, quantile(us, permille), "us", dict(settings)))
+            self.figures.append(figure(bench, metric, quantile(us, permille), "us", dict(settings)))
 
-    def report_many(self, bench, tries, settings):
-        best, tried = best_of(tries)
-        settings = {"best": best["name"], "seconds": self.seconds, "flushes_per_op": round(best["flushes"], 2), "tried": tried, **settings}
-        self.output.add(figure(bench, "rate", best["rate"], "1/s", settings))
+    def report_try(self, bench, name, rate, flushes, settings):
+        settings = {"try": name, "seconds": SECONDS, "flushes_per_op": round(flushes, 2), **settings}
+        self.figures.append(figure(bench, "rate", rate, "1/s", settings))
 
 
 def rate_of(answers):
@@ -284,7 +312,7 @@ def rate_of(answers):
 
 def measure_stead(bench):
     for name in STEAD_BENCHES:
-        command = [str(bench.stead), "bench", name, "--json", "--folder", str(bench.folder)] + ["--quick"] * bench.quick
+        command = [str(bench.stead), "bench", name, "--json", "--folder", str(bench.folder), "--quick"]
         done, settings = bench.beside_syncs(lambda: subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=5 * LIMIT_S))
         if done.returncode != 0:
             raise Failed(f"stead bench {name}: status {done.returncode}")
@@ -292,7 +320,7 @@ def measure_stead(bench):
             one = json.loads(line)
             for quoted in ("dbos_us", "restate_us", "peer"):  # of another machine: here they are measured
                 one["settings"].pop(quoted, None)
-            bench.output.add({**one, "settings": {**one["settings"], **settings}})
+            bench.figures.append({**one, "settings": {**one["settings"], **settings}})
 
 
 # ---- DBOS on PostgreSQL -------------------------------------------------------------------------
@@ -376,16 +404,13 @@ def measure_dbos(bench):
 
         def one(programs):
             programs[0].ask("one", WARM)
-            return bench.beside_syncs(lambda: programs[0].ask("one", bench.samples)["us"])
+            return bench.beside_syncs(lambda: programs[0].ask("one", SAMPLES)["us"])
 
         ((us, machine), syncs) = with_dbos(bench, postgres, 1, one)
-        bench.report_one("peer_dbos_hello5", us, (syncs - start_syncs) / (WARM + bench.samples), {**machine, **versions})
-
-        def several():
-            return [try_dbos(bench, postgres, processes, in_flight, start_syncs) for in_flight, processes in DBOS_TRIES]
-
-        tries, machine = bench.beside_syncs(several)
-        bench.report_many("peer_dbos_hello5_sustained", tries, {**machine, **versions})
+        bench.report_one("peer_dbos_hello5", us, (syncs - start_syncs) / (WARM + SAMPLES), {**machine, **versions})
+        for in_flight, processes in DBOS_TRIES:
+            (rate, flushes), machine = bench.beside_syncs(lambda: try_dbos(bench, postgres, processes, in_flight, start_syncs))
+            bench.report_try("peer_dbos_hello5_sustained", f"{in_flight} in flight by {processes}", rate, flushes, {**machine, **versions})
     finally:
         postgres.server.stop()
 
@@ -393,7 +418,7 @@ def measure_dbos(bench):
 def try_dbos(bench, postgres, processes, in_flight, start_syncs):
     def work(programs):
         asked = []
-        for words in (("one", WARM), ("many", in_flight // processes, bench.seconds)):
+        for words in (("one", WARM), ("many", in_flight // processes, SECONDS)):
             for program in programs:
                 program.tell(*words)
             asked = [program.answer() for program in programs]
@@ -401,7 +426,7 @@ def try_dbos(bench, postgres, processes, in_flight, start_syncs):
 
     answers, syncs = with_dbos(bench, postgres, processes, work)
     runs = sum(answer["runs"] + WARM for answer in answers)
-    return {"name": f"{in_flight} in flight by {processes}", "rate": rate_of(answers), "flushes": (syncs - start_syncs * processes) / runs}
+    return rate_of(answers), (syncs - start_syncs * processes) / runs
 
 
 # ---- Restate ------------------------------------------------------------------------------------
@@ -457,7 +482,6 @@ class Restate:
 
 
 def measure_restate(bench):
-    tries, machine = [], {}
     versions = {"restate": bench.version("@restatedev/restate-server"), "sdk": bench.version("@restatedev/restate-sdk")}
     for partitions in RESTATE_PARTITIONS:
         restate = Restate(bench, partitions)
@@ -467,23 +491,23 @@ def measure_restate(bench):
             try:
                 client.ask("one", WARM)
                 before = restate.syncs()
-                us, machine = bench.beside_syncs(lambda: client.ask("one", bench.samples)["us"])
-                flushes = (restate.syncs() - before) / bench.samples
+                us, machine = bench.beside_syncs(lambda: client.ask("one", SAMPLES)["us"])
+                flushes = (restate.syncs() - before) / SAMPLES
                 bench.report_one("peer_restate_hello5", us, flushes, {"partitions": partitions, **machine, **versions})
-                more, machine = bench.beside_syncs(lambda: [try_restate(bench, restate, client, partitions, n) for n in IN_FLIGHT])
-                tries += more
+                for in_flight in IN_FLIGHT:
+                    (rate, flushes), machine = bench.beside_syncs(lambda: try_restate(restate, client, in_flight))
+                    bench.report_try("peer_restate_hello5_sustained", f"{in_flight} in flight, {partitions} partitions", rate, flushes,
+                                     {**machine, **versions})
             finally:
                 client.close()
         finally:
             restate.stop()
-    bench.report_many("peer_restate_hello5_sustained", tries, {**machine, **versions})
 
 
-def try_restate(bench, restate, client, partitions, in_flight):
+def try_restate(restate, client, in_flight):
     before = restate.syncs()
-    answer = client.ask("many", in_flight, bench.seconds)
-    flushes = (restate.syncs() - before) / answer["runs"]
-    return {"name": f"{in_flight} in flight, {partitions} partitions", "rate": rate_of([answer]), "flushes": flushes}
+    answer = client.ask("many", in_flight, SECONDS)
+    return rate_of([answer]), (restate.syncs() - before) / answer["runs"]
 
 
 # ---- All ----------------------------------------------------------------------------------------
@@ -493,21 +517,29 @@ MEASURES = {"stead": measure_stead, "dbos": measure_dbos, "restate": measure_res
 
 def measure(options):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # then what is below is still tidied up
-    output, wrong = Output(options.json), 0
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="stead-peers-", dir=options.folder))
-    folder.chmod(0o711)  # PostgreSQL's user goes through it
+    scratch, wrong = pathlib.Path(tempfile.mkdtemp(prefix="stead-peers-", dir=options.folder)), set()
+    scratch.chmod(0o711)  # PostgreSQL's user goes through it
     try:
-        bench = Bench(options, folder, output)
-        for name in options.only or MEASURES:
-            try:
-                MEASURES[name](bench)
-            except (Failed, OSError, KeyError, subprocess.TimeoutExpired) as error:
-                print(f"peers: {name}: {error}", file=sys.stderr)
-                wrong += 1
-        for one in ratios(output.figures):
-            output.add(one)
+        bench, rounds = Bench(options, scratch), ROUNDS_QUICK if options.quick else ROUNDS
+        for number in range(rounds):
+            for name in options.only or MEASURES:
+                if name in wrong:
+                    continue
+                print(f"peers: round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
+                bench.folder = scratch / f"{number}-{name}"
+                bench.folder.mkdir()
+                bench.folder.chmod(0o711)
+                try:
+                    MEASURES[name](bench)
+                except (Failed, OSError, KeyError, subprocess.TimeoutExpired) as error:
+                    print(f"peers: {name}: {error}", file=sys.stderr)
+                    wrong.add(name)
+                shutil.rmtree(bench.folder, ignore_errors=True)
+        figures = summary(bench.figures)
+        for one in figures + ratios(figures):
+            print(line_of(one, options.json), flush=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
     return 1 if wrong else 0
 
 
@@ -516,7 +548,7 @@ def main():
     parser.add_argument("stead", nargs="?", type=pathlib.Path, help="the program")
     parser.add_argument("installed", nargs="?", type=pathlib.Path, help="a folder with *.js and node_modules")
     parser.add_argument("--json", action="store_true", help="a line of JSON a figure")
-    parser.add_argument("--quick", action="store_true", help="fewer samples, shorter runs")
+    parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--folder", type=pathlib.Path, help="where the scratch folder is made: the disk that is measured")
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="this one; may be repeated")
     parser.add_argument("--self-test", action="store_true", help="checks the arithmetic and the text")

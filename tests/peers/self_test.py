@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """self_test: what of peers.py can be wrong without a peer: the arithmetic, the text of a figure, the way a program is told and ended, and that
 what is installed is pinned and names no address."""
-import contextlib
-import io
 import json
 import pathlib
 import re
@@ -51,13 +49,10 @@ def test_numbers_have_four_digits():
 
 
 def test_a_figure_is_a_line_of_json_as_stead_prints_it():
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        peers.Output(True).add(peers.figure("peer_dbos_hello5", "p50", 10508.6, "us", {"samples": 300}))
-        peers.Output(False).add(peers.figure("peer_dbos_hello5", "p50", 10508.6, "us", {"samples": 300, "target": "x"}))
-    lines = text.getvalue().splitlines()
-    assert lines[0] == '{"bench":"peer_dbos_hello5","metric":"p50","value":10509,"unit":"us","settings":{"samples":300}}'
-    assert lines[1].split() == ["peer_dbos_hello5", "p50", "10509", "us", "samples=300"]
+    one = peers.figure("peer_dbos_hello5", "p50", 10508.6, "us", {"samples": 300, "target": "x"})
+    assert peers.line_of(one, True) == (
+        '{"bench":"peer_dbos_hello5","metric":"p50","value":10509,"unit":"us","settings":{"samples":300,"target":"x"}}')
+    assert peers.line_of(one, False).split() == ["peer_dbos_hello5", "p50", "10509", "us", "samples=300"]
 
 
 def test_syncs_of_all_logs_are_added_and_a_page_without_them_is_refused():
@@ -65,10 +60,25 @@ def test_syncs_of_all_logs_are_added_and_a_page_without_them_is_refused():
     assert fails(lambda: peers.synced("restate_other 7\n"), "do not say")
 
 
-def test_the_best_try_is_the_one_of_the_highest_rate():
-    tries = [{"name": "a", "rate": 99.6}, {"name": "b", "rate": 410.2}, {"name": "c", "rate": 300}]
-    best, tried = peers.best_of(tries)
-    assert best is tries[1] and tried == "a: 100, b: 410, c: 300"
+def test_a_figure_of_several_rounds_is_the_median_of_each_number():
+    def hello(value, floor, sync_us, partitions):
+        return {**peers.figure("hello5", "p50", value, "us", {"samples": 400, "sync_us": sync_us, "partitions": partitions, "node": "v1"}),
+                "floor": floor, "ratio": 99}
+
+    rounds = [hello(900, 400, 50.5, 1), hello(20, 10, 1.5, 24), hello(2000, 1000, 250.5, 1), hello(950, 500, 60.5, 1)]
+    found = peers.summary(rounds)
+    assert found[0] == {"bench": "hello5", "metric": "p50", "value": 950, "unit": "us", "floor": 500, "ratio": 1.9,
+                        "settings": {"samples": 1200, "sync_us": 60.5, "partitions": 1, "node": "v1", "rounds": 3}}
+    assert len(found) == 2 and found[1]["value"] == 20 and found[1]["ratio"] == 2 and found[1]["settings"]["rounds"] == 1
+
+
+def test_the_best_try_is_the_one_of_the_highest_median_rate():
+    def rate(name, value):
+        return peers.figure("sustained", "rate", value, "1/s", {"try": name})
+
+    found = peers.summary([rate("a", 99.6), rate("b", 410.2), rate("a", 5000), rate("b", 300), rate("a", 90), rate("b", 420)])
+    assert len(found) == 1 and found[0]["value"] == 410.2
+    assert found[0]["settings"] == {"try": "b", "rounds": 3, "tried": "a: 100, b: 410"}
     assert peers.rate_of([{"runs": 30, "seconds": 2}, {"runs": 10, "seconds": 4}]) == 17.5
 
 
