@@ -181,6 +181,32 @@ static void test_orchestrator_long_history_is_replayed_in_pages(void **state)
     assert_int_equal(or_output(), 20000ll * 20001 / 2);
 }
 
+/* Results that come to a resident instance cost their own rows, not those of the history before them. */
+static void test_orchestrator_fan_in_does_not_read_history_again(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s,s:l}", "name", "fan", "input", (int64_t)2000);
+    for (uint32_t i = 0; i < 1000; i++)
+        assert_true(or_do_job());
+    fx_run(fx);
+    stead_host_trim(fx->host); /* the history goes to the image, whose rows are counted when they are read */
+    fx_run(fx);
+    uint64_t before = fx->rows_scanned;
+    or_crash();
+    assert_true(or_do_job());
+    fx_run(fx);
+    uint64_t replayed = fx->rows_scanned - before;
+    assert_true(replayed > 1000);
+    for (uint32_t i = 0; i < 900; i++) {
+        assert_true(or_do_job());
+        fx_run(fx);
+    }
+    assert_true(fx->rows_scanned - before < replayed + 100);
+    or_do_jobs();
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 2000ll * 2001 / 2);
+}
+
 static void test_orchestrator_values_at_the_limit_pass_through(void **state)
 {
     (void)state;
@@ -355,6 +381,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_orchestrator_inputs_between_slices_take_nothing_away, or_setup,
                                         or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_long_history_is_replayed_in_pages, or_setup, or_teardown),
+        cmocka_unit_test_setup_teardown(test_orchestrator_fan_in_does_not_read_history_again, or_setup, or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_values_at_the_limit_pass_through, or_setup, or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_unloaded_when_idle_holds_no_stack, or_setup, or_teardown),
         cmocka_unit_test_setup_teardown(test_orchestrator_terminated_fan_out_cancels_every_job, or_setup, or_teardown),
