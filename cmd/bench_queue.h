@@ -22,10 +22,13 @@ struct stead_queue_kind {
     int (*put)(void *end, uint64_t number);
     /* Puts `count` tasks, many on their way at once, and waits until all are synced. */
     int (*put_many)(void *end, uint64_t first, uint64_t count);
-    /* Waits for tasks, at most STEAD_QUEUE_BATCH; 0 of them when none came. */
-    int (*take)(void *end, uint64_t *ret_numbers, uint32_t *ret_count);
-    /* Acknowledges what the last take brought, and waits until that is synced. */
+    /* Acknowledges what the last take brought and asks for tasks, at most STEAD_QUEUE_BATCH: both leave at once. Then
+     * done(), if there was something to acknowledge, and take(). */
+    int (*ask)(void *end);
+    /* Waits until the acknowledgement is synced. */
     int (*done)(void *end);
+    /* Waits for the tasks; 0 of them when none came. */
+    int (*take)(void *end, uint64_t *ret_numbers, uint32_t *ret_count);
 };
 
 /* A task hub's queue (bench_task.c). */

@@ -250,17 +250,36 @@ static void take_string(struct end *end, uint32_t number, const char *text)
     }
 }
 
-static int take(void *it, uint64_t *ret_numbers, uint32_t *ret_count)
+static int ask_for_more(void *it)
 {
     struct end *end = it;
-    char count[16], wait[16];
-    const char *const words[] = {"XREADGROUP", "GROUP", GROUP,     end->name, "COUNT", count,
-                                 "BLOCK",      wait,    "STREAMS", STREAM,    ">"};
+    char buffer[8192], count[16], wait[16];
+    const char *acknowledge[3 + STEAD_QUEUE_BATCH] = {"XACK", STREAM, GROUP};
+    const char *const more[] = {"XREADGROUP", "GROUP", GROUP,     end->name, "COUNT", count,
+                                "BLOCK",      wait,    "STREAMS", STREAM,    ">"};
+    size_t used = 0;
 
     snprintf(count, sizeof count, "%u", STEAD_QUEUE_BATCH);
     snprintf(wait, sizeof wait, "%d", STEAD_QUEUE_WAIT_MS);
+    for (uint32_t i = 0; i < end->taken; i++)
+        acknowledge[3 + i] = end->ids[i];
+    if (end->taken > 0)
+        used = pack(buffer, sizeof buffer, acknowledge, 3 + end->taken);
+    used += pack(buffer + used, sizeof buffer - used, more, 11);
+    return send_all(end, buffer, used);
+}
+
+static int done(void *it)
+{
+    return read_reply(it, NULL);
+}
+
+static int take(void *it, uint64_t *ret_numbers, uint32_t *ret_count)
+{
+    struct end *end = it;
+
     end->taken = 0;
-    int code = ask(end, words, 11, take_string);
+    int code = read_reply(end, take_string);
     if (code != 0)
         return code;
     memcpy(ret_numbers, end->numbers, end->taken * sizeof end->numbers[0]);
@@ -268,23 +287,14 @@ static int take(void *it, uint64_t *ret_numbers, uint32_t *ret_count)
     return 0;
 }
 
-static int done(void *it)
-{
-    struct end *end = it;
-    const char *words[3 + STEAD_QUEUE_BATCH] = {"XACK", STREAM, GROUP};
-
-    for (uint32_t i = 0; i < end->taken; i++)
-        words[3 + i] = end->ids[i];
-    return end->taken > 0 ? ask(end, words, 3 + end->taken, NULL) : 0;
-}
-
 const struct stead_queue_kind stead_redis_queue = {.name = "redis",
                                                    .open = open_end,
                                                    .close = close_end,
                                                    .put = put,
                                                    .put_many = put_many,
-                                                   .take = take,
-                                                   .done = done};
+                                                   .ask = ask_for_more,
+                                                   .done = done,
+                                                   .take = take};
 
 /* ---- The server ----------------------------------------------------------------------------- */
 

@@ -4,8 +4,12 @@
  * tasks a second; beside Redis streams in the same run where there is a redis-server, by the same code.
  *
  * One at a time: one thread puts the next task when the last has been taken; another waits for it (long poll,
- * XREADGROUP BLOCK). Both clocks are the machine's. Tasks a second: one thread puts as fast as it goes, TAKERS others
- * take and acknowledge; the time ends with the last acknowledgement.
+ * XREADGROUP BLOCK). Both clocks are the machine's. Tasks a second: one thread puts as fast as it goes, TAKERS, then
+ * TAKERS_MAX others take and acknowledge; the time ends with the last acknowledgement. Few takers show how long an
+ * operation takes, for they wait most of the time; many show how much the queue can do.
+ *
+ * A taker acknowledges its last tasks and asks for the next at once, since neither waits for the other: two requests
+ * pipelined, of the hub as of Redis. Each is an operation of its own, answered after its sync.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -21,6 +25,7 @@
 #include "runtime/base.h"
 
 #define TAKERS 8u
+#define TAKERS_MAX 32u
 #define PEER_US 110.0 /* Redis streams on such a machine, where it cannot be measured: docs/BENCH.md */
 #define PEER_RATE 63000.0
 #define IN_FLIGHT 1024u
@@ -31,9 +36,11 @@
 
 struct end {
     struct stead_client *client;
-    struct stead_writer taken; /* [[seq, receipt]...] of the last take */
-    uint32_t count;
-    int code; /* of what went on at once: the first failure */
+    struct stead_writer taken;           /* [[seq, receipt]...] of the last take */
+    uint64_t numbers[STEAD_QUEUE_BATCH]; /* its tasks */
+    uint32_t count;                      /* how many */
+    uint32_t deletes, dequeues;          /* on their way */
+    int code;                            /* of what went on at once: the first failure */
 };
 
 static int open_end(const char *place, void **ret_end)
@@ -129,43 +136,101 @@ static int take_message(struct end *end, struct stead_reader *reader, uint64_t *
     return 0;
 }
 
-static int take(void *it, uint64_t *ret_numbers, uint32_t *ret_count)
+static void on_deleted(void *context, const struct stead_answer *answer)
 {
-    struct end *end = it;
-    struct stead_answer answer;
-    struct stead_writer args;
-    uint8_t memory[64];
-    uint32_t count = 0;
+    struct end *end = context;
 
-    stead_writer_init_fixed(&args, memory, sizeof memory);
-    stead_pack(&args, "{s:d,s:d,s:d}", "max", (int)STEAD_QUEUE_BATCH, "hide", HIDE_MS, "wait", STEAD_QUEUE_WAIT_MS);
-    int code = stead_client_call(end->client, ADDRESS, "dequeue", stead_written(&args), NULL, &answer);
-    stead_writer_deinit(&args);
-    end->count = 0;
-    if (code != 0)
-        return code;
-    struct stead_reader reader = stead_reader(answer.value);
+    end->deletes--;
+    on_put(end, answer);
+}
+
+static int take_messages(struct end *end, struct stead_slice value)
+{
+    struct stead_reader reader = stead_reader(value);
+    uint32_t count = 0;
+    int code = 0;
+
     if (stead_read_array(&reader, &count) != 0 || count > STEAD_QUEUE_BATCH)
         return STEAD_ECORRUPT;
     stead_writer_reset(&end->taken);
     stead_write_array(&end->taken, count);
     for (uint32_t i = 0; code == 0 && i < count; i++)
-        code = take_message(end, &reader, &ret_numbers[i]);
-    if (code == 0)
-        *ret_count = end->count = count;
+        code = take_message(end, &reader, &end->numbers[i]);
+    end->count = code == 0 ? count : 0;
     return code;
+}
+
+static void on_taken(void *context, const struct stead_answer *answer)
+{
+    struct end *end = context;
+
+    end->dequeues--;
+    on_put(end, answer);
+    if (end->code == 0)
+        end->code = take_messages(end, answer->value);
+}
+
+static int ask(void *it)
+{
+    struct end *end = it;
+    struct stead_writer args;
+    uint8_t memory[64];
+    int code = 0;
+
+    end->code = 0;
+    if (end->count > 0) {
+        code =
+            stead_client_call_async(end->client, ADDRESS, "delete", stead_written(&end->taken), NULL, on_deleted, end);
+        end->deletes += code == 0;
+    }
+    end->count = 0;
+    stead_writer_init_fixed(&args, memory, sizeof memory);
+    stead_pack(&args, "{s:d,s:d,s:d}", "max", (int)STEAD_QUEUE_BATCH, "hide", HIDE_MS, "wait", STEAD_QUEUE_WAIT_MS);
+    if (code == 0) {
+        code = stead_client_call_async(end->client, ADDRESS, "dequeue", stead_written(&args), NULL, on_taken, end);
+        end->dequeues += code == 0;
+    }
+    stead_writer_deinit(&args);
+    return code;
+}
+
+/* Polls until none of `on_their_way` is any more. */
+static int wait_for(struct end *end, const uint32_t *on_their_way)
+{
+    while (*on_their_way > 0) {
+        if (stead_client_poll(end->client, -1) < 0)
+            return STEAD_EIO;
+    }
+    return end->code;
 }
 
 static int done(void *it)
 {
     struct end *end = it;
 
-    return end->count == 0 ? 0
-                           : stead_client_call(end->client, ADDRESS, "delete", stead_written(&end->taken), NULL, NULL);
+    return wait_for(end, &end->deletes);
 }
 
-const struct stead_queue_kind stead_hub_queue = {
-    .name = "hub", .open = open_end, .close = close_end, .put = put, .put_many = put_many, .take = take, .done = done};
+static int take(void *it, uint64_t *ret_numbers, uint32_t *ret_count)
+{
+    struct end *end = it;
+    int code = wait_for(end, &end->dequeues);
+
+    if (code != 0)
+        return code;
+    memcpy(ret_numbers, end->numbers, end->count * sizeof end->numbers[0]);
+    *ret_count = end->count;
+    return 0;
+}
+
+const struct stead_queue_kind stead_hub_queue = {.name = "hub",
+                                                 .open = open_end,
+                                                 .close = close_end,
+                                                 .put = put,
+                                                 .put_many = put_many,
+                                                 .ask = ask,
+                                                 .done = done,
+                                                 .take = take};
 
 /* ---- Measuring ------------------------------------------------------------------------------ */
 
@@ -177,6 +242,7 @@ struct run {
     bool one_at_a_time;      /* the body is the moment it was put; else a number */
     _Atomic uint64_t taken;  /* tasks acknowledged */
     _Atomic uint64_t sum;    /* of their numbers */
+    _Atomic uint64_t takes;  /* that brought some */
     _Atomic uint64_t end_ns; /* when the last of them was: who still waits for more then ends a while later */
     _Atomic int failed;      /* the first failure */
     uint64_t *samples;       /* one at a time: ns from put to taken */
@@ -206,24 +272,28 @@ static void have(struct run *run, const uint64_t *numbers, uint32_t count)
     pthread_mutex_unlock(&run->mutex);
 }
 
+/* Each round acknowledges what the last one brought and asks for more, both on their way at once. */
 static void *take_all(void *context)
 {
     struct run *run = context;
     uint64_t numbers[STEAD_QUEUE_BATCH];
+    uint32_t count = 0;
     void *end = NULL;
     int code = run->kind->open(run->place, &end);
 
     while (code == 0 && atomic_load(&run->failed) == 0 && atomic_load(&run->taken) < run->count) {
-        uint32_t count = 0;
-        code = run->kind->take(end, numbers, &count);
-        if (code == 0 && run->one_at_a_time)
-            have(run, numbers, count);
-        if (code == 0)
+        code = run->kind->ask(end);
+        if (code == 0 && count > 0)
             code = run->kind->done(end);
         for (uint32_t i = 0; code == 0 && i < count; i++)
             atomic_fetch_add(&run->sum, numbers[i]);
         if (code == 0 && count > 0 && atomic_fetch_add(&run->taken, count) + count >= run->count)
             atomic_store(&run->end_ns, stead_bench_now_ns());
+        if (code == 0)
+            code = run->kind->take(end, numbers, &count);
+        atomic_fetch_add(&run->takes, code == 0 && count > 0);
+        if (code == 0 && run->one_at_a_time)
+            have(run, numbers, count);
     }
     if (code != 0)
         fail(run, code);
@@ -252,7 +322,7 @@ static int put_one_by_one(struct run *run, void *end)
 /* `count` tasks through the queue, taken by `takers` threads; how long that took. */
 static int run_tasks(struct run *run, uint32_t takers, uint64_t *ret_ns)
 {
-    pthread_t threads[TAKERS];
+    pthread_t threads[TAKERS_MAX];
     uint32_t started = 0;
     void *end = NULL;
     uint64_t start_ns = stead_bench_now_ns();
@@ -278,43 +348,102 @@ static int run_tasks(struct run *run, uint32_t takers, uint64_t *ret_ns)
     return atomic_load(&run->failed);
 }
 
-struct figures {
-    double p50_us, p99_us, rate;
+struct throughput {
+    double rate;    /* tasks a second */
+    double batch;   /* mean tasks of a take that brought some; 0: not known */
+    double flushes; /* of a task; 0: not known */
 };
 
-static int measure(struct stead_bench *bench, const struct stead_queue_kind *kind, const char *place,
-                   struct figures *ret_it)
-{
-    struct run one = {.kind = kind, .place = place, .count = bench->quick ? 500 : 5000, .one_at_a_time = true};
-    struct run many = {.kind = kind, .place = place, .count = bench->quick ? 20000 : 200000};
-    uint64_t took_ns = 0;
+struct figures {
+    double p50_us, p99_us;
+    struct throughput one, few, many; /* one at a time; TAKERS, TAKERS_MAX take */
+};
 
-    stead_bench_progress(bench, "%s: one at a time", kind->name);
-    one.samples = stead_alloc_zero(one.count * sizeof *one.samples);
-    int code = run_tasks(&one, 1, &took_ns);
-    ret_it->p50_us = (double)stead_bench_quantile(one.samples, one.count, 500) / 1000;
-    ret_it->p99_us = (double)stead_bench_quantile(one.samples, one.count, 990) / 1000;
-    free(one.samples);
-    stead_bench_progress(bench, "%s: many", kind->name);
+/* Runs; also tells the syncs of a task to who has a client to ask the node with. */
+static int run_counted(struct stead_bench *bench, struct stead_client *client, struct run *run, uint32_t takers,
+                       struct throughput *ret_it)
+{
+    struct stead_bench_stats before, after;
+    uint64_t took_ns = 0;
+    int code = client ? stead_bench_stats(bench, client, &before) : 0;
+
     if (code == 0)
-        code = run_tasks(&many, TAKERS, &took_ns);
+        code = run_tasks(run, takers, &took_ns);
+    if (code == 0 && client)
+        code = stead_bench_stats(bench, client, &after);
     if (code != 0)
-        return stead_bench_fail(bench, "%s: %s", kind->name, stead_error_sentence(code));
-    if (many.sum < many.count * (many.count + 1) / 2)
-        return stead_bench_fail(bench, "%s: tasks are missing", kind->name);
-    ret_it->rate = (double)many.count * 1e9 / (double)took_ns;
+        return stead_bench_fail(bench, "%s: %s", run->kind->name, stead_error_sentence(code));
+    ret_it->rate = (double)run->count * 1e9 / (double)took_ns;
+    ret_it->batch = (double)run->taken / (double)run->takes;
+    if (client)
+        ret_it->flushes = (double)stead_bench_stats_since(&after, &before).syncs / (double)run->count;
     return 0;
 }
 
-/* Reports a figure beside the peer's; `flushes` 0: not known. */
+static int measure_many(struct stead_bench *bench, struct stead_client *client, const struct stead_queue_kind *kind,
+                        const char *place, uint32_t takers, struct throughput *ret_it)
+{
+    struct run run = {.kind = kind, .place = place, .count = bench->quick ? 20000 : 200000};
+
+    stead_bench_progress(bench, "%s: %u takers", kind->name, takers);
+    int code = run_counted(bench, client, &run, takers, ret_it);
+    if (code == 0 && run.sum < run.count * (run.count + 1) / 2)
+        return stead_bench_fail(bench, "%s: tasks are missing", kind->name);
+    return code;
+}
+
+/* `client` asks the node; NULL for the peer. */
+static int measure(struct stead_bench *bench, struct stead_client *client, const struct stead_queue_kind *kind,
+                   const char *place, struct figures *ret_it)
+{
+    struct run one = {.kind = kind, .place = place, .count = bench->quick ? 500 : 5000, .one_at_a_time = true};
+
+    stead_bench_progress(bench, "%s: one at a time", kind->name);
+    one.samples = stead_alloc_zero(one.count * sizeof *one.samples);
+    int code = run_counted(bench, client, &one, 1, &ret_it->one);
+    ret_it->p50_us = (double)stead_bench_quantile(one.samples, one.count, 500) / 1000;
+    ret_it->p99_us = (double)stead_bench_quantile(one.samples, one.count, 990) / 1000;
+    free(one.samples);
+    if (code == 0)
+        code = measure_many(bench, client, kind, place, TAKERS, &ret_it->few);
+    if (code == 0)
+        code = measure_many(bench, client, kind, place, TAKERS_MAX, &ret_it->many);
+    return code;
+}
+
+static double round_to(double value, double parts)
+{
+    return (double)(int64_t)(value * parts + 0.5) / parts;
+}
+
+static void set_known(json_t *settings, const char *name, double value)
+{
+    if (value > 0)
+        json_object_set_new(settings, name, json_real(round_to(value, 1e4)));
+}
+
+/* Reports a figure beside the peer's. */
 static void report(struct stead_bench *bench, struct stead_bench_figure figure, double peer, bool measured,
                    double flushes)
 {
     figure.settings =
-        json_pack("{s:f,s:s,s:i}", "peer", (double)(int64_t)(peer * 10) / 10, "peer_is",
+        json_pack("{s:f,s:s,s:i}", "peer", round_to(peer, 10), "peer_is",
                   measured ? "Redis streams, measured" : "Redis streams, quoted", "payload", (int)STEAD_QUEUE_BODY);
-    if (flushes > 0)
-        json_object_set_new(figure.settings, "flushes_per_op", json_real((double)(int64_t)(flushes * 1e4) / 1e4));
+    set_known(figure.settings, "flushes_per_op", flushes);
+    stead_bench_report(bench, &figure);
+}
+
+static void report_rate(struct stead_bench *bench, const char *metric, uint32_t takers, const struct throughput *it,
+                        const struct throughput *peer, bool measured)
+{
+    struct stead_bench_figure figure = {.metric = metric, .value = it->rate, .unit = "1/s", .target = "value > peer"};
+
+    figure.settings = json_pack("{s:f,s:s,s:i,s:i}", "peer", round_to(peer->rate, 10), "peer_is",
+                                measured ? "Redis streams, measured" : "Redis streams, quoted", "payload",
+                                (int)STEAD_QUEUE_BODY, "takers", (int)takers);
+    set_known(figure.settings, "mean_batch", it->batch);
+    set_known(figure.settings, "peer_mean_batch", peer->batch);
+    set_known(figure.settings, "flushes_per_op", it->flushes);
     stead_bench_report(bench, &figure);
 }
 
@@ -347,7 +476,7 @@ static bool measure_peer(struct stead_bench *bench, struct figures *ret_it)
 
     if (stead_redis_start(bench, &pid, place) != 0)
         return false;
-    int code = measure(bench, &stead_redis_queue, place, ret_it);
+    int code = measure(bench, NULL, &stead_redis_queue, place, ret_it);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     return code == 0;
@@ -356,10 +485,9 @@ static bool measure_peer(struct stead_bench *bench, struct figures *ret_it)
 int stead_bench_hub_task(struct stead_bench *bench)
 {
     struct stead_bench_node_options options = {.name = NULL};
-    struct stead_bench_stats before, after;
     struct stead_client *client = NULL;
     struct stead_bench_node node;
-    struct figures hub = {.rate = 0}, peer = {.p50_us = PEER_US, .rate = PEER_RATE};
+    struct figures hub = {.p50_us = 0}, peer = {.p50_us = PEER_US, .few.rate = PEER_RATE, .many.rate = PEER_RATE};
     double floor_us = 0;
 
     bool measured = measure_peer(bench, &peer);
@@ -370,22 +498,17 @@ int stead_bench_hub_task(struct stead_bench *bench)
         return code;
     code = stead_bench_connect(bench, &node, 0, &client);
     if (code == 0)
-        code = stead_bench_stats(bench, client, &before);
-    if (code == 0)
-        code = measure(bench, &stead_hub_queue, node.endpoint, &hub);
-    if (code == 0)
-        code = stead_bench_stats(bench, client, &after);
+        code = measure(bench, client, &stead_hub_queue, node.endpoint, &hub);
     stead_client_close(&client);
     stead_bench_node_stop(&node, false);
     if (code != 0)
         return code;
-    double tasks = bench->quick ? 20500 : 205000;
     struct stead_bench_figure p50 = {
         .metric = "p50", .value = hub.p50_us, .unit = "us", .floor = floor_us, .target = "value <= 2 peer"};
     struct stead_bench_figure p99 = {.metric = "p99", .value = hub.p99_us, .unit = "us"};
-    struct stead_bench_figure rate = {.metric = "rate", .value = hub.rate, .unit = "1/s", .target = "value > peer"};
-    report(bench, p50, peer.p50_us, measured, 0);
+    report(bench, p50, peer.p50_us, measured, hub.one.flushes);
     report(bench, p99, peer.p99_us, measured, 0);
-    report(bench, rate, peer.rate, measured, (double)stead_bench_stats_since(&after, &before).syncs / tasks);
+    report_rate(bench, "rate", TAKERS, &hub.few, &peer.few, measured);
+    report_rate(bench, "rate_32", TAKERS_MAX, &hub.many, &peer.many, measured);
     return 0;
 }
