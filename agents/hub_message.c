@@ -78,6 +78,15 @@ int stead_hub_message_tell_body(struct stead_turn *turn, void *state, struct ste
         turn, stead_packed(turn, "B", stead_bytes(body.data + at, left < STEAD_HUB_PIECE ? left : STEAD_HUB_PIECE)));
 }
 
+struct stead_slice stead_hub_copy(struct stead_turn *turn, struct stead_slice bytes)
+{
+    uint8_t *copy = stead_turn_alloc(turn, bytes.size + 1);
+
+    if (bytes.size > 0)
+        memcpy(copy, bytes.data, bytes.size);
+    return stead_bytes(copy, bytes.size);
+}
+
 struct telling {
     struct stead_turn *turn;
     size_t bytes;
@@ -90,10 +99,8 @@ static int see(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct telling *telling = context;
     struct stead_hub_stored *message = &telling->messages[telling->count];
-    uint8_t *copy = stead_turn_alloc(telling->turn, value.size);
 
-    memcpy(copy, value.data, value.size);
-    telling->code = stead_hub_message_read(key, stead_bytes(copy, value.size), message);
+    telling->code = stead_hub_message_read(key, stead_hub_copy(telling->turn, value), message);
     if (telling->code != 0)
         return 1;
     telling->bytes += value.size + message->apart;

@@ -39,5 +39,7 @@ int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, 
 
 /* The op `gone`: [id...] in, those that were cancelled out. */
 int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args);
+/* A copy that lives as long as the turn, for what a visitor sees is gone behind it. */
+struct stead_slice stead_hub_copy(struct stead_turn *turn, struct stead_slice bytes);
 
 #endif

@@ -13,8 +13,8 @@
  * takes, not what is in the queue or was once in it.
  *
  * Who waits (long poll) is remembered in memory alone: the promise of a quiet op. An enqueue tells the queue itself to
- * look: a turn of its own, in the same batch, so that both share a sync. Waiters are served in the order they came;
- * after a crash they ask again.
+ * look: a turn of its own, in the same batch, so that both share a sync; enqueues that come before that turn share it.
+ * Waiters are served in the order they came; after a crash they ask again.
  *
  * Invariants: Q1 no row of a message lies below the head; Q2 a message only moves to later rows, so no key of a message
  * is put twice (stead_kv_put_once()); Q3 while somebody waits a timer stands that is not later than the first waiter's
@@ -68,6 +68,7 @@ struct queue {
     uint64_t empty;   /* dequeues that took nothing, since it is in memory */
     int64_t timer_ms; /* of the node's time: when the timer is due, 0: none stands */
     int64_t next_ms;  /* no message that cannot be seen yet can before; 0: not known */
+    int64_t asked_ms; /* of the node's time: since then a `look` is on its way to itself; 0: none */
     uint32_t waiting; /* waiters[0] came first */
     struct waiter waiters[WAITERS_MAX];
 };
@@ -164,11 +165,9 @@ struct old_ids {
 static int see_old_id(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct old_ids *old = context;
-    uint8_t *copy = stead_turn_alloc(old->turn, key.size);
 
     (void)value;
-    memcpy(copy, key.data, key.size);
-    old->keys[old->count++] = stead_bytes(copy, key.size);
+    old->keys[old->count++] = stead_hub_copy(old->turn, key);
     return 0;
 }
 
@@ -228,15 +227,6 @@ struct taking {
     struct stead_hub_stored messages[STEAD_HUB_BATCH_MAX];
 };
 
-static struct stead_slice copy_in_turn(struct stead_turn *turn, struct stead_slice bytes)
-{
-    uint8_t *copy = stead_turn_alloc(turn, bytes.size + 1);
-
-    if (bytes.size > 0)
-        memcpy(copy, bytes.data, bytes.size);
-    return stead_bytes(copy, bytes.size);
-}
-
 static int see_message(void *context, struct stead_slice key, struct stead_slice value)
 {
     struct taking *taking = context;
@@ -247,7 +237,7 @@ static int see_message(void *context, struct stead_slice key, struct stead_slice
         return 1;
     if (taking->count == taking->max)
         return 1;
-    taking->code = stead_hub_message_read(key, copy_in_turn(taking->turn, value), message);
+    taking->code = stead_hub_message_read(key, stead_hub_copy(taking->turn, value), message);
     if (taking->code != 0)
         return 1;
     taking->bytes += value.size + message->apart;
@@ -360,17 +350,12 @@ static int take(struct stead_turn *turn, struct queue *queue, struct taking *tak
         code = take_one(turn, queue, &taking->messages[at], hide_ms, &answer);
     queue->dequeues++;
     queue->dequeued += taking->count;
-    *ret_answer = copy_in_turn(turn, stead_written(&answer));
+    *ret_answer = stead_hub_copy(turn, stead_written(&answer));
     stead_writer_deinit(&answer);
     return code;
 }
 
 /* ---- Who waits ------------------------------------------------------------------------------- */
-
-static struct stead_slice empty_answer(struct stead_turn *turn)
-{
-    return stead_packed(turn, "[]");
-}
 
 static void drop_waiter(struct queue *queue, uint32_t at)
 {
@@ -394,7 +379,7 @@ static int dismiss(struct stead_turn *turn, struct queue *queue, int64_t who)
 
     for (uint32_t at = 0; who != 0 && at < queue->waiting && code == 0;) {
         if (queue->waiters[at].who == who) {
-            code = answer_waiter(turn, &queue->waiters[at], empty_answer(turn));
+            code = answer_waiter(turn, &queue->waiters[at], stead_packed(turn, "[]"));
             drop_waiter(queue, at);
         } else {
             at++;
@@ -465,7 +450,7 @@ static int serve(struct stead_turn *turn, struct queue *queue)
             drop_waiter(queue, at);
         } else if (code == 0 && waiter.until_ms <= stead_now_ms(turn)) {
             queue->empty++;
-            code = answer_waiter(turn, &waiter, empty_answer(turn));
+            code = answer_waiter(turn, &waiter, stead_packed(turn, "[]"));
             drop_waiter(queue, at);
         } else {
             at++;
@@ -483,6 +468,7 @@ static int look(struct stead_turn *turn, void *state, struct stead_slice args)
 
     (void)args;
     set_clock(turn, queue);
+    queue->asked_ms = 0;
     if (queue->timer_ms <= stead_now_ms(turn))
         queue->timer_ms = 0;
     int code = queue->waiting == 0 ? 0 : serve(turn, queue);
@@ -508,6 +494,18 @@ static bool take_number(struct stead_slice args, const char *field, int64_t leas
     return true;
 }
 
+/* Asks itself to serve those who wait. What is put in before that turn comes is seen by it too: one for all of them.
+ * It is a tell, which a full mailbox drops: so what comes in a later millisecond asks again. */
+static int ask_to_look(struct stead_turn *turn, struct queue *queue)
+{
+    int64_t now_ms = stead_now_ms(turn);
+
+    if (queue->waiting == 0 || queue->asked_ms == now_ms)
+        return 0;
+    queue->asked_ms = now_ms;
+    return stead_tell(turn, stead_self(turn), "look", (struct stead_slice){0});
+}
+
 /* Puts a message in, whatever its id. */
 static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_slice id, struct stead_slice body,
                   int64_t delay_ms)
@@ -524,8 +522,8 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
         code = stead_hub_large_put(turn, stead_hub_body_key(message.seq), body);
     if (code == 0 && id.size > 0)
         code = put_id(turn, id, 0, message.seq);
-    if (code == 0 && queue->waiting > 0)
-        code = stead_tell(turn, stead_self(turn), "look", (struct stead_slice){0});
+    if (code == 0)
+        code = ask_to_look(turn, queue);
     if (delay_ms > 0)
         note_hidden(queue, message.seen_ms);
     queue->depth++;
@@ -608,7 +606,7 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
         code = wait_for(turn, queue, &asked);
     } else {
         queue->empty++;
-        code = stead_reply(turn, empty_answer(turn));
+        code = stead_reply(turn, stead_packed(turn, "[]"));
     }
     rest_clock(queue, clock_ms, dequeues);
     return code;
