@@ -37,7 +37,7 @@ import urllib.request
 ROUNDS, ROUNDS_QUICK = 3, 1
 SAMPLES = 400  # of a round, as stead bench --quick takes them
 WARM = 100
-SECONDS = 3
+SECONDS = 2
 IN_FLIGHT = [16, 64, 256]
 DBOS_TRIES = [(16, 1), (64, 1), (64, 2)]  # in flight, by so many processes; more of either were never faster
 DBOS_POOL = 32  # connections of a process
