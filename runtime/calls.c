@@ -219,7 +219,8 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
 }
 
 /* Nobody could run the job now, so it was not run: it is asked for again, as one that was lost. A call of an agent
- * waits so for room alone, until its deadline; a signal, which has none, for a node that can run it too. */
+ * waits so for room, and for a node that has loaded its kind, until its deadline; a signal, which has none, for a node
+ * that has what it needs too. */
 static bool is_asked_again(const struct stead_shard *shard, const struct call_row *row,
                            const struct stead_message *answer)
 {
@@ -227,11 +228,12 @@ static bool is_asked_again(const struct stead_shard *shard, const struct call_ro
     const struct stead_kind *kind =
         slash == NULL ? NULL
                       : stead_registry_find(shard->host->registry, answer->source, (size_t)(slash - answer->source));
-    bool of_job = kind == NULL || kind->durability == STEAD_STATELESS;
+    bool of_job = row->wait_ms != 0 && (kind == NULL || kind->durability == STEAD_STATELESS);
+    bool elsewhere = answer->status == STEAD_EKIND && of_job && kind != NULL; /* that node has not loaded it: we have */
 
     if (row->reply_op.size == 0)
-        return answer->status == STEAD_EUNAVAILABLE || answer->status == STEAD_EBUSY;
-    return answer->status == STEAD_EBUSY && row->wait_ms != 0 && of_job;
+        return answer->status == STEAD_EUNAVAILABLE || answer->status == STEAD_EBUSY || elsewhere;
+    return (answer->status == STEAD_EBUSY && of_job) || elsewhere;
 }
 
 static void take_durable_answer(struct stead_agent *agent, struct stead_message *answer)

@@ -76,6 +76,25 @@ static uint32_t load_of(const struct stead_host *host, uint32_t node)
     return 0;
 }
 
+/* Nodes need not have loaded the same modules, and the table does not say who has which: one that has refused a job
+ * because it does not know its kind is not asked again, in that incarnation. */
+static void note_lack(struct stead_host *host, const struct stead_kind *kind, const struct stead_placed *placed)
+{
+    struct stead_lack *at = &host->lacks[host->lack_next++ % STEAD_LACKS_MAX];
+
+    *at = (struct stead_lack){.kind = kind, .node = placed->node, .incarnation = placed->incarnation};
+}
+
+static bool is_lacking(const struct stead_host *host, const struct stead_kind *kind,
+                       const struct stead_table_node *node)
+{
+    for (uint32_t i = 0; i < STEAD_LACKS_MAX && i < host->lack_next; i++)
+        if (host->lacks[i].kind == kind && host->lacks[i].node == node->id &&
+            host->lacks[i].incarnation == node->incarnation)
+            return true;
+    return false;
+}
+
 /* The less loaded of two random nodes that qualify; NULL: none does. */
 static const struct stead_table_node *choose(struct stead_host *host, const struct stead_kind *kind)
 {
@@ -87,7 +106,8 @@ static const struct stead_table_node *choose(struct stead_host *host, const stru
     for (uint32_t i = 0; i < host->table->node_count && count < STEAD_NODES_MAX; i++) {
         const struct stead_table_node *node = &host->table->nodes[i];
         bool alive = node->alive || node->id == host->options.node;
-        if (alive && node->reactor_count > 0 && (kind->needs == NULL || stead_table_node_has(node, kind->needs)))
+        if (alive && node->reactor_count > 0 && (kind->needs == NULL || stead_table_node_has(node, kind->needs)) &&
+            !is_lacking(host, kind, node))
             fit[count++] = node;
     }
     if (count == 0)
@@ -261,8 +281,14 @@ void stead_placement_answered(struct stead_host *host, const struct stead_messag
     struct stead_placed *placed = host->jobs.count == 0 ? NULL : find_placed(host, answer->id);
     bool here = placed != NULL && placed->node == host->options.node && placed->reactor == host->options.reactor;
 
-    if (placed != NULL && !here)
-        forget(host, placed);
+    if (placed == NULL || here)
+        return;
+    const char *slash = memchr(answer->source, '/', answer->source_size);
+    const struct stead_kind *kind =
+        slash == NULL ? NULL : stead_registry_find(host->registry, answer->source, (size_t)(slash - answer->source));
+    if (answer->status == STEAD_EKIND && kind != NULL)
+        note_lack(host, kind, placed);
+    forget(host, placed);
 }
 
 void stead_placement_sweep(struct stead_host *host)

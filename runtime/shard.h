@@ -181,6 +181,14 @@ struct stead_peer {
     uint32_t load;        /* jobs it said it runs */
 };
 
+/* A node that has not loaded a stateless kind which this one has: placement.c. */
+#define STEAD_LACKS_MAX 64u
+struct stead_lack {
+    const struct stead_kind *kind;
+    uint32_t node;
+    uint64_t incarnation;
+};
+
 /* What follows from an address alone, and from the table. */
 struct stead_resolved {
     const struct stead_kind *kind; /* NULL: not loaded here */
@@ -232,11 +240,13 @@ struct stead_host {
     uint32_t job_count;                              /* running on this node through this host */
     struct stead_peer peers[STEAD_NODES_MAX];
     uint32_t peer_count;
-    const struct stead_agent *marked_agent; /* of the newest turn mark; NULL once it is freed */
-    const struct stead_op *marked_op;       /* of the same */
-    uint64_t round_turns;                   /* stats.turns when the round began */
-    uint64_t time_all_until_ns;             /* every turn is timed until then: one was slow */
-    struct stead_suspect *suspects;         /* owned */
+    struct stead_lack lacks[STEAD_LACKS_MAX]; /* a ring */
+    uint32_t lack_next;                       /* noted so far */
+    const struct stead_agent *marked_agent;   /* of the newest turn mark; NULL once it is freed */
+    const struct stead_op *marked_op;         /* of the same */
+    uint64_t round_turns;                     /* stats.turns when the round began */
+    uint64_t time_all_until_ns;               /* every turn is timed until then: one was slow */
+    struct stead_suspect *suspects;           /* owned */
     uint32_t suspect_count;
     uint64_t wary_until_ns; /* until then no turn builds on one that is not synced (stead_shard_run()) */
     bool disk_full;

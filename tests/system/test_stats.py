@@ -27,7 +27,7 @@ class Stats(Test):
         for _ in range(3):
             self.client.call("record/slow", "toil", 150)
         self.assertGreaterEqual(self.reactor()["counters"]["turns_slow"], 1)
-        self.assertRegex(self.n1.log(), r"event=turn_slow agent=record/slow op=toil ms=1[5-9]\d|event=turn_slow .*ms=[2-9]\d\d")
+        self.assertRegex(self.n1.log(), r"event=turn_slow agent=record/slow op=toil ms=\d{3,}")
 
 
 if __name__ == "__main__":

@@ -247,6 +247,39 @@ static void test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_o
     fx_destroy(fx);
 }
 
+/* Nodes may have loaded different modules: one that does not know a kind is not asked again while it lives. */
+static void test_node_that_has_not_loaded_a_kind_is_passed_over(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, true);
+
+    (void)state;
+    while (fx->sends.count == 0)
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    struct stead_message *request = stead_queue_pop(&fx->sends);
+    struct stead_message *refusal = stead_message_answer(request, STEAD_EKIND, NULL, (struct stead_slice){0});
+    refusal->flags |= STEAD_FLAG_UNSEQUENCED;
+    fx_deliver(fx, refusal);
+    stead_message_destroy(&request);
+    stead_message_destroy(&refusal);
+    assert_int_equal(replies, 0);
+    uint32_t jobs = fx->jobs.count;
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fx->jobs.count, jobs + 1);
+    for (uint32_t i = 0; i < 50; i++)
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_int_equal(fx->jobs.count, jobs + 51);
+    assert_int_equal(fx->sends.count, 0);
+    fx_set_table(fx, NULL, 2, true); /* it starts again, perhaps with the module */
+    for (uint32_t i = 0; i < 50 && fx->sends.count == 0; i++)
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_int_equal(fx->sends.count, 1);
+    while (fx->jobs.count > 0)
+        finish(fx, 0);
+    fx_destroy(fx);
+}
+
 /* Nodes take so many jobs at once and no more: an agent's call waits for room until its deadline. */
 static void test_job_that_found_no_room_is_asked_for_again(void **state)
 {
@@ -557,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_placed_job_runs_where_it_arrives),
         cmocka_unit_test(test_expired_job_is_not_started_and_a_cancelled_one_is_told),
         cmocka_unit_test(test_job_of_a_durable_agent_is_asked_again_after_a_crash_and_taken_once),
+        cmocka_unit_test(test_node_that_has_not_loaded_a_kind_is_passed_over),
         cmocka_unit_test(test_job_that_found_no_room_is_asked_for_again),
         cmocka_unit_test(test_job_is_cancelled_by_the_client_that_asked_for_it_alone),
         cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
