@@ -253,13 +253,14 @@ static int look_at_parked(void *context, struct stead_slice key, struct stead_sl
     return 1;
 }
 
-static void cancel_parked(struct stead_agent *agent, const struct stead_message *cancel)
+/* `agent` NULL: its kind is not loaded here, and its messages wait for a start with it. */
+static void cancel_parked(struct stead_shard *shard, struct stead_agent *agent, const struct stead_message *cancel)
 {
-    struct stead_shard *shard = agent->shard;
     struct parked_call search = {.shard = shard, .cancel = cancel, .left = CANCEL_ROWS_MAX};
+    struct stead_slice address = stead_bytes(cancel->address, cancel->address_size);
     struct stead_row_key from, to;
 
-    stead_row_part(&from, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    stead_row_part(&from, cancel->slot, address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
     to = from;
     if (!stead_row_after_prefix(&to))
         return;
@@ -267,9 +268,17 @@ static void cancel_parked(struct stead_agent *agent, const struct stead_message 
                                     false, look_at_parked, &search);
     if (search.found == NULL)
         return;
-    stead_lock_waits_remove(agent, stead_bytes(search.found->source, search.found->source_size));
-    stead_mail_delete(agent, &search.key);
-    stead_shard_conclude(shard, search.found, stead_agent_durable(agent), true, STEAD_ECANCELLED, NULL);
+    if (agent != NULL) {
+        stead_lock_waits_remove(agent, stead_bytes(search.found->source, search.found->source_size));
+        stead_mail_delete(agent, &search.key);
+    } else {
+        stead_shard_delete(shard, &search.key);
+        stead_timers_delete_due(shard, cancel->slot, address, 0, STEAD_PART_MAIL,
+                                stead_bytes(search.key.data + search.key.size - 8, 8));
+        stead_shard_dirty(shard, true);
+    }
+    stead_shard_conclude(shard, search.found, agent == NULL || stead_agent_durable(agent), true, STEAD_ECANCELLED,
+                         NULL);
 }
 
 void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_message *cancel)
@@ -291,8 +300,11 @@ void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_me
     }
     if (agent != NULL)
         stead_agent_tidy_wait(agent);
-    if (agent != NULL && (agent->flags & STEAD_AGENT_MAIL) && agent->phase == STEAD_AGENT_READY)
-        cancel_parked(agent, cancel);
+    const uint8_t *slash = address.size == 0 ? NULL : memchr(address.data, '/', address.size);
+    bool unknown = agent == NULL && slash != NULL &&
+                   stead_registry_find(shard->host->registry, cancel->address, (size_t)(slash - address.data)) == NULL;
+    if (unknown || (agent != NULL && (agent->flags & STEAD_AGENT_MAIL) && agent->phase == STEAD_AGENT_READY))
+        cancel_parked(shard, agent, cancel);
 }
 
 /* ---- Waiting work --------------------------------------------------------------------------- */

@@ -228,6 +228,28 @@ static void test_call_that_waits_for_a_held_agent_is_not_run(void **state)
     }
 }
 
+/* Nobody wants it any more when a start brings the kind at last. */
+static void test_call_that_waits_for_its_kind_is_not_run(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct two it;
+        set_up(&it, "d", NULL, 1, "add");
+        callee = fx_address(it.b, "late", 1, 1);
+        timeout_ms = STEAD_TIMEOUT_NEVER;
+        assert_int_equal(fx_call(it.fx, &it.client, it.a, "do"), 0);
+        assert_int_equal(fx_stats(it.fx)->parked, 1);
+        if (i == 1)
+            assert_int_equal(fx_call_i64(it.fx, &it.client, it.a, "do2"), 0); /* cancelled */
+        assert_int_equal(stead_registry_add(it.fx->registry, &fx_kind_late, NULL), 0);
+        fx_cold_restart(it.fx);
+        fx_run(it.fx);
+        assert_int_equal(fx_call_i64(it.fx, &it.client, it.b, "get"), i == 0 ? 1 : 0);
+        assert_int_equal(replies, i == 0 ? 1 : 0);
+        fx_destroy(it.fx);
+    }
+}
+
 static void test_call_that_waits_in_an_outbox_arrives_expired(void **state)
 {
     struct two it;
@@ -360,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_job_is_told_with_the_commit_of_the_cancel),
         cmocka_unit_test(test_job_on_another_node_is_told_there),
         cmocka_unit_test(test_call_that_waits_for_a_held_agent_is_not_run),
+        cmocka_unit_test(test_call_that_waits_for_its_kind_is_not_run),
         cmocka_unit_test(test_call_that_waits_in_an_outbox_arrives_expired),
         cmocka_unit_test(test_callee_is_told_of_a_timeout_and_of_a_destroyed_caller),
         cmocka_unit_test(test_call_without_a_deadline_waits_as_long_as_it_takes),
