@@ -84,9 +84,14 @@ static size_t token_start(const json_error_t *json_error, struct stead_slice tex
 /* The number at `offset` has a point or an exponent. */
 static bool is_real(struct stead_slice text, size_t offset)
 {
-    while (offset < text.size && memchr("+-0123456789", text.data[offset], 12) != NULL)
-        offset++;
-    return offset < text.size && memchr(".eE", text.data[offset], 3) != NULL;
+    for (; offset < text.size; offset++) {
+        uint8_t c = text.data[offset];
+        if (c == '.' || c == 'e' || c == 'E')
+            return true;
+        if (c != '+' && c != '-' && (c < '0' || c > '9'))
+            return false;
+    }
+    return false;
 }
 
 /* What somebody who wrote `text` most likely has to do. */
