@@ -380,7 +380,7 @@ static void run_job(struct stead_work *work)
         job->status = STEAD_EEXPIRED;
     } else {
         if (jobs->marks)
-            stead_culprit_begin(jobs->marks, slot_of_thread(jobs), job->request->id);
+            stead_culprit_begin(jobs->marks, slot_of_thread(jobs), stead_message_blame_id(job->request));
         job->status = job->op->job(job, stead_message_payload(job->request));
         if (jobs->marks)
             stead_culprit_end();

@@ -257,3 +257,30 @@ struct stead_message *stead_message_answer_in(struct stead_message_pool *pool, c
     carry_groups(answer, request);
     return answer;
 }
+
+/* ---- Blame ----------------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, struct stead_slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        hash = (hash ^ text.data[i]) * 0x100000001b3u;
+    hash = (hash ^ 0xff) * 0x100000001b3u; /* no byte of UTF-8: where it ends counts */
+    return hash ^ hash >> 32;
+}
+
+struct stead_id stead_subject_id(struct stead_slice subject, struct stead_slice detail)
+{
+    uint64_t words[2] = {mix(mix(0xcbf29ce484222325u, subject), detail),
+                         mix(mix(0x9e3779b97f4a7c15u, subject), detail)};
+    struct stead_id id;
+
+    memcpy(id.v, words, sizeof(id.v));
+    return id;
+}
+
+struct stead_id stead_message_blame_id(const struct stead_message *request)
+{
+    return request->key_size == 0 ? request->id
+                                  : stead_subject_id(stead_bytes(request->address, request->address_size),
+                                                     stead_bytes(request->key, request->key_size));
+}

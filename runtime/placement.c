@@ -139,7 +139,8 @@ static struct stead_placed *run_here(struct stead_host *host, const struct stead
         reason = STEAD_EOP;
     else if (request->deadline_ms != 0 && request->deadline_ms <= host->now_ms)
         reason = STEAD_EEXPIRED;
-    else if (host->suspect_count > 0 && stead_host_kills(host, request->id) >= host->settings.poison_kills_max)
+    else if (host->suspect_count > 0 &&
+             stead_host_kills(host, stead_message_blame_id(request)) >= host->settings.poison_kills_max)
         reason = STEAD_EPOISON;
     if (reason != 0) {
         host->stats.expired += reason == STEAD_EEXPIRED;

@@ -556,6 +556,7 @@ static void mark_begin(struct stead_turn *turn, const struct stead_turn_input *i
                                    host->marked_agent == turn->agent && host->marked_op == turn->op};
     if (!mark.same_text)
         mark.op = stead_str(turn->op->name);
+    turn->mark = mark.id;
     host->marked_agent = turn->agent;
     host->marked_op = turn->op;
     host->doors.turn_mark(host->doors.self, &mark);

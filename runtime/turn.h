@@ -82,6 +82,7 @@ struct stead_turn {
     bool deferred;
     bool destroyed;
     uint32_t poison_kills; /* stead_poison_kills() */
+    struct stead_id mark;  /* under which it is marked, unless it works for a subject */
     bool hold, release;    /* lock changes to commit */
     bool broken;           /* an API function failed in a way that must fail the turn */
     int fail_code;         /* of `broken` */

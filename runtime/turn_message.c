@@ -62,6 +62,32 @@ uint32_t stead_poison_kills(const struct stead_turn *turn)
     return turn->poison_kills;
 }
 
+void stead_blame(struct stead_turn *turn, struct stead_slice subject)
+{
+    struct stead_host *host = turn->shard->host;
+    struct stead_turn_mark mark = {turn->mark, stead_agent_address(turn->agent), stead_str(turn->op->name), false};
+
+    if (host->doors.turn_mark == NULL)
+        return;
+    if (subject.size > 0) {
+        mark.id = stead_subject_id(subject, (struct stead_slice){0});
+        mark.address = subject;
+    }
+    host->marked_agent = NULL; /* the next turn's text is another one */
+    host->doors.turn_mark(host->doors.self, NULL);
+    host->doors.turn_mark(host->doors.self, &mark);
+}
+
+uint32_t stead_blamed(const struct stead_turn *turn, struct stead_slice subject)
+{
+    const struct stead_host *host = turn->shard->host;
+
+    if (host->suspect_count == 0)
+        return 0;
+    uint32_t kills = stead_host_kills(host, stead_subject_id(subject, (struct stead_slice){0}));
+    return kills >= host->settings.poison_kills_max ? kills : 0;
+}
+
 const char *stead_node_name(const struct stead_turn *turn)
 {
     return turn->shard->host->options.node_name;

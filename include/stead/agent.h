@@ -249,6 +249,14 @@ STEAD_PUBLIC uint64_t stead_incarnation(const struct stead_turn *turn);
  * that is too often: the op takes it without what may have killed the process. When that turn kills as often again, the
  * message is set aside as any other: a dead letter with the error `poison`. */
 STEAD_PUBLIC uint32_t stead_poison_kills(const struct stead_turn *turn);
+/* From here on the turn does the work of `subject`, a text that is the same whenever that work is tried (empty: its own
+ * again). A death of the process in it counts against the subject, not against the turn's message: for agents, volatile
+ * ones too, whose turns run code of many others, taken from somewhere that gives it out again. The node's log names it
+ * (the first 100 bytes). */
+STEAD_PUBLIC void stead_blame(struct stead_turn *turn, struct stead_slice subject);
+/* 0; or how often this node's process has died in turns that did the subject's work, when that is too often (three
+ * times, as for stead_poison_kills()): it is done without what may have killed the process. */
+STEAD_PUBLIC uint32_t stead_blamed(const struct stead_turn *turn, struct stead_slice subject);
 /* The name of the node that runs the turn: for display, never for decisions. */
 STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
 
@@ -331,7 +339,9 @@ struct stead_call_options {
     struct stead_slice context;     /* handed to the reply op; at most 64 KiB */
     int64_t timeout_ms;             /* 0: the node's default, 30 s; the reply op then gets STEAD_ETIMEOUT */
     struct stead_call_id *ret_call; /* its id; NULL: not wanted */
-    const char *idempotency_key;    /* as a client's: up to 128 bytes, scope: the address, kept 24 h; NULL: none */
+    /* As a client's: up to 128 bytes, scope: the address, kept 24 h; NULL: none. Stateless kinds run the job all the
+     * same, but know one that ended its process by it: after three times it is answered with STEAD_EPOISON. */
+    const char *idempotency_key;
     /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after its node has the request; 0: none */
     uint32_t start_timeout_ms;
     /* stateless kinds: STEAD_ETIMEOUT when it runs so long; the job is told (stead_job_cancelled); 0: none */

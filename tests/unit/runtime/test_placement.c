@@ -402,6 +402,30 @@ static void test_job_that_killed_the_process_three_times_is_poison(void **state)
     fx_destroy(fx);
 }
 
+static void test_jobs_of_one_key_are_blamed_as_one(void **state)
+{
+    struct stead_message_parts parts = {
+        .address = stead_str("stateless/1"), .op = stead_str("do"), .key = stead_str("key")};
+    struct stead_message *one = stead_message_create(STEAD_CALL, &parts), *again, *other, *none;
+
+    (void)state;
+    one->id.v[0] = 1;
+    again = stead_message_create(STEAD_CALL, &parts);
+    again->id.v[0] = 2;
+    parts.address = stead_str("stateless/1k"), parts.key = stead_str("ey");
+    other = stead_message_create(STEAD_CALL, &parts);
+    parts.key = (struct stead_slice){0};
+    none = stead_message_create(STEAD_CALL, &parts);
+    none->id.v[0] = 3;
+    assert_true(stead_id_equal(stead_message_blame_id(one), stead_message_blame_id(again)));
+    assert_false(stead_id_equal(stead_message_blame_id(one), stead_message_blame_id(other)));
+    assert_true(stead_id_equal(stead_message_blame_id(none), none->id));
+    stead_message_destroy(&one);
+    stead_message_destroy(&again);
+    stead_message_destroy(&other);
+    stead_message_destroy(&none);
+}
+
 static void test_signal_whose_job_is_poison_is_a_dead_letter_of_its_sender(void **state)
 {
     struct fx_client client;
@@ -596,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_job_whose_caller_gave_up_is_cancelled),
         cmocka_unit_test(test_signal_to_a_stateless_kind_is_done_in_the_end),
         cmocka_unit_test(test_job_that_killed_the_process_three_times_is_poison),
+        cmocka_unit_test(test_jobs_of_one_key_are_blamed_as_one),
         cmocka_unit_test(test_signal_whose_job_is_poison_is_a_dead_letter_of_its_sender),
         cmocka_unit_test(test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_again),
         cmocka_unit_test(test_idempotent_jobs_run_before_the_commit_and_a_chain_of_them_costs_one_entry),
