@@ -4,7 +4,8 @@
  *
  * Signals of faults come to the thread that made them, abort() raises on the thread that calls it, and functions of
  * atexit() run on the thread that calls exit(): so what a thread knows of itself is enough. The job may have used up
- * its stack: the handler has one of its own.
+ * its stack: the handler has one of its own. What an instruction did it does again under the handler that was there
+ * before, so a core, or a sanitizer, shows where.
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS, sigaltstack */
 #include "node/culprit.h"
@@ -22,25 +23,36 @@ static pthread_once_t installed = PTHREAD_ONCE_INIT;
 static pthread_key_t stack_key; /* frees a thread's stack at its end */
 
 static _Thread_local struct {
-    struct stead_turnmarks *marks; /* NULL: no job */
-    uint32_t slot;
+    struct stead_turnmarks *marks; /* NULL: no job, nor a reactor */
+    uint32_t slot;                 /* or the reactor's number */
+    bool turns;                    /* a reactor */
 } mine;
 static _Thread_local bool has_stack;
 
 static void blame(void)
 {
-    if (mine.marks)
+    if (mine.marks && mine.turns)
+        stead_turnmarks_turn_blame(mine.marks, mine.slot);
+    else if (mine.marks)
         stead_turnmarks_job_blame(mine.marks, mine.slot);
 }
 
-static void on_fault(int number)
+/* Returning from this one repeats the instruction. */
+static bool is_repeated(int number, const siginfo_t *info)
 {
+    return info->si_code > 0 && (number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL);
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    (void)context;
     blame();
     for (size_t i = 0; i < STEAD_FAULT_SIGNALS; i++) {
         if (stead_fault_signals[i] == number)
             sigaction(number, &before[i], NULL);
     }
-    raise(number); /* blocked until this returns; then whoever was there before has it */
+    if (!is_repeated(number, info))
+        raise(number); /* blocked until this returns; then whoever was there before has it */
 }
 
 static void free_stack(void *stack)
@@ -53,7 +65,7 @@ static void free_stack(void *stack)
 
 static void install(void)
 {
-    struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_ONSTACK | SA_SIGINFO};
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < STEAD_FAULT_SIGNALS; i++)
@@ -85,6 +97,16 @@ void stead_culprit_begin(struct stead_turnmarks *marks, uint32_t slot, struct st
         need_stack();
     stead_turnmarks_job_begin(marks, slot, id);
     mine.slot = slot;
+    mine.marks = marks;
+}
+
+void stead_culprit_reactor(struct stead_turnmarks *marks, uint32_t reactor)
+{
+    pthread_once(&installed, install);
+    if (!has_stack)
+        need_stack();
+    mine.slot = reactor;
+    mine.turns = true;
     mine.marks = marks;
 }
 

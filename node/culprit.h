@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * culprit: which job ends the process. When a job's own thread aborts, faults or calls exit(), its mark says so before
- * the process is gone, and the next start counts it (node/turnmark.h). A death from outside (kill -9, out of memory,
- * _exit()) accuses nobody: it cannot be told from an operator's, and a job that runs for hours would be set aside for
- * three restarts that were none of its doing.
+ * culprit: which job or turn ends the process. When a job's own thread, or a reactor's, aborts, faults or calls exit(),
+ * its mark says so before the process is gone, and the next start counts it alone (node/turnmark.h). A death from
+ * outside (kill -9, out of memory, _exit()) accuses no job: it cannot be told from an operator's, and a job that runs
+ * for hours would be set aside for three restarts that were none of its doing.
  *
- * Threads: each names its own job.
+ * Threads: each names its own job; a reactor's is one for good.
  */
 #ifndef STEAD_NODE_CULPRIT_H
 #define STEAD_NODE_CULPRIT_H
@@ -17,5 +17,7 @@
 void stead_culprit_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id);
 /* It has returned. */
 void stead_culprit_end(void);
+/* The calling thread is this reactor's, as long as it lives: its turns are marked there. */
+void stead_culprit_reactor(struct stead_turnmarks *marks, uint32_t reactor);
 
 #endif

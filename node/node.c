@@ -178,12 +178,15 @@ static int open_marks(struct node *node, char *ret_why)
 {
     char why[STEAD_TURNMARK_WHY_SIZE] = "";
     struct stead_turnmark_suspect suspect;
+    struct stead_turnmark_death death;
 
     int code = stead_turnmarks_open(node->shell.config->folder, &node->shell.marks, why);
     if (code != 0) {
         snprintf(ret_why, STEAD_SHELL_WHY_SIZE, "%s", why);
         return code;
     }
+    for (uint32_t i = 0; stead_turnmarks_death(node->shell.marks, i, &death); i++)
+        stead_log_event(STEAD_TRACE_WARN, "died_in", death.text, "kills=%u", death.kills);
     for (uint32_t i = 0; stead_turnmarks_suspect(node->shell.marks, i, &suspect); i++) {
         char id[33];
         stead_hex(id, suspect.id.v, sizeof suspect.id.v);

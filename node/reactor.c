@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/culprit.h"
 #include "node/log.h"
 #include "node/signals.h"
 #include "runtime/base.h"
@@ -588,6 +589,7 @@ static void *run_thread(void *context)
 
     snprintf(name, sizeof name, "stead-react-%u", reactor->index % 1000);
     pthread_setname_np(pthread_self(), name);
+    stead_culprit_reactor(reactor->shell->marks, reactor->index);
     for (;;) {
         bool throttled = stead_log_writer_queued_bytes(reactor->shell->writer) > config->writer_bytes_max;
         bool more = run_round(reactor, throttled);

@@ -10,6 +10,7 @@
  *   0       8     "STEADTM1"
  *   8       4     starts of the node with this file
  *   16      1536  64 suspects: id 16, kills u32, number of the start that counted it last u32
+ *   1552    8     a bit for each reactor whose thread ends the process in a turn
  *   4096    8192  64 marks of 128 bytes: number u64 (odd: a turn runs), id 16, text 104: address and op, each ended
  *                 by zeros up to a multiple of 8 bytes, at least one
  *   12288   32768 1,024 jobs of 32 bytes: state u32 (0: none, 1: it runs, 2: its thread ends the process), 4 unused, id 16, 8 unused
@@ -55,15 +56,19 @@ struct file {
     uint32_t starts; /* of the node with this file */
     uint32_t unused;
     struct stead_turnmark_suspect suspects[STEAD_TURNMARK_SUSPECTS_MAX];
+    _Atomic uint64_t blamed; /* reactors */
     _Alignas(4096) struct mark marks[STEAD_REACTORS_MAX];
     struct job jobs[STEAD_TURNMARK_JOBS_MAX];
 };
 _Static_assert(sizeof(struct file) == 4096 + 8192 + 32768, "the layout above");
+_Static_assert(STEAD_REACTORS_MAX <= 64, "a bit for each");
 
 struct stead_turnmarks {
     struct file *file;                                                   /* mapped */
     struct stead_turnmark_suspect suspects[STEAD_TURNMARK_SUSPECTS_MAX]; /* as of the start */
     uint32_t suspect_count;
+    struct stead_turnmark_death deaths[STEAD_REACTORS_MAX];
+    uint32_t death_count;
 };
 
 /* The entry of `id`, or the one that may be given to it: empty, else the one counted longest ago. */
@@ -82,35 +87,56 @@ static struct stead_turnmark_suspect *suspect_entry(struct file *file, struct st
     return oldest;
 }
 
-static void count_kill(struct file *file, const _Atomic uint64_t id_words[2])
+/* How often it has killed now. */
+static uint32_t count_kill(struct file *file, const _Atomic uint64_t id_words[2])
 {
     uint64_t words[2] = {atomic_load(&id_words[0]), atomic_load(&id_words[1])};
     struct stead_id id;
 
     memcpy(id.v, words, sizeof id.v);
     if (stead_id_is_zero(id))
-        return;
+        return 0;
     struct stead_turnmark_suspect *suspect = suspect_entry(file, id);
-    suspect->kills++;
     suspect->start = file->starts;
+    return ++suspect->kills;
+}
+
+/* "address op" of a mark. The op begins at the word behind the address's end. */
+static void read_text(const struct mark *mark, char *ret_text)
+{
+    uint64_t words[TEXT_WORDS + 1];
+
+    for (uint32_t i = 0; i < TEXT_WORDS; i++)
+        words[i] = atomic_load_explicit(&mark->text[i], memory_order_relaxed);
+    words[TEXT_WORDS] = 0;
+    const char *address = (const char *)words;
+    size_t address_size = strlen(address), op_at = (address_size / 8 + 1) * 8;
+    const char *op = op_at < sizeof words ? address + op_at : "";
+    snprintf(ret_text, STEAD_TURNMARK_TEXT_SIZE, *op ? "%s %s" : "%s", address, op);
 }
 
 /* Turns the marks that a dead process left into suspects. */
-static void count_kills(struct file *file)
+static void count_kills(struct stead_turnmarks *marks)
 {
-    bool explained = false;
+    struct file *file = marks->file;
+    uint64_t blamed = atomic_load(&file->blamed);
+    bool explained = blamed != 0;
 
     file->starts++;
     for (uint32_t i = 0; i < STEAD_TURNMARK_JOBS_MAX; i++) {
         if (atomic_load(&file->jobs[i].state) != JOB_BLAMED)
             continue;
         explained = true;
-        count_kill(file, file->jobs[i].id);
+        (void)count_kill(file, file->jobs[i].id);
     }
-    for (uint32_t i = 0; i < STEAD_REACTORS_MAX && !explained; i++) {
-        if (atomic_load(&file->marks[i].number) & 1)
-            count_kill(file, file->marks[i].id);
+    for (uint32_t i = 0; i < STEAD_REACTORS_MAX; i++) {
+        if (!(atomic_load(&file->marks[i].number) & 1) || (explained && !(blamed >> i & 1)))
+            continue;
+        struct stead_turnmark_death *death = &marks->deaths[marks->death_count++];
+        death->kills = count_kill(file, file->marks[i].id);
+        read_text(&file->marks[i], death->text);
     }
+    atomic_store(&file->blamed, 0);
     memset(file->marks, 0, sizeof file->marks);
     memset(file->jobs, 0, sizeof file->jobs);
 }
@@ -149,9 +175,9 @@ int stead_turnmarks_open(const char *folder, struct stead_turnmarks **ret_marks,
         memset(file, 0, sizeof *file);
         memcpy(file->magic, MAGIC, sizeof file->magic);
     }
-    count_kills(file);
     struct stead_turnmarks *marks = stead_alloc_zero(sizeof *marks);
     marks->file = file;
+    count_kills(marks);
     for (uint32_t i = 0; i < STEAD_TURNMARK_SUSPECTS_MAX; i++) {
         if (file->suspects[i].kills)
             marks->suspects[marks->suspect_count++] = file->suspects[i];
@@ -175,6 +201,14 @@ bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
     if (at >= marks->suspect_count)
         return false;
     *ret_suspect = marks->suspects[at];
+    return true;
+}
+
+bool stead_turnmarks_death(const struct stead_turnmarks *marks, uint32_t at, struct stead_turnmark_death *ret_death)
+{
+    if (at >= marks->death_count)
+        return false;
+    *ret_death = marks->deaths[at];
     return true;
 }
 
@@ -221,6 +255,12 @@ void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const 
     atomic_store_explicit(&it->number, number | 1, memory_order_release);
 }
 
+void stead_turnmarks_turn_blame(struct stead_turnmarks *marks, uint32_t reactor)
+{
+    if (atomic_load_explicit(&marks->file->marks[reactor].number, memory_order_relaxed) & 1)
+        atomic_fetch_or(&marks->file->blamed, UINT64_C(1) << reactor);
+}
+
 void stead_turnmarks_job_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id)
 {
     uint64_t words[2];
@@ -250,15 +290,7 @@ uint64_t stead_turnmarks_look(const struct stead_turnmarks *marks, uint32_t reac
 {
     const struct mark *mark = &marks->file->marks[reactor];
     uint64_t number = atomic_load_explicit(&mark->number, memory_order_acquire);
-    uint64_t words[TEXT_WORDS + 1];
 
-    for (uint32_t i = 0; i < TEXT_WORDS; i++)
-        words[i] = atomic_load_explicit(&mark->text[i], memory_order_relaxed);
-    words[TEXT_WORDS] = 0;
-    /* The op begins at the word behind the address's end. */
-    const char *address = (const char *)words;
-    size_t address_size = strlen(address), op_at = (address_size / 8 + 1) * 8;
-    const char *op = op_at < sizeof words ? address + op_at : "";
-    snprintf(ret_text, STEAD_TURNMARK_TEXT_SIZE, *op ? "%s %s" : "%s", address, op);
+    read_text(mark, ret_text);
     return number & 1 ? number : 0;
 }

@@ -7,8 +7,8 @@
  * message that was being run at so many deaths is set aside as poison (stead_host_suspect()) instead of killing the
  * node for ever. The same marks let the control thread name a turn that runs too long, while it still runs.
  *
- * Of jobs many run at a time, and for long: only one whose own thread died is blamed (node/culprit.h), and then no turn
- * is.
+ * What ran on the thread that died is blamed alone (node/culprit.h). Where no thread is known to have, every turn in
+ * progress is, and no job: of those many run at a time, and for long.
  *
  * Threads: begin and end on the marks' reactor; look from any thread; open and close: one.
  */
@@ -40,6 +40,17 @@ void stead_turnmarks_close(struct stead_turnmarks **marks);
 /* Suspects known at the start, the `at`-th; false when there is none. */
 bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
                              struct stead_turnmark_suspect *ret_suspect);
+
+/* A turn in progress when the process died last, as it is named. */
+struct stead_turnmark_death {
+    uint32_t kills;
+    char text[STEAD_TURNMARK_TEXT_SIZE];
+};
+/* Those that this start has counted, the `at`-th; false when there is none. */
+bool stead_turnmarks_death(const struct stead_turnmarks *marks, uint32_t at, struct stead_turnmark_death *ret_death);
+
+/* The reactor's thread is about to end the process, in a turn or not. For a signal handler. */
+void stead_turnmarks_turn_blame(struct stead_turnmarks *marks, uint32_t reactor);
 
 /* A job is begun, or over, on a job thread; each has a slot of its own, from 0; those beyond STEAD_TURNMARK_JOBS_MAX
  * are not marked. */

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "node/culprit.h"
+#include "node/signals.h"
 #include "node/turnmark.h"
 
 static char folder[64];
@@ -55,6 +57,39 @@ static void test_turnmark_process_killed_in_a_turn_is_counted_against_its_messag
     assert_int_equal(suspect.id.v[0], 7);
     assert_false(stead_turnmarks_suspect(marks, 1, &suspect));
     stead_turnmarks_close(&marks);
+}
+
+static void test_turnmark_of_the_thread_that_faults_is_blamed_alone_and_named(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGSEGV, SIGKILL};
+    struct stead_turnmark_suspect suspect;
+    struct stead_turnmark_death death;
+
+    for (uint32_t at = 0; at < 2; at++) {
+        pid_t child = fork();
+        if (child == 0) {
+            struct stead_turnmarks *marks = open_marks();
+            for (size_t i = 0; i < STEAD_FAULT_SIGNALS; i++) /* cmocka's go on with the tests */
+                signal(stead_fault_signals[i], SIG_DFL);
+            stead_culprit_reactor(marks, 1);
+            begin_turn(marks, 0, 20);
+            begin_turn(marks, 1, 21);
+            raise(signals[at]);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == signals[at]);
+        struct stead_turnmarks *marks = open_marks();
+        assert_int_equal(stead_turnmarks_death(marks, 1, &death), at == 1); /* from outside: any of them */
+        assert_true(stead_turnmarks_death(marks, 0, &death));
+        assert_int_equal(death.kills, 1);
+        assert_string_equal(death.text, "counter/alice add");
+        assert_true(stead_turnmarks_suspect(marks, 0, &suspect));
+        assert_int_equal(suspect.id.v[0], 21);
+        assert_int_equal(suspect.kills, at + 1);
+        stead_turnmarks_close(&marks);
+    }
 }
 
 static void test_turnmark_finished_turn_is_not_suspected(void **state)
@@ -180,6 +215,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_turnmark_process_killed_in_a_turn_is_counted_against_its_message,
                                         make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_of_the_thread_that_faults_is_blamed_alone_and_named, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(test_turnmark_finished_turn_is_not_suspected, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_turnmark_running_turn_is_named_and_numbered, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_turnmark_long_address_is_cut_and_a_shorter_one_leaves_no_rest, make_folder,
