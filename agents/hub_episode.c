@@ -145,6 +145,13 @@ void stead_hub_take_event(void *context, const struct stead_history_event *event
     stead_hub_send_event(episode->session, event);
 }
 
+void stead_hub_note_failure(struct stead_hub_episode *episode, const struct stead_history_event *end)
+{
+    stead_log(episode->turn, "%s failed: %.*s", episode->session->id, (int)end->error_sentence.size,
+              (const char *)end->error_sentence.data);
+    note_event(episode, end);
+}
+
 static void say(void *context, const char *line)
 {
     struct stead_hub_session *session = context;
@@ -284,13 +291,11 @@ static void fail_by_difference(struct stead_hub_episode *episode)
     uint64_t event = 0;
     const char *sentence = stead_engine_difference(session->engine, &event);
     const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
-                                            .id = event,
                                             .code = STEAD_ECONFLICT,
                                             .error_name = stead_str("nondeterminism"),
                                             .error_sentence = stead_str(sentence)};
 
-    stead_log(episode->turn, "%s failed: %s", session->id, sentence);
-    note_event(episode, &end);
+    stead_hub_note_failure(episode, &end);
     stead_engine_destroy(&session->engine);
     episode->mended = false;
 }
@@ -641,18 +646,6 @@ static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, str
     return STEAD_HUB_WRITE;
 }
 
-/* Nobody wants what came; what it holds is released. */
-static enum stead_hub_verdict give_back(struct stead_hub_episode *episode)
-{
-    struct stead_hub_session *session = episode->session;
-
-    stead_engine_destroy(&session->engine);
-    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
-        if (!it->dropped)
-            stead_hub_give(episode, it);
-    return STEAD_HUB_SEND;
-}
-
 /* One that is over and stays so. */
 static bool is_past(const struct stead_hub_session *session, enum stead_instance_status status)
 {
@@ -666,15 +659,6 @@ static bool is_past(const struct stead_hub_session *session, enum stead_instance
                                            stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) == NULL);
 }
 
-/* A rewind that met code which does not match: what failed is as it was, and says why. */
-static enum stead_hub_verdict stay_failed(struct stead_hub_episode *episode, struct stead_writer *args)
-{
-    (void)give_back(episode);
-    stead_hub_note_taken(episode);
-    stead_hub_write_episode(episode, STEAD_INSTANCE_FAILED, args);
-    return STEAD_HUB_WRITE;
-}
-
 static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -685,10 +669,11 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
         session->execution = (uint32_t)stead_hub_number(stead_written(&session->row), "execution");
     if (!stead_hub_sort(episode))
         return STEAD_HUB_SEND;
+    uint32_t kills = stead_hub_accuse(episode);
     if (episode->start != NULL) {
         if (!begin_fresh(episode))
             return STEAD_HUB_UNKNOWN;
-        return run_it(episode, args);
+        return kills > 0 ? stead_hub_condemn(episode, kills, args) : run_it(episode, args);
     }
     if (session->exists && status == STEAD_INSTANCE_PENDING &&
         stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL)
@@ -696,12 +681,14 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
     if (session->exists && (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW))
         return STEAD_HUB_PENDING;
     if (!session->exists || is_past(session, status))
-        return give_back(episode);
+        return stead_hub_give_back(episode);
     bool ends = stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL;
     bool rewinds = stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) != NULL;
     if (stead_hub_differs(session) && !rewinds)
         return ends ? stead_hub_end_bare(episode, STEAD_INSTANCE_TERMINATED, args) : stead_hub_keep(episode, args);
-    verdict = begin_again(episode);
+    if (kills > 0 && !ends)
+        return stead_hub_condemn(episode, kills, args);
+    verdict = kills > 0 ? STEAD_HUB_UNKNOWN : begin_again(episode);
     if (verdict == STEAD_HUB_UNKNOWN && ends)
         return stead_hub_end_bare(episode, STEAD_INSTANCE_TERMINATED, args);
     if (verdict != STEAD_HUB_WRITE)
@@ -710,7 +697,7 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
         return run_it(episode, args);
     if (status == STEAD_INSTANCE_FAILED &&
         !stead_hub_differs(session)) /* it was over, and stays so: to be rewound with its own code */
-        return stay_failed(episode, args);
+        return stead_hub_stay_failed(episode, args);
     if (!ends)
         return stead_hub_keep(episode, args);
     stead_hub_sends_clear(&session->sends);
@@ -727,6 +714,8 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
     session->turn = turn;
     episode.time_ms = session->now_ms;
     enum stead_hub_verdict verdict = begin_and_run(&episode, ret_args);
+    if (episode.accused)
+        stead_blame(turn, nothing);
     session->turn = NULL;
     deinit_episode(&episode);
     return verdict;

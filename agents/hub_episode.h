@@ -34,6 +34,7 @@ struct stead_hub_episode {
     bool keeping;         /* the engine is one without the code: inputs are stored, and nothing runs */
     bool differs;         /* it ends as Failed by code that does not match; what comes is kept */
     bool final;           /* ... or in a way that no rewind helps */
+    bool accused;         /* the turn's death is that of this instance's code */
     int64_t time_ms;      /* of its rows */
     size_t bytes;         /* of its events, about */
     bool sized;           /* those of the run under way are among them */
@@ -69,6 +70,8 @@ void stead_hub_note_taken(struct stead_hub_episode *episode);
 void stead_hub_store_event(struct stead_hub_episode *episode, const struct stead_history_event *event);
 /* The engine's sink: the event is stored, and what it asks for is sent after the write. */
 void stead_hub_take_event(void *context, const struct stead_history_event *event);
+/* It has failed by its code, of which no event tells (so `end` has no id): how, for its row and its parent. */
+void stead_hub_note_failure(struct stead_hub_episode *episode, const struct stead_history_event *end);
 /* The args of the write, with this status of the instance. */
 void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_instance_status status,
                              struct stead_writer *args);
@@ -77,6 +80,15 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
 
 /* The code does not match: Failed, if it is not yet, and what came is stored at the end of the history. */
 enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct stead_writer *args);
+/* Nobody wants what came; what it holds is released. */
+enum stead_hub_verdict stead_hub_give_back(struct stead_hub_episode *episode);
+/* A rewind that met code which does not match, or ends the process: what failed is as it was, and says why. */
+enum stead_hub_verdict stead_hub_stay_failed(struct stead_hub_episode *episode, struct stead_writer *args);
+/* From here on a death of the process is this episode's doing. How often it has been, when that is too often; 0: the
+ * code may run. */
+uint32_t stead_hub_accuse(struct stead_hub_episode *episode);
+/* The code has ended the process so often: Failed with `poison`, and what came is stored at the end of the history. */
+enum stead_hub_verdict stead_hub_condemn(struct stead_hub_episode *episode, uint32_t kills, struct stead_writer *args);
 /* Ends the execution without its code, with all that is open: as Terminated (a message asks for it), or as Failed since
  * its episode is too large. */
 enum stead_hub_verdict stead_hub_end_bare(struct stead_hub_episode *episode, enum stead_instance_status status,

@@ -7,6 +7,13 @@
  * the direct fabric. Nothing is lost with it, and nothing is asked for twice: a rewind with mended code runs that
  * episode. Meanwhile the instance can be terminated, which ends all that it has open; so is it for one whose code is
  * not loaded, and one of which an episode is too large.
+ *
+ * Code that ends the process: a turn that runs code is marked with its instance and with the message of it that was
+ * taken most often (Q4); the node counts the marks that it dies under, and when three deaths bear this one the code is
+ * not run, but kept from what came as code that does not match is. Its messages come back after each death, with those
+ * of others that were taken with them: the mark says whose they are, wherever they lie in a batch, and costs nothing.
+ * What joins it in other tries is taken less often, so the one message that kills is the mark sooner or later. A
+ * partition that moves to another node takes no count along: there the code has three tries of its own.
  */
 #include <string.h>
 
@@ -53,7 +60,8 @@ enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct 
     struct stead_hub_session *session = episode->session;
     bool failed_now = episode->error_name[0] != '\0';
 
-    session->version = (uint32_t)stead_hub_number(stead_written(&session->row), "version");
+    if (!episode->fresh)
+        session->version = (uint32_t)stead_hub_number(stead_written(&session->row), "version");
     int code = keep_inputs(episode);
     stead_engine_destroy(&session->engine);
     if (code != 0)
@@ -72,6 +80,70 @@ enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct 
     episode->differs = true;
     stead_hub_write_episode(episode, STEAD_INSTANCE_FAILED, args);
     return STEAD_HUB_WRITE;
+}
+
+enum stead_hub_verdict stead_hub_give_back(struct stead_hub_episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+
+    stead_engine_destroy(&session->engine);
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        if (!it->dropped)
+            stead_hub_give(episode, it);
+    return STEAD_HUB_SEND;
+}
+
+enum stead_hub_verdict stead_hub_stay_failed(struct stead_hub_episode *episode, struct stead_writer *args)
+{
+    (void)stead_hub_give_back(episode);
+    stead_hub_note_taken(episode);
+    stead_hub_write_episode(episode, STEAD_INSTANCE_FAILED, args);
+    return STEAD_HUB_WRITE;
+}
+
+/* Q4. */
+uint32_t stead_hub_accuse(struct stead_hub_episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    const struct stead_hub_message *most = NULL;
+
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        if (!it->dropped &&
+            (most == NULL || it->count > most->count || (it->count == most->count && it->seq < most->seq)))
+            most = it;
+    if (most == NULL)
+        return 0;
+    struct stead_slice subject = stead_str(stead_printed(episode->turn, "%s: message %llu of %s, %.*s", session->id,
+                                                         (unsigned long long)most->seq, most->queue, (int)most->id.size,
+                                                         (const char *)most->id.data));
+    uint32_t kills = most->count > 1 ? stead_blamed(episode->turn, subject) : 0;
+    if (kills > 0)
+        return kills;
+    stead_blame(episode->turn, subject);
+    episode->accused = true;
+    return 0;
+}
+
+enum stead_hub_verdict stead_hub_condemn(struct stead_hub_episode *episode, uint32_t kills, struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice row = stead_written(&session->row), name = stead_hub_text(row, "name");
+    bool over = !episode->fresh && stead_hub_status_of(session) == STEAD_INSTANCE_FAILED && !stead_hub_differs(session);
+    uint64_t last = episode->clear ? 0 : (uint64_t)stead_hub_number(row, "events");
+
+    if (!episode->fresh)
+        session->version = (uint32_t)stead_hub_number(row, "version");
+    const struct stead_history_event end = {
+        .type = STEAD_HISTORY_EXECUTION_FAILED,
+        .code = STEAD_EPOISON,
+        .error_name = stead_str(stead_error_name(STEAD_EPOISON)),
+        .error_sentence = stead_str(stead_printed(episode->turn,
+                                                  "its code ended the process %u times after event %llu, with the same "
+                                                  "input: mend the code (%.*s, version %u) and rewind",
+                                                  kills, (unsigned long long)last, (int)name.size,
+                                                  (const char *)name.data, session->version))};
+    stead_hub_note_failure(episode, &end);
+    return over ? stead_hub_stay_failed(episode, args) : stead_hub_keep(episode, args);
 }
 
 enum stead_hub_verdict stead_hub_end_bare(struct stead_hub_episode *episode, enum stead_instance_status status,

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "agents/hash.h"
-#include "agents/hub_worker.h"
+#include "agents/hub_episode.h"
 
 #define EXECUTION_BITS 20u
 #define ROOM_MS 500        /* an earlier attempt ends within */
@@ -432,12 +432,27 @@ static bool begins_episode(struct stead_slice events)
            event.type == STEAD_HISTORY_ORCHESTRATOR_STARTED;
 }
 
+/* It failed by its code: no event says so, but its row. */
+static void send_failure_again(struct stead_hub_session *session)
+{
+    struct stead_slice row = stead_written(&session->row), name = stead_hub_text(row, "error_name");
+    bool poison = stead_slice_equal(name, stead_str(stead_error_name(STEAD_EPOISON)));
+    const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
+                                            .code = poison ? STEAD_EPOISON : STEAD_ECONFLICT,
+                                            .error_name = name,
+                                            .error_sentence = stead_hub_text(row, "error_sentence")};
+
+    if (stead_hub_differs(session))
+        stead_hub_send_end(session, &end);
+}
+
 void stead_hub_send_newest(struct stead_hub_session *session)
 {
     struct stead_hub_walk walk = {.at = 0}, newest = {.at = 0}, before = {.at = 0};
     struct stead_slice out = nothing;
     uint32_t episodes = 0;
 
+    send_failure_again(session);
     while (stead_hub_next_row(session, &walk)) {
         out = walk.out.size > 0 ? walk.out : out;
         if (begins_episode(walk.events)) {

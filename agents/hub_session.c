@@ -50,6 +50,13 @@ static struct stead_hub_session *find(struct stead_hub_worker_state *worker, str
     return it;
 }
 
+bool stead_hub_session_works(struct stead_hub_worker_state *worker, struct stead_slice id)
+{
+    const struct stead_hub_session *session = find(worker, id);
+
+    return session != NULL && session->phase != STEAD_HUB_IDLE;
+}
+
 static void free_messages(struct stead_hub_message **messages)
 {
     while (*messages != NULL) {

@@ -180,12 +180,16 @@ static const char *key_of(struct stead_turn *turn, struct stead_slice id)
     return stead_printed(turn, "%08x%08x%08x%08x", (unsigned)(a >> 32), (unsigned)a, (unsigned)(b >> 32), (unsigned)b);
 }
 
+/* Each try has the same key: so an activity that ends its process again and again is known (STEAD_EPOISON). */
 static int call_activity(struct stead_turn *turn, struct stead_hub_task *task)
 {
-    struct stead_slice body = task->message->body, name = stead_hub_text(body, "n"),
-                       instance = stead_hub_text(body, "i");
+    const struct stead_hub_message *message = task->message;
+    struct stead_slice body = message->body, name = stead_hub_text(body, "n"), instance = stead_hub_text(body, "i");
     int64_t timeout_ms = positive(body, "timeout");
+    const char *try = stead_printed(turn, "%s %llu %.*s", message->queue, (unsigned long long)message->seq,
+                                    (int)message->id.size, (const char *)message->id.data);
     const struct stead_call_options options = {.reply_op = "ran",
+                                               .idempotency_key = key_of(turn, stead_str(try)),
                                                .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
                                                .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
                                                .ret_call = &task->call,

@@ -14,6 +14,10 @@
  * Nothing depends on a delete, and what is not deleted in time only comes back and is known again: so messages that
  * have done their work are deleted a few milliseconds later, many with one operation.
  *
+ * What is taken again and again is set aside, but not for what others did: when the process has died of one message,
+ * all that were taken with it come back. So a worker sets aside only what it has tried itself (Q5); what its code has
+ * done to the process is known by the marks of its turns (hub_keep.c).
+ *
  * It takes no more than it can hold: SESSIONS_MAX instances and so many tasks as the settings say; above that it does
  * not poll.
  */
@@ -23,6 +27,7 @@
 #include <string.h>
 
 #include "agents/agents.h"
+#include "agents/hash.h"
 
 #define SESSIONS_MAX 256u
 #define WAIT_MS 20000        /* of a long poll */
@@ -285,6 +290,20 @@ static int rested(struct stead_turn *turn, void *state, struct stead_slice args)
     return 0;
 }
 
+/* Q5: it was taken too often, and not only because processes died of what was taken with it: this worker has tried it
+ * too, and is not at it. */
+static bool is_given_up(struct stead_hub_worker_state *worker, const struct stead_hub_message *message)
+{
+    uint64_t hash = stead_hash64(stead_str(message->queue)) ^ message->seq * 0x9e3779b97f4a7c15u;
+    uint64_t *tried = &worker->tried[hash % STEAD_HUB_TRIED];
+
+    if (message->count <= STEAD_HUB_TRIES_MAX || stead_hub_session_works(worker, stead_hub_text(message->body, "i")))
+        return false;
+    bool again = *tried == hash;
+    *tried = hash;
+    return again;
+}
+
 /* What came is looked at in its order; before a message that is too long for an answer the rest waits until it was
  * fetched. */
 static void go_through(struct stead_turn *turn, struct stead_hub_worker_state *worker, uint32_t at)
@@ -301,7 +320,7 @@ static void go_through(struct stead_turn *turn, struct stead_hub_worker_state *w
         }
         poll->came = message->next;
         message->next = NULL;
-        if (message->count > STEAD_HUB_TRIES_MAX)
+        if (is_given_up(worker, message))
             stead_hub_poison(turn, worker, &message);
         else
             take(turn, worker, message);

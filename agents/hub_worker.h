@@ -127,6 +127,8 @@ struct stead_hub_sent {
     uint64_t id_hash, etag;
 };
 
+#define STEAD_HUB_TRIED 1024u
+
 struct stead_hub_poll {
     bool asked;                     /* a dequeue is under way, or what it brought is looked at */
     bool rests;                     /* a timer stands */
@@ -158,6 +160,7 @@ struct stead_hub_worker_state {
     uint32_t task_count;
     bool renew_timer;                   /* stands */
     bool look_timer;                    /* stands, or its answer is under way */
+    uint64_t tried[STEAD_HUB_TRIED];    /* hashes of messages that were taken too often, and once more by this worker */
     struct stead_hub_message *finished; /* to be deleted */
     uint32_t finished_count;
     struct stead_hub_ask *asks, *asks_last; /* operations that wait for those before them */
@@ -220,6 +223,8 @@ void stead_hub_asks_destroy(struct stead_hub_worker_state *worker);
 void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_state *worker, struct stead_slice id,
                             struct stead_hub_message **message);
 void stead_hub_sessions_destroy(struct stead_hub_worker_state *worker);
+/* An instance of this id is at work. */
+bool stead_hub_session_works(struct stead_hub_worker_state *worker, struct stead_slice id);
 /* Reply ops. */
 int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead_slice args);

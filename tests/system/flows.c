@@ -14,7 +14,7 @@
  *   rounds      number: begins anew until it is 0; "done"
  *   crash       any: one activity that kills its process the first two times
  *   works       {log}: an activity that says how far it is, and fails once
- *   bomb        {at, fuse}: waits for a thing of that sort, and faults behind it while the file `fuse` is there; "lives"
+ *   bomb        {at, fuse}: waits for a thing of that sort, and faults behind it (at mine: in it) while the file `fuse` is there; "lives"
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -96,6 +96,18 @@ static int kill_process(struct stead_job *job, struct stead_slice args)
     return stead_job_reply(job, stead_job_packed(job, "l", (int64_t)(size / 2)));
 }
 
+/* {fuse}: faults while that file is there. */
+static int step_on_mine(struct stead_job *job, struct stead_slice args)
+{
+    char fuse[512];
+
+    if (stead_get_text(args, "fuse", fuse, sizeof fuse) != 0)
+        return STEAD_EARGUMENT;
+    if (access(fuse, F_OK) == 0)
+        (void)raise(SIGSEGV);
+    return stead_job_reply(job, args);
+}
+
 /* {log}: says how far it is until it is cancelled; the first attempt fails at 3. */
 static int labour(struct stead_job *job, struct stead_slice args)
 {
@@ -118,6 +130,7 @@ STEAD_ACTIVITY(greet_activity, "flows.greet", greet, 0);
 STEAD_ACTIVITY(step_activity, "flows.step", step, 0);
 STEAD_ACTIVITY(gate_activity, "flows.gate", pass_gate, 0);
 STEAD_ACTIVITY(kill_activity, "flows.kill", kill_process, 0);
+STEAD_ACTIVITY(mine_activity, "flows.mine", step_on_mine, 0);
 
 /* ---- An agent ------------------------------------------------------------------------------- */
 
@@ -142,7 +155,8 @@ static const struct stead_kind box_kind = {.abi = STEAD_ABI,
                                            .state_size = sizeof(struct box),
                                            .fields = box_fields,
                                            .ops = box_ops};
-STEAD_MODULE(&greet_activity, &step_activity, &gate_activity, &kill_activity, &labour_activity, &box_kind);
+STEAD_MODULE(&greet_activity, &step_activity, &gate_activity, &kill_activity, &mine_activity, &labour_activity,
+             &box_kind);
 
 /* ---- Orchestrators -------------------------------------------------------------------------- */
 
@@ -359,6 +373,8 @@ static int wait_at(struct stead_orchestration *o, const char *at, struct stead_s
         return stead_await_event(o, "go", -1, &value);
     if (strcmp(at, "activity") == 0)
         return stead_await_activity(o, "flows.greet", stead_packed_for(o, "s", "Ada"), &value);
+    if (strcmp(at, "mine") == 0)
+        return stead_await_activity(o, "flows.mine", input, &value);
     if (strcmp(at, "child") == 0)
         return stead_await_child(o, "hello", stead_packed_for(o, "[s]", "Ada"), &value);
     if (strcmp(at, "call") == 0)

@@ -71,6 +71,19 @@ class Dying(OnHub, direct.Dying):
         self.assert_sound(node.folder)
 
 
+class Deadly(OnHub, direct.Deadly):
+    """All that is taken with what kills the node comes back after each death: it is not set aside with it."""
+    FABRIC = ("--fabric", "hub")
+    AT = ("start", "event", "lock", "mine", "mother")
+    AGAIN = "lock"
+    NAMED = "{}"
+    BESIDE = 12
+
+    def test_code_that_ends_its_node_fails_wherever_it_does(self):
+        super().test_code_that_ends_its_node_fails_wherever_it_does()
+        self.assertEqual(self.n1.cli("hub", "status")["queues"]["poison"]["depth"], 0)
+
+
 class Modes(OnHub, direct.Orchestrations):
     """Each mode of polling."""
 

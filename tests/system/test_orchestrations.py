@@ -556,9 +556,12 @@ class Open(Orchestrations):
 
 
 class Deadly(Orchestrations):
-    """Code that faults: its node dies, again at each start, until the turn is poison."""
+    """Code that faults: its node dies, again at each start, until the turn is poison; what is beside it lives."""
     AT = ("start", "timer", "event", "activity", "child", "call", "lock", "mother")
-    DOOMED = [at for at in AT if at != "mother"] + ["daughter"]
+    AGAIN = "timer"
+    FABRIC = ()
+    NAMED = "orchestration/{}"
+    BESIDE = 1
 
     def restart_until(self, what, condition):
         """Starts the node whenever it has died; how often that was."""
@@ -578,26 +581,36 @@ class Deadly(Orchestrations):
         return deaths
 
     def have_failed(self, ids):
-        return all(self.status(id)["status"] == "Failed" for id in ids)
+        return all(self.n1.cli("status", id, "--timeout", "1s")["status"] == "Failed" for id in ids)  # it may die meanwhile
 
     def test_code_that_ends_its_node_fails_wherever_it_does(self):
         node = self.serve(environment=undisturbed())
+        doomed = [at for at in self.AT if at != "mother"] + ["daughter"]
         fuse = self.folder / "fuse"
         fuse.touch()
         waits = [threading.Thread(target=lambda at=at, words=words: told.update({at: run_stead(*words, node=node.endpoint)}))
                  for at in self.AT for words in [("run", "bomb", json.dumps({"at": at, "fuse": str(fuse)}), "--id", at,
-                                                  "--delay", "1s", "--wait", "--timeout", "3m")]]
+                                                  "--delay", "1s", "--wait", "--timeout", "3m", *self.FABRIC)]]
         told = {}
+        self.start("approve", id="asks")
+        self.await_custom("asks", "waits for approval")
+        beside = [self.start("hello", ["Ada"], "--delay", "1s", id=f"b{number:02}") for number in range(self.BESIDE)]
         for thread in waits:
             thread.start()
-        wait_until("all are there", lambda: len(node.cli("orchestrations", "--all")) == len(self.AT))
+        wait_until("all are there", lambda: len(node.cli("orchestrations", "--all", *self.FABRIC)) == len(self.AT) + self.BESIDE + 1)
         node.cli("raise", "event", "go", "1")
+        node.cli("raise", "asks", "approved", "1")
         ids = [*self.AT, "daughter"]
         deaths = self.restart_until("all have failed", lambda: self.have_failed(ids))
-        self.assertIn(deaths, range(3, 4 * len(self.DOOMED)))  # two reactors may run such a turn at once
-        for id in self.DOOMED:
+        self.assertIn(deaths, range(3, 4 * len(doomed)))  # two reactors may fault at once
+        named = set(re.findall(r'event=died_in kills=3 text="([a-z/]*)', node.log_path.read_text()))
+        self.assertEqual(named, {self.NAMED.format(id) for id in doomed if id != "mine"})
+        for id in doomed:
             error = self.status(id)["error"]
             self.assertEqual(error["name"], "poison", id)
+            if id == "mine":  # an activity
+                self.assertIn("killed the process too often", error["sentence"])
+                continue
             self.assertRegex(error["sentence"], r"^its code ended the process \d times after event \d+, with the same "
                                                 r"input: mend the code \(bomb, version 1\) and rewind$")
         self.assertEqual(self.status("mother")["error"], self.status("daughter")["error"])
@@ -606,15 +619,17 @@ class Deadly(Orchestrations):
         for at in self.AT:
             code, out, err = told[at]
             self.assertEqual((code, out), (1, ""), err)
-            self.assertIn(f"{at}: Failed: poison: its code ended the process", err)
+            self.assertIn(f"{at}: Failed: poison: " + ("" if at == "mine" else "its code ended the process"), err)
         self.assertEqual(node.cli("deadletters"), [])
+        for id in (*beside, "asks"):
+            self.await_status(id, "Completed")
 
-        rewind = threading.Thread(target=node.cli, args=("rewind", "timer"))  # as it is, it dies again
+        rewind = threading.Thread(target=node.cli, args=("rewind", self.AGAIN))  # as it is, it dies again
         rewind.start()
         wait_until("it has died", lambda: node.process.poll() is not None)
-        self.restart_until("it has failed again", lambda: not rewind.is_alive() and self.have_failed(["timer"]))
+        self.restart_until("it has failed again", lambda: not rewind.is_alive() and self.have_failed([self.AGAIN]))
         fuse.unlink()  # the code is mended
-        for id in self.DOOMED:
+        for id in doomed:
             node.cli("rewind", id)
             self.assertEqual(self.await_status(id, "Completed", "Failed")["output"], "lives", id)
         self.assertEqual(node.cli("locks", "list"), [])

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A hub with one worker: messages that no worker can make anything of are put aside, whole; an activity that was
- * cancelled is ended soon.
+ * cancelled is ended soon; code that has ended the process again and again is not run, and what was taken with it is.
  */
 #include "unit/runtime/host_client.h"
 
 #include "agents/agents.h"
+#include "agents/history.h"
 #include "agents/hub_settings.h"
+#include "agents/instance.h"
 
 static struct fx *fx;
 static struct fx_client client;
@@ -33,24 +35,54 @@ static int never(struct stead_job *job, struct stead_slice args)
 }
 STEAD_ACTIVITY(dull, "dull", never, 0);
 
-static int setup(void **state)
+static uint32_t ran;
+static struct stead_id accused; /* by the mark of its turn, the newest that ran */
+
+static int note_mark(struct stead_orchestration *o, struct stead_slice input)
+{
+    ran++;
+    accused = fx->mark.id;
+    return stead_complete(o, input);
+}
+static const struct stead_orchestrator marked = {.abi = STEAD_ORCHESTRATION_ABI,
+                                                 .struct_size = sizeof(struct stead_orchestrator),
+                                                 .name = "marked",
+                                                 .version = 1,
+                                                 .run = note_mark};
+
+static int set_up(enum stead_hub_mode mode)
 {
     static const struct stead_kind *const kinds[] = {&stead_hub_kind, &stead_hub_queue_kind, &stead_hub_table_kind,
                                                      &stead_hub_worker_kind, &dull};
     struct stead_writer args;
 
-    (void)state;
     fx = fx_create(2);
     for (size_t at = 0; at < sizeof(kinds) / sizeof(kinds[0]); at++)
         assert_int_equal(stead_registry_add(fx->registry, kinds[at], NULL), 0);
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &marked, NULL), 0);
+    ran = 0;
     client = fx_client(fx, 1);
     stead_hub_settings_default(&settings, "t");
     settings.workers = 1;
     settings.partitions = 1;
+    settings.mode = mode;
     stead_writer_init(&args);
     stead_hub_settings_write(&settings, &args);
     assert_int_equal(ask("hub/t", "create", &args), 0);
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return set_up(STEAD_HUB_NOTIFY);
+}
+
+/* Nobody waits in a queue: what is put into it can be taken by the test. */
+static int setup_polled(void **state)
+{
+    (void)state;
+    return set_up(STEAD_HUB_FIXED);
 }
 
 static int teardown(void **state)
@@ -176,6 +208,180 @@ static void test_activity_that_was_cancelled_is_ended_within_half_a_second(void 
     assert_int_equal(running(), 1);
 }
 
+/* ---- What ends the process ------------------------------------------------------------------------------- */
+
+static void stop_worker(void)
+{
+    struct stead_writer none;
+
+    stead_writer_init(&none);
+    assert_int_equal(ask(stead_hub_worker(&settings, 0).text, "stop", &none), 0);
+}
+
+/* Takes what is in the queue as workers do that die of it, so often. */
+static void take_in_vain(const char *queue, uint32_t times)
+{
+    struct stead_writer args;
+
+    for (; times > 0; times--) {
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:u,s:u,s:u}", "max", (uint64_t)10, "hide", (uint64_t)1, "wait", (uint64_t)0);
+        assert_int_equal(ask(queue, "dequeue", &args), 0);
+        fx_step_ms(fx, 2);
+    }
+}
+
+/* Puts the start of an instance, or what steers it, into its queue. */
+static void tell(const char *instance, const char *id, bool starts)
+{
+    struct stead_hub_part queue = stead_hub_control(&settings, 0);
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    if (starts)
+        stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u}}", "id", id, "body", "t", "start", "i", instance, "n", "marked",
+                   "v", (uint64_t)7, "ver", (uint64_t)0);
+    else
+        stead_pack(&args, "{s:s,s:{s:s,s:s,s:u,s:s}}", "id", id, "body", "t", "steer", "i", instance, "k",
+                   (uint64_t)STEAD_HISTORY_EXECUTION_REWOUND, "es", "");
+    assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+}
+
+/* Once the worker has been woken and has done what there is. */
+static struct stead_instance look_at(const char *instance)
+{
+    struct stead_writer args;
+    struct stead_instance it;
+
+    for (int rounds = 0; rounds < 100; rounds++)
+        fx_step_ms(fx, 50);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s}", "id", instance);
+    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "status", &args), 0);
+    assert_int_equal(stead_instance_read(stead_message_payload(answer), &it), 0);
+    return it;
+}
+
+static int64_t depth_of_poison(void)
+{
+    struct stead_writer none;
+    int64_t depth = -1;
+
+    stead_writer_init(&none);
+    assert_int_equal(ask(stead_hub_part_queue(&settings, "poison").text, "status", &none), 0);
+    assert_int_equal(stead_get_i64(stead_message_payload(answer), "depth", &depth), 0);
+    return depth;
+}
+
+static struct stead_id subject(const char *instance, unsigned seq, const char *id)
+{
+    char text[300];
+
+    snprintf(text, sizeof(text), "%s: message %u of %s, %s", instance, seq, stead_hub_control(&settings, 0).text, id);
+    return stead_subject_id(stead_str(text), (struct stead_slice){0});
+}
+
+static void test_code_that_ended_the_process_three_times_is_not_run_and_can_be_rewound(void **state)
+{
+    struct stead_instance it;
+
+    (void)state;
+    stop_worker();
+    tell("bomb", "s1", true);
+    tell("good", "s2", true);
+    take_in_vain(stead_hub_control(&settings, 0).text, 3);
+    stead_host_suspect(fx->host, subject("bomb", 1, "s1"), 3);
+    stead_host_suspect(fx->host, subject("good", 2, "s2"), 2);
+    it = look_at("good");
+    assert_int_equal(it.status, STEAD_INSTANCE_COMPLETED);
+    assert_memory_equal(accused.v, subject("good", 2, "s2").v, sizeof(accused.v));
+    assert_int_equal(ran, 1);
+    it = look_at("bomb");
+    assert_int_equal(it.status, STEAD_INSTANCE_FAILED);
+    assert_int_equal(it.version, 1);
+    assert_string_equal(it.error_name, "poison");
+    assert_string_equal(it.error_sentence,
+                        "its code ended the process 3 times after event 0, with the same input: mend "
+                        "the code (marked, version 1) and rewind");
+    tell("bomb", "r1", false);
+    it = look_at("bomb");
+    assert_int_equal(it.status, STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(ran, 2);
+    assert_int_equal(depth_of_poison(), 0);
+}
+
+static int64_t count_of(const char *what)
+{
+    struct stead_writer none;
+    int64_t count = -1;
+
+    stead_writer_init(&none);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "status", &none), 0);
+    assert_int_equal(stead_get_i64(stead_message_payload(answer), what, &count), 0);
+    return count;
+}
+
+static void test_parent_is_told_also_by_who_finds_that_a_worker_died_before_it_told(void **state)
+{
+    struct stead_hub_part queue = stead_hub_control(&settings, 0);
+    struct stead_writer args;
+    int64_t enqueued, duplicates;
+
+    (void)state;
+    stop_worker();
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u,s:s,s:u,s:u}}", "id", "s1", "body", "t", "start", "i", "bomb", "n",
+               "marked", "v", (uint64_t)7, "ver", (uint64_t)0, "p", "parent", "px", (uint64_t)1, "pr", (uint64_t)3);
+    assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+    take_in_vain(queue.text, 3);
+    stead_host_suspect(fx->host, subject("bomb", 1, "s1"), 3);
+    enqueued = count_of("enqueued");
+    assert_int_equal(look_at("bomb").status, STEAD_INSTANCE_FAILED);
+    assert_int_equal(count_of("enqueued"), enqueued + 1); /* the parent's */
+    duplicates = count_of("duplicates");
+    stop_worker(); /* its successor does not know what was sent */
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u}}", "id", "e1", "body", "t", "raise", "i", "bomb", "n", "event", "v",
+               (uint64_t)1);
+    assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+    assert_int_equal(look_at("bomb").status, STEAD_INSTANCE_FAILED);
+    assert_int_equal(count_of("duplicates"), duplicates + 1);
+    assert_int_equal(ran, 0);
+}
+
+static void test_message_taken_too_often_with_what_ended_the_process_is_tried_by_each_worker(void **state)
+{
+    (void)state;
+    stop_worker();
+    tell("good", "s1", true);
+    take_in_vain(stead_hub_control(&settings, 0).text, STEAD_HUB_TRIES_MAX + 2);
+    assert_int_equal(look_at("good").status, STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(depth_of_poison(), 0);
+}
+
+static void test_activity_that_is_taken_again_is_the_same_job(void **state)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(&settings, "work");
+    struct stead_writer args;
+    struct stead_id first;
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u}}", "id", "a", "body", "t", "work", "i", "x", "n", "dull", "x",
+               (uint64_t)1, "r", (uint64_t)3);
+    assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+    fx_step_ms(fx, 10);
+    assert_int_equal(fx->jobs.count, 1);
+    first = stead_message_blame_id(fx->jobs.head);
+    stop_worker();
+    for (int rounds = 0; rounds < 100 && fx->jobs.count < 2; rounds++)
+        fx_step_ms(fx, 5000);
+    assert_int_equal(fx->jobs.count, 2);
+    assert_memory_equal(stead_message_blame_id(fx->jobs.tail).v, first.v, sizeof(first.v));
+    assert_memory_not_equal(fx->jobs.tail->id.v, fx->jobs.head->id.v, sizeof(first.v));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +389,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_odd_message_as_long_as_can_be_is_put_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_activity_that_was_cancelled_is_ended_within_half_a_second, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_code_that_ended_the_process_three_times_is_not_run_and_can_be_rewound,
+                                        setup_polled, teardown),
+        cmocka_unit_test_setup_teardown(test_parent_is_told_also_by_who_finds_that_a_worker_died_before_it_told,
+                                        setup_polled, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_message_taken_too_often_with_what_ended_the_process_is_tried_by_each_worker, setup_polled, teardown),
+        cmocka_unit_test_setup_teardown(test_activity_that_is_taken_again_is_the_same_job, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
