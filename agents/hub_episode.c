@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agents/hub_episode.h"
+#include "agents/hub_key.h"
 #include "agents/instance.h"
 
 #define CHUNK_BYTES (256u << 10)      /* of a history row */
@@ -278,8 +279,8 @@ static bool begin_fresh(struct stead_hub_episode *episode)
         return false;
     set_row(session, stead_packed(episode->turn, "{s:S,s:l,s:S,s:S,s:l,s:l}", "name", stead_hub_text(body, "n"),
                                   "created", session->exists && (!again || same_life) ? created : session->now_ms,
-                                  "start", episode->start->id, "parent", stead_hub_text(body, "p"), "px",
-                                  stead_hub_number(body, "px"), "pr", stead_hub_number(body, "pr")));
+                                  "start", stead_hub_own_id(episode->start->id), "parent", stead_hub_text(body, "p"),
+                                  "px", stead_hub_number(body, "px"), "pr", stead_hub_number(body, "pr")));
     session->version = episode->orchestrator->version;
     return true;
 }

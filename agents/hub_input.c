@@ -4,6 +4,7 @@
  * or are meant for another instance, as inputs of the engine.
  */
 #include "agents/hub_episode.h"
+#include "agents/hub_key.h"
 #include "agents/instance.h"
 
 static bool is(const struct stead_hub_message *message, const char *what)
@@ -115,7 +116,7 @@ enum stead_instance_status stead_hub_status_of(const struct stead_hub_session *s
 static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
 {
     enum stead_instance_status status = stead_hub_status_of(session);
-    bool same = stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), message->id);
+    bool same = stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), stead_hub_own_id(message->id));
 
     if (!session->exists)
         return true;

@@ -11,6 +11,7 @@
 
 #include "agents/hash.h"
 #include "agents/hub_episode.h"
+#include "agents/hub_key.h"
 
 #define EXECUTION_BITS 20u
 #define ROOM_MS 500        /* an earlier attempt ends within */
@@ -355,8 +356,8 @@ static void make_room(struct stead_hub_session *session, const struct stead_hub_
                stead_hub_text(row, "parent"), "px", stead_hub_number(row, "px"), "pr", stead_hub_number(row, "pr"));
     print(id.text, sizeof(id.text), "%s:%llx:room", session->id, (unsigned long long)stead_hub_life(session));
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
-    print(id.text, sizeof(id.text), "%.*s~%llu", (int)(start->id.size < 350 ? start->id.size : 350),
-          (const char *)start->id.data, (unsigned long long)start->seq);
+    struct stead_slice own = stead_hub_own_id(start->id);
+    print(id.text, sizeof(id.text), "%.*s#%llu", (int)own.size, (const char *)own.data, (unsigned long long)start->seq);
     enqueue(session, queue.text, id.text, ROOM_MS, start->body);
     stead_writer_deinit(&body);
 }

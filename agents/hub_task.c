@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "agents/fault.h"
+#include "agents/hub_key.h"
 #include "agents/hub_worker.h"
 
 #define RENEW_MS_MAX 10000
@@ -122,20 +123,27 @@ static void put(struct stead_turn *turn, struct stead_hub_task *task, const char
 
 /* ---- Messages that go on --------------------------------------------------------------------- */
 
+/* The id of the next copy of a message: the queue has seen that of this one. */
+static const char *copy_of(struct stead_turn *turn, const struct stead_hub_message *it)
+{
+    struct stead_slice own = stead_hub_own_id(it->id);
+
+    return stead_printed(turn, "%.*s#%llu", (int)own.size, (const char *)own.data, (unsigned long long)it->seq);
+}
+
 void stead_hub_poison(struct stead_turn *turn, struct stead_hub_worker_state *worker,
                       struct stead_hub_message **message)
 {
     struct stead_hub_task *task = make_task(worker, message);
     const struct stead_hub_message *it = task->message;
     struct stead_hub_part queue = stead_hub_part_queue(&worker->settings, "poison");
-    const char *id = stead_printed(turn, "%.*s~%llu", (int)(it->id.size < 350 ? it->id.size : 350),
-                                   (const char *)it->id.data, (unsigned long long)it->seq);
+    const char *id = copy_of(turn, it);
 
     worker->counts.poisoned++;
     stead_log(turn, "message %llu of %s was taken %llu times: it is put aside", (unsigned long long)it->seq, it->queue,
               (unsigned long long)it->count);
-    struct stead_slice wrapped =
-        stead_packed(turn, "{s:s,s:S,s:u,s:v}", "queue", it->queue, "id", it->id, "count", it->count, "body", it->body);
+    struct stead_slice wrapped = stead_packed(turn, "{s:s,s:S,s:u,s:v}", "queue", it->queue, "id",
+                                              stead_hub_own_id(it->id), "count", it->count, "body", it->body);
     /* What leaves no room to say where it came from goes as it is: its id and the log tell. */
     put(turn, task, queue.text, id, wrapped.size > STEAD_HUB_BODY_MAX ? it->body : wrapped, 0);
 }
@@ -145,13 +153,8 @@ void stead_hub_postpone(struct stead_turn *turn, struct stead_hub_worker_state *
 {
     struct stead_hub_task *task = make_task(worker, message);
     const struct stead_hub_message *it = task->message;
-    size_t kept = 0;
 
-    while (kept < it->id.size && kept < 350 && it->id.data[kept] != '~') /* its own id, not that of the last time */
-        kept++;
-    put(turn, task, it->queue,
-        stead_printed(turn, "%.*s~%llu", (int)kept, (const char *)it->id.data, (unsigned long long)it->seq), it->body,
-        delay_ms);
+    put(turn, task, it->queue, copy_of(turn, it), it->body, delay_ms);
 }
 
 /* ---- Calling ------------------------------------------------------------------------------------- */

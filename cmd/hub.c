@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agents/hub_connection.h"
+#include "agents/hub_key.h"
 #include "cmd/connect.h"
 #include "cmd/json.h"
 #include "cmd/near.h"
@@ -416,7 +417,8 @@ static int put_back(const struct hub_options *o, struct stead_client *client, co
         stead_get_str(*message, "queue", &queue) != 0 || stead_get_value(*message, "body", &body) != 0)
         return STEAD_EXIT_FAILED;
     (void)(stead_get_str(*message, "id", &id) == 0);
-    snprintf(name, sizeof(name), "%.*s~%llur", (int)(id.size < 350 ? id.size : 350), (const char *)id.data,
+    id = stead_hub_own_id(id);
+    snprintf(name, sizeof(name), "%.*s#%llur", (int)(id.size < 450 ? id.size : 450), (const char *)id.data,
              (unsigned long long)seq);
     stead_writer_init(&args);
     stead_pack(&args, "{s:s,s:v}", "id", name, "body", body);
