@@ -44,6 +44,11 @@ struct stead_answer stead_connect_no_answer(void);
  * NULL. The exit code. Uses no function of the client, so the answer is still good. */
 int stead_connect_failed(const struct stead_connect *connect, int code, const struct stead_answer *answer);
 
+/* Breaks the hold that an agent is in now, and no later one, however often the request travels; tells whose it was,
+ * behind `said`. 0, or an exit code after complaining. In unlock.c. */
+int stead_cmd_break_hold(const struct stead_connect *connect, struct stead_client *client, const char *address,
+                         const char *said);
+
 /* Asks a query whose arguments were packed by stead_pack()'s format, and takes the answer as a tree (returned:
  * json_decref()). 0, or an exit code after complaining. */
 int stead_connect_query(const struct stead_connect *connect, struct stead_client *client, const char *query,

@@ -93,23 +93,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int break_lock(const struct locks_options *o, struct stead_client *client)
-{
-    json_t *answer = NULL;
-    int status = stead_connect_query(&o->connect, client, "unlock", &answer, "{s:s}", "address", o->address);
-
-    if (status == STEAD_EXIT_DONE && o->connect.json) {
-        stead_json_print(answer, 0);
-    } else if (status == STEAD_EXIT_DONE) {
-        char *holder = stead_print_safe(stead_str(stead_json_member_text(answer, "holder")));
-        printf("broken: %s was held by %s, fence %lld\n", o->address, holder,
-               (long long)stead_json_member_int(answer, "fence"));
-        free(holder);
-    }
-    json_decref(answer);
-    return status;
-}
-
 /* ---- The list ------------------------------------------------------------------------------- */
 
 /* A list on its way. */
@@ -231,7 +214,7 @@ int stead_cmd_locks(int argc, char **argv)
         return STEAD_EXIT_USAGE;
     int status = stead_connect_open(&o.connect, &client);
     if (status == STEAD_EXIT_DONE)
-        status = o.is_break ? break_lock(&o, client) : list(&o, client);
+        status = o.is_break ? stead_cmd_break_hold(&o.connect, client, o.address, "broken: ") : list(&o, client);
     stead_client_close(&client);
     return status;
 }

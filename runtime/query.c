@@ -461,12 +461,21 @@ static void unlock(struct stead_shard *shard, struct stead_message *query)
         stead_writer_deinit(&it.row);
         return;
     }
-    if (!held) {
+    uint64_t fence = 0;
+    bool named = code == 0 && stead_get_u64(stead_message_payload(query), "fence", &fence) == 0;
+    if (!held && !named) {
         stead_writer_deinit(&it.row);
         fail(shard, query, code != 0 ? code : STEAD_ENOTFOUND);
         return;
     }
     stead_writer_init(&out);
+    if (named && (!held || it.agent->fence != fence)) { /* asked again, say: who holds it now is another one */
+        stead_pack(&out, "{s:s,s:u}", "holder", "", "fence", fence);
+        answer(shard, query, 0, stead_written(&out), it.agent != NULL ? it.agent->depends_on : 0);
+        stead_writer_deinit(&out);
+        stead_writer_deinit(&it.row);
+        return;
+    }
     stead_pack(&out, "{s:s,s:u}", "holder", it.agent->wait->holder, "fence", it.agent->fence);
     it.agent->flags &= (uint8_t)~STEAD_AGENT_HELD;
     it.agent->flags |= STEAD_AGENT_UNPARKING;

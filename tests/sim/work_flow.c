@@ -20,7 +20,8 @@
 #define LATE_NS (6 * STEAD_S) /* behind the end of faults: no request of theirs is under way */
 #define OTHER_CODE_FROM_NS (50 * STEAD_MS)
 #define OTHER_CODE_TO_NS (4 * STEAD_S)
-#define EXPLAIN_NS (170 * STEAD_S) /* something hangs: a trace shows what */
+#define FORGOTTEN_NS (60 * STEAD_S) /* nothing will come any more that releases a lock */
+#define EXPLAIN_NS (170 * STEAD_S)  /* something hangs: a trace shows what */
 
 static const char *const verb_ops[STEAD_FLOW_VERBS] = {
     [STEAD_FLOW_START] = "start",         [STEAD_FLOW_STATUS] = "status",   [STEAD_FLOW_RAISE] = "raise",
@@ -147,6 +148,7 @@ static void submit(struct stead_sim *sim, struct stead_sim_client *client, enum 
     }
     const struct stead_sim_request request = {
         .type = STEAD_CALL, .address = address, .op = name, .args = stead_written(&args)};
+    stead_world_note_text(&sim->world, verb == STEAD_FLOW_MEND ? "mend" : name, op->number, instance->id);
     stead_sim_op_submit(sim, op, &request);
     stead_writer_deinit(&args);
 }
@@ -313,6 +315,8 @@ static void relieve_flow(struct stead_sim *sim)
         stead_flow_hub_make(sim, &sim->clients[STEAD_SIM_CLIENTS_MAX - 1]);
     for (uint32_t i = 0; i < flow->instance_count; i++)
         relieve_instance(sim, &flow->instances[i]);
+    if (sim->hub_lives && sim->world.now_ns > flow->calm_ns + FORGOTTEN_NS)
+        stead_flow_break_forgotten(sim);
 }
 
 /* Messages that came late may have begun one anew that had been seen as over (a restart, a rewind), or have suspended
