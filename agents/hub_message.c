@@ -135,33 +135,3 @@ int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, 
     stead_writer_deinit(&answer);
     return code;
 }
-
-int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    struct stead_reader reader = stead_reader(args);
-    struct stead_writer list, answer;
-    struct stead_slice id, value;
-    uint32_t count, gone = 0;
-
-    (void)state;
-    if (stead_read_array(&reader, &count) != 0 || count > STEAD_HUB_GONE_MAX)
-        return stead_fail(turn, "bad_argument", "gone takes up to %u ids", STEAD_HUB_GONE_MAX);
-    stead_writer_init(&list);
-    stead_writer_init(&answer);
-    for (; count > 0 && stead_read_str(&reader, &id) == 0; count--) {
-        struct stead_hub_key key = {.bytes = {'i'}, .size = 1};
-        if (id.size >= sizeof(key.bytes))
-            continue;
-        stead_hub_key_add(&key, id);
-        if (stead_kv_get(turn, stead_hub_key(&key), &value) != 0 || value.size != STEAD_HUB_CANCELLED_SIZE)
-            continue;
-        stead_write_str_slice(&list, id);
-        gone++;
-    }
-    stead_write_array(&answer, gone);
-    stead_write_raw(&answer, list.data, list.size);
-    int code = stead_reply(turn, stead_written(&answer));
-    stead_writer_deinit(&list);
-    stead_writer_deinit(&answer);
-    return code;
-}

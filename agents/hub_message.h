@@ -7,7 +7,6 @@
 
 #include "agents/hub_key.h"
 
-#define STEAD_HUB_CANCELLED_SIZE 24u        /* of the row of an id that was cancelled; else 16 */
 #define STEAD_HUB_ANSWER_BYTES (512u << 10) /* of several messages; a single one may have more */
 
 /* A message as it is stored: [count, ms since 1970: came in, id, body, bytes of the body if it has a row of its own,
@@ -37,8 +36,6 @@ int stead_hub_message_tell_body(struct stead_turn *turn, void *state, struct ste
  * for it with its size behind; fewer where they are long. */
 int stead_hub_messages_tell(struct stead_turn *turn, struct stead_hub_key from, uint32_t max) STEAD_MUST_USE;
 
-/* The op `gone`: [id...] in, those that were cancelled out. */
-int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args);
 /* A copy that lives as long as the turn, for what a visitor sees is gone behind it. */
 struct stead_slice stead_hub_copy(struct stead_turn *turn, struct stead_slice bytes);
 

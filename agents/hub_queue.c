@@ -4,7 +4,7 @@
  *
  *     v (ms since 1970: seen from) (number)   a message: when it can be seen, then in order of arrival
  *     b (number)                              its body, when that is over BODY_INLINE bytes: taking a message writes its row again
- *     i (id)                                  an id that is in the queue (perhaps cancelled), or was deleted from it less than ID_KEPT_MS ago
+ *     i (id)                                  an id that is in the queue (perhaps cancelled), or was deleted from it less than STEAD_HUB_ID_KEPT_MS ago
  *     x (ms: deleted) (id)                    the same by time, to forget it
  *
  * Taking a message moves its row to the moment when it will be seen again; that moment is its receipt. It is later at
@@ -26,13 +26,11 @@
 
 #include "agents/fault.h"
 #include "agents/hub.h"
+#include "agents/hub_ids.h"
 #include "agents/hub_large.h"
 #include "agents/hub_message.h"
 
 #define BODY_INLINE 1024u
-#define ID_SIZE_MAX 400u
-#define ID_KEPT_MS 600000
-#define FORGET_PER_OP 8u
 #define WAITERS_MAX 64u
 #define DELAY_MS_MAX (INT64_C(100) * 366 * 24 * 3600 * 1000)
 #define HIDE_MS_MAX 3600000
@@ -91,114 +89,9 @@ static const struct stead_field fields[] = {STEAD_FIELD(U64, struct queue, seq),
 
 /* ---- Rows ----------------------------------------------------------------------------------- */
 
-static struct stead_hub_key id_key(struct stead_slice id)
-{
-    struct stead_hub_key key = {.bytes = {'i'}, .size = 1};
-
-    memcpy(key.bytes + key.size, id.data, id.size);
-    key.size += id.size;
-    return key;
-}
-
-static struct stead_hub_key forget_key(int64_t deleted_ms, struct stead_slice id)
-{
-    struct stead_hub_key key = {.bytes = {'x'}, .size = 1};
-
-    stead_hub_key_u64(&key, (uint64_t)deleted_ms);
-    if (id.size > 0)
-        memcpy(key.bytes + key.size, id.data, id.size);
-    key.size += id.size;
-    return key;
-}
-
 static int delete_row(struct stead_turn *turn, struct stead_hub_key key)
 {
     return stead_kv_delete(turn, stead_hub_key(&key));
-}
-
-/* ---- Ids ------------------------------------------------------------------------------------ */
-
-/* An id's row: (ms: deleted, 0: in the queue) (number), and eight bytes more when it was cancelled. */
-static int put_id(struct stead_turn *turn, struct stead_slice id, int64_t deleted_ms, uint64_t seq)
-{
-    struct stead_hub_key key = id_key(id), value = {.size = 0};
-
-    stead_hub_key_u64(&value, (uint64_t)deleted_ms);
-    stead_hub_key_u64(&value, seq);
-    return stead_kv_put(turn, stead_hub_key(&key), stead_hub_key(&value));
-}
-
-/* Is a message of this id in the queue, or was lately? */
-static int find_id(struct stead_turn *turn, const struct queue *queue, struct stead_slice id, uint64_t *ret_seq)
-{
-    struct stead_hub_key key = id_key(id);
-    struct stead_slice value;
-    int code = stead_kv_get(turn, stead_hub_key(&key), &value);
-
-    if (code != 0)
-        return code;
-    if (value.size != 16 && value.size != 24)
-        return STEAD_ECORRUPT;
-    int64_t deleted_ms = (int64_t)stead_hub_load_u64(value.data);
-    if (deleted_ms != 0 && deleted_ms + ID_KEPT_MS <= queue->clock_ms)
-        return STEAD_ENOTFOUND;
-    *ret_seq = stead_hub_load_u64(value.data + 8);
-    return 0;
-}
-
-/* Was the message of this id cancelled? */
-static bool is_cancelled(struct stead_turn *turn, const struct queue *queue, struct stead_slice id)
-{
-    struct stead_hub_key key = id_key(id);
-    struct stead_slice value;
-
-    return queue->cancelled > 0 && id.size > 0 && stead_kv_get(turn, stead_hub_key(&key), &value) == 0 &&
-           value.size == STEAD_HUB_CANCELLED_SIZE;
-}
-
-struct old_ids {
-    struct stead_turn *turn;
-    struct stead_slice keys[FORGET_PER_OP];
-    uint32_t count;
-};
-
-static int see_old_id(void *context, struct stead_slice key, struct stead_slice value)
-{
-    struct old_ids *old = context;
-
-    (void)value;
-    old->keys[old->count++] = stead_hub_copy(old->turn, key);
-    return 0;
-}
-
-/* The row of an id that was deleted, put in again and is in the queue now stays: its other row says so. */
-static int forget_id(struct stead_turn *turn, struct stead_slice old)
-{
-    struct stead_hub_key key = id_key(stead_bytes(old.data + 9, old.size - 9));
-    struct stead_slice value;
-    int code = stead_kv_get(turn, stead_hub_key(&key), &value);
-
-    if (code == 0 && value.size == 16 && stead_hub_load_u64(value.data) == stead_hub_load_u64(old.data + 1))
-        code = stead_kv_delete(turn, stead_hub_key(&key));
-    return code == 0 || code == STEAD_ENOTFOUND ? stead_kv_delete(turn, old) : code;
-}
-
-/* Forgets a few of the ids that were deleted long enough ago. */
-static int forget_ids(struct stead_turn *turn, struct queue *queue)
-{
-    struct old_ids old = {.turn = turn};
-    int64_t until_ms = queue->clock_ms - ID_KEPT_MS;
-    struct stead_slice nothing = {0};
-
-    if (queue->forget_ms >= until_ms)
-        return 0;
-    struct stead_hub_key from = forget_key(queue->forget_ms, nothing), to = forget_key(until_ms, nothing);
-    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), FORGET_PER_OP, see_old_id, &old);
-    for (uint32_t at = 0; at < old.count && code == 0; at++)
-        code = forget_id(turn, old.keys[at]);
-    queue->forget_ms =
-        old.count < FORGET_PER_OP ? until_ms : (int64_t)stead_hub_load_u64(old.keys[old.count - 1].data + 1);
-    return code;
 }
 
 /* ---- Taking --------------------------------------------------------------------------------- */
@@ -297,6 +190,11 @@ static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_h
 }
 
 /* Its rows go, but its id, which is known for a while. */
+static bool is_unwanted(struct stead_turn *turn, const struct queue *queue, struct stead_slice id)
+{
+    return queue->cancelled > 0 && id.size > 0 && stead_hub_ids_unwanted(turn, id);
+}
+
 static int remove_message(struct stead_turn *turn, struct queue *queue, const struct stead_hub_stored *message)
 {
     int code = delete_row(turn, stead_hub_message_key(message->seen_ms, message->seq));
@@ -304,13 +202,8 @@ static int remove_message(struct stead_turn *turn, struct queue *queue, const st
     if (code == 0 && message->apart > 0)
         code = message->apart > STEAD_HUB_PART_MAX ? stead_hub_large_delete(turn, stead_hub_body_key(message->seq))
                                                    : delete_row(turn, stead_hub_body_key(message->seq));
-    if (code == 0 && message->id.size > 0) {
-        struct stead_hub_key forget = forget_key(queue->clock_ms, message->id);
-        queue->cancelled -= is_cancelled(turn, queue, message->id);
-        code = put_id(turn, message->id, queue->clock_ms, message->seq);
-        if (code == 0)
-            code = stead_kv_put(turn, stead_hub_key(&forget), stead_str("1"));
-    }
+    if (code == 0 && message->id.size > 0)
+        code = stead_hub_ids_leave(turn, message->id, message->seq, queue->clock_ms, &queue->cancelled);
     queue->depth--;
     queue->deleted++;
     return code;
@@ -326,7 +219,7 @@ static int collect(struct stead_turn *turn, struct queue *queue, uint32_t max, s
         code = look_for(turn, queue, max, taking);
         kept = removed = 0;
         for (uint32_t at = 0; at < taking->count && code == 0; at++) {
-            if (is_cancelled(turn, queue, taking->messages[at].id)) {
+            if (is_unwanted(turn, queue, taking->messages[at].id)) {
                 code = remove_message(turn, queue, &taking->messages[at]);
                 removed++;
             } else {
@@ -521,7 +414,7 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
     if (code == 0 && message.apart > 0)
         code = stead_hub_large_put(turn, stead_hub_body_key(message.seq), body);
     if (code == 0 && id.size > 0)
-        code = put_id(turn, id, 0, message.seq);
+        code = stead_hub_ids_enter(turn, id, message.seq);
     if (code == 0)
         code = ask_to_look(turn, queue);
     if (delay_ms > 0)
@@ -541,7 +434,7 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
 
     if (code != 0)
         return code;
-    if (stead_get_str(args, "id", &id) == STEAD_EARGUMENT || id.size > ID_SIZE_MAX)
+    if (stead_get_str(args, "id", &id) == STEAD_EARGUMENT || id.size > STEAD_HUB_ID_SIZE_MAX)
         return bad(turn, "id is a text of at most 400 bytes");
     if (!take_number(args, "delay", 0, DELAY_MS_MAX, &delay_ms))
         return bad(turn, "delay is from 0 ms to a century");
@@ -549,16 +442,16 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
         return stead_fail(turn, "too_large", "a message has at most %u bytes", STEAD_HUB_BODY_MAX);
     set_clock(turn, queue);
     if (queue->forget_ms == 0)
-        queue->forget_ms = queue->clock_ms - ID_KEPT_MS;
+        queue->forget_ms = queue->clock_ms - STEAD_HUB_ID_KEPT_MS;
     bool known = id.size > 0 && !STEAD_AGENT_FAULT(message_id_ignored);
-    code = known ? find_id(turn, queue, id, &seq) : STEAD_ENOTFOUND;
+    code = known ? stead_hub_ids_find(turn, id, queue->clock_ms, &seq) : STEAD_ENOTFOUND;
     if (code == 0) {
         queue->duplicates++;
         return stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", seq, "new", 0));
     }
     code = code == STEAD_ENOTFOUND ? put_in(turn, queue, id, body, delay_ms) : code;
     if (code == 0 && id.size > 0)
-        code = forget_ids(turn, queue);
+        code = stead_hub_ids_forget(turn, queue->clock_ms, &queue->forget_ms);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", queue->seq, "new", 1));
 }
 
@@ -653,7 +546,7 @@ static int delete_them(struct stead_turn *turn, void *state, struct stead_slice 
     }
     queue->deletes++;
     if (code == 0)
-        code = forget_ids(turn, queue);
+        code = stead_hub_ids_forget(turn, queue->clock_ms, &queue->forget_ms);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", queue->deleted - before));
 }
 
@@ -669,7 +562,7 @@ static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
         return bad(turn, "renew takes seq, receipt and hide, 1 to 3600000 ms");
     set_clock(turn, queue);
     int code = find_taken(turn, seq, receipt, &message);
-    if (code != 0 || is_cancelled(turn, queue, message.id))
+    if (code != 0 || is_unwanted(turn, queue, message.id))
         return code != 0 ? code : STEAD_ENOTFOUND;
     code = delete_row(turn, stead_hub_message_key((int64_t)receipt, seq));
     message.seen_ms = queue->clock_ms + hide_ms;
@@ -688,7 +581,7 @@ static int cancel(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct queue *queue = state;
     struct stead_reader reader = stead_reader(args);
-    struct stead_slice id, value;
+    struct stead_slice id;
     uint64_t found = 0;
     uint32_t count;
     int code = 0;
@@ -696,20 +589,11 @@ static int cancel(struct stead_turn *turn, void *state, struct stead_slice args)
     if (stead_read_array(&reader, &count) != 0 || count > DELETE_MAX)
         return bad(turn, "cancel takes up to 1000 ids");
     for (; count > 0 && code == 0; count--) {
-        struct stead_hub_key mark = {.size = 0};
-        if (stead_read_str(&reader, &id) != 0 || id.size == 0 || id.size > ID_SIZE_MAX)
+        bool in_queue = false;
+        if (stead_read_str(&reader, &id) != 0 || id.size == 0 || id.size > STEAD_HUB_ID_SIZE_MAX)
             return bad(turn, "cancel takes up to 1000 ids");
-        struct stead_hub_key key = id_key(id);
-        code = stead_kv_get(turn, stead_hub_key(&key), &value);
-        if (code == 0 && value.size == 16 && stead_hub_load_u64(value.data) == 0) {
-            stead_hub_key_u64(&mark, 0);
-            stead_hub_key_u64(&mark, stead_hub_load_u64(value.data + 8));
-            stead_hub_key_u64(&mark, 1);
-            code = stead_kv_put(turn, stead_hub_key(&key), stead_hub_key(&mark));
-            queue->cancelled++;
-            found++;
-        }
-        code = code == STEAD_ENOTFOUND ? 0 : code;
+        code = stead_hub_ids_cancel(turn, id, &queue->cancelled, &in_queue);
+        found += in_queue;
     }
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", found));
 }

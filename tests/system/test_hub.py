@@ -47,6 +47,22 @@ class Steering(OnHub, direct.Steering):
         self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
 
 
+    def test_start_that_meets_a_worker_without_its_code_waits_for_it(self):
+        node = self.serve()
+        modules, node.modules = node.modules, []
+        node.restart()
+        self.start("hello", ["Ada"], id="h1")
+        self.start("hello", ["Bob"], id="h2")
+        wait_until("they were put back", lambda: sum(
+            queue["enqueued"] for queue in node.cli("hub", "status")["queues"].values()) >= 4)
+        node.cli("terminate", "h2", "not needed")
+        self.await_status("h2", "Terminated")
+        node.modules = modules
+        node.restart()
+        self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
+        self.assertEqual(self.status("h2")["status"], "Terminated")
+
+
 class Differing(OnHub, direct.Differing):
     pass
 

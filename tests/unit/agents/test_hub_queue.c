@@ -262,6 +262,35 @@ static void test_what_was_cancelled_goes_and_its_neighbours_stay(void **state)
     assert_string_equal(list[0].id, "e");
 }
 
+/* One that is put back goes on under an id of its own; whoever repeats or cancels it knows no other than the first. */
+static void test_what_was_put_back_is_known_by_its_own_id(void **state)
+{
+    struct taken list[8], again[8];
+
+    (void)state;
+    put("a", "a", 0);
+    put("b", "b", 0);
+    assert_int_equal(get(list, 8, 60000), 2);
+    put("a#1", "a", 0);
+    assert_int_equal(done(&list[0]), 1);
+    put("a#1", "a", 0); /* told again */
+    put("a", "a", 0);   /* its sender has not heard of it */
+    assert_int_equal(status_of("depth"), 2);
+    assert_int_equal(status_of("duplicates"), 2);
+    send("cancel", "[s]", "b"); /* taken; then it is put back all the same */
+    put("b#2", "b", 0);
+    assert_int_equal(done(&list[1]), 1);
+    send("gone", "[s,s]", "a#1", "b#2");
+    assert_int_equal(answer->status, 0);
+    send("cancel", "[s]", "a");
+    assert_int_equal(get(again, 8, 1000), 0);
+    assert_int_equal(status_of("depth"), 0);
+    put("a#7", "a", 0); /* what was cancelled before is another one */
+    assert_int_equal(get(again, 8, 1000), 1);
+    assert_string_equal(again[0].id, "a#7");
+    assert_int_equal(done(&again[0]), 1);
+}
+
 static void test_a_delayed_message_is_seen_when_its_time_has_come(void **state)
 {
     struct taken list[4];
@@ -772,6 +801,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_renewing_hides_it_on_and_gives_a_new_receipt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renewing_never_makes_it_visible_sooner, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_cancelled_goes_and_its_neighbours_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_put_back_is_known_by_its_own_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_delayed_message_is_seen_when_its_time_has_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),

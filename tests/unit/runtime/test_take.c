@@ -169,6 +169,21 @@ static void test_unlock_breaks_a_lock_and_its_number_is_worth_nothing(void **sta
     assert_int_equal(fx_call(fx, &it.client, it.a, "do2"), STEAD_ESTATE); /* release with the broken number */
     assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
     assert_true(fence > broken);
+    uint8_t memory[32]; /* asked again, of the first hold: the second one stands */
+    struct stead_writer args;
+    stead_writer_init_fixed(&args, memory, sizeof(memory));
+    stead_pack(&args, "{s:u}", "fence", broken);
+    answer = fx_query(fx, &it.client, it.a, "unlock", stead_written(&args));
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_get_text(stead_message_payload(answer), "holder", holder, sizeof(holder)), 0);
+    assert_string_equal(holder, "");
+    stead_message_destroy(&answer);
+    stead_writer_reset(&args);
+    stead_pack(&args, "{s:u}", "fence", fence);
+    answer = fx_query(fx, &it.client, it.a, "unlock", stead_written(&args));
+    assert_int_equal(stead_get_text(stead_message_payload(answer), "holder", holder, sizeof(holder)), 0);
+    assert_string_equal(holder, it.b);
+    stead_message_destroy(&answer);
     answer = fx_query(fx, &it.client, it.c, "unlock", (struct stead_slice){0});
     assert_int_equal(answer->status, STEAD_ENOTFOUND);
     stead_message_destroy(&answer);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hub_ids: see hub_ids.h. */
+#include "agents/hub_ids.h"
+
+#include <string.h>
+
+#include "agents/hub.h"
+#include "agents/hub_message.h"
+
+#define FORGET_PER_OP 8u
+
+struct id_row {
+    int64_t deleted_ms; /* 0: in the queue */
+    uint64_t seq;
+    bool cancelled;
+};
+
+static struct stead_hub_key id_key(struct stead_slice id)
+{
+    struct stead_hub_key key = {.bytes = {'i'}, .size = 1};
+
+    stead_hub_key_add(&key, id);
+    return key;
+}
+
+static struct stead_hub_key forget_key(int64_t deleted_ms, struct stead_slice id)
+{
+    struct stead_hub_key key = {.bytes = {'x'}, .size = 1};
+
+    stead_hub_key_u64(&key, (uint64_t)deleted_ms);
+    stead_hub_key_add(&key, id);
+    return key;
+}
+
+static int get_row(struct stead_turn *turn, struct stead_slice id, struct id_row *ret_row)
+{
+    struct stead_hub_key key = id_key(id);
+    struct stead_slice value;
+    int code = stead_kv_get(turn, stead_hub_key(&key), &value);
+
+    if (code != 0)
+        return code;
+    if (value.size != 16 && value.size != 24)
+        return STEAD_ECORRUPT;
+    *ret_row = (struct id_row){.deleted_ms = (int64_t)stead_hub_load_u64(value.data),
+                               .seq = stead_hub_load_u64(value.data + 8),
+                               .cancelled = value.size == 24};
+    return 0;
+}
+
+static int put_row(struct stead_turn *turn, struct stead_slice id, const struct id_row *row)
+{
+    struct stead_hub_key key = id_key(id), value = {.size = 0};
+
+    stead_hub_key_u64(&value, (uint64_t)row->deleted_ms);
+    stead_hub_key_u64(&value, row->seq);
+    if (row->cancelled)
+        stead_hub_key_u64(&value, 1);
+    return stead_kv_put(turn, stead_hub_key(&key), stead_hub_key(&value));
+}
+
+/* It was deleted: known for a while, then forgotten. */
+static int put_deleted(struct stead_turn *turn, struct stead_slice id, uint64_t seq, int64_t clock_ms)
+{
+    const struct id_row row = {.deleted_ms = clock_ms, .seq = seq};
+    struct stead_hub_key forget = forget_key(clock_ms, id);
+    int code = put_row(turn, id, &row);
+
+    return code != 0 ? code : stead_kv_put(turn, stead_hub_key(&forget), stead_str("1"));
+}
+
+static bool is_copy(struct stead_slice id)
+{
+    return stead_hub_own_id(id).size != id.size;
+}
+
+int stead_hub_ids_find(struct stead_turn *turn, struct stead_slice id, int64_t clock_ms, uint64_t *ret_seq)
+{
+    struct id_row row;
+    int code = get_row(turn, id, &row);
+
+    if (code != 0)
+        return code;
+    if (row.deleted_ms != 0 && row.deleted_ms + STEAD_HUB_ID_KEPT_MS <= clock_ms)
+        return STEAD_ENOTFOUND;
+    *ret_seq = row.seq;
+    return 0;
+}
+
+int stead_hub_ids_enter(struct stead_turn *turn, struct stead_slice id, uint64_t seq)
+{
+    struct stead_slice own = stead_hub_own_id(id);
+    struct id_row row = {.seq = seq}, before;
+    int code = is_copy(id) ? put_row(turn, id, &row) : 0;
+
+    if (code == 0 && is_copy(id) && get_row(turn, own, &before) == 0)
+        row.cancelled = before.cancelled; /* while it was on its way back */
+    return code != 0 ? code : put_row(turn, own, &row);
+}
+
+int stead_hub_ids_leave(struct stead_turn *turn, struct stead_slice id, uint64_t seq, int64_t clock_ms,
+                        int64_t *cancelled)
+{
+    struct stead_slice own = stead_hub_own_id(id);
+    struct id_row row;
+    int code = is_copy(id) ? put_deleted(turn, id, seq, clock_ms) : 0;
+
+    if (code != 0)
+        return code;
+    bool known = get_row(turn, own, &row) == 0;
+    if (known && row.seq != seq && row.deleted_ms == 0)
+        return 0; /* it has gone on as another one */
+    *cancelled -= known && row.cancelled;
+    return put_deleted(turn, own, seq, clock_ms);
+}
+
+int stead_hub_ids_cancel(struct stead_turn *turn, struct stead_slice id, int64_t *cancelled, bool *ret_found)
+{
+    struct stead_slice own = stead_hub_own_id(id);
+    struct id_row row;
+    int code = get_row(turn, own, &row);
+
+    *ret_found = code == 0 && row.deleted_ms == 0 && !row.cancelled;
+    if (!*ret_found)
+        return code == STEAD_ENOTFOUND ? 0 : code;
+    row.cancelled = true;
+    ++*cancelled;
+    return put_row(turn, own, &row);
+}
+
+bool stead_hub_ids_unwanted(struct stead_turn *turn, struct stead_slice id)
+{
+    struct id_row row;
+
+    return get_row(turn, stead_hub_own_id(id), &row) == 0 && row.cancelled;
+}
+
+/* ---- Forgetting ----------------------------------------------------------------------------- */
+
+struct old_ids {
+    struct stead_turn *turn;
+    struct stead_slice keys[FORGET_PER_OP];
+    uint32_t count;
+};
+
+static int see_old_id(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct old_ids *old = context;
+
+    (void)value;
+    old->keys[old->count++] = stead_hub_copy(old->turn, key);
+    return 0;
+}
+
+/* The row of an id that was deleted, put in again and is in the queue now stays: its other row says so. */
+static int forget_id(struct stead_turn *turn, struct stead_slice old)
+{
+    struct stead_slice id = stead_bytes(old.data + 9, old.size - 9);
+    struct stead_hub_key key = id_key(id);
+    struct id_row row;
+    int code = get_row(turn, id, &row);
+
+    if (code == 0 && row.deleted_ms == (int64_t)stead_hub_load_u64(old.data + 1))
+        code = stead_kv_delete(turn, stead_hub_key(&key));
+    return code == 0 || code == STEAD_ENOTFOUND ? stead_kv_delete(turn, old) : code;
+}
+
+int stead_hub_ids_forget(struct stead_turn *turn, int64_t clock_ms, int64_t *forget_ms)
+{
+    struct old_ids old = {.turn = turn};
+    int64_t until_ms = clock_ms - STEAD_HUB_ID_KEPT_MS;
+    struct stead_slice nothing = {0};
+
+    if (*forget_ms >= until_ms)
+        return 0;
+    struct stead_hub_key from = forget_key(*forget_ms, nothing), to = forget_key(until_ms, nothing);
+    int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), FORGET_PER_OP, see_old_id, &old);
+    for (uint32_t at = 0; at < old.count && code == 0; at++)
+        code = forget_id(turn, old.keys[at]);
+    *forget_ms = old.count < FORGET_PER_OP ? until_ms : (int64_t)stead_hub_load_u64(old.keys[old.count - 1].data + 1);
+    return code;
+}
+
+/* ---- Asked by who works for one ------------------------------------------------------------- */
+
+int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_reader reader = stead_reader(args);
+    struct stead_writer list, answer;
+    struct stead_slice id;
+    uint32_t count, gone = 0;
+
+    (void)state;
+    if (stead_read_array(&reader, &count) != 0 || count > STEAD_HUB_GONE_MAX)
+        return stead_fail(turn, "bad_argument", "gone takes up to %u ids", STEAD_HUB_GONE_MAX);
+    stead_writer_init(&list);
+    stead_writer_init(&answer);
+    for (; count > 0 && stead_read_str(&reader, &id) == 0; count--) {
+        if (id.size > STEAD_HUB_ID_SIZE_MAX || !stead_hub_ids_unwanted(turn, id))
+            continue;
+        stead_write_str_slice(&list, id);
+        gone++;
+    }
+    stead_write_array(&answer, gone);
+    stead_write_raw(&answer, list.data, list.size);
+    int code = stead_reply(turn, stead_written(&answer));
+    stead_writer_deinit(&list);
+    stead_writer_deinit(&answer);
+    return code;
+}
