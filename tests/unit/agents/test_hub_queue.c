@@ -3,130 +3,7 @@
  * A queue of the hub: what a storage service promises (order, hiding, receipts, ids that are not taken twice), what it
  * costs (an empty read no sync, a message and its delivery one), and what a crash leaves.
  */
-#include "unit/runtime/host_client.h"
-
-#include "agents/agents.h"
-#include "agents/hub.h"
-
-#define QUEUE "hub.queue/t/work"
-
-static struct fx *fx;
-static struct fx_client client;
-static struct stead_message *answer; /* of the last request; NULL: none yet */
-
-static void take_answer(void)
-{
-    if (answer != NULL)
-        stead_message_destroy(&answer);
-    answer = stead_queue_pop(&fx->answers);
-}
-
-/* Sends and runs; the answer, if there is one, in `answer`. */
-static void send(const char *op, const char *format, ...)
-{
-    struct stead_writer args;
-    va_list list;
-
-    stead_writer_init(&args);
-    va_start(list, format);
-    stead_pack_v(&args, format, list);
-    va_end(list);
-    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, QUEUE, op, stead_written(&args), NULL);
-    stead_writer_deinit(&args);
-    stead_host_deliver(fx->host, &message);
-    fx_run(fx);
-    take_answer();
-}
-
-static void put(const char *id, const char *body, int64_t delay_ms)
-{
-    send("enqueue", "{s:s,s:s,s:l}", "id", id, "body", body, "delay", delay_ms);
-    assert_non_null(answer);
-    assert_int_equal(answer->status, 0);
-}
-
-static bool is_new(void)
-{
-    bool it;
-
-    assert_int_equal(stead_get_bool(stead_message_payload(answer), "new", &it), 0);
-    return it;
-}
-
-struct taken {
-    uint64_t seq, receipt, count;
-    char id[64], body[64];
-};
-
-/* The messages of the last answer. */
-static uint32_t read_taken(struct taken *list)
-{
-    struct stead_reader reader = stead_reader(stead_message_payload(answer));
-    struct stead_slice id, body;
-    uint32_t count, five;
-
-    assert_int_equal(answer->status, 0);
-    assert_int_equal(stead_read_array(&reader, &count), 0);
-    for (uint32_t at = 0; at < count; at++) {
-        struct taken *it = &list[at];
-        assert_int_equal(stead_read_array(&reader, &five), 0);
-        assert_int_equal(five, 5);
-        assert_int_equal(stead_read_u64(&reader, &it->seq), 0);
-        assert_int_equal(stead_read_u64(&reader, &it->receipt), 0);
-        assert_int_equal(stead_read_u64(&reader, &it->count), 0);
-        assert_int_equal(stead_read_str(&reader, &id), 0);
-        assert_int_equal(stead_read_str(&reader, &body), 0);
-        snprintf(it->id, sizeof(it->id), "%.*s", (int)id.size, (const char *)id.data);
-        snprintf(it->body, sizeof(it->body), "%.*s", (int)body.size, (const char *)body.data);
-    }
-    return count;
-}
-
-static uint32_t get(struct taken *list, int64_t max, int64_t hide_ms)
-{
-    send("dequeue", "{s:l,s:l}", "max", max, "hide", hide_ms);
-    assert_non_null(answer);
-    return read_taken(list);
-}
-
-static uint64_t done(const struct taken *it)
-{
-    uint64_t deleted = 99;
-
-    send("delete", "[[u,u]]", it->seq, it->receipt);
-    assert_int_equal(answer->status, 0);
-    assert_int_equal(stead_get_u64(stead_message_payload(answer), NULL, &deleted), 0);
-    return deleted;
-}
-
-static int64_t status_of(const char *field)
-{
-    int64_t it = -1;
-
-    send("status", "{}");
-    assert_int_equal(answer->status, 0);
-    assert_int_equal(stead_get_i64(stead_message_payload(answer), field, &it), 0);
-    return it;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    fx = fx_create(2);
-    assert_int_equal(stead_registry_add(fx->registry, &stead_hub_queue_kind, NULL), 0);
-    client = fx_client(fx, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    take_answer();
-    if (answer != NULL)
-        stead_message_destroy(&answer);
-    fx_destroy(fx);
-    return 0;
-}
+#include "unit/agents/hub_queue_fixture.h"
 
 /* ---- Order, hiding, receipts ----------------------------------------------------------------- */
 
@@ -239,58 +116,6 @@ static void test_renewing_never_makes_it_visible_sooner(void **state)
     assert_int_equal(done(&again), 1);
 }
 
-static void test_what_was_cancelled_goes_and_its_neighbours_stay(void **state)
-{
-    struct taken list[8];
-
-    (void)state;
-    put("a", "a", 0);
-    put("b", "b", 0);
-    put("c", "c", 0);
-    put("d", "d", 0);
-    send("cancel", "[s,s]", "b", "c");
-    assert_int_equal(answer->status, 0);
-    assert_int_equal(get(list, 8, 1000), 2);
-    assert_string_equal(list[0].id, "a");
-    assert_string_equal(list[1].id, "d");
-    assert_int_equal(status_of("depth"), 2);
-    assert_int_equal(done(&list[0]), 1);
-    assert_int_equal(done(&list[1]), 1);
-    assert_int_equal(status_of("depth"), 0);
-    put("e", "e", 0);
-    assert_int_equal(get(list, 8, 1000), 1);
-    assert_string_equal(list[0].id, "e");
-}
-
-/* One that is put back goes on under an id of its own; whoever repeats or cancels it knows no other than the first. */
-static void test_what_was_put_back_is_known_by_its_own_id(void **state)
-{
-    struct taken list[8], again[8];
-
-    (void)state;
-    put("a", "a", 0);
-    put("b", "b", 0);
-    assert_int_equal(get(list, 8, 60000), 2);
-    put("a#1", "a", 0);
-    assert_int_equal(done(&list[0]), 1);
-    put("a#1", "a", 0); /* told again */
-    put("a", "a", 0);   /* its sender has not heard of it */
-    assert_int_equal(status_of("depth"), 2);
-    assert_int_equal(status_of("duplicates"), 2);
-    send("cancel", "[s]", "b"); /* taken; then it is put back all the same */
-    put("b#2", "b", 0);
-    assert_int_equal(done(&list[1]), 1);
-    send("gone", "[s,s]", "a#1", "b#2");
-    assert_int_equal(answer->status, 0);
-    send("cancel", "[s]", "a");
-    assert_int_equal(get(again, 8, 1000), 0);
-    assert_int_equal(status_of("depth"), 0);
-    put("a#7", "a", 0); /* what was cancelled before is another one */
-    assert_int_equal(get(again, 8, 1000), 1);
-    assert_string_equal(again[0].id, "a#7");
-    assert_int_equal(done(&again[0]), 1);
-}
-
 static void test_a_delayed_message_is_seen_when_its_time_has_come(void **state)
 {
     struct taken list[4];
@@ -305,56 +130,6 @@ static void test_a_delayed_message_is_seen_when_its_time_has_come(void **state)
     fx_step_ms(fx, 1);
     assert_int_equal(get(list, 4, 60000), 1);
     assert_string_equal(list[0].body, "late");
-}
-
-static void test_an_id_is_taken_once_until_ten_minutes_after_its_end(void **state)
-{
-    struct taken taken;
-
-    (void)state;
-    put("a", "1", 0);
-    assert_true(is_new());
-    put("a", "2", 0);
-    assert_false(is_new());
-    assert_int_equal(get(&taken, 1, 1000), 1);
-    assert_string_equal(taken.id, "a");
-    assert_string_equal(taken.body, "1");
-    assert_int_equal(done(&taken), 1);
-    fx_step_ms(fx, 599999);
-    put("a", "3", 0);
-    assert_false(is_new());
-    fx_step_ms(fx, 1);
-    put("a", "4", 0);
-    assert_true(is_new());
-    assert_int_equal(get(&taken, 1, 1000), 1);
-    assert_string_equal(taken.body, "4");
-    assert_int_equal(status_of("duplicates"), 2);
-}
-
-static void test_what_is_known_of_old_ids_goes(void **state)
-{
-    struct taken taken;
-    char id[16];
-
-    (void)state;
-    for (int at = 0; at < 50; at++) {
-        snprintf(id, sizeof(id), "i%d", at);
-        put(id, "x", 0);
-        assert_int_equal(get(&taken, 1, 1000), 1);
-        assert_int_equal(done(&taken), 1);
-    }
-    fx_cold_restart(fx);
-    client = fx_client(fx, 2);
-    uint32_t rows = fx->row_count;
-    fx_step_ms(fx, 700000);
-    for (int at = 0; at < 20; at++)
-        put("", "x", 0); /* without ids: they forget nothing */
-    for (int at = 0; at < 20; at++) {
-        assert_int_equal(get(&taken, 1, 1000), 1);
-        assert_int_equal(done(&taken), 1);
-    }
-    fx_cold_restart(fx);
-    assert_true(fx->row_count + 100 <= rows + 10);
 }
 
 static void test_a_long_body_comes_whole_and_leaves_nothing(void **state)
@@ -800,11 +575,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_retiring_deletes_with_what_is_stored_next, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renewing_hides_it_on_and_gives_a_new_receipt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renewing_never_makes_it_visible_sooner, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_was_cancelled_goes_and_its_neighbours_stay, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_was_put_back_is_known_by_its_own_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_delayed_message_is_seen_when_its_time_has_come, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_long_body_comes_whole_and_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_body_longer_than_a_payload_comes_and_goes_in_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_short_ones_before_the_longest_do_not_make_an_answer_too_large, setup,

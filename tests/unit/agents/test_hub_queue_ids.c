@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ids of a queue's messages: taken once, cancelled, put back, forgotten. */
+#include "unit/agents/hub_queue_fixture.h"
+
+static void test_what_was_cancelled_goes_and_its_neighbours_stay(void **state)
+{
+    struct taken list[8];
+
+    (void)state;
+    put("a", "a", 0);
+    put("b", "b", 0);
+    put("c", "c", 0);
+    put("d", "d", 0);
+    send("cancel", "[s,s]", "b", "c");
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(get(list, 8, 1000), 2);
+    assert_string_equal(list[0].id, "a");
+    assert_string_equal(list[1].id, "d");
+    assert_int_equal(status_of("depth"), 2);
+    assert_int_equal(done(&list[0]), 1);
+    assert_int_equal(done(&list[1]), 1);
+    assert_int_equal(status_of("depth"), 0);
+    put("e", "e", 0);
+    assert_int_equal(get(list, 8, 1000), 1);
+    assert_string_equal(list[0].id, "e");
+}
+
+/* One that is put back goes on under an id of its own; whoever repeats or cancels it knows no other than the first. */
+static void test_what_was_put_back_is_known_by_its_own_id(void **state)
+{
+    struct taken list[8], again[8];
+
+    (void)state;
+    put("a", "a", 0);
+    put("b", "b", 0);
+    assert_int_equal(get(list, 8, 60000), 2);
+    put("a#1", "a", 0);
+    assert_int_equal(done(&list[0]), 1);
+    put("a#1", "a", 0); /* told again */
+    put("a", "a", 0);   /* its sender has not heard of it */
+    assert_int_equal(status_of("depth"), 2);
+    assert_int_equal(status_of("duplicates"), 2);
+    send("cancel", "[s]", "b"); /* taken; then it is put back all the same */
+    put("b#2", "b", 0);
+    assert_int_equal(done(&list[1]), 1);
+    send("gone", "[s,s]", "a#1", "b#2");
+    assert_int_equal(answer->status, 0);
+    send("cancel", "[s]", "a");
+    assert_int_equal(get(again, 8, 1000), 0);
+    assert_int_equal(status_of("depth"), 0);
+    put("a#7", "a", 0); /* what was cancelled before is another one */
+    assert_int_equal(get(again, 8, 1000), 1);
+    assert_string_equal(again[0].id, "a#7");
+    assert_int_equal(done(&again[0]), 1);
+}
+
+static void test_an_id_is_taken_once_until_ten_minutes_after_its_end(void **state)
+{
+    struct taken taken;
+
+    (void)state;
+    put("a", "1", 0);
+    assert_true(is_new());
+    put("a", "2", 0);
+    assert_false(is_new());
+    assert_int_equal(get(&taken, 1, 1000), 1);
+    assert_string_equal(taken.id, "a");
+    assert_string_equal(taken.body, "1");
+    assert_int_equal(done(&taken), 1);
+    fx_step_ms(fx, 599999);
+    put("a", "3", 0);
+    assert_false(is_new());
+    fx_step_ms(fx, 1);
+    put("a", "4", 0);
+    assert_true(is_new());
+    assert_int_equal(get(&taken, 1, 1000), 1);
+    assert_string_equal(taken.body, "4");
+    assert_int_equal(status_of("duplicates"), 2);
+}
+
+static void test_what_is_known_of_old_ids_goes(void **state)
+{
+    struct taken taken;
+    char id[16];
+
+    (void)state;
+    for (int at = 0; at < 50; at++) {
+        snprintf(id, sizeof(id), "i%d", at);
+        put(id, "x", 0);
+        assert_int_equal(get(&taken, 1, 1000), 1);
+        assert_int_equal(done(&taken), 1);
+    }
+    fx_cold_restart(fx);
+    client = fx_client(fx, 2);
+    uint32_t rows = fx->row_count;
+    fx_step_ms(fx, 700000);
+    for (int at = 0; at < 20; at++)
+        put("", "x", 0); /* without ids: they forget nothing */
+    for (int at = 0; at < 20; at++) {
+        assert_int_equal(get(&taken, 1, 1000), 1);
+        assert_int_equal(done(&taken), 1);
+    }
+    fx_cold_restart(fx);
+    assert_true(fx->row_count + 100 <= rows + 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_what_was_cancelled_goes_and_its_neighbours_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_put_back_is_known_by_its_own_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
