@@ -280,7 +280,8 @@ struct stead_id stead_subject_id(struct stead_slice subject, struct stead_slice 
 
 struct stead_id stead_message_blame_id(const struct stead_message *request)
 {
-    return request->key_size == 0 ? request->id
-                                  : stead_subject_id(stead_bytes(request->address, request->address_size),
-                                                     stead_bytes(request->key, request->key_size));
+    if (request->key_size == 0 || request->source_size == 0) /* a client's retry after mending is a new try */
+        return request->id;
+    return stead_subject_id(stead_bytes(request->address, request->address_size),
+                            stead_bytes(request->key, request->key_size));
 }

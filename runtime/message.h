@@ -179,8 +179,8 @@ struct stead_message *stead_message_answer_in(struct stead_message_pool *pool, c
 
 /* A name for work by which what ended the process is known again when it is tried again: 128 bits of both texts. */
 struct stead_id stead_subject_id(struct stead_slice subject, struct stead_slice detail);
-/* Under which id a job is marked: its request's, or, with an idempotency key, one that is the same for each request of
- * that key. */
+/* Under which id a job is marked: its request's, or, for an agent's with an idempotency key, one that is the same for
+ * each request of that key. */
 struct stead_id stead_message_blame_id(const struct stead_message *request);
 
 /* The session of the client that says it; zero: an agent or a node does, or a client without a session. */

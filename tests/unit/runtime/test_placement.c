@@ -404,9 +404,11 @@ static void test_job_that_killed_the_process_three_times_is_poison(void **state)
 
 static void test_jobs_of_one_key_are_blamed_as_one(void **state)
 {
-    struct stead_message_parts parts = {
-        .address = stead_str("stateless/1"), .op = stead_str("do"), .key = stead_str("key")};
-    struct stead_message *one = stead_message_create(STEAD_CALL, &parts), *again, *other, *none;
+    struct stead_message_parts parts = {.address = stead_str("stateless/1"),
+                                        .op = stead_str("do"),
+                                        .key = stead_str("key"),
+                                        .source = stead_str("d/1")};
+    struct stead_message *one = stead_message_create(STEAD_CALL, &parts), *again, *other, *none, *client;
 
     (void)state;
     one->id.v[0] = 1;
@@ -414,16 +416,21 @@ static void test_jobs_of_one_key_are_blamed_as_one(void **state)
     again->id.v[0] = 2;
     parts.address = stead_str("stateless/1k"), parts.key = stead_str("ey");
     other = stead_message_create(STEAD_CALL, &parts);
+    parts.source = (struct stead_slice){0};
+    client = stead_message_create(STEAD_CALL, &parts);
+    client->id.v[0] = 4;
     parts.key = (struct stead_slice){0};
     none = stead_message_create(STEAD_CALL, &parts);
     none->id.v[0] = 3;
     assert_true(stead_id_equal(stead_message_blame_id(one), stead_message_blame_id(again)));
     assert_false(stead_id_equal(stead_message_blame_id(one), stead_message_blame_id(other)));
     assert_true(stead_id_equal(stead_message_blame_id(none), none->id));
+    assert_true(stead_id_equal(stead_message_blame_id(client), client->id));
     stead_message_destroy(&one);
     stead_message_destroy(&again);
     stead_message_destroy(&other);
     stead_message_destroy(&none);
+    stead_message_destroy(&client);
 }
 
 static void test_signal_whose_job_is_poison_is_a_dead_letter_of_its_sender(void **state)
