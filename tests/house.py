@@ -7,7 +7,7 @@
 
 Rules on the text: includes follow the arrows between folders; runtime/ and agents/ include no header of the outside world; every function in
 a header has a comment; files have at most 800 lines and functions at most 70; lines of C have
-at most 120 columns, rows of tables in comments and of lists of macros apart; the first line names the licence; every folder has a README.md of
+at most 120 columns, in texts for people too, rows of tables and code in those apart; the first line names the licence; every folder has a README.md of
 at most 60 lines that names its files; every invariant of docs/INVARIANTS.md is cited by code; nothing is left for later. Rules on
 the build: no object of runtime/ or agents/ has mutable data of file scope, and the symbols that the program exports are exactly the
 functions declared with STEAD_PUBLIC.
@@ -106,6 +106,16 @@ class House:
             for number, line in enumerate(lines, 1):
                 if LATER.search(line):
                     self.refuse("later", path, number, "something is left for later")
+
+    def check_prose(self):
+        """Texts for people fit a terminal and a diff: tables and code apart."""
+        for path in sorted(self.root.glob("*.md")) + sorted(self.root.glob("docs/*.md")) + [
+                self.root / folder / "README.md" for folder in FOLDERS + ["tests"]]:
+            code = False
+            for number, line in enumerate(path.read_text().splitlines() if path.is_file() else [], 1):
+                code ^= line.lstrip().startswith("```")
+                if len(line) > LINE_COLUMNS_MAX and not code and not line.lstrip().startswith("|") and not line.startswith("    "):
+                    self.refuse("line length", path, number, f"{len(line)} columns, {LINE_COLUMNS_MAX} at most")
 
     def check_functions(self):
         """Functions as clang-format leaves them: a body opens and closes with a brace in the first column."""
@@ -237,6 +247,7 @@ class House:
         self.check_functions()
         self.check_header_comments()
         self.check_readmes()
+        self.check_prose()
         self.check_invariants()
 
     def check_build(self, build):
@@ -281,6 +292,7 @@ PLANTED = [
     ("undocumented", "net/a.h", C_HEAD + "\nint stead_f(void);\n"),
     ("undocumented", "net/a.h", C_HEAD + "/* about f */\nint stead_f(void);\n\nint stead_g(void);\n"),
     ("readme", "net/README.md", "line\n" * 61),
+    ("line length", "docs/LONG.md", "word " * 25 + "\n"),
     ("readme", "persist/README.md", None),
     ("readme", "net/unnamed.c", C_HEAD),
     ("invariant", "docs/INVARIANTS.md", "- **Z1** Nobody keeps this.\n"),
