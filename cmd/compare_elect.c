@@ -24,7 +24,8 @@
 #define SIZES "3,10,50"
 #define SIZES_QUICK "3"
 #define ROUNDS 5
-#define ROUNDS_QUICK 1
+#define ROUNDS_QUICK 3
+#define ROUNDS_QUICK_POLLED 1
 #define ROUNDS_SLOW 2 /* of an interval of a second */
 #define SLOW_MS 1000
 #define LINE_SIZE 4096u
@@ -69,9 +70,11 @@ static void write_command(const struct stead_compare_session *session, const str
                           char *text, size_t size)
 {
     bool quick = session->compare->quick;
-    int rounds = quick ? ROUNDS_QUICK : fabric->interval_ms >= SLOW_MS ? ROUNDS_SLOW : ROUNDS;
+    int rounds = fabric->interval_ms >= SLOW_MS ? ROUNDS_SLOW : ROUNDS;
     char way[64] = "--fabric direct";
 
+    if (quick)
+        rounds = fabric->interval_ms > 0 ? ROUNDS_QUICK_POLLED : ROUNDS_QUICK;
     if (fabric->hub && fabric->interval_ms == 0)
         snprintf(way, sizeof way, "--fabric hub --poll notify");
     else if (fabric->hub)
