@@ -15,7 +15,8 @@
  * alone is fine too, under any key.
  *
  * Ops of `hub.queue`, all calls:
- *   enqueue  {id, body, delay}       id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
+ *   enqueue  {id, body, delay, copy}  id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
+ *                                    no id has a '#', but with `copy` true: ID#SEQ is message SEQ put back, which a cancel of ID reaches too;
  *                                    delay: ms until it can be seen, 0. Answers {seq, new}: its number, and whether it was put in.
  *   piece    {parcel, at, bytes}     a part of the args of an operation that follows as {parcel, pieces}: enqueue, and a table's create and write (hub_large.h)
  *   body     {seq, at}               read-only: some bytes of a body from there on

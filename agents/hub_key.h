@@ -21,8 +21,8 @@ static inline struct stead_slice stead_hub_key(const struct stead_hub_key *key)
     return stead_bytes(key->bytes, key->size);
 }
 
-/* The id of a message, of whichever copy: one that is put back has its number in the queue behind it, ID#SEQ. No id of
- * an instance, and so none of a message, has a '#' of its own. */
+/* The id of a message, of whichever copy: one that is put back has its number in the queue behind it, ID#SEQ. A queue
+ * takes a '#' of nobody else: see `copy` of enqueue. */
 static inline struct stead_slice stead_hub_own_id(struct stead_slice id)
 {
     const uint8_t *mark = id.size > 0 ? memchr(id.data, '#', id.size) : NULL;

@@ -430,12 +430,15 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
     struct stead_slice id = {0}, body = {0};
     int64_t delay_ms = 0;
     uint64_t seq = 0;
+    bool copy = false;
     int code = stead_hub_unpack(turn, args, &args);
 
     if (code != 0)
         return code;
     if (stead_get_str(args, "id", &id) == STEAD_EARGUMENT || id.size > STEAD_HUB_ID_SIZE_MAX)
         return bad(turn, "id is a text of at most 400 bytes");
+    if (stead_get_bool(args, "copy", &copy) == STEAD_EARGUMENT || (!copy && stead_hub_own_id(id).size != id.size))
+        return bad(turn, "an id with '#' is that of a copy, and copy is true or false");
     if (!take_number(args, "delay", 0, DELAY_MS_MAX, &delay_ms))
         return bad(turn, "delay is from 0 ms to a century");
     if (stead_get_value(args, "body", &body) == 0 && body.size > STEAD_HUB_BODY_MAX)

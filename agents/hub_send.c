@@ -100,7 +100,7 @@ static void enqueue(struct stead_hub_session *session, const char *queue, const 
     struct stead_writer args;
 
     stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:l,s:v}", "id", id, "delay", delay_ms, "body", body);
+    stead_pack(&args, "{s:s,s:b,s:l,s:v}", "id", id, "copy", strchr(id, '#') != NULL, "delay", delay_ms, "body", body);
     add(session, queue, "enqueue", stead_written(&args));
     stead_writer_deinit(&args);
 }

@@ -114,7 +114,7 @@ static void put(struct stead_turn *turn, struct stead_hub_task *task, const char
     struct stead_writer args;
 
     stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:v,s:l}", "id", id, "body", body, "delay", delay_ms);
+    stead_pack(&args, "{s:s,s:b,s:v,s:l}", "id", id, "copy", 1, "body", body, "delay", delay_ms);
     task->pending++;
     task->worker->counts.enqueues++;
     stead_hub_call(turn, task->worker, queue, "enqueue", stead_written(&args), "told", task);

@@ -63,6 +63,7 @@ struct stead_job {
     int status;                    /* 0 or a negative code */
     _Atomic bool cancelled;        /* nobody waits any more; set by any thread */
     bool limited;                  /* its request has limits */
+    bool refused;                  /* there was no room for it */
     bool running;        /* its op was called; under the mutex, as the next three, and of jobs with limits only */
     bool abandoned;      /* past a limit: answered already */
     uint32_t watched_at; /* place in the heap + 1; 0: not in it */
@@ -417,6 +418,7 @@ void stead_jobs_run(struct stead_jobs *jobs, struct stead_inbox *inbox, const st
     if (atomic_fetch_add(&jobs->count, 1) >= STEAD_JOBS_QUEUED_MAX || !op->job ||
         atomic_load_explicit(&jobs->stopping, memory_order_relaxed)) {
         job->status = op->job ? STEAD_EBUSY : STEAD_EOP;
+        job->refused = op->job != NULL;
         finish(job);
         return;
     }
@@ -471,7 +473,7 @@ bool stead_jobs_destroy(struct stead_jobs **jobs, uint32_t wait_ms)
 
 struct stead_job_result stead_job_result(const struct stead_job *job)
 {
-    struct stead_job_result result = {.status = job->status, .name = "", .sentence = ""};
+    struct stead_job_result result = {.status = job->status, .name = "", .sentence = "", .refused = job->refused};
 
     if (job->status == 0) {
         result.value = stead_written(&job->value);

@@ -27,6 +27,7 @@ struct stead_job_result {
     const char *name;     /* "" when status is 0 */
     const char *sentence; /* "" when status is 0 */
     struct stead_slice value;
+    bool refused; /* there was no room: it was not run */
 };
 
 /* `node_name` and `marks` (NULL: jobs that kill the process are not remembered) are borrowed for its life. */

@@ -264,7 +264,10 @@ static void take_job(struct stead_reactor *reactor, struct stead_job *job)
     struct stead_message *request = stead_job_take_request(job);
     struct stead_job_result result = stead_job_result(job);
 
-    stead_host_job_done(reactor->host, &request, result.status, result.name, result.sentence, result.value);
+    if (result.refused)
+        stead_host_job_refused(reactor->host, &request, result.status);
+    else
+        stead_host_job_done(reactor->host, &request, result.status, result.name, result.sentence, result.value);
     stead_job_destroy(&job);
 }
 

@@ -22,14 +22,19 @@ static void run(struct stead_work *work)
                     "before=%llu after=%llu ms=%llu", (unsigned long long)before,
                     (unsigned long long)stead_store_bytes(it->store), (unsigned long long)(took_ns / 1000000));
     stead_log_writer_settle(it->writer); /* log entries that may go by now: for the next time */
-    it->rest_until_ns = now_ns + (took_ns * REST_FACTOR > REST_NS_MIN ? took_ns * REST_FACTOR : REST_NS_MIN);
+    uint64_t until_ns = now_ns + (took_ns * REST_FACTOR > REST_NS_MIN ? took_ns * REST_FACTOR : REST_NS_MIN);
+    it->log_rest_until_ns = until_ns;
+    if (!it->log_alone)
+        it->rest_until_ns = until_ns;
     atomic_store(&it->running, false);
 }
 
 void stead_reclaim_begin(struct stead_reclaim *reclaim, struct stead_pool *pool, struct stead_log_writer *writer,
                          struct stead_store *store, bool log_alone)
 {
-    if (atomic_load(&reclaim->running) || stead_shell_mono_ns() < reclaim->rest_until_ns)
+    if (atomic_load(&reclaim->running))
+        return;
+    if (stead_shell_mono_ns() < (log_alone ? reclaim->log_rest_until_ns : reclaim->rest_until_ns))
         return;
     atomic_store(&reclaim->running, true);
     reclaim->work.run = run;

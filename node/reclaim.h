@@ -21,8 +21,9 @@ struct stead_reclaim {
     struct stead_log_writer *writer; /* borrowed until the work has ended, as the next */
     struct stead_store *store;
     bool log_alone;
-    atomic_bool running;    /* with the pool; the next fields are its own until it is false */
-    uint64_t rest_until_ns; /* monotonic: not begun again before */
+    atomic_bool running;        /* with the pool; the next fields are its own until it is false */
+    uint64_t rest_until_ns;     /* monotonic: not begun again before */
+    uint64_t log_rest_until_ns; /* the same, of the log alone: what gives the room of rows back does not wait for it */
 };
 
 /* Zeroed is ready. Begins, unless one runs or rests. `log_alone`: the room of rows is left as it is. */

@@ -16,6 +16,7 @@
 #include "runtime/fields.h"
 #include "runtime/registry.h"
 #include "runtime/shard.h"
+#include "runtime/waiting.h"
 
 #define AGENT_OVERHEAD                                                                                                 \
     (16u +                                                                                                             \
@@ -130,8 +131,9 @@ void stead_agent_store_absent(struct stead_agent *agent)
 void stead_agent_store_flags(struct stead_agent *agent)
 {
     struct stead_writer image;
-    bool head_alone = agent->kind->apply != NULL || agent->kind->fields == NULL ||
-                      (agent->flags & STEAD_AGENT_BIG_IMAGE) || !(agent->flags & STEAD_AGENT_EXISTS);
+    bool elsewhere = agent->kind->apply != NULL && !stead_agent_image_is_inline(agent);
+    bool head_alone = elsewhere || agent->kind->fields == NULL || (agent->flags & STEAD_AGENT_BIG_IMAGE) ||
+                      !(agent->flags & STEAD_AGENT_EXISTS);
 
     if (head_alone) {
         stead_agent_store(agent, NULL);
@@ -332,6 +334,24 @@ void stead_agent_unload(struct stead_agent *agent)
 
 /* ---- Loading ----------------------------------------------------------------------------------- */
 
+/* Takes the first of the channels that stopped at this agent. */
+static struct stead_channel_in *unblock(struct stead_agent *agent)
+{
+    struct stead_channel_in *channel = agent->wait->blocked;
+
+    agent->wait->blocked = channel->blocked_next;
+    channel->blocked = false;
+    return channel;
+}
+
+/* It goes on where it stopped: before anything that came later. */
+static void go_on(struct stead_shard *shard, struct stead_channel_in *channel)
+{
+    bool here = shard->host->shard_of[channel->source.v] == shard;
+
+    stead_queue_prepend(here ? &shard->local : &shard->inbox, &channel->stalled);
+}
+
 static void become_ready(struct stead_agent *agent)
 {
     struct stead_shard *shard = agent->shard;
@@ -354,14 +374,8 @@ static void become_ready(struct stead_agent *agent)
         stead_shard_has_mail(agent);
     if (agent->wait == NULL)
         return;
-    /* Channels that stopped at this agent go on where they stopped: before anything that came later. */
-    while (agent->wait->blocked != NULL) {
-        struct stead_channel_in *channel = agent->wait->blocked;
-        agent->wait->blocked = channel->blocked_next;
-        channel->blocked = false;
-        bool here = host->shard_of[channel->source.v] == shard;
-        stead_queue_prepend(here ? &shard->local : &shard->inbox, &channel->stalled);
-    }
+    while (agent->wait->blocked != NULL)
+        go_on(shard, unblock(agent));
     if (agent->wait->mailbox.count > 0) { /* also of a held one: its holder's may be among them */
         agent->flags |= STEAD_AGENT_UNPARKING;
         stead_agent_schedule(agent);
@@ -432,8 +446,8 @@ static int take_event(void *context, struct stead_slice key, struct stead_slice 
     return stead_agent_apply_event(agent->kind, agent->state, row);
 }
 
-/* What is stored cannot be read: the agent stays unusable and says so; its messages are answered by nobody until
- * somebody looks. */
+/* What is stored cannot be read: the agent stays unusable and says so. Where the disk failed it may be read the next
+ * time; what is damaged, or not as this version of its kind stores it, may be read after a start with another. */
 static void loading_failed(struct stead_agent *agent, int code)
 {
     struct stead_shard *shard = agent->shard;
@@ -452,10 +466,13 @@ static void loading_failed(struct stead_agent *agent, int code)
         stead_message_destroy(&message);
     }
     while (agent->wait != NULL && agent->wait->blocked != NULL) {
-        struct stead_channel_in *channel = agent->wait->blocked;
-        agent->wait->blocked = channel->blocked_next;
-        channel->blocked = false;
-        stead_queue_clear(&channel->stalled); /* the sender has them and sends them again */
+        struct stead_channel_in *channel = unblock(agent);
+        if (code == STEAD_EIO) {
+            stead_queue_clear(&channel->stalled); /* the sender has them and sends them again */
+            continue;
+        }
+        stead_shard_unreadable(shard, stead_queue_pop(&channel->stalled), false, code);
+        go_on(shard, channel);
     }
     STEAD_ASSERT(agent->pins == 0);
     stead_agent_free(agent);

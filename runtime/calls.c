@@ -25,6 +25,7 @@
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
+#include "runtime/waiting.h"
 
 #define ASK_AGAIN_MS 1000u /* first repeat of an unsequenced request */
 #define ASK_AGAIN_MS_MAX 32000u
@@ -218,22 +219,14 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
     (void)stead_turn_run(agent, answer, &input);
 }
 
-/* Nobody could run the job now, so it was not run: it is asked for again, as one that was lost. A call of an agent
- * waits so for room, and for a node that has loaded its kind, until its deadline; a signal, which has none, for a node
- * that has what it needs too. */
-static bool is_asked_again(const struct stead_shard *shard, const struct call_row *row,
-                           const struct stead_message *answer)
+/* It was not run: it is asked for again, as one that was lost. A call of an agent waits so for room, and for a node
+ * that has loaded its kind, until its deadline; a signal, which has none, for a node that has what it needs too. */
+static bool is_asked_again(const struct call_row *row, const struct stead_message *answer)
 {
-    const char *slash = strchr(answer->source, '/');
-    const struct stead_kind *kind =
-        slash == NULL ? NULL
-                      : stead_registry_find(shard->host->registry, answer->source, (size_t)(slash - answer->source));
-    bool of_job = row->wait_ms != 0 && (kind == NULL || kind->durability == STEAD_STATELESS);
-    bool elsewhere = answer->status == STEAD_EKIND && of_job && kind != NULL; /* that node has not loaded it: we have */
-
-    if (row->reply_op.size == 0)
-        return answer->status == STEAD_EUNAVAILABLE || answer->status == STEAD_EBUSY || elsewhere;
-    return (answer->status == STEAD_EBUSY && of_job) || elsewhere;
+    if (row->wait_ms == 0 || !(answer->flags & STEAD_FLAG_NOT_RUN))
+        return false;
+    return answer->status == STEAD_EBUSY || answer->status == STEAD_EKIND ||
+           (answer->status == STEAD_EUNAVAILABLE && row->reply_op.size == 0);
 }
 
 static void take_durable_answer(struct stead_agent *agent, struct stead_message *answer)
@@ -245,7 +238,7 @@ static void take_durable_answer(struct stead_agent *agent, struct stead_message 
     stead_writer_init(&value);
     bool mine = !(answer->groups & STEAD_GROUP_INCARNATION) || answer->incarnation == agent->incarnation;
     bool pending = mine && call_row_get(agent, answer->id, &value, &row) == 0;
-    if (pending && !is_asked_again(shard, &row, answer)) {
+    if (pending && !is_asked_again(&row, answer)) {
         call_row_delete(agent, answer->id, &row);
         run_reply(agent, answer, row.reply_op, row.context);
     } else if (!pending) {
@@ -348,7 +341,7 @@ void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer,
     if (agent == NULL)
         agent = stead_agent_activate(shard, kind, address, hash, answer->slot);
     if (agent == NULL) {
-        stead_message_destroy(&answer);
+        stead_shard_unreadable(shard, answer, taken, STEAD_ECORRUPT);
         return;
     }
     if (agent->phase != STEAD_AGENT_READY || answer_waits(agent, answer, taken)) {

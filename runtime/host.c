@@ -256,16 +256,27 @@ static void route_answer(struct stead_host *host, struct stead_message *answer)
                          (struct stead_effect_send){answer->route.node, answer->route.reactor, answer});
 }
 
-/* The kind of a request to a stateless kind, or NULL. */
-static const struct stead_kind *stateless_kind(const struct stead_host *host, const struct stead_message *message)
+/* Is it a request to a stateless kind, loaded here or known to be loaded somewhere? Then it was placed (consumed). */
+static bool is_placed(struct stead_host *host, struct stead_message *message)
 {
     if (message->type > STEAD_CALL || message->address_size == 0)
-        return NULL;
+        return false;
     const char *slash = memchr(message->address, '/', message->address_size);
-    const struct stead_kind *kind =
-        slash == NULL ? NULL
-                      : stead_registry_find(host->registry, message->address, (size_t)(slash - message->address));
-    return kind != NULL && kind->durability == STEAD_STATELESS ? kind : NULL;
+    size_t size = slash == NULL ? 0 : (size_t)(slash - message->address);
+    const struct stead_kind *kind = stead_registry_find(host->registry, message->address, size);
+    if (kind != NULL) {
+        if (kind->durability == STEAD_STATELESS)
+            stead_placement_place(host, kind, kind->needs, message);
+        return kind->durability == STEAD_STATELESS;
+    }
+    /* Few messages are neither in a channel nor in a session: the table is looked through for those alone. */
+    const struct stead_table_kind *known = (message->flags & STEAD_FLAG_UNSEQUENCED) == 0 || host->table == NULL
+                                               ? NULL
+                                               : stead_table_kind_find(host->table, message->address, size);
+    if (known == NULL || known->durability != STEAD_STATELESS)
+        return false;
+    stead_placement_place(host, NULL, known->needs, message);
+    return true;
 }
 
 void stead_host_route(struct stead_host *host, struct stead_message *message)
@@ -285,13 +296,8 @@ void stead_host_route(struct stead_host *host, struct stead_message *message)
             stead_message_destroy(&message);
         return;
     }
-    if (host->registry_has_stateless) {
-        const struct stead_kind *kind = stateless_kind(host, message);
-        if (kind != NULL) {
-            stead_placement_place(host, kind, message);
-            return;
-        }
-    }
+    if ((host->registry_has_stateless || (message->flags & STEAD_FLAG_UNSEQUENCED)) && is_placed(host, message))
+        return;
     if (message->type == STEAD_ANSWER)
         stead_placement_answered(host, message);
     if (shard != NULL) {

@@ -101,6 +101,8 @@ void stead_host_loaded(struct stead_host *host, struct stead_load **load);
 /* `request` as given to run_job (consumed); status, name and sentence ("" when status is 0), value: its result. */
 void stead_host_job_done(struct stead_host *host, struct stead_message **request, int status, const char *name,
                          const char *sentence, struct stead_slice value);
+/* The same of one that was not run: with this status, STEAD_EBUSY for want of room. */
+void stead_host_job_refused(struct stead_host *host, struct stead_message **request, int status);
 /* A newer table; held, not consumed. Older ones are ignored. */
 void stead_host_set_table(struct stead_host *host, struct stead_table *table);
 /* A connection to this node is up (again): what it is owed is sent again. `incarnation` is the peer's. */

@@ -58,7 +58,10 @@ enum stead_message_flags {                          /* wire bits */
                                1 << 1, /* SIGNAL, CALL, ANSWER without channel or session: may come twice */
                            STEAD_FLAG_RETRY = 1 << 2, /* sent before; for counting only */
                            STEAD_FLAG_JOB =
-                               1 << 3 /* already placed: run this stateless request on the node it arrives at */
+                               1 << 3, /* already placed: run this stateless request on the node it arrives at */
+                           /* ANSWER: the request was not run, for the reason that the status tells: it may be asked
+                            * again */
+                           STEAD_FLAG_NOT_RUN = 1 << 4
 };
 
 struct stead_message {

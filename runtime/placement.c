@@ -13,6 +13,7 @@
  * a batch that nobody awaits stays open a moment (EARLY_HOLD_NS), so that a chain of short jobs costs one sync. If the
  * entry is lost in a crash, the job ran for nothing; if the answer is, the CALL row asks again.
  */
+#include "runtime/address.h"
 #include "runtime/shard.h"
 
 #define PLACED_MS 3600000u     /* a choice is forgotten an hour after it was last asked for */
@@ -78,37 +79,48 @@ static uint32_t load_of(const struct stead_host *host, uint32_t node)
 
 /* Nodes need not have loaded the same modules, and the table does not say who has which: one that has refused a job
  * because it does not know its kind is not asked again, in that incarnation. */
-static void note_lack(struct stead_host *host, const struct stead_kind *kind, const struct stead_placed *placed)
-{
-    struct stead_lack *at = &host->lacks[host->lack_next++ % STEAD_LACKS_MAX];
-
-    *at = (struct stead_lack){.kind = kind, .node = placed->node, .incarnation = placed->incarnation};
-}
-
-static bool is_lacking(const struct stead_host *host, const struct stead_kind *kind,
-                       const struct stead_table_node *node)
+static bool is_lacking(const struct stead_host *host, uint64_t kind, uint32_t node, uint64_t incarnation)
 {
     for (uint32_t i = 0; i < STEAD_LACKS_MAX && i < host->lack_next; i++)
-        if (host->lacks[i].kind == kind && host->lacks[i].node == node->id &&
-            host->lacks[i].incarnation == node->incarnation)
+        if (host->lacks[i].kind == kind && host->lacks[i].node == node && host->lacks[i].incarnation == incarnation)
             return true;
     return false;
 }
 
-/* The less loaded of two random nodes that qualify; NULL: none does. */
-static const struct stead_table_node *choose(struct stead_host *host, const struct stead_kind *kind)
+/* The hash of a kind's name, of an address of it. */
+static uint64_t kind_hash(const char *address, size_t size)
+{
+    const char *slash = memchr(address, '/', size);
+    return stead_hash(address, slash == NULL ? size : (size_t)(slash - address));
+}
+
+static void note_lack(struct stead_host *host, uint64_t kind, const struct stead_placed *placed)
+{
+    if (!is_lacking(host, kind, placed->node, placed->incarnation))
+        host->lacks[host->lack_next++ % STEAD_LACKS_MAX] =
+            (struct stead_lack){.kind = kind, .node = placed->node, .incarnation = placed->incarnation};
+}
+
+/* The less loaded of two random nodes that qualify. NULL: none does; `ret_reason`: why. `here`: this one has loaded the
+ * kind. */
+static const struct stead_table_node *choose(struct stead_host *host, const char *needs, uint64_t kind, bool here,
+                                             int *ret_reason)
 {
     const struct stead_table_node *fit[STEAD_NODES_MAX];
     uint32_t count = 0;
 
+    *ret_reason = STEAD_EUNAVAILABLE;
     if (host->table == NULL)
         return NULL;
     for (uint32_t i = 0; i < host->table->node_count && count < STEAD_NODES_MAX; i++) {
         const struct stead_table_node *node = &host->table->nodes[i];
-        bool alive = node->alive || node->id == host->options.node;
-        if (alive && node->reactor_count > 0 && (kind->needs == NULL || stead_table_node_has(node, kind->needs)) &&
-            !is_lacking(host, kind, node))
+        bool self = node->id == host->options.node;
+        if (!(node->alive || self) || node->reactor_count == 0 || (needs != NULL && !stead_table_node_has(node, needs)))
+            continue;
+        if (self ? here : !is_lacking(host, kind, node->id, node->incarnation))
             fit[count++] = node;
+        else
+            *ret_reason = STEAD_EKIND; /* until it, or another one, has started with the kind */
     }
     if (count == 0)
         return NULL;
@@ -121,7 +133,7 @@ static void refuse(struct stead_host *host, struct stead_message *request, int s
 {
     if (request->type == STEAD_CALL || (request->type == STEAD_SIGNAL && (request->groups & STEAD_GROUP_SESSION))) {
         struct stead_message *answer = stead_message_answer(request, status, NULL, (struct stead_slice){0});
-        answer->flags |= STEAD_FLAG_UNSEQUENCED;
+        answer->flags |= STEAD_FLAG_UNSEQUENCED | STEAD_FLAG_NOT_RUN;
         stead_host_route(host, answer);
     }
     stead_message_destroy(&request);
@@ -193,7 +205,8 @@ static bool still_there(const struct stead_host *host, const struct stead_placed
            host->now_ns < placed->since_ns + PLACED_MS * 1000000ull;
 }
 
-void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *request)
+void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, const char *needs,
+                           struct stead_message *request)
 {
     struct stead_placed *placed = find_placed(host, request->id);
 
@@ -209,10 +222,16 @@ void stead_placement_place(struct stead_host *host, const struct stead_kind *kin
         forget(host, placed);
         placed = NULL;
     }
+    if (placed == NULL && kind == NULL && (request->flags & STEAD_FLAG_JOB)) {
+        refuse(host, request, STEAD_EKIND); /* who has placed it here asks somebody else */
+        return;
+    }
     if (placed == NULL && !(request->flags & STEAD_FLAG_JOB)) {
-        const struct stead_table_node *node = choose(host, kind);
+        int reason;
+        const struct stead_table_node *node =
+            choose(host, needs, kind_hash(request->address, request->address_size), kind != NULL, &reason);
         if (node == NULL) {
-            refuse(host, request, STEAD_EUNAVAILABLE);
+            refuse(host, request, reason);
             return;
         }
         if (node->id != host->options.node)
@@ -228,13 +247,11 @@ void stead_placement_place(struct stead_host *host, const struct stead_kind *kin
     STEAD_EFFECT_ADD(&host->effects.sends, (struct stead_effect_send){placed->node, placed->reactor, request});
 }
 
-void stead_host_job_done(struct stead_host *host, struct stead_message **consumed, int status, const char *name,
-                         const char *sentence, struct stead_slice value)
+static void end_job(struct stead_host *host, struct stead_message **consumed, int status,
+                    const struct stead_answer_error *error, struct stead_slice value, uint16_t flags)
 {
     struct stead_message *request = *consumed;
     struct stead_placed *placed = find_placed(host, request->id);
-    struct stead_answer_error error = {name != NULL && name[0] != '\0' ? name : NULL,
-                                       sentence != NULL && sentence[0] != '\0' ? sentence : NULL};
 
     *consumed = NULL;
     STEAD_ASSERT(host->job_count > 0);
@@ -242,10 +259,10 @@ void stead_host_job_done(struct stead_host *host, struct stead_message **consume
     if (placed != NULL && placed->early != NULL)
         placed->early->early_jobs--;
     if (request->type == STEAD_CALL || (request->type == STEAD_SIGNAL && (request->groups & STEAD_GROUP_SESSION))) {
-        struct stead_message *answer = stead_message_answer(
-            request, status, &error, request->type == STEAD_CALL ? value : (struct stead_slice){0});
+        struct stead_message *answer =
+            stead_message_answer(request, status, error, request->type == STEAD_CALL ? value : (struct stead_slice){0});
         answer->durability = STEAD_CLASS_VOLATILE;
-        answer->flags |= STEAD_FLAG_UNSEQUENCED;
+        answer->flags |= STEAD_FLAG_UNSEQUENCED | flags;
         if (placed != NULL && placed->has_route)
             answer->route = placed->route;
         stead_host_route(host, answer);
@@ -254,6 +271,20 @@ void stead_host_job_done(struct stead_host *host, struct stead_message **consume
     if (placed != NULL)
         forget(host, placed);
     stead_message_destroy(&request);
+}
+
+void stead_host_job_done(struct stead_host *host, struct stead_message **consumed, int status, const char *name,
+                         const char *sentence, struct stead_slice value)
+{
+    struct stead_answer_error error = {name != NULL && name[0] != '\0' ? name : NULL,
+                                       sentence != NULL && sentence[0] != '\0' ? sentence : NULL};
+
+    end_job(host, consumed, status, &error, value, 0);
+}
+
+void stead_host_job_refused(struct stead_host *host, struct stead_message **consumed, int status)
+{
+    end_job(host, consumed, status, NULL, (struct stead_slice){0}, STEAD_FLAG_NOT_RUN);
 }
 
 bool stead_placement_cancel(struct stead_host *host, const struct stead_message *cancel)
@@ -284,11 +315,8 @@ void stead_placement_answered(struct stead_host *host, const struct stead_messag
 
     if (placed == NULL || here)
         return;
-    const char *slash = memchr(answer->source, '/', answer->source_size);
-    const struct stead_kind *kind =
-        slash == NULL ? NULL : stead_registry_find(host->registry, answer->source, (size_t)(slash - answer->source));
-    if (answer->status == STEAD_EKIND && kind != NULL)
-        note_lack(host, kind, placed);
+    if (answer->status == STEAD_EKIND && (answer->flags & STEAD_FLAG_NOT_RUN))
+        note_lack(host, kind_hash(answer->source, answer->source_size), placed);
     forget(host, placed);
 }
 

@@ -184,7 +184,7 @@ struct stead_peer {
 /* A node that has not loaded a stateless kind which this one has: placement.c. */
 #define STEAD_LACKS_MAX 64u
 struct stead_lack {
-    const struct stead_kind *kind;
+    uint64_t kind; /* hash of its name */
     uint32_t node;
     uint64_t incarnation;
 };
@@ -278,8 +278,10 @@ static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / (8u * (host->shard_count == 0 ? 1u : host->shard_count));
 }
-/* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. */
-void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, struct stead_message *message);
+/* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. `kind` NULL: it
+ * is not loaded here, but somewhere; `needs`: the label that its nodes have, or NULL. */
+void stead_placement_place(struct stead_host *host, const struct stead_kind *kind, const char *needs,
+                           struct stead_message *message);
 /* Tells a job that nobody waits for it any more, wherever this host has placed it; not when a client says so of what
  * another one asked. False: it has not placed it. */
 bool stead_placement_cancel(struct stead_host *host, const struct stead_message *cancel);

@@ -204,6 +204,20 @@ static const struct stead_kind *kind_of(const struct stead_host *host, const str
     return stead_registry_find(host->registry, message->address, size);
 }
 
+void stead_shard_unreadable(struct stead_shard *shard, struct stead_message *message, bool taken, int code)
+{
+    bool stored = taken || (message->groups & STEAD_GROUP_CHANNEL);
+    bool heard = message->type != STEAD_SIGNAL && message->type != STEAD_ANSWER;
+
+    if (heard || (message->type == STEAD_SIGNAL && !stored)) {
+        stead_shard_conclude(shard, message, true, taken, code, NULL);
+        return;
+    }
+    if (stored)
+        stead_shard_park(shard, message, true, taken);
+    stead_message_destroy(&message);
+}
+
 void stead_shard_deliver(struct stead_shard *shard, struct stead_message *message, bool taken)
 {
     struct stead_host *host = shard->host;
@@ -221,7 +235,7 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
         return;
     }
     if (kind->durability == STEAD_STATELESS) {
-        stead_placement_place(host, kind, message);
+        stead_placement_place(host, kind, kind->needs, message);
         return;
     }
     const struct stead_op *op;
@@ -238,8 +252,7 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
     }
     struct stead_agent *agent = agent_of(shard, kind, message);
     if (agent == NULL)
-        stead_shard_conclude(shard, message, false, taken, STEAD_ECORRUPT,
-                             NULL); /* what is stored of it cannot be read: the log says more */
+        stead_shard_unreadable(shard, message, taken, STEAD_ECORRUPT);
     else
         deliver_to_agent(agent, message, op, taken);
 }

@@ -419,8 +419,8 @@ static int visit_due(void *context, struct stead_slice key, struct stead_slice v
     return 0;
 }
 
-/* The slot's rows from `from` on; empty: all of them. */
-static void scan_slot(struct due_scan *scan, stead_slot slot, struct stead_slice from)
+/* The slot's rows from `from` on; empty: all of them. STEAD_EIO, STEAD_ECORRUPT: not all were seen. */
+static int scan_slot(struct due_scan *scan, stead_slot slot, struct stead_slice from)
 {
     struct stead_row_key first;
 
@@ -431,9 +431,10 @@ static void scan_slot(struct due_scan *scan, stead_slot slot, struct stead_slice
     scan->next = first;
     STEAD_ASSERT(stead_row_after_prefix(&scan->next)); /* of a class there is always a next one */
     struct stead_row_key to = scan->next;
-    (void)stead_overlay_scan_merged(scan->shard->overlay, &scan->shard->host->doors,
-                                    from.size > 0 ? from : stead_row_slice(&first), stead_row_slice(&to), false,
-                                    visit_due, scan);
+    int code = stead_overlay_scan_merged(scan->shard->overlay, &scan->shard->host->doors,
+                                         from.size > 0 ? from : stead_row_slice(&first), stead_row_slice(&to), false,
+                                         visit_due, scan);
+    return code < 0 ? code : 0;
 }
 
 /* Fires one due row, if its agent is in memory; else sets its load going. False: look again when it is there. */
@@ -457,9 +458,16 @@ static bool fire_row(struct stead_shard *shard, struct stead_slice key)
 static void run_slot(struct stead_shard *shard, uint32_t at)
 {
     struct stead_slot_due *due = &shard->slot_due[at];
-    struct due_scan scan = {.shard = shard, .now_ms = shard->host->now_ms, .starting = due->first_ms == LOOK_AT_START};
+    bool starting = due->first_ms == LOOK_AT_START || due->unseen;
+    struct due_scan scan = {.shard = shard, .now_ms = shard->host->now_ms, .starting = starting};
 
-    scan_slot(&scan, shard->slots[at], scan.starting ? (struct stead_slice){0} : stead_written(&due->from));
+    due->unseen = false;
+    if (scan_slot(&scan, shard->slots[at], starting ? (struct stead_slice){0} : stead_written(&due->from)) != 0) {
+        due->first_ms = scan.now_ms + 1000u; /* none is passed over: all of it once more */
+        due->unseen = starting;
+        stead_writer_deinit(&scan.keys);
+        return;
+    }
     due->first_ms = scan.next_ms; /* firing may set earlier ones: they lower it again, and `from` too */
     look_from(due, stead_row_slice(&scan.next));
     due->waits = false;
@@ -503,8 +511,8 @@ void stead_timers_recover(struct stead_shard *shard)
 {
     for (uint32_t i = 0; i < shard->slot_count; i++) {
         struct due_scan scan = {.shard = shard, .now_ms = 0, .starting = true};
-        scan_slot(&scan, shard->slots[i], (struct stead_slice){0});
-        uint64_t due_ms = scan.keys.size > 0 ? LOOK_AT_START : scan.next_ms;
+        int code = scan_slot(&scan, shard->slots[i], (struct stead_slice){0});
+        uint64_t due_ms = code != 0 || scan.keys.size > 0 ? LOOK_AT_START : scan.next_ms;
         stead_writer_deinit(&scan.keys);
         if (STEAD_FAULT(&shard->host->settings, lose_timer) && due_ms <= shard->host->now_ms)
             due_ms = UINT64_MAX;

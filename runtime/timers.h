@@ -26,6 +26,7 @@ struct stead_slot_due {
     uint64_t first_ms;        /* its first due row, or earlier; UINT64_MAX: none */
     struct stead_writer from; /* the key where rounds begin to look; empty: the slot's first; owned */
     bool waits;               /* something due waits for its agent to be loaded */
+    bool unseen;              /* the look of the start was not possible: it is still to come */
 };
 
 /* A timer of a volatile agent, or the deadline of its call. */

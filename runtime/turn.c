@@ -259,7 +259,7 @@ static void commit_state(struct stead_turn *turn, const struct before *before, c
 
     if (agent->kind->apply != NULL) {
         bool due = agent->event_seq + turn->event_count - agent->snapshot_seq >= every;
-        bool snapshot = changed_beside_events(turn, before) || due;
+        bool snapshot = due || stead_agent_image_is_inline(agent) || changed_beside_events(turn, before);
         bool keep_image = due && STEAD_FAULT(&turn->shard->host->settings, snapshot_without_events);
         commit_events(turn, snapshot);
         stead_agent_store(agent, snapshot && !keep_image ? &slice : NULL);

@@ -16,6 +16,9 @@ bool stead_agent_lets_in(const struct stead_agent *agent, const struct stead_mes
 /* A call that still waits for its agent, in memory or parked, is not run: it is answered with `cancelled`. `cancel` is
  * borrowed. */
 void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_message *cancel);
+/* A message (consumed) whose agent cannot be read, for `code`; the log says more. What nobody would hear of, a
+ * committed signal or answer, is parked until a start whose modules can read it; a call is answered. */
+void stead_shard_unreadable(struct stead_shard *shard, struct stead_message *message, bool taken, int code);
 /* A request (consumed) that no turn can be run for: its answer, or a dead letter, is its effect. `durable`: its agent's
  * kind is; `taken`: it was parked or delayed here before. */
 void stead_shard_conclude(struct stead_shard *shard, struct stead_message *message, bool durable, bool taken,

@@ -444,10 +444,11 @@ STEAD_PUBLIC int stead_destroy(struct stead_turn *turn);
 
 /* Holds this agent for `holder`: until the release every message waits, in order, in the mailbox, but the holder's
  * and those that carry the fence. The fencing number is above every earlier one of this agent; the holder that holds
- * again gets a new one. STEAD_ELOCKED when held by another, STEAD_EADDRESS when `holder` is no address. Survives
- * unload and crash; `stead unlock` breaks it. */
+ * again, in another turn, gets a new one. STEAD_ELOCKED when held by another or by this turn already, STEAD_EADDRESS
+ * when `holder` is no address. Survives unload and crash; `stead unlock` breaks it. */
 STEAD_PUBLIC int stead_hold(struct stead_turn *turn, const char *holder, uint64_t *ret_fence) STEAD_MUST_USE;
-/* Ends the hold; what waited runs. STEAD_ESTATE when `fence` is not the current one (it was broken or released). */
+/* Ends the hold; what waited runs. STEAD_ESTATE when `fence` is not the current one: it was broken or released, or this
+ * very turn has made it. */
 STEAD_PUBLIC int stead_release(struct stead_turn *turn, uint64_t fence);
 /* Puts the message of this turn back at the end of the agent's mailbox: it runs again, once the agent's next other
  * turn has committed. Returns 0; the op must then return 0 and have collected nothing else (STEAD_ESTATE as the

@@ -42,7 +42,7 @@ static inline void send(const char *op, const char *format, ...)
 
 static inline void put(const char *id, const char *body, int64_t delay_ms)
 {
-    send("enqueue", "{s:s,s:s,s:l}", "id", id, "body", body, "delay", delay_ms);
+    send("enqueue", "{s:s,s:s,s:l,s:b}", "id", id, "body", body, "delay", delay_ms, "copy", strchr(id, '#') != NULL);
     assert_non_null(answer);
     assert_int_equal(answer->status, 0);
 }

@@ -333,6 +333,8 @@ static void test_what_is_no_request_is_refused(void **state)
     assert_int_equal(answer->status, STEAD_EFAILED);
     send("enqueue", "{s:l}", "delay", (int64_t)-1);
     assert_int_equal(answer->status, STEAD_EFAILED);
+    send("enqueue", "{s:s}", "id", "order#17"); /* is that of a copy */
+    assert_int_equal(answer->status, STEAD_EFAILED);
     assert_int_equal(status_of("depth"), 0);
 }
 

@@ -490,6 +490,7 @@ static inline struct fx *fx_create(uint32_t shard_count)
     memset(fx_do, 0, sizeof(fx_do));
     fx_reply = fx_look = fx_init = NULL;
     fx_loaded = fx_unloaded = fx_applied = 0;
+    fx_refuses_events = false;
     fx_start(fx);
     return fx;
 }

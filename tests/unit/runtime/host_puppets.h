@@ -26,6 +26,7 @@ typedef int fx_body(struct stead_turn *turn, void *state, struct stead_slice arg
 /* What the ops do, set by each test; NULL: nothing. And what happened. */
 static fx_body *fx_do[3], *fx_reply, *fx_look, *fx_init;
 static uint32_t fx_loaded, fx_unloaded, fx_applied;
+static bool fx_refuses_events; /* as a version of the kind that does not know them */
 
 static inline int fx_run_body(fx_body *body, struct stead_turn *turn, void *state, struct stead_slice args)
 {
@@ -81,7 +82,7 @@ static inline int fx_apply(void *state, const char *event, struct stead_slice va
     int64_t by;
 
     fx_applied++;
-    if (strcmp(event, "added") != 0 || stead_get_i64(value, NULL, &by) != 0)
+    if (fx_refuses_events || strcmp(event, "added") != 0 || stead_get_i64(value, NULL, &by) != 0)
         return STEAD_EFAILED;
     ((struct puppet *)state)->value += by;
     return 0;

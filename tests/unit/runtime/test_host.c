@@ -545,6 +545,76 @@ static void test_agent_whose_store_cannot_be_read_says_so_and_others_go_on(void 
     fx_destroy(fx);
 }
 
+static const char *target; /* of the next two */
+
+static int signal_target(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_signal(turn, target, "add", (struct stead_slice){0});
+}
+
+static int emit(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_emit(turn, "added", stead_packed(turn, "l", (int64_t)1));
+}
+
+static int call_target(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {.reply_op = "do3", .timeout_ms = 60000};
+
+    (void)state, (void)args;
+    return stead_call(turn, target, "add", (struct stead_slice){0}, &options);
+}
+
+static int keep_code(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)args;
+    ((struct puppet *)state)->value = stead_reply_code(turn);
+    return 0;
+}
+
+/* Whether its rows are in the overlay or have to be loaded: signals of agents wait for a version that can read it,
+ * calls are answered, and the channel goes on. */
+static void test_committed_signal_to_an_agent_that_cannot_be_read_waits(void **state)
+{
+    (void)state;
+    for (int cold = 0; cold < 2; cold++) {
+        struct fx *fx = fx_create(1);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64], b[64], other[64];
+        target = fx_address(b, "e", 1, 0);
+        fx_do[0] = emit, fx_do[1] = call_target, fx_do[2] = keep_code;
+        assert_int_equal(fx_call(fx, &client, b, "do"), 0);
+        assert_int_equal(fx_call(fx, &client, b, "do"), 0);
+        fx_do[0] = signal_target;
+        fx_refuses_events = true;
+        if (cold)
+            fx_cold_restart(fx);
+        else
+            fx_crash(fx, true);
+        assert_int_equal(fx_call(fx, &client, b, "get"), STEAD_ECORRUPT); /* a client is told */
+        fx_address(a, "d", 1, 0);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        assert_int_equal(fx_call(fx, &client, a, "do2"), 0);
+        assert_int_equal(fx_call_i64(fx, &client, a, "get"), STEAD_ECORRUPT);
+        target = fx_address(other, "d", 1, 1);
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        assert_int_equal(fx_call_i64(fx, &client, other, "get"), 1);
+        assert_int_equal(fx_stats(fx)->outbox_records, 0);
+        fx_crash(fx, true);
+        fx_step_ms(fx, 1500); /* looked for again, and again not readable */
+        fx_refuses_events = false;
+        fx_crash(fx, true);
+        fx_run(fx);
+        assert_int_equal(fx_call_i64(fx, &client, b, "get"), 5);
+        fx_crash(fx, true);
+        assert_int_equal(fx_call_i64(fx, &client, b, "get"), 5);
+        fx_destroy(fx);
+    }
+}
+
 static void test_request_for_a_slot_of_nobody_is_answered_unavailable(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -582,6 +652,7 @@ int main(void)
         cmocka_unit_test(test_checkpoint_of_a_running_host_never_writes_ahead_of_the_disk),
         cmocka_unit_test(test_large_image_moves_to_a_row_of_its_own_and_back),
         cmocka_unit_test(test_agent_whose_store_cannot_be_read_says_so_and_others_go_on),
+        cmocka_unit_test(test_committed_signal_to_an_agent_that_cannot_be_read_waits),
         cmocka_unit_test(test_request_for_a_slot_of_nobody_is_answered_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

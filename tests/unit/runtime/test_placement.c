@@ -259,7 +259,7 @@ static void test_node_that_has_not_loaded_a_kind_is_passed_over(void **state)
         assert_int_equal(fx_call(fx, &client, a, "do"), 0);
     struct stead_message *request = stead_queue_pop(&fx->sends);
     struct stead_message *refusal = stead_message_answer(request, STEAD_EKIND, NULL, (struct stead_slice){0});
-    refusal->flags |= STEAD_FLAG_UNSEQUENCED;
+    refusal->flags |= STEAD_FLAG_UNSEQUENCED | STEAD_FLAG_NOT_RUN;
     fx_deliver(fx, refusal);
     stead_message_destroy(&request);
     stead_message_destroy(&refusal);
@@ -290,7 +290,9 @@ static void test_job_that_found_no_room_is_asked_for_again(void **state)
     (void)state;
     assert_int_equal(fx_call(fx, &client, a, "do"), 0);
     for (uint32_t i = 0; i < 2; i++) {
-        finish(fx, STEAD_EBUSY);
+        struct stead_message *request = stead_queue_pop(&fx->jobs);
+        stead_host_job_refused(fx->host, &request, STEAD_EBUSY);
+        fx_run(fx);
         fx_step_ms(fx, 999);
         assert_int_equal(fx->jobs.count, 0);
         fx_step_ms(fx, 1);
@@ -300,6 +302,16 @@ static void test_job_that_found_no_room_is_asked_for_again(void **state)
     finish(fx, 0);
     assert_int_equal(replies, 1);
     assert_int_equal(last_code, 0);
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0); /* a code that it returned itself is its answer */
+    finish(fx, STEAD_EBUSY);
+    assert_int_equal(replies, 2);
+    assert_int_equal(last_code, STEAD_EBUSY);
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    finish(fx, STEAD_EKIND);
+    assert_int_equal(replies, 3);
     fx_step_ms(fx, 100000);
     assert_int_equal(fx->jobs.count, 0);
     fx_destroy(fx);

@@ -433,6 +433,23 @@ static int signal_later(struct stead_turn *turn, void *state, struct stead_slice
     return stead_signal_after(turn, address_later, "do3", (struct stead_slice){0}, 1000);
 }
 
+/* A read that fails passes no timer over. */
+static void test_timer_that_a_failing_disk_did_not_show_fires_when_it_does(void **state)
+{
+    struct one it;
+    struct fx *fx = begin_one(&it, "d", set_after);
+
+    (void)state;
+    fx_cold_restart(fx);
+    fx->io_error = true;
+    fx_step_ms(fx, 5000);
+    assert_int_equal(fired, 0);
+    fx->io_error = false;
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fired, 1);
+    fx_destroy(fx);
+}
+
 static void test_delayed_signal_of_an_agent_waits_with_its_receiver(void **state)
 {
     (void)state;
@@ -546,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_many_timers_of_one_moment_all_fire),
         cmocka_unit_test(test_many_timers_of_one_moment_are_each_looked_at_once),
         cmocka_unit_test(test_timer_set_before_those_that_are_left_fires),
+        cmocka_unit_test(test_timer_that_a_failing_disk_did_not_show_fires_when_it_does),
         cmocka_unit_test(test_delayed_signal_of_an_agent_waits_with_its_receiver),
         cmocka_unit_test(test_delay_of_more_than_a_century_is_refused),
         cmocka_unit_test(test_delayed_signal_of_a_client_is_answered_when_it_is_taken),

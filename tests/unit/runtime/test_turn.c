@@ -525,6 +525,53 @@ static void test_state_changed_beside_its_events_is_stored_too(void **state)
     fx_destroy(fx);
 }
 
+static int fail_at_once(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_fail(turn, "no", "no");
+}
+
+static int hold_for_another(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t fence;
+
+    (void)state, (void)args;
+    return stead_hold(turn, "d/holder", &fence);
+}
+
+/* What a version of the kind without events has stored is under the first events of the next version; also when the
+ * agent's row is written for another reason than its state: a failed turn, mail. */
+static void test_state_of_a_kind_that_gets_events_is_under_the_first_of_them(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_registry *with_events = fx->registry, *without = stead_registry_create();
+    struct stead_kind plain = fx_kind_e;
+    char a[64], b[64];
+
+    (void)state;
+    plain.apply = NULL;
+    assert_int_equal(stead_registry_add(without, &plain, NULL), 0);
+    fx_do[0] = emit_one, fx_do[1] = fail_at_once, fx_do[2] = hold_for_another;
+    fx->registry = without;
+    fx_crash(fx, true);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "e", 1, 0), "add"), 1);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(b, "e", 1, 1), "add"), 1);
+    fx->registry = with_events;
+    fx_crash(fx, true);
+    assert_int_equal(fx_call_i64(fx, &client, a, "do"), 2);
+    assert_int_equal(fx_call(fx, &client, b, "do2"), STEAD_EFAILED);
+    assert_int_equal(fx_call(fx, &client, b, "do3"), 0);
+    fx_crash(fx, true);
+    assert_int_equal(fx_query_i64(fx, &client, a, "show", "events_since_snapshot"), 0);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 2);
+    assert_int_equal(fx_call_i64(fx, &client, a, "do"), 3);
+    fx_cold_restart(fx);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 3);
+    stead_registry_destroy(&without);
+    fx_destroy(fx);
+}
+
 /* ---- Destroy ------------------------------------------------------------------------------------------ */
 
 static int set_up_life(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -676,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_events_rebuild_the_state_around_each_snapshot),
         cmocka_unit_test(test_state_made_by_init_in_a_read_only_turn_is_under_the_first_events),
         cmocka_unit_test(test_state_changed_beside_its_events_is_stored_too),
+        cmocka_unit_test(test_state_of_a_kind_that_gets_events_is_under_the_first_of_them),
         cmocka_unit_test(test_destroyed_agent_starts_anew_and_nothing_old_reaches_it),
         cmocka_unit_test(test_destroyed_agent_leaves_no_rows_but_its_number),
         cmocka_unit_test(test_messages_of_the_destroying_turn_still_go),
