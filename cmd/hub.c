@@ -421,7 +421,7 @@ static int put_back(const struct hub_options *o, struct stead_client *client, co
     snprintf(name, sizeof(name), "%.*s#%llur", (int)(id.size < 450 ? id.size : 450), (const char *)id.data,
              (unsigned long long)seq);
     stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:v}", "id", name, "body", body);
+    stead_pack(&args, "{s:s,s:b,s:v}", "id", name, "copy", 1, "body", body);
     struct stead_answer answer;
     int code = stead_hub_ask(client, address, "enqueue", &args, 0, &answer);
     return code == 0 ? STEAD_EXIT_DONE : stead_connect_failed(&o->connect, code, &answer);

@@ -26,6 +26,7 @@
 #define TICK_NS 1000000000u   /* idle agents, sessions */
 #define WARY_NS 10000000000u  /* after a start that knows messages which killed the process */
 #define UNLOADS_PER_ROUND 4096u
+#define CLOCK_STEP_MS 1000u /* a step back of more is told */
 
 void stead_settings_default(struct stead_settings *ret_settings)
 {
@@ -109,10 +110,21 @@ void stead_host_destroy(struct stead_host **consumed)
 
 void stead_host_set_now(struct stead_host *host, uint64_t mono_ns, uint64_t wall_ms)
 {
-    if (mono_ns > host->now_ns)
-        host->now_ns = mono_ns;
-    if (wall_ms > host->now_ms)
+    uint64_t passed_ns = mono_ns > host->now_ns ? mono_ns - host->now_ns : 0;
+
+    if (wall_ms + CLOCK_STEP_MS < host->wall_ms)
+        stead_host_trace(host, STEAD_TRACE_WARN, "the wall clock was set back by %llu ms",
+                         (unsigned long long)(host->wall_ms - wall_ms));
+    host->now_ns += passed_ns;
+    host->wall_ms = wall_ms;
+    if (wall_ms >= host->now_ms) {
         host->now_ms = wall_ms;
+        host->ahead_ns = 0;
+        return;
+    }
+    host->ahead_ns += passed_ns - passed_ns / 4;
+    host->now_ms += host->ahead_ns / 1000000u;
+    host->ahead_ns %= 1000000u;
 }
 
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...)

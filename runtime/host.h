@@ -63,7 +63,8 @@ struct stead_host *stead_host_create(const struct stead_host_options *options);
 void stead_host_destroy(struct stead_host **host);
 
 /* Time, before each round: monotonic for deadlines, wall for timers. Never goes back within a host (a step back of the
- * wall clock is slewed). */
+ * wall clock is slewed, and told when it is more than a second). What others have set a deadline for is judged by the
+ * wall clock as it is. */
 void stead_host_set_now(struct stead_host *host, uint64_t mono_ns, uint64_t wall_ms);
 
 /* ---- Shards --------------------------------------------------------------------------------- */

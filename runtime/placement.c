@@ -149,7 +149,7 @@ static struct stead_placed *run_here(struct stead_host *host, const struct stead
 
     if (op == NULL)
         reason = STEAD_EOP;
-    else if (request->deadline_ms != 0 && request->deadline_ms <= host->now_ms)
+    else if (request->deadline_ms != 0 && request->deadline_ms <= host->wall_ms)
         reason = STEAD_EEXPIRED;
     else if (host->suspect_count > 0 &&
              stead_host_kills(host, stead_message_blame_id(request)) >= host->settings.poison_kills_max)

@@ -64,6 +64,7 @@ void stead_shard_destroy(struct stead_shard *shard)
     for (uint32_t i = 0; shard->slot_due != NULL && i < shard->slot_count; i++)
         stead_writer_deinit(&shard->slot_due[i].from);
     free(shard->slot_due);
+    free(shard->unreadable);
     free(shard->vtimers);
     free(shard);
 }
@@ -116,7 +117,7 @@ void stead_shard_start(struct stead_shard *shard, uint64_t epoch, const stead_sl
         STEAD_ASSERT(host->shard_of[slots[i].v] == NULL && (i == 0 || slots[i].v > slots[i - 1].v));
         host->shard_of[slots[i].v] = shard;
         shard->slot_at[slots[i].v] = (uint16_t)(i + 1);
-        shard->slot_due[i].first_ms = UINT64_MAX;
+        shard->slot_due[i].first_ms = shard->slot_due[i].again_ms = UINT64_MAX;
         stead_writer_init(&shard->slot_due[i].from);
     }
     stead_vrequest_open_sessions(shard);

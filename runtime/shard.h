@@ -145,10 +145,11 @@ struct stead_shard {
     uint32_t sweep_at;  /* slot whose rows the next sweep looks through */
 
     /* ---- timers */
-    struct stead_slot_due *slot_due; /* by position in `slots`; owned */
-    uint64_t due_ms;                 /* the least of their first_ms, or earlier */
-    uint16_t *slot_at;               /* slot -> position + 1; STEAD_SLOTS entries; owned */
-    struct stead_vtimer **vtimers;   /* heap by due_ms, order */
+    struct stead_slot_due *slot_due;     /* by position in `slots`; owned */
+    struct stead_unreadable *unreadable; /* the newest, by hash; owned; NULL: none was met (timers.c) */
+    uint64_t due_ms;                     /* the least of their first_ms, or earlier */
+    uint16_t *slot_at;                   /* slot -> position + 1; STEAD_SLOTS entries; owned */
+    struct stead_vtimer **vtimers;       /* heap by due_ms, order */
     uint32_t vtimer_count, vtimer_capacity;
     uint64_t vtimer_order;
 
@@ -211,8 +212,10 @@ struct stead_host {
     struct stead_settings settings;
     struct stead_doors doors;
     const struct stead_registry *registry;
-    uint64_t now_ns; /* monotonic */
-    uint64_t now_ms; /* wall, never back */
+    uint64_t now_ns;   /* monotonic */
+    uint64_t now_ms;   /* wall, never back: after a step back it goes on, a quarter slower, until the wall is there */
+    uint64_t wall_ms;  /* the wall clock as it was read: what others' deadlines are judged by */
+    uint64_t ahead_ns; /* of the ms that `now_ms` will go on by itself next */
     struct stead_rng rng;
     uint64_t id_prefix, id_counter; /* message ids */
     struct stead_effects effects;

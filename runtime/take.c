@@ -124,7 +124,7 @@ static int refusal(struct stead_shard *shard, const struct stead_kind *kind, con
         return STEAD_EOP;
     if ((message->groups & STEAD_GROUP_DELAY) && message->delay_ms > STEAD_DELAY_MS_MAX)
         return STEAD_EARGUMENT;
-    if (message->deadline_ms != 0 && message->deadline_ms <= host->now_ms) {
+    if (message->deadline_ms != 0 && message->deadline_ms <= host->wall_ms) {
         host->stats.expired++;
         return STEAD_EEXPIRED;
     }

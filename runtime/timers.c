@@ -13,10 +13,14 @@
 #include "runtime/shard.h"
 
 #define ROW_HEAD 32u
-#define ROWS_PER_SLOT 64u /* due rows of a slot fired in one round */
-#define LOOK_AT_START 0u  /* due time of a slot with rows that only a start looks at */
-#define MISSED_MS 60000u  /* a cron run later than this counts as missed */
-#define ZONE_MS 60000u    /* a zone that cannot be read is looked for again after this */
+#define ROWS_PER_SLOT 64u      /* due rows of a slot fired in one round */
+#define UNREADABLE_MAX 1024u   /* agents known not to be readable, a shard */
+#define UNREADABLE_MS 60000u   /* what is damaged stays so until a start with another version of its kind */
+#define UNREADABLE_IO_MS 1000u /* a disk may do better the next time */
+#define AGAIN_MS 1000u
+#define LOOK_AT_START 0u /* due time of a slot with rows that only a start looks at */
+#define MISSED_MS 60000u /* a cron run later than this counts as missed */
+#define ZONE_MS 60000u   /* a zone that cannot be read is looked for again after this */
 
 /* ---- The TIMER row ------------------------------------------------------------------------------------ */
 
@@ -377,15 +381,46 @@ static void fire(struct stead_agent *agent, const struct stead_row_parsed *due)
 
 /* ---- A round ----------------------------------------------------------------------------------------------------- */
 
+static struct stead_unreadable *unreadable_at(const struct stead_shard *shard, uint64_t hash)
+{
+    return &shard->unreadable[(hash >> 32) % UNREADABLE_MAX];
+}
+
+void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_t hash, int code)
+{
+    uint64_t now_ms = shard->host->now_ms;
+
+    if (shard->unreadable == NULL)
+        shard->unreadable = stead_alloc_zero(UNREADABLE_MAX * sizeof(*shard->unreadable));
+    *unreadable_at(shard, hash) =
+        (struct stead_unreadable){hash, now_ms + (code == STEAD_EIO ? UNREADABLE_IO_MS : UNREADABLE_MS)};
+    if (shard->slot_due[shard->slot_at[slot.v] - 1].waits) /* for this one, perhaps */
+        stead_timers_look(shard, slot, now_ms);
+}
+
 struct due_scan {
     struct stead_shard *shard;
     struct stead_writer keys; /* (u16 size, key)* of rows to fire */
     uint32_t count;
     uint64_t now_ms;
+    uint64_t again_ms;         /* rows of agents that cannot be read are passed over until then; UINT64_MAX: none */
     uint64_t next_ms;          /* due time of the first row that is not among them */
     struct stead_row_key next; /* that row's key, or where the slot's rows end */
     bool starting;             /* the first look after a start: agents with mail are among them */
 };
+
+/* Is it of an agent that cannot be read? Then it is passed over for now. */
+static bool passes_over(struct due_scan *scan, struct stead_slice address)
+{
+    uint64_t hash = scan->shard->unreadable == NULL ? 0 : stead_hash(address.data, address.size);
+    const struct stead_unreadable *it = scan->shard->unreadable == NULL ? NULL : unreadable_at(scan->shard, hash);
+
+    if (it == NULL || it->hash != hash || it->until_ms <= scan->now_ms)
+        return false;
+    if (it->until_ms < scan->again_ms)
+        scan->again_ms = it->until_ms;
+    return true;
+}
 
 static const struct stead_kind *kind_of(const struct stead_shard *shard, struct stead_slice address)
 {
@@ -413,6 +448,8 @@ static int visit_due(void *context, struct stead_slice key, struct stead_slice v
         stead_row_add(&scan->next, key);
         return 1;
     }
+    if (passes_over(scan, due.address))
+        return 0;
     stead_write_raw(&scan->keys, &size, sizeof(size));
     stead_write_raw(&scan->keys, key.data, key.size);
     scan->count += !has_mail;
@@ -437,51 +474,64 @@ static int scan_slot(struct due_scan *scan, stead_slot slot, struct stead_slice 
     return code < 0 ? code : 0;
 }
 
-/* Fires one due row, if its agent is in memory; else sets its load going. False: look again when it is there. */
-static bool fire_row(struct stead_shard *shard, struct stead_slice key)
+/* Fires one due row, if its agent is in memory; else sets its load going. False: look again when it is there. An agent
+ * that cannot be read is passed over. */
+static bool fire_row(struct due_scan *scan, struct stead_slice key)
 {
+    struct stead_shard *shard = scan->shard;
     struct stead_row_parsed due;
 
     if (stead_row_parse(key, &due) != 0)
+        return true;
+    if (passes_over(scan, due.address)) /* a row before has found out */
         return true;
     const struct stead_kind *kind = kind_of(shard, due.address);
     uint64_t hash = stead_hash(due.address.data, due.address.size);
     struct stead_agent *agent = stead_agent_find(shard, due.address, hash);
     if (agent == NULL)
         agent = stead_agent_activate(shard, kind, due.address, hash, due.slot);
-    if (agent == NULL || agent->phase != STEAD_AGENT_READY)
+    if (agent == NULL)
+        (void)passes_over(scan, due.address);
+    else if (agent->phase != STEAD_AGENT_READY)
         return false;
-    fire(agent, &due);
+    else
+        fire(agent, &due);
     return true;
 }
 
 static void run_slot(struct stead_shard *shard, uint32_t at)
 {
     struct stead_slot_due *due = &shard->slot_due[at];
-    bool starting = due->first_ms == LOOK_AT_START || due->unseen;
-    struct due_scan scan = {.shard = shard, .now_ms = shard->host->now_ms, .starting = starting};
+    struct due_scan scan = {.shard = shard, .now_ms = shard->host->now_ms, .again_ms = UINT64_MAX};
 
-    due->unseen = false;
-    if (scan_slot(&scan, shard->slots[at], starting ? (struct stead_slice){0} : stead_written(&due->from)) != 0) {
-        due->first_ms = scan.now_ms + 1000u; /* none is passed over: all of it once more */
-        due->unseen = starting;
+    scan.starting = due->first_ms == LOOK_AT_START || due->again_ms <= scan.now_ms;
+    if (scan_slot(&scan, shard->slots[at], scan.starting ? (struct stead_slice){0} : stead_written(&due->from)) != 0) {
+        due->first_ms = scan.now_ms + AGAIN_MS; /* none is missed: what this look was to see, the next one is */
+        if (scan.starting)
+            due->again_ms = due->first_ms;
         stead_writer_deinit(&scan.keys);
         return;
     }
+    if (scan.starting)
+        due->again_ms = UINT64_MAX;
     due->first_ms = scan.next_ms; /* firing may set earlier ones: they lower it again, and `from` too */
     look_from(due, stead_row_slice(&scan.next));
     due->waits = false;
     for (size_t i = 0; i < scan.keys.size;) {
         uint16_t size = stead_load16(scan.keys.data + i);
         struct stead_slice key = {scan.keys.data + i + 2, size};
-        if (!fire_row(shard, key)) {
+        if (!fire_row(&scan, key)) {
             look_at_row(due, key);
             due->waits = true;
         }
         i += 2u + size;
     }
-    if (due->waits && scan.now_ms + 1000u < due->first_ms)
-        due->first_ms = scan.now_ms + 1000u; /* becoming ready looks sooner; this is for agents that cannot be loaded */
+    if (scan.again_ms < due->again_ms)
+        due->again_ms = scan.again_ms;
+    if (due->again_ms < due->first_ms)
+        due->first_ms = due->again_ms;
+    if (due->waits && (due->first_ms <= scan.now_ms || due->first_ms > scan.now_ms + AGAIN_MS))
+        due->first_ms = scan.now_ms + AGAIN_MS; /* the end of a load looks sooner */
     stead_writer_deinit(&scan.keys);
 }
 

@@ -25,8 +25,15 @@ struct stead_agent;
 struct stead_slot_due {
     uint64_t first_ms;        /* its first due row, or earlier; UINT64_MAX: none */
     struct stead_writer from; /* the key where rounds begin to look; empty: the slot's first; owned */
-    bool waits;               /* something due waits for its agent to be loaded */
-    bool unseen;              /* the look of the start was not possible: it is still to come */
+    uint64_t again_ms; /* not all rows could be seen: from then on all of them are; UINT64_MAX: none was missed */
+    bool waits;        /* something due waits for its agent to be loaded */
+};
+
+/* An agent that could not be read: its rows are passed over for a while, so that others' behind them are not kept and
+ * the disk and the log have their peace. */
+struct stead_unreadable {
+    uint64_t hash;     /* of its address */
+    uint64_t until_ms; /* it is tried again from then on */
 };
 
 /* A timer of a volatile agent, or the deadline of its call. */
@@ -78,6 +85,8 @@ void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct 
 
 /* Something of this slot may be due at `due_ms`: look then. */
 void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms);
+/* An agent cannot be read, for `code`: its due rows are passed over for a while, so that they do not keep others'. */
+void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_t hash, int code);
 /* Runs what is due now. True: more is due than one round may run. `ret_next_ms`: when the next is due (UINT64_MAX:
  * never). */
 bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms);

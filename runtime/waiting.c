@@ -417,7 +417,7 @@ static void expire_mailbox(struct stead_agent *agent)
 
     for (uint32_t left = mailbox->count; left > 0; left--) {
         struct stead_message *message = stead_queue_pop(mailbox);
-        if (message->type == STEAD_ANSWER || message->deadline_ms == 0 || message->deadline_ms > shard->host->now_ms) {
+        if (message->type == STEAD_ANSWER || message->deadline_ms == 0 || message->deadline_ms > shard->host->wall_ms) {
             stead_queue_push(mailbox, message);
             continue;
         }

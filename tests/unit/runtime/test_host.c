@@ -615,6 +615,61 @@ static void test_committed_signal_to_an_agent_that_cannot_be_read_waits(void **s
     }
 }
 
+static int set_many(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(stead_timer_after(turn, stead_printed(turn, "t%d", i), 1000, "do3", (struct stead_slice){0}),
+                         0);
+    return stead_emit(turn, "added", stead_packed(turn, "l", (int64_t)1));
+}
+
+static uint32_t rung;
+
+static int ring(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)state, (void)args;
+    rung++;
+    return 0;
+}
+
+static int set_one(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_timer_after(turn, "t", 1001, "do3", (struct stead_slice){0});
+}
+
+/* Its due timers are late, and lost no more than others' behind them; it is not tried at every look. */
+static void test_agent_that_cannot_be_read_keeps_nobody_elses_timers(void **state)
+{
+    (void)state;
+    for (int cold = 0; cold < 2; cold++) {
+        struct fx *fx = fx_create(1);
+        struct fx_client client = fx_client(fx, 1);
+        char bad[64] = "e/{g}bad", good[64] = "d/{g}good";
+        fx_do[0] = set_many, fx_do[1] = set_one, fx_do[2] = ring;
+        rung = 0;
+        assert_int_equal(fx_call(fx, &client, bad, "do"), 0);
+        assert_int_equal(fx_call(fx, &client, bad, "do"), 0); /* now an event is behind the image */
+        assert_int_equal(fx_call(fx, &client, good, "do2"), 0);
+        fx_refuses_events = true;
+        if (cold)
+            fx_cold_restart(fx);
+        else
+            fx_crash(fx, true);
+        fx->errors = 0;
+        fx_step_ms(fx, 1001);
+        assert_int_equal(rung, 1);
+        for (int i = 0; i < 30; i++)
+            fx_step_ms(fx, 1000);
+        assert_int_equal(fx->errors, 1);
+        fx_refuses_events = false;
+        fx_step_ms(fx, 60000);
+        assert_int_equal(rung, 201);
+        fx_destroy(fx);
+    }
+}
+
 static void test_request_for_a_slot_of_nobody_is_answered_unavailable(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -653,6 +708,7 @@ int main(void)
         cmocka_unit_test(test_large_image_moves_to_a_row_of_its_own_and_back),
         cmocka_unit_test(test_agent_whose_store_cannot_be_read_says_so_and_others_go_on),
         cmocka_unit_test(test_committed_signal_to_an_agent_that_cannot_be_read_waits),
+        cmocka_unit_test(test_agent_that_cannot_be_read_keeps_nobody_elses_timers),
         cmocka_unit_test(test_request_for_a_slot_of_nobody_is_answered_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -433,6 +433,39 @@ static int signal_later(struct stead_turn *turn, void *state, struct stead_slice
     return stead_signal_after(turn, address_later, "do3", (struct stead_slice){0}, 1000);
 }
 
+/* What is set after the wall clock was set back rings when it should, or a third later at most, and nothing that comes
+ * is refused as expired meanwhile. */
+static void test_timer_rings_and_requests_run_after_the_clock_was_set_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct one it;
+        struct fx *fx = begin_one(&it, both[i], note);
+        fx->warnings = 0;
+        fx->now_ms -= 600000;
+        fx_do[0] = set_after;
+        fired = 0;
+        struct stead_message *request =
+            fx_request(fx, &it.client, STEAD_CALL, it.a, "do", (struct stead_slice){0}, NULL);
+        request->deadline_ms = fx->now_ms + 1000;
+        fx_deliver(fx, request);
+        assert_int_equal(fx_answer_status(fx), 0);
+        stead_message_destroy(&request);
+        assert_int_equal(fx->warnings, 1);
+        fx_step_ms(fx, 999);
+        assert_int_equal(fired, 0);
+        fx_step_ms(fx, 400);
+        assert_int_equal(fired, 1);
+        fx_step_ms(fx, 3000000); /* four times the step: it has come up */
+        assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
+        fx_step_ms(fx, 999);
+        assert_int_equal(fired, 1);
+        fx_step_ms(fx, 1);
+        assert_int_equal(fired, 2);
+        fx_destroy(fx);
+    }
+}
+
 /* A read that fails passes no timer over. */
 static void test_timer_that_a_failing_disk_did_not_show_fires_when_it_does(void **state)
 {
@@ -563,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_many_timers_of_one_moment_all_fire),
         cmocka_unit_test(test_many_timers_of_one_moment_are_each_looked_at_once),
         cmocka_unit_test(test_timer_set_before_those_that_are_left_fires),
+        cmocka_unit_test(test_timer_rings_and_requests_run_after_the_clock_was_set_back),
         cmocka_unit_test(test_timer_that_a_failing_disk_did_not_show_fires_when_it_does),
         cmocka_unit_test(test_delayed_signal_of_an_agent_waits_with_its_receiver),
         cmocka_unit_test(test_delay_of_more_than_a_century_is_refused),
