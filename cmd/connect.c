@@ -163,7 +163,7 @@ static void complain_of_answer(int code, const struct stead_answer *answer)
     free(sentence);
 }
 
-/* True: some node answers, but not the one that owns the agent, which is named. */
+/* True: some node answers, but not the one that owns the agent, which is named; or nobody may run its jobs. */
 static bool complain_of_owner(const struct stead_connect *connect, const char *address, const char *safe)
 {
     const struct stead_client_options options = {.endpoints = stead_connect_endpoints(connect),
@@ -176,6 +176,10 @@ static bool complain_of_owner(const struct stead_connect *connect, const char *a
     bool found = stead_client_locate(client, address, &where) == 0;
     if (found)
         stead_complain("node %s at %s owns %s and does not answer: is it down?", where.node, where.endpoint, safe);
+    if (!found && stead_client_locate(client, "agent/any", &where) == 0) {
+        stead_complain("nobody serves %s: no node that is up has the label that its kind needs", safe);
+        found = true;
+    }
     stead_client_close(&client);
     return found;
 }

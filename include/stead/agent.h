@@ -122,9 +122,9 @@ typedef int stead_op_fn(struct stead_turn *turn, void *state, struct stead_slice
 /* Runs one job of a stateless kind on a job thread; may block. 0 or a negative code, as above. */
 typedef int stead_job_fn(struct stead_job *job, struct stead_slice args);
 
-/* Applies an event to the state: pure, no turn, called when emitted and again at every recovery, so it may depend on
- * nothing but its arguments, and must read the events of every version that was ever stored. 0, or a negative code,
- * which fails the turn. */
+/* Applies an event to the state: pure, no turn, called when emitted, again on a copy of the bytes that the state had
+ * before that turn, and again at every recovery, so it may depend on nothing but its arguments, keeps to the fields,
+ * and must read the events of every version that was ever stored. 0, or a negative code, which fails the turn. */
 typedef int stead_apply_fn(void *state, const char *event, struct stead_slice value);
 
 /* Runs beside the turns, on the agent's reactor: builds or frees what the field table does not store. It may change

@@ -374,6 +374,15 @@ class Cluster(WithModule):
         self.assertEqual(code, 2)
         self.assertIn("no n4", err)
 
+    def test_kind_whose_label_no_node_has_says_so(self):
+        self.addCleanup(stead, "down", "--folder", self.folder)
+        code, _, err = stead("up", 1, "--folder", self.folder, "--any-port", "--", "--module",
+                             pathlib.Path(PROGRAM).parent / "tests" / "system" / "kinds.so")
+        self.assertEqual(code, 0, err)
+        code, _, err = stead("call", "--timeout", "1s", "where-gpu/1", "ask", node=self.endpoints()[0])
+        self.assertEqual(code, 3, err)
+        self.assertIn("has the label", err)
+
     def test_down_ends_what_a_killed_supervisor_left(self):
         self.assertEqual(self.up(2)[0], 0)
         pids = [process["pid"] for process in self.status()["processes"]]
