@@ -177,7 +177,7 @@ static bool complain_of_owner(const struct stead_connect *connect, const char *a
     if (found)
         stead_complain("node %s at %s owns %s and does not answer: is it down?", where.node, where.endpoint, safe);
     if (!found && stead_client_locate(client, "agent/any", &where) == 0) {
-        stead_complain("nobody serves %s: no node that is up has the label that its kind needs", safe);
+        stead_complain("nobody serves %s: no node that is up owns it, or has the label that its kind needs", safe);
         found = true;
     }
     stead_client_close(&client);

@@ -455,6 +455,7 @@ static void loading_failed(struct stead_agent *agent, int code)
 
     stead_host_trace(shard->host, STEAD_TRACE_ERROR, "agent cannot be loaded: %s: %s", agent->address,
                      stead_error_sentence(code));
+    shard->host->load_code = code;
     stead_timers_unreadable(shard, agent->slot, agent->hash, code);
     while (agent->wait != NULL && (message = stead_queue_pop(&agent->wait->mailbox)) != NULL) {
         agent->pins--;

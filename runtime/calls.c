@@ -341,7 +341,7 @@ void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer,
     if (agent == NULL)
         agent = stead_agent_activate(shard, kind, address, hash, answer->slot);
     if (agent == NULL) {
-        stead_shard_unreadable(shard, answer, taken, STEAD_ECORRUPT);
+        stead_shard_unreadable(shard, answer, taken, host->load_code);
         return;
     }
     if (agent->phase != STEAD_AGENT_READY || answer_waits(agent, answer, taken)) {

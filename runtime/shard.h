@@ -215,6 +215,7 @@ struct stead_host {
     uint64_t now_ns;   /* monotonic */
     uint64_t now_ms;   /* wall, never back: after a step back it goes on, a quarter slower, until the wall is there */
     uint64_t wall_ms;  /* the wall clock as it was read: what others' deadlines are judged by */
+    int load_code;     /* why the newest agent that cannot be read cannot */
     uint64_t ahead_ns; /* of the ms that `now_ms` will go on by itself next */
     struct stead_rng rng;
     uint64_t id_prefix, id_counter; /* message ids */
@@ -358,6 +359,8 @@ void stead_shard_turn_done(struct stead_agent *agent);
 void stead_shard_park(struct stead_shard *shard, const struct stead_message *message, bool no_kind, bool taken);
 /* At a start: the agent has parked messages, says its due row; they are run unless it is held. */
 void stead_shard_has_mail(struct stead_agent *agent);
+/* The same, of mail that its head did not tell of: parked while its kind was not loaded or it could not be read. */
+void stead_shard_found_mail(struct stead_agent *agent);
 /* Its channel position or session number moves with the open batch. */
 void stead_shard_mark_taken(struct stead_shard *shard, const struct stead_message *message);
 /* Answers a request (borrowed) with a failure: through its channel, its session, or at once; `stored`: the answer joins

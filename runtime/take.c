@@ -207,6 +207,10 @@ static const struct stead_kind *kind_of(const struct stead_host *host, const str
 void stead_shard_unreadable(struct stead_shard *shard, struct stead_message *message, bool taken, int code)
 {
     bool stored = taken || (message->groups & STEAD_GROUP_CHANNEL);
+    if (code == STEAD_EIO && stored && !taken) {
+        stead_message_destroy(&message); /* the sender has it and sends it again */
+        return;
+    }
     bool heard = message->type != STEAD_SIGNAL && message->type != STEAD_ANSWER;
 
     if (heard || (message->type == STEAD_SIGNAL && !stored)) {
@@ -252,7 +256,7 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
     }
     struct stead_agent *agent = agent_of(shard, kind, message);
     if (agent == NULL)
-        stead_shard_unreadable(shard, message, taken, STEAD_ECORRUPT);
+        stead_shard_unreadable(shard, message, taken, host->load_code);
     else
         deliver_to_agent(agent, message, op, taken);
 }

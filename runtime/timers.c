@@ -369,6 +369,9 @@ static void fire(struct stead_agent *agent, const struct stead_row_parsed *due)
 
     if (due->part == STEAD_PART_MAIL && due->sub.size == 0) {
         stead_shard_has_mail(agent);
+    } else if (due->part == STEAD_PART_MAIL && stead_agent_durable(agent)) {
+        stead_timers_delete_due(agent->shard, due->slot, due->address, due->due_ms, STEAD_PART_MAIL, due->sub);
+        stead_shard_found_mail(agent); /* all of it, in order, and before whatever comes */
     } else if (due->part == STEAD_PART_TIMER) {
         fire_timer(agent, due->due_ms, due->sub);
     } else if (due->part == STEAD_PART_CALL && due->sub.size == sizeof(id.v)) {
@@ -392,10 +395,15 @@ void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_
 
     if (shard->unreadable == NULL)
         shard->unreadable = stead_alloc_zero(UNREADABLE_MAX * sizeof(*shard->unreadable));
-    *unreadable_at(shard, hash) =
-        (struct stead_unreadable){hash, now_ms + (code == STEAD_EIO ? UNREADABLE_IO_MS : UNREADABLE_MS)};
-    if (shard->slot_due[shard->slot_at[slot.v] - 1].waits) /* for this one, perhaps */
-        stead_timers_look(shard, slot, now_ms);
+    struct stead_unreadable *it = unreadable_at(shard, hash);
+    bool crowded = it->hash != hash && it->until_ms > now_ms; /* the other one is tried again before its time */
+    *it = (struct stead_unreadable){hash, now_ms + (code == STEAD_EIO ? UNREADABLE_IO_MS : UNREADABLE_MS)};
+    struct stead_slot_due *due = &shard->slot_due[shard->slot_at[slot.v] - 1];
+    if (it->until_ms < due->again_ms)
+        due->again_ms = it->until_ms;
+    stead_timers_look(shard, slot, due->again_ms);
+    if (due->waits) /* for this one, perhaps */
+        stead_timers_look(shard, slot, now_ms + (crowded ? AGAIN_MS : 0));
 }
 
 struct due_scan {
@@ -530,6 +538,8 @@ static void run_slot(struct stead_shard *shard, uint32_t at)
         due->again_ms = scan.again_ms;
     if (due->again_ms < due->first_ms)
         due->first_ms = due->again_ms;
+    if (scan.starting && due->first_ms == LOOK_AT_START)
+        due->again_ms = scan.now_ms; /* not all that a start looks at was seen: whatever looks next goes on with that */
     if (due->waits && (due->first_ms <= scan.now_ms || due->first_ms > scan.now_ms + AGAIN_MS))
         due->first_ms = scan.now_ms + AGAIN_MS; /* the end of a load looks sooner */
     stead_writer_deinit(&scan.keys);

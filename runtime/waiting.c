@@ -120,6 +120,13 @@ void stead_shard_has_mail(struct stead_agent *agent)
     stead_agent_schedule(agent);
 }
 
+void stead_shard_found_mail(struct stead_agent *agent)
+{
+    set_mail(agent, true);
+    stead_shard_has_mail(agent);
+    stead_shard_dirty(agent->shard, true);
+}
+
 /* ---- Waiting in memory --------------------------------------------------------------------------------------- */
 
 void stead_message_unpin(struct stead_message *message)

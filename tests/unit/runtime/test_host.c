@@ -615,6 +615,53 @@ static void test_committed_signal_to_an_agent_that_cannot_be_read_waits(void **s
     }
 }
 
+static int64_t sent, seen;
+
+static int signal_next(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_signal(turn, target, "do2", stead_packed(turn, "l", ++sent));
+}
+
+static int see(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int64_t number = 0;
+
+    (void)state, (void)turn;
+    assert_int_equal(stead_get_i64(args, NULL, &number), 0);
+    assert_int_equal(number, ++seen);
+    return 0;
+}
+
+/* More than one look takes, and one that comes in the round of the first look: in the order in which they were sent. */
+static void test_signals_that_waited_for_a_start_run_in_order_before_new_ones(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    sent = seen = 0;
+    target = fx_address(b, "e", 1, 0);
+    fx_do[0] = emit, fx_do[1] = see;
+    assert_int_equal(fx_call(fx, &client, b, "do"), 0);
+    assert_int_equal(fx_call(fx, &client, b, "do"), 0);
+    fx_refuses_events = true;
+    fx_crash(fx, true);
+    fx_do[0] = signal_next;
+    fx_address(a, "d", 1, 0);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_int_equal(seen, 0);
+    fx_refuses_events = false;
+    fx_crash(fx, true);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    fx_run(fx);
+    assert_int_equal(seen, 203);
+    fx_destroy(fx);
+}
+
 static int set_many(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)state, (void)args;
@@ -708,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_large_image_moves_to_a_row_of_its_own_and_back),
         cmocka_unit_test(test_agent_whose_store_cannot_be_read_says_so_and_others_go_on),
         cmocka_unit_test(test_committed_signal_to_an_agent_that_cannot_be_read_waits),
+        cmocka_unit_test(test_signals_that_waited_for_a_start_run_in_order_before_new_ones),
         cmocka_unit_test(test_agent_that_cannot_be_read_keeps_nobody_elses_timers),
         cmocka_unit_test(test_request_for_a_slot_of_nobody_is_answered_unavailable),
     };
