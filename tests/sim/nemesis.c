@@ -136,7 +136,7 @@ static void jump_clock(void *self, uint64_t number, void *data)
     if (sim->calm)
         return;
     again(sim, sim->plan.jump_gap_ns, jump_clock);
-    uint64_t reach = !stead_world_chance(&sim->world, 100) ? 400 : stead_world_chance(&sim->world, 4) ? 120000 : 3000;
+    uint64_t reach = stead_world_chance(&sim->world, 100) ? 3000 : 400;
     node->jump_ms = (int64_t)stead_world_below(&sim->world, 2 * reach + 1) - (int64_t)reach;
     stead_world_note(&sim->world, "jump", node->index, (uint64_t)node->jump_ms, 0);
 }
