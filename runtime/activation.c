@@ -361,8 +361,7 @@ static void become_ready(struct stead_agent *agent)
     agent->used_ms = host->now_ns / 1000000u;
     lru_add(agent);
     host->stats.activations++;
-    if (shard->slot_due[shard->slot_at[agent->slot.v] - 1].waits)
-        stead_timers_look(shard, agent->slot, host->now_ms);
+    stead_timers_readable(shard, agent->slot, agent->hash);
     if (agent->flags & STEAD_AGENT_EXISTS) {
         agent->flags |= STEAD_AGENT_INITED;
         if (agent->kind->on_load != NULL)

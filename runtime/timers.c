@@ -17,10 +17,10 @@
 #define UNREADABLE_MAX 1024u   /* agents known not to be readable, a shard */
 #define UNREADABLE_MS 60000u   /* what is damaged stays so until a start with another version of its kind */
 #define UNREADABLE_IO_MS 1000u /* a disk may do better the next time */
-#define AGAIN_MS 1000u
-#define LOOK_AT_START 0u /* due time of a slot with rows that only a start looks at */
-#define MISSED_MS 60000u /* a cron run later than this counts as missed */
-#define ZONE_MS 60000u   /* a zone that cannot be read is looked for again after this */
+#define AGAIN_MS 1000u         /* a look that did not see all it should, or what waits for a load */
+#define LOOK_AT_START 0u       /* due time of a slot with rows that only a start looks at */
+#define MISSED_MS 60000u       /* a cron run later than this counts as missed */
+#define ZONE_MS 60000u         /* a zone that cannot be read is looked for again after this */
 
 /* ---- The TIMER row ------------------------------------------------------------------------------------ */
 
@@ -406,6 +406,20 @@ void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_
         stead_timers_look(shard, slot, now_ms + (crowded ? AGAIN_MS : 0));
 }
 
+void stead_timers_readable(struct stead_shard *shard, stead_slot slot, uint64_t hash)
+{
+    struct stead_slot_due *due = &shard->slot_due[shard->slot_at[slot.v] - 1];
+    struct stead_unreadable *it = shard->unreadable == NULL ? NULL : unreadable_at(shard, hash);
+
+    if (it != NULL && it->hash == hash) {
+        *it = (struct stead_unreadable){0};
+        due->again_ms = shard->host->now_ms;
+    } else if (!due->waits) {
+        return;
+    }
+    stead_timers_look(shard, slot, shard->host->now_ms);
+}
+
 struct due_scan {
     struct stead_shard *shard;
     struct stead_writer keys; /* (u16 size, key)* of rows to fire */
@@ -414,7 +428,7 @@ struct due_scan {
     uint64_t again_ms;         /* rows of agents that cannot be read are passed over until then; UINT64_MAX: none */
     uint64_t next_ms;          /* due time of the first row that is not among them */
     struct stead_row_key next; /* that row's key, or where the slot's rows end */
-    bool starting;             /* the first look after a start: agents with mail are among them */
+    bool starting;             /* a look at all rows, as after a start: agents with mail are among them */
 };
 
 /* Is it of an agent that cannot be read? Then it is passed over for now. */

@@ -8,8 +8,9 @@
  * cost no memory, and a restart reads one row a slot. Timers of volatile kinds are in memory only, in a heap by time.
  *
  * Invariants: T1 a due row goes in the same entry as its effect; T2 a due row exists exactly while its part row does;
- * T3 the slot's number is never later than its first due row; T4 nor is its key. (Without the key each round would
- * begin at the slot's first row, and pass all the deleted ones again: 100,000 timers of one moment took half a minute.)
+ * T3 the slot's number is never later than its first due row; T4 nor is its key; T5 due rows of an agent that cannot be
+ * read keep nobody else's. (Without the key each round would begin at the slot's first row, and pass all the deleted
+ * ones again: 100,000 timers of one moment took half a minute.)
  */
 #ifndef STEAD_RUNTIME_TIMERS_H
 #define STEAD_RUNTIME_TIMERS_H
@@ -87,6 +88,8 @@ void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct 
 void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms);
 /* An agent cannot be read, for `code`: its due rows are passed over for a while, so that they do not keep others'. */
 void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_t hash, int code);
+/* An agent has been loaded: its due rows are passed over no longer, and those that wait for it are looked at. */
+void stead_timers_readable(struct stead_shard *shard, stead_slot slot, uint64_t hash);
 /* Runs what is due now. True: more is due than one round may run. `ret_next_ms`: when the next is due (UINT64_MAX:
  * never). */
 bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms);

@@ -406,6 +406,10 @@ static void gap_in_call(struct stead_message *m)
 {
     m->flags = STEAD_FLAG_GAP;
 }
+static void not_run_in_call(struct stead_message *m)
+{
+    m->flags = STEAD_FLAG_NOT_RUN;
+}
 static void wrong_slot(struct stead_message *m)
 {
     m->slot.v ^= 1;
@@ -443,6 +447,7 @@ static void test_decode_broken_rule_is_a_protocol_error(void **state)
     assert_int_equal(decode_changed(client_call, status_in_request), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(answer_of_call, status_positive), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, gap_in_call), STEAD_EPROTOCOL);
+    assert_int_equal(decode_changed(client_call, not_run_in_call), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, wrong_slot), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, key_bit_without_key), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, tell_with_session), STEAD_EPROTOCOL);

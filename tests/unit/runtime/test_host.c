@@ -711,7 +711,12 @@ static void test_agent_that_cannot_be_read_keeps_nobody_elses_timers(void **stat
             fx_step_ms(fx, 1000);
         assert_int_equal(fx->errors, 1);
         fx_refuses_events = false;
-        fx_step_ms(fx, 60000);
+        fx_do[0] = emit;
+        if (cold) /* a minute later it is tried again, or whoever asks for it finds out */
+            fx_step_ms(fx, 60000);
+        else
+            assert_int_equal(fx_call(fx, &client, bad, "do"), 0);
+        fx_step_ms(fx, 1);
         assert_int_equal(rung, 201);
         fx_destroy(fx);
     }
