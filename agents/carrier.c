@@ -9,7 +9,7 @@
  *                 dequeue --------------> the same, and the timer again, at an interval that the answer decides     (back-off)
  *
  * Dependent operations follow each other: the delete comes after the dequeue's answer. Enqueues depend on nothing and
- * on nobody. H1: at most one dequeue of a member is out, so a slow hub is not asked twice. A body comes from a queue
+ * on nobody. V9: at most one dequeue of a member is out, so a slow hub is not asked twice. A body comes from a queue
  * that anybody may write to, so it is looked at like any message from outside: only agents of this one's own family and
  * rank are told, what else is in it is dropped.
  */
@@ -135,7 +135,7 @@ static int dequeue(struct stead_turn *turn, struct stead_carrier *carrier)
 {
     int wait_ms = carrier->way == STEAD_CARRIER_NOTIFY ? WAIT_MS : 0;
 
-    if (carrier->polling || !carrier->running) /* H1 */
+    if (carrier->polling || !carrier->running) /* V9 */
         return 0;
     carrier->polling = true;
     carrier->dequeues++;

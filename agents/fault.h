@@ -28,6 +28,7 @@
     X(message_taken_for_good, "hub", "a message that was taken does not come again when its time is over")             \
     X(deleted_before_write, "hub", "an episode's messages are deleted before it is stored")                            \
     X(sent_before_write, "hub", "what an episode decided is sent before it is stored")                                 \
+    X(kept_engine_trusted, "hub", "what an engine that was kept has no use for is thrown away unread")                 \
     X(call_without_key, "hub", "an agent's call that is made again has no key")                                        \
     X(forget_promise, "consensus", "a member forgets its promise when it is loaded")                                   \
     X(accept_below_promise, "consensus", "a member accepts what is below its promise")                                 \

@@ -10,12 +10,14 @@
  * worker may die between any two, and the messages come back (hub_episode.c knows them again).
  *
  * A worker may also die, or lose an answer, between WRITING and SENDING, and another message be the next to come. What
- * the newest episode decided is sent before another one is written: by who does not know that it was sent, again (H1).
+ * the newest episode decided is sent before another one is written: by who does not know that it was sent, again (Q6).
  * So nothing overtakes it, and no episode that throws a history away takes with it what is still to be sent. Queues
  * know ids for ten minutes, so what is older than SETTLE_MS is not sent again: then the messages that it took are back.
  *
  * Without `extended` the history is read for every episode, as a worker of a storage-backed framework does that keeps
- * nothing; with it the engine stays, as long as no message came twice and nobody else has written.
+ * nothing; with it the engine stays, as long as no message came twice and nobody else has written. That somebody has is
+ * found out at the write: so what an engine that was kept has no use for is not thrown away, but judged by the rows
+ * (Q7): its instance may have gone on elsewhere, while the lease was another worker's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +122,7 @@ static void read_all(struct stead_turn *turn, struct stead_hub_session *session)
 {
     stead_writer_reset(&session->rows.bytes);
     session->rows.count = 0;
+    session->kept = false;
     session->phase = STEAD_HUB_READING;
     ask_rows(turn, session, 0);
 }
@@ -159,11 +162,11 @@ static void begin(struct stead_turn *turn, struct stead_hub_session *session)
     if (session->engine != NULL &&
         (came_twice(session->messages) || rewinds(session->messages) || stead_engine_is_lost(session->engine)))
         stead_engine_destroy(&session->engine);
-    if (session->engine != NULL) {
+    session->kept = session->engine != NULL;
+    if (session->kept)
         run_episode(turn, session);
-        return;
-    }
-    read_all(turn, session);
+    else
+        read_all(turn, session);
 }
 
 void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_state *worker, struct stead_slice id,
@@ -248,7 +251,7 @@ static bool is_sent(const struct stead_turn *turn, const struct stead_hub_sessio
 
 static void send_some(struct stead_turn *turn, struct stead_hub_session *session);
 
-/* H1. */
+/* Q6. */
 static void settle(struct stead_turn *turn, struct stead_hub_session *session)
 {
     struct stead_slice row = stead_written(&session->row);
@@ -383,7 +386,13 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
         stead_hub_call(turn, session->worker, table.text, "write", stead_written(&args), "written", session);
         break;
     case STEAD_HUB_SEND:
-        send_some(turn, session);
+        if (!session->kept || STEAD_AGENT_FAULT(kept_engine_trusted)) {
+            send_some(turn, session);
+            break;
+        }
+        stead_engine_destroy(&session->engine); /* Q7 */
+        stead_hub_sends_clear(&session->sends);
+        read_all(turn, session);
         break;
     case STEAD_HUB_READ_AGAIN:
         read_all(turn, session);

@@ -80,6 +80,7 @@ struct stead_hub_session {
     struct stead_writer row;     /* the small map of it */
     struct stead_hub_rows rows;  /* read */
     struct stead_engine *engine; /* NULL: to be made from the rows */
+    bool kept;                   /* the engine is that of an earlier episode: no rows were read for this one */
     uint32_t execution, version;
     struct stead_turn *turn;           /* that of the episode under way; NULL between them */
     int64_t now_ms;                    /* of the episode */

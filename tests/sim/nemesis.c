@@ -8,6 +8,8 @@
  */
 #include "tests/sim/sim.h"
 
+#define FAR_JUMP_MS 120000u
+
 static struct stead_sim_node *random_node(struct stead_sim *sim)
 {
     return &sim->nodes[stead_world_below(&sim->world, sim->plan.nodes)];
@@ -136,8 +138,14 @@ static void jump_clock(void *self, uint64_t number, void *data)
     if (sim->calm)
         return;
     again(sim, sim->plan.jump_gap_ns, jump_clock);
-    uint64_t reach = stead_world_chance(&sim->world, 100) ? 3000 : 400;
+    bool far =
+        sim->plan.settings.session_age_ms_max > FAR_JUMP_MS * 100u; /* a session outlasts what clocks differ by */
+    uint64_t reach = !stead_world_chance(&sim->world, 100)         ? 400
+                     : far && stead_world_chance(&sim->world, 250) ? FAR_JUMP_MS
+                                                                   : 3000;
     node->jump_ms = (int64_t)stead_world_below(&sim->world, 2 * reach + 1) - (int64_t)reach;
+    uint64_t off_ms = (uint64_t)(node->jump_ms < 0 ? -node->jump_ms : node->jump_ms);
+    sim->far_ms = off_ms > sim->far_ms ? off_ms : sim->far_ms;
     stead_world_note(&sim->world, "jump", node->index, (uint64_t)node->jump_ms, 0);
 }
 

@@ -283,7 +283,8 @@ static const char *find_pending(struct stead_sim *sim)
 
 static void drain(struct stead_sim *sim)
 {
-    uint64_t give_up_ns = sim->world.now_ns + DRAIN_NS_MAX, quiet_ns = sim->world.now_ns, relief_ns = 0;
+    uint64_t give_up_ns = sim->world.now_ns + DRAIN_NS_MAX + 2 * sim->far_ms * STEAD_MS;
+    uint64_t quiet_ns = sim->world.now_ns, relief_ns = 0;
     const char *pending = "not looked yet";
 
     while (sim->world.now_ns < quiet_ns + QUIET_NS) {
@@ -291,7 +292,7 @@ static void drain(struct stead_sim *sim)
             if (sim->nodes[n].phase == STEAD_SIM_DOWN)
                 stead_sim_node_start(&sim->nodes[n]);
         if (pending != NULL && sim->world.now_ns > relief_ns) {
-            relief_ns = sim->world.now_ns + RELIEF_NS;
+            relief_ns = sim->world.now_ns + RELIEF_NS + sim->far_ms * STEAD_MS / 10;
             for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
                 if (stead_workloads[w]->relieve != NULL)
                     stead_workloads[w]->relieve(sim);

@@ -376,6 +376,7 @@ struct stead_sim {
     int asked_code;
     bool asked_done;
     uint64_t deaths, stops; /* of nodes, so far */
+    uint64_t far_ms; /* how far a clock was off at most: what was set by it is that late when it is right again */
     struct stead_sim_kill kills[STEAD_SIM_KILLS_MAX];
     uint32_t kill_count;
     uint64_t leapt_ms;     /* by how much everybody's wall clock is ahead of world.now_ns */

@@ -21,7 +21,7 @@
 #define OTHER_CODE_FROM_NS (50 * STEAD_MS)
 #define OTHER_CODE_TO_NS (4 * STEAD_S)
 #define FORGOTTEN_NS (60 * STEAD_S) /* nothing will come any more that releases a lock */
-#define EXPLAIN_NS (170 * STEAD_S)  /* something hangs: a trace shows what */
+#define EXPLAIN_NS (170 * STEAD_S)
 
 static const char *const verb_ops[STEAD_FLOW_VERBS] = {
     [STEAD_FLOW_START] = "start",         [STEAD_FLOW_STATUS] = "status",   [STEAD_FLOW_RAISE] = "raise",
@@ -291,6 +291,8 @@ static void relieve_instance(struct stead_sim *sim, struct stead_flow_instance *
         return;
     if (sim->world.traced && sim->world.now_ns > EXPLAIN_NS)
         stead_flow_explain(sim, instance->id);
+    if (sim->world.traced && sim->world.now_ns > EXPLAIN_NS && instance->hub)
+        stead_flow_hub_explain(sim);
     if (instance->hub && (status == NULL || status->code != STEAD_ENOTFOUND || instance->tried[STEAD_FLOW_PURGE] == 0))
         relieve_start(sim, instance, status);
     if (instance->tried[STEAD_FLOW_SUSPEND] != 0)

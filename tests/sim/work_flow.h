@@ -108,6 +108,8 @@ void stead_flow_hub_make(struct stead_sim *sim, struct stead_sim_client *client)
 void stead_flow_hub_drop(struct stead_sim *sim);
 /* Waits until nothing is under way in its queues. */
 void stead_flow_hub_drain(struct stead_sim *sim);
+/* Puts what is in its queues into the trace. */
+void stead_flow_hub_explain(struct stead_sim *sim);
 /* Messages that were set aside, as a text; NULL: none. */
 const char *stead_flow_hub_poison(struct stead_sim *sim, char *ret_text, size_t size);
 

@@ -130,10 +130,14 @@ void stead_flow_hub_drop(struct stead_sim *sim)
     flow->hub_gone = true;
 }
 
-/* Messages that can be seen within the minute; timers that were cancelled stay until their time. */
-static uint32_t count_soon(struct stead_sim *sim, const char *queue)
+static uint64_t true_ms(const struct stead_sim *sim)
 {
-    uint64_t soon_ms = STEAD_SIM_WALL_MS + sim->world.now_ns / STEAD_MS + 60000;
+    return STEAD_SIM_WALL_MS + sim->world.now_ns / STEAD_MS;
+}
+
+/* Messages of a queue that can be seen before `until_ms`; `explained`: and each of them in the trace. */
+static uint32_t look_into(struct stead_sim *sim, const char *queue, uint64_t until_ms, bool explained)
+{
     uint32_t count = 0, six = 0, soon = 0;
     struct stead_writer args;
 
@@ -144,16 +148,36 @@ static uint32_t count_soon(struct stead_sim *sim, const char *queue)
     if (stead_read_array(&reader, &count) != 0)
         stead_world_fail(&sim->world, "%s cannot be looked into", queue);
     while (count-- > 0) {
-        uint64_t seq = 0, seen_ms = 0;
+        uint64_t seq = 0, seen_ms = 0, taken = 0;
+        struct stead_slice id = {0};
         bool read = stead_read_array(&reader, &six) == 0 && six == 6 && stead_read_u64(&reader, &seq) == 0 &&
-                    stead_read_u64(&reader, &seen_ms) == 0;
-        for (uint32_t i = 0; i < 4; i++)
-            read = read && stead_read_skip(&reader) == 0;
+                    stead_read_u64(&reader, &seen_ms) == 0 && stead_read_u64(&reader, &taken) == 0 &&
+                    stead_read_skip(&reader) == 0 && stead_read_str(&reader, &id) == 0 && stead_read_skip(&reader) == 0;
         if (!read)
             stead_world_fail(&sim->world, "%s cannot be looked into", queue);
-        soon += seen_ms < soon_ms;
+        soon += seen_ms < until_ms;
+        char text[160];
+        stead_format(text, sizeof text, "%.*s, taken %llu times, seen in %lld ms", (int)id.size, (const char *)id.data,
+                     (unsigned long long)taken, (long long)(seen_ms - true_ms(sim)));
+        if (explained)
+            stead_world_note_text(&sim->world, "message", seq, text);
     }
     return soon;
+}
+
+void stead_flow_hub_explain(struct stead_sim *sim)
+{
+    struct stead_flow *flow = stead_flow_oracle();
+
+    (void)look_into(sim, stead_hub_part_queue(&flow->hub, "work").text, 0, true);
+    for (uint32_t p = 0; p < flow->hub.partitions; p++)
+        (void)look_into(sim, stead_hub_control(&flow->hub, p).text, 0, true);
+}
+
+/* Messages that can be seen within the minute; timers that were cancelled stay until their time. */
+static uint32_t count_soon(struct stead_sim *sim, const char *queue)
+{
+    return look_into(sim, queue, true_ms(sim) + 60000, false);
 }
 
 /* Steps the world until every queue is empty but that of poison (signals, too, are messages) and every instance
