@@ -114,7 +114,7 @@ static void put(struct stead_turn *turn, struct stead_hub_task *task, const char
     struct stead_writer args;
 
     stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:b,s:v,s:l}", "id", id, "copy", 1, "body", body, "delay", delay_ms);
+    stead_pack(&args, "{s:s,s:b,s:v,s:l}", "id", id, "copy", strchr(id, '#') != NULL, "body", body, "delay", delay_ms);
     task->pending++;
     task->worker->counts.enqueues++;
     stead_hub_call(turn, task->worker, queue, "enqueue", stead_written(&args), "told", task);
@@ -319,10 +319,9 @@ int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice 
         return 0;
     }
     task->unwanted = false; /* a hold that was given: its instance sees to it that it ends */
-    /* A module that is not loaded yet; an agent whose mailbox is full; a session that is over: nothing that the
-     * instance should know. */
-    if (code == STEAD_EKIND || code == STEAD_EUNAVAILABLE || code == STEAD_EBUSY || code == STEAD_ESESSION ||
-        code == STEAD_EIO) {
+    /* A module that is not loaded yet; an agent whose mailbox is full or that the disk keeps; a session that is over:
+     * nothing that the instance should know. What the code itself answers is. */
+    if (stead_reply_not_run(turn) || code == STEAD_ESESSION) {
         struct stead_hub_message *message = task->message;
         task->message = NULL;
         task->ended = true;

@@ -214,6 +214,7 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
                                      .reply_code = answer->status,
                                      .reply_name = words.name_text,
                                      .reply_sentence = words.sentence_text,
+                                     .reply_not_run = (answer->flags & STEAD_FLAG_NOT_RUN) != 0,
                                      .args = answer->status == 0 ? payload : (struct stead_slice){0},
                                      .context = context};
     (void)stead_turn_run(agent, answer, &input);

@@ -61,8 +61,9 @@ void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *r
     if (!wants)
         return;
     struct stead_message *answer = stead_message_answer(request, status, &error, (struct stead_slice){0});
-    if (status == STEAD_EKIND)
-        answer->flags |= STEAD_FLAG_NOT_RUN; /* another node may have loaded it */
+    if (status == STEAD_EKIND || status == STEAD_EBUSY || status == STEAD_EUNAVAILABLE || status == STEAD_EIO)
+        answer->flags |=
+            STEAD_FLAG_NOT_RUN; /* another node may have loaded it; there will be room; the disk is mended */
     answer->durability = stored ? STEAD_CLASS_DURABLE : STEAD_CLASS_VOLATILE;
     if (request->key_size > 0 && (request->groups & STEAD_GROUP_CHANNEL)) {
         struct stead_message bare = *request; /* that it was refused is no answer to keep with its key */

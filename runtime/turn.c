@@ -650,6 +650,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
                               .reply_code = input->reply_code,
                               .reply_name = input->reply_name,
                               .reply_sentence = input->reply_sentence,
+                              .reply_not_run = input->reply_not_run,
                               .context = input->context};
     bool timed = is_timed(host);
     uint64_t started = timed ? host->doors.clock(host->doors.self) : 0;

@@ -104,6 +104,7 @@ struct stead_turn {
     struct stead_overlay *kv; /* this turn's keyed writes, or NULL; keys are full row keys */
     int reply_code;           /* reply ops: how the call ended, and its words */
     const char *reply_name, *reply_sentence;
+    bool reply_not_run;
     struct stead_slice context;
 };
 
@@ -115,6 +116,7 @@ struct stead_turn_input {
     enum stead_turn_cause cause;
     int reply_code; /* cause REPLY */
     const char *reply_name, *reply_sentence;
+    bool reply_not_run;
     struct stead_slice args; /* used when cause is not MESSAGE */
     struct stead_slice context;
     bool taken; /* channel and session were dealt with when it was parked */

@@ -266,6 +266,11 @@ int stead_reply_code(const struct stead_turn *turn)
     return turn->reply_code;
 }
 
+bool stead_reply_not_run(const struct stead_turn *turn)
+{
+    return turn->reply_not_run;
+}
+
 const char *stead_reply_error_name(const struct stead_turn *turn)
 {
     return turn->reply_name == NULL ? "" : turn->reply_name;

@@ -367,6 +367,10 @@ STEAD_PUBLIC void stead_send_with_fence(struct stead_turn *turn, uint64_t fence)
 STEAD_PUBLIC int stead_reply_code(const struct stead_turn *turn);
 STEAD_PUBLIC const char *stead_reply_error_name(const struct stead_turn *turn);
 STEAD_PUBLIC const char *stead_reply_error_sentence(const struct stead_turn *turn);
+/* In a reply op: the call failed and its op was certainly not run, for want of room, of its kind, of a node, or of a
+ * disk that can be read: it may be made again. False says nothing. (What the op itself answers may have the same
+ * codes.) */
+STEAD_PUBLIC bool stead_reply_not_run(const struct stead_turn *turn);
 /* In a reply op: the context that the call was made with, else empty. */
 STEAD_PUBLIC struct stead_slice stead_call_context(const struct stead_turn *turn);
 

@@ -35,6 +35,12 @@ static int never(struct stead_job *job, struct stead_slice args)
 }
 STEAD_ACTIVITY(dull, "dull", never, 0);
 
+static int answer_busy(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)state, (void)args;
+    return STEAD_EBUSY;
+}
+
 static uint32_t ran;
 static struct stead_id accused; /* by the mark of its turn, the newest that ran */
 
@@ -208,6 +214,49 @@ static void test_activity_that_was_cancelled_is_ended_within_half_a_second(void 
     assert_int_equal(running(), 1);
 }
 
+static int64_t depth_of_poison(void)
+{
+    struct stead_writer none;
+    int64_t depth = -1;
+
+    stead_writer_init(&none);
+    assert_int_equal(ask(stead_hub_part_queue(&settings, "poison").text, "status", &none), 0);
+    assert_int_equal(stead_get_i64(stead_message_payload(answer), "depth", &depth), 0);
+    return depth;
+}
+
+/* What its code answers is told, whatever it is; what was not run is tried again and nobody is told. */
+static void test_task_that_answers_busy_itself_has_ended(void **state)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(&settings, "work"),
+                          told = stead_hub_part_queue(&settings, "poison");
+    const char *const names[] = {"dull", "d", "gone"}; /* an activity, an agent, a kind that nobody has loaded */
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    fx_do[0] = answer_busy;
+    for (int at = 0; at < 3; at++) {
+        char agent[32];
+        struct stead_writer args;
+        snprintf(agent, sizeof(agent), "%s/x", names[at]);
+        stead_writer_init(&args);
+        if (at == 0)
+            stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:s,s:s}}", "id", names[at], "body", "t", "work", "i", "x", "n",
+                       names[at], "m", names[at], "q", told.text);
+        else
+            stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "id", names[at], "body", "t", "work", "i", "x", "a",
+                       agent, "n", "do", "m", names[at], "q", told.text);
+        assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+    }
+    fx_step_ms(fx, 10);
+    struct stead_message *job = stead_queue_pop(&fx->jobs);
+    stead_host_job_done(fx->host, &job, STEAD_EBUSY, "", "", (struct stead_slice){0});
+    for (int rounds = 0; rounds < 100; rounds++)
+        fx_step_ms(fx, 50);
+    assert_int_equal(depth_of_poison(), 2);
+    assert_int_equal(fx->jobs.count, 0);
+}
+
 /* ---- What ends the process ------------------------------------------------------------------------------- */
 
 static void stop_worker(void)
@@ -260,17 +309,6 @@ static struct stead_instance look_at(const char *instance)
     assert_int_equal(ask(stead_hub_table(&settings, 0).text, "status", &args), 0);
     assert_int_equal(stead_instance_read(stead_message_payload(answer), &it), 0);
     return it;
-}
-
-static int64_t depth_of_poison(void)
-{
-    struct stead_writer none;
-    int64_t depth = -1;
-
-    stead_writer_init(&none);
-    assert_int_equal(ask(stead_hub_part_queue(&settings, "poison").text, "status", &none), 0);
-    assert_int_equal(stead_get_i64(stead_message_payload(answer), "depth", &depth), 0);
-    return depth;
 }
 
 static struct stead_id subject(const char *instance, unsigned seq, const char *id)
@@ -389,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_odd_message_as_long_as_can_be_is_put_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_activity_that_was_cancelled_is_ended_within_half_a_second, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_task_that_answers_busy_itself_has_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_code_that_ended_the_process_three_times_is_not_run_and_can_be_rewound,
                                         setup_polled, teardown),
         cmocka_unit_test_setup_teardown(test_parent_is_told_also_by_who_finds_that_a_worker_died_before_it_told,
