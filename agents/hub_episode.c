@@ -660,6 +660,14 @@ static bool is_past(const struct stead_hub_session *session, enum stead_instance
                                            stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) == NULL);
 }
 
+/* Its code is not asked: neither what came nor what is stored lets it go on. */
+static bool stays_suspended(const struct stead_hub_session *session, enum stead_instance_status status)
+{
+    return (status == STEAD_INSTANCE_SUSPENDED ||
+            (status == STEAD_INSTANCE_RUNNING && stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_SUSPENDED))) &&
+           stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_RESUMED) == NULL;
+}
+
 static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -692,6 +700,8 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
     verdict = kills > 0 ? STEAD_HUB_UNKNOWN : begin_again(episode);
     if (verdict == STEAD_HUB_UNKNOWN && ends)
         return stead_hub_end_bare(episode, STEAD_INSTANCE_TERMINATED, args);
+    if (verdict == STEAD_HUB_UNKNOWN && stays_suspended(session, status))
+        return stead_hub_keep_suspended(episode, args);
     if (verdict != STEAD_HUB_WRITE)
         return verdict;
     if (session->engine != NULL)

@@ -80,6 +80,8 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
 
 /* The code does not match: Failed, if it is not yet, and what came is stored at the end of the history. */
 enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct stead_writer *args);
+/* The code is not loaded, and not asked: Suspended, and what came is stored at the end of the history. */
+enum stead_hub_verdict stead_hub_keep_suspended(struct stead_hub_episode *episode, struct stead_writer *args);
 /* Nobody wants what came; what it holds is released. */
 enum stead_hub_verdict stead_hub_give_back(struct stead_hub_episode *episode);
 /* A rewind that met code which does not match, or ends the process: what failed is as it was, and says why. */

@@ -6,7 +6,8 @@
  * Code that does not match its history: what came is stored behind the history, in an episode that stays open, as on
  * the direct fabric. Nothing is lost with it, and nothing is asked for twice: a rewind with mended code runs that
  * episode. Meanwhile the instance can be terminated, which ends all that it has open; so is it for one whose code is
- * not loaded, and one of which an episode is too large.
+ * not loaded, and one of which an episode is too large. One whose code is not loaded can be suspended too, and keeps
+ * what comes until it is resumed.
  *
  * Code that ends the process: a turn that runs code is marked with its instance and with the message of it that was
  * taken most often (Q4); the node counts the marks that it dies under, and when three deaths bear this one the code is
@@ -53,6 +54,20 @@ static int keep_inputs(struct stead_hub_episode *episode)
     if (code == 0 && !STEAD_AGENT_FAULT(inputs_not_kept))
         stead_hub_give_all(episode);
     return code;
+}
+
+enum stead_hub_verdict stead_hub_keep_suspended(struct stead_hub_episode *episode, struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    int code = keep_inputs(episode);
+
+    stead_engine_destroy(&session->engine);
+    if (code != 0)
+        return STEAD_HUB_ABANDON;
+    if (episode->inputs == 0)
+        return STEAD_HUB_SEND;
+    stead_hub_write_episode(episode, STEAD_INSTANCE_SUSPENDED, args);
+    return STEAD_HUB_WRITE;
 }
 
 enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct stead_writer *args)

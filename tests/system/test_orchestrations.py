@@ -175,6 +175,22 @@ class Steering(Orchestrations):
         self.assertEqual(self.await_status("a1", "Completed")["output"], 1)
         self.assertEqual(self.refused("resume", "a1").error["code"], "wrong_state")
 
+    def test_instance_whose_code_is_not_loaded_is_suspended_and_resumed(self):
+        node = self.serve()
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        modules, node.modules = node.modules, []
+        node.restart()
+        node.cli("suspend", "a1", "its module is being built")
+        self.assertEqual(self.status("a1")["status"], "Suspended")
+        node.cli("raise", "a1", "approved", "1")
+        wait_until("the event is in the history", lambda: "EventRaised" in self.types("a1"))
+        node.modules = modules
+        node.restart()
+        self.assertEqual(self.status("a1")["status"], "Suspended")
+        node.cli("resume", "a1")
+        self.assertEqual(self.await_status("a1", "Completed")["output"], 1)
+
     def test_terminate_ends_the_tree(self):
         node = self.serve()
         self.start("parent", id="p1")
