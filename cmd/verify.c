@@ -138,8 +138,7 @@ static int replay_some(struct run *run, uint32_t first, uint32_t count)
         cases[case_count++] = (struct stead_verify_case){.orchestrator = it->orchestrator,
                                                          .instance = it->id,
                                                          .execution = it->execution,
-                                                         .rows = it->rows,
-                                                         .events = stead_written(&it->events)};
+                                                         .rows = stead_written(&it->rows)};
     }
     if (stead_verify_replay(cases, case_count, CASE_SECONDS, outcomes) != 0) {
         stead_complain("no process to replay in: %m");
@@ -148,7 +147,7 @@ static int replay_some(struct run *run, uint32_t first, uint32_t count)
     for (uint32_t i = 0; status == STEAD_EXIT_DONE && i < case_count; i++)
         status = take_outcome(run, fetches[i], &outcomes[i]);
     for (uint32_t i = first; i < first + count; i++)
-        stead_writer_deinit(&run->batch[i].events);
+        stead_writer_deinit(&run->batch[i].rows);
     free(outcomes);
     tell_progress(run);
     return status;
@@ -164,7 +163,7 @@ static int replay_batch(struct run *run)
     int status = stead_verify_fetch_begin(fabric, run->client, run->batch, run->count);
     for (uint32_t i = 0; status == STEAD_EXIT_DONE && i < run->count; i++) {
         status = stead_verify_fetch_rest(fabric, run->client, &run->batch[i]);
-        bytes += run->batch[i].events.size;
+        bytes += run->batch[i].rows.size;
         if (status == STEAD_EXIT_DONE && (bytes >= BATCH_BYTES || i + 1 == run->count)) {
             status = replay_some(run, first, i + 1 - first);
             first = i + 1;
@@ -172,7 +171,7 @@ static int replay_batch(struct run *run)
         }
     }
     for (; first < run->count; first++)
-        stead_writer_deinit(&run->batch[first].events);
+        stead_writer_deinit(&run->batch[first].rows);
     run->count = 0;
     return status;
 }

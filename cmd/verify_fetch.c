@@ -6,12 +6,16 @@
  *
  * An instance may begin anew between two pages: every page says of which execution it is, and another one than the
  * first ends the fetch.
+ *
+ * On a hub it is what a worker reads: the op `read` of the table (docs/FORMATS.md, "The hub").
  */
 #include "cmd/verify_fetch.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "agents/hub_client.h"
+#include "agents/hub_large.h"
 #include "agents/instance.h"
 
 /* The address of an instance. */
@@ -73,7 +77,7 @@ static int take_page(struct stead_slice page, struct stead_verify_fetch *fetch)
         if (stead_read_array(&reader, &fields) != 0 || fields != 3 || stead_read_skip(&reader) != 0 ||
             stead_read_skip(&reader) != 0 || stead_read_bin(&reader, &piece) != 0)
             return STEAD_ECORRUPT;
-        stead_write_raw(&fetch->events, piece.data, piece.size);
+        stead_write_raw(&fetch->rows, piece.data, piece.size);
     }
     return take_next(page, fetch->next);
 }
@@ -148,26 +152,80 @@ static int rest_of_rows(const struct stead_fabric *fabric, struct stead_client *
 
 /* ---- Hubs ----------------------------------------------------------------------------------- */
 
-static int keep_event(void *context, const struct stead_instance_event *event)
+/* A row as its worker wrote it: [messages that it took, row of the history, ...]; one that only says what was sent has
+ * no events. */
+static int take_hub_row(const struct stead_writer *row, struct stead_verify_fetch *fetch)
 {
-    stead_write_value(context, event->map);
+    struct stead_reader reader = stead_reader(stead_written(row));
+    struct stead_slice events;
+    uint32_t members;
+
+    if (row->size == 0)
+        return 0;
+    if (stead_read_array(&reader, &members) != 0 || members < 2 || stead_read_skip(&reader) != 0 ||
+        stead_read_bin(&reader, &events) != 0)
+        return STEAD_ECORRUPT;
+    stead_write_raw(&fetch->rows, events.data, events.size);
     return 0;
 }
 
-static int fetch_maps(const struct stead_fabric *fabric, struct stead_client *client, struct stead_verify_fetch *fetch)
+/* Takes one page of the table's: `row` is what came of the newest row, which may go on in the next page. */
+static int take_hub_page(struct stead_slice page, struct stead_writer *row, struct stead_verify_fetch *fetch)
 {
-    const struct stead_instance_options where = {.hub = fabric->hub};
-    struct stead_answer answer = stead_connect_no_answer();
-    struct stead_instance instance;
+    struct stead_slice map, rows, piece;
+    uint64_t execution = 0, status = 0;
+    uint32_t count = 0;
+    int code = 0;
 
-    int code = stead_instance_status_of(client, fetch->id, &where, &instance, &answer);
-    if (code == 0) {
-        fetch->execution = instance.execution;
-        fetch->gone = stead_instance_is_over(instance.status);
+    if (stead_get_value(page, "row", &map) != 0 || stead_get_value(page, "rows", &rows) != 0 ||
+        stead_get_u64(page, "next", &fetch->next[0]) != 0 || stead_get_u64(map, "execution", &execution) != 0 ||
+        stead_get_u64(map, "status", &status) != 0)
+        return STEAD_ECORRUPT;
+    if (fetch->execution == 0)
+        fetch->execution = (uint32_t)execution;
+    fetch->gone = execution != fetch->execution || stead_instance_is_over((enum stead_instance_status)status);
+    struct stead_reader reader = stead_reader(rows);
+    if (stead_read_array(&reader, &count) != 0)
+        return STEAD_ECORRUPT;
+    for (uint32_t i = 0; i < count && code == 0; i++) {
+        if (stead_read_bin(&reader, &piece) != 0 || piece.size == 0)
+            return STEAD_ECORRUPT;
+        bool goes_on = piece.data[0] == STEAD_HUB_PART_MARK;
+        if (!goes_on) {
+            code = take_hub_row(row, fetch);
+            stead_writer_reset(row);
+        }
+        stead_write_raw(row, piece.data + goes_on, piece.size - goes_on);
     }
-    if (code == 0 && !fetch->gone)
-        code = stead_instance_history(client, fetch->id, 0, &where, keep_event, &fetch->events, NULL, &answer);
+    return code;
+}
+
+static int rows_of_hub(const struct stead_fabric *fabric, struct stead_client *client, struct stead_verify_fetch *fetch)
+{
+    const struct stead_hub_settings *settings;
+    struct stead_answer answer = stead_connect_no_answer();
+    struct stead_writer args, row;
+
+    int code = stead_hub_open(client, fabric->hub, &settings, &answer);
+    if (code != 0)
+        return stead_connect_failed(&fabric->connect, code, &answer);
+    struct stead_hub_part table = stead_hub_table(settings, stead_hub_partition(settings, stead_str(fetch->id)));
+    stead_writer_init(&args);
+    stead_writer_init(&row);
+    int taken = 0;
+    do {
+        stead_writer_reset(&args);
+        stead_pack(&args, "{s:s,s:u}", "id", fetch->id, "from", fetch->next[0]);
+        code = stead_client_call(client, table.text, "read", stead_written(&args), NULL, &answer);
+        taken = code == 0 ? take_hub_page(answer.value, &row, fetch) : 0;
+    } while (code == 0 && taken == 0 && fetch->next[0] != 0 && !fetch->gone);
+    if (code == 0 && taken == 0)
+        taken = take_hub_row(&row, fetch);
+    stead_writer_deinit(&args);
+    stead_writer_deinit(&row);
     fetch->gone |= code == STEAD_ENOTFOUND;
+    if (taken != 0)
+        return refuse_page(fabric, fetch->id);
     return code == 0 || fetch->gone ? STEAD_EXIT_DONE : stead_connect_failed(&fabric->connect, code, &answer);
 }
 
@@ -177,12 +235,11 @@ int stead_verify_fetch_begin(const struct stead_fabric *fabric, struct stead_cli
                              struct stead_verify_fetch *fetches, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        fetches[i].rows = !fabric->hub;
         fetches[i].execution = 0;
         fetches[i].gone = false;
         fetches[i].next[0] = fetches[i].next[1] = 0;
         fetches[i].code = 0;
-        stead_writer_init(&fetches[i].events);
+        stead_writer_init(&fetches[i].rows);
     }
     return fabric->hub ? STEAD_EXIT_DONE : begin_rows(fabric, client, fetches, count);
 }
@@ -190,5 +247,5 @@ int stead_verify_fetch_begin(const struct stead_fabric *fabric, struct stead_cli
 int stead_verify_fetch_rest(const struct stead_fabric *fabric, struct stead_client *client,
                             struct stead_verify_fetch *fetch)
 {
-    return fabric->hub ? fetch_maps(fabric, client, fetch) : rest_of_rows(fabric, client, fetch);
+    return fabric->hub ? rows_of_hub(fabric, client, fetch) : rest_of_rows(fabric, client, fetch);
 }

@@ -28,68 +28,6 @@ struct shared {
     struct stead_verify_outcome outcomes[STEAD_VERIFY_CASES_MAX];
 };
 
-/* ---- Events --------------------------------------------------------------------------------- */
-
-/* A member that may be missing or nil. */
-static int take_str(struct stead_slice map, const char *field, struct stead_slice *ret_text)
-{
-    return stead_get_str(map, field, ret_text) == STEAD_EARGUMENT ? STEAD_ECORRUPT : 0;
-}
-
-static int take_type(struct stead_slice map, uint8_t *ret_type)
-{
-    struct stead_slice name;
-
-    if (stead_get_str(map, "type", &name) != 0)
-        return STEAD_ECORRUPT;
-    for (uint8_t type = 1; *stead_history_type_name(type) != '\0'; type++) {
-        if (stead_slice_equal(name, stead_str(stead_history_type_name(type)))) {
-            *ret_type = type;
-            return 0;
-        }
-    }
-    return STEAD_EVERSION;
-}
-
-static int take_code(struct stead_slice map, int32_t *ret_code)
-{
-    char name[64];
-    int found = stead_get_text(map, "code", name, sizeof(name));
-
-    if (found == STEAD_ENOTFOUND)
-        return 0;
-    if (found != 0)
-        return STEAD_ECORRUPT;
-    *ret_code = stead_error_of_name(name);
-    return *ret_code != 0 ? 0 : STEAD_EVERSION;
-}
-
-static void take_value(struct stead_slice map, const char *field, struct stead_slice *ret_value)
-{
-    if (stead_get_value(map, field, ret_value) != 0)
-        *ret_value = (struct stead_slice){0};
-}
-
-int stead_verify_event(struct stead_slice map, struct stead_history_event *ret_event)
-{
-    struct stead_history_event event = {.type = 0};
-    int code = take_type(map, &event.type);
-
-    if (code == 0)
-        code = take_code(map, &event.code);
-    if (code != 0)
-        return code;
-    if (stead_get_u64(map, "id", &event.id) != 0 || stead_get_i64(map, "time", &event.time_ms) != 0 ||
-        stead_get_u64(map, "ref", &event.ref) == STEAD_EARGUMENT || take_str(map, "name", &event.name) != 0 ||
-        take_str(map, "target", &event.target) != 0 || take_str(map, "error_name", &event.error_name) != 0 ||
-        take_str(map, "error_sentence", &event.error_sentence) != 0)
-        return STEAD_ECORRUPT;
-    take_value(map, "value", &event.value);
-    take_value(map, "extra", &event.extra);
-    *ret_event = event;
-    return 0;
-}
-
 /* ---- In the child --------------------------------------------------------------------------- */
 
 static void tell(struct stead_verify_outcome *outcome, int code, uint64_t event, const char *sentence)
@@ -101,14 +39,14 @@ static void tell(struct stead_verify_outcome *outcome, int code, uint64_t event,
 
 /* Goes through the events of a case. */
 struct cursor {
-    struct stead_reader reader; /* at the next row or map */
-    bool rows, in_row;
+    struct stead_reader reader; /* at the next row */
+    bool in_row;
     struct stead_history_row row; /* when `in_row` */
 };
 
 static struct cursor cursor_of(const struct stead_verify_case *it)
 {
-    return (struct cursor){.reader = stead_reader(it->events), .rows = it->rows};
+    return (struct cursor){.reader = stead_reader(it->rows)};
 }
 
 /* STEAD_ENOTFOUND behind the last. */
@@ -124,8 +62,6 @@ static int next_event(struct cursor *cursor, struct stead_history_event *ret_eve
             return STEAD_ENOTFOUND;
         if (stead_read_value(&cursor->reader, &value) != 0)
             return STEAD_ECORRUPT;
-        if (!cursor->rows)
-            return stead_verify_event(value, ret_event);
         code = stead_history_row_begin(value, &cursor->row);
         if (code != 0)
             return code;

@@ -19,9 +19,7 @@ struct stead_verify_case {
     const struct stead_orchestrator *orchestrator; /* borrowed */
     const char *instance;                          /* id; borrowed */
     uint32_t execution;
-    /* what `events` are: rows as they are stored (agents/history.h), or maps as stead_instance_history() shows them */
-    bool rows;
-    struct stead_slice events; /* one behind the other; borrowed */
+    struct stead_slice rows; /* as they are stored (agents/history.h), one behind the other; borrowed */
 };
 
 /* What came of it. */
@@ -38,10 +36,5 @@ struct stead_verify_outcome {
  * process or no memory for one to be had. Flushes stdout and stderr; what the code writes on stdout goes to stderr. */
 int stead_verify_replay(const struct stead_verify_case *cases, uint32_t count, uint32_t seconds,
                         struct stead_verify_outcome *ret_outcomes) STEAD_MUST_USE;
-
-/* The event of a map as stead_history_write_map() wrote it; borrowed from the map. STEAD_ECORRUPT: it is none;
- * STEAD_EVERSION: of a type that is not known here. */
-struct stead_history_event;
-int stead_verify_event(struct stead_slice map, struct stead_history_event *ret_event) STEAD_MUST_USE;
 
 #endif

@@ -100,6 +100,10 @@ class Deadly(OnHub, direct.Deadly):
         self.assertEqual(self.n1.cli("hub", "status")["queues"]["poison"]["depth"], 0)
 
 
+class Verifying(OnHub, direct.Verifying):
+    FABRIC = ("--fabric", "hub")
+
+
 class Modes(OnHub, direct.Orchestrations):
     """Each mode of polling."""
 

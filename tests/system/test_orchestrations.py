@@ -652,6 +652,7 @@ class Deadly(Orchestrations):
 
 
 class Verifying(Orchestrations):
+    FABRIC = ()
     WAIT = 'int code = stead_set_status(o, stead_packed_for(o, "s", "waits for approval"));'
 
     def live_ones(self):
@@ -668,7 +669,7 @@ class Verifying(Orchestrations):
 
     def verify(self, module, *words):
         """(exit code, lines, err)"""
-        code, out, err = run_stead("orchestrations", "verify", "--json", "--module", module, *words, node=self.n1.endpoint)
+        code, out, err = run_stead("orchestrations", "verify", "--json", *self.FABRIC, "--module", module, *words, node=self.n1.endpoint)
         return code, [json.loads(line) for line in out.splitlines()], err
 
     def test_same_code_breaks_nobody(self):
@@ -677,7 +678,7 @@ class Verifying(Orchestrations):
         self.assertEqual((code, len(lines), lines[0]["replayed"], lines[0]["broken"]), (0, 1, 4, 0), err)
         self.assertGreater(lines[0]["events"], 8)
         before = [self.status(id) for id in ("a1", "a2", "p1")]
-        code, out, _ = run_stead("orchestrations", "verify", "--module", built("flows.so"), node=node.endpoint)
+        code, out, _ = run_stead("orchestrations", "verify", *self.FABRIC, "--module", built("flows.so"), node=node.endpoint)
         self.assertEqual(code, 0)
         self.assertRegex(out, r"^4 instances with \d+ events replayed: none would break\n$")
         self.assertEqual([self.status(id) for id in ("a1", "a2", "p1")], before)  # without effects
@@ -696,7 +697,7 @@ class Verifying(Orchestrations):
         self.assertEqual(self.verify(new, "--name", "parent")[0], 0)
         code, lines, _ = self.verify(new, "--name", "approve", "--sample", "1")
         self.assertEqual((code, lines[-1]["replayed"], lines[-1]["broken"]), (1, 1, 1))
-        code, out, _ = run_stead("orchestrations", "verify", "--module", new, node=self.n1.endpoint)
+        code, out, _ = run_stead("orchestrations", "verify", *self.FABRIC, "--module", new, node=self.n1.endpoint)
         self.assertIn("WOULD BREAK BECAUSE", out.splitlines()[0])
         self.assertIn("3 would break", out.splitlines()[-1])
 
@@ -718,13 +719,13 @@ class Verifying(Orchestrations):
 
     def test_large_values_are_left_out_for_people_and_not_for_the_replay(self):
         node = self.serve(environment=undisturbed())
-        value = json.dumps({"count": 2, "log": str(self.folder / "log"), "hold": True, "pad": "x" * 400000})
-        self.assertEqual(run_stead("run", "fan", "-", "--id", "padded", node=node.endpoint, stdin=value)[0], 0)
+        value = json.dumps({"count": 2, "log": str(self.folder / "log"), "hold": True, "pad": "x" * 1000000})
+        self.assertEqual(run_stead("run", "fan", "-", "--id", "padded", *self.FABRIC, node=node.endpoint, stdin=value)[0], 0)
         wait_until("the code waits", lambda: self.types("padded").count("TaskCompleted") == 2)
         code, lines, err = self.verify(built("flows.so"))
         self.assertEqual((code, lines[-1]["replayed"], lines[-1]["broken"]), (0, 1, 0), err)
         started = next(event for event in self.history("padded") if event["type"] == "ExecutionStarted")
-        self.assertEqual(("value" in started, started["extra"]["omitted"] > 400000), (False, True))
+        self.assertEqual(("value" in started, started["extra"]["omitted"] > 1000000), (False, True))
 
     def test_code_that_crashes_does_not_take_the_report_with_it(self):
         self.live_ones()
@@ -746,7 +747,7 @@ class Verifying(Orchestrations):
                       ["--module", built("flows.so"), "--status", "Failed"]):
             code, out, err = run_stead("orchestrations", "verify", *words, node=self.n1.endpoint)
             self.assertEqual((code, out), (2, ""), (words, err))
-        self.assertIn('did you mean "hello"?', run_stead("orchestrations", "verify", "--module", built("flows.so"), "--name", "helo",
+        self.assertIn('did you mean "hello"?', run_stead("orchestrations", "verify", *self.FABRIC, "--module", built("flows.so"), "--name", "helo",
                                                          node=self.n1.endpoint)[2])
 
 
