@@ -352,11 +352,20 @@ static void go_on(struct stead_shard *shard, struct stead_channel_in *channel)
     stead_queue_prepend(here ? &shard->local : &shard->inbox, &channel->stalled);
 }
 
+static void loading_failed(struct stead_agent *agent, int code);
+
+/* Whoever gets ready knows of all its mail, so that nothing that comes later runs before it (M4). */
 static void become_ready(struct stead_agent *agent)
 {
     struct stead_shard *shard = agent->shard;
     struct stead_host *host = shard->host;
+    bool found_mail = false;
+    int code = stead_agent_durable(agent) ? stead_timers_find_mail(agent, &found_mail) : 0;
 
+    if (code != 0) {
+        loading_failed(agent, code);
+        return;
+    }
     agent->phase = STEAD_AGENT_READY;
     agent->used_ms = host->now_ns / 1000000u;
     lru_add(agent);
@@ -369,7 +378,9 @@ static void become_ready(struct stead_agent *agent)
     }
     if (STEAD_FAULT(&host->settings, lose_parked))
         agent->flags &= (uint8_t)~STEAD_AGENT_MAIL;
-    if (agent->flags & STEAD_AGENT_MAIL)
+    if (found_mail)
+        stead_shard_found_mail(agent);
+    else if (agent->flags & STEAD_AGENT_MAIL)
         stead_shard_has_mail(agent);
     if (agent->wait == NULL)
         return;
@@ -607,7 +618,7 @@ struct stead_agent *stead_agent_activate(struct stead_shard *shard, const struct
     case STEAD_OVERLAY_DELETED:
         agent->depends_on = index;
         become_ready(agent);
-        return agent;
+        return stead_agent_find(shard, address, hash); /* as above */
     case STEAD_OVERLAY_ABSENT:
         break;
     }

@@ -123,9 +123,14 @@ void stead_timers_add_due(struct stead_shard *shard, stead_slot slot, struct ste
 
     due_key(&key, slot, address, due_ms, part, name);
     stead_shard_put(shard, &key, (struct stead_slice){0}, false);
-    if (part == STEAD_PART_MAIL || shard->slot_at[slot.v] == 0) /* mail waits for a kind: only a start can bring one */
+    if (shard->slot_at[slot.v] == 0)
         return;
-    look_at_row(&shard->slot_due[shard->slot_at[slot.v] - 1], stead_row_slice(&key));
+    struct stead_slot_due *due = &shard->slot_due[shard->slot_at[slot.v] - 1];
+    if (part == STEAD_PART_MAIL) { /* it waits for a kind: only a start can bring one */
+        due->mail = due->mail || name.size > 0;
+        return;
+    }
+    look_at_row(due, stead_row_slice(&key));
     stead_timers_look(shard, slot, due_ms);
 }
 
@@ -382,6 +387,42 @@ static void fire(struct stead_agent *agent, const struct stead_row_parsed *due)
     }
 }
 
+static int visit_mail(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct stead_writer *names = context;
+    struct stead_row_parsed due;
+
+    (void)value;
+    if (stead_row_parse(key, &due) != 0 || due.sub.size != sizeof(uint64_t))
+        return 0;
+    stead_write_raw(names, due.sub.data, due.sub.size);
+    return 0;
+}
+
+int stead_timers_find_mail(struct stead_agent *agent, bool *ret_found)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_slice address = stead_agent_address(agent);
+    struct stead_writer names;
+    struct stead_row_key from, to;
+
+    *ret_found = false;
+    if (!shard->slot_due[shard->slot_at[agent->slot.v] - 1].mail)
+        return 0;
+    due_key(&from, agent->slot, address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    to = from;
+    STEAD_ASSERT(stead_row_after_prefix(&to)); /* of a class there is always a next one */
+    stead_writer_init(&names);
+    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, visit_mail, &names);
+    for (size_t at = 0; code == 0 && at < names.size; at += sizeof(uint64_t))
+        stead_timers_delete_due(shard, agent->slot, address, 0, STEAD_PART_MAIL,
+                                stead_bytes(names.data + at, sizeof(uint64_t)));
+    *ret_found = code == 0 && names.size > 0;
+    stead_writer_deinit(&names);
+    return code;
+}
+
 /* ---- A round ----------------------------------------------------------------------------------------------------- */
 
 static struct stead_unreadable *unreadable_at(const struct stead_shard *shard, uint64_t hash)
@@ -429,6 +470,7 @@ struct due_scan {
     uint64_t next_ms;          /* due time of the first row that is not among them */
     struct stead_row_key next; /* that row's key, or where the slot's rows end */
     bool starting;             /* a look at all rows, as after a start: agents with mail are among them */
+    bool mail;                 /* mail was seen that its agent's head does not tell of */
 };
 
 /* Is it of an agent that cannot be read? Then it is passed over for now. */
@@ -462,6 +504,7 @@ static int visit_due(void *context, struct stead_slice key, struct stead_slice v
     if (stead_row_parse(key, &due) != 0 || kind_of(scan->shard, due.address) == NULL)
         return 0; /* of a kind that is not loaded here: it waits for a start with that kind */
     bool has_mail = due.part == STEAD_PART_MAIL && due.sub.size == 0;
+    scan->mail = scan->mail || (due.part == STEAD_PART_MAIL && !has_mail);
     if (has_mail && !scan->starting)
         return 0;
     if (!has_mail && (due.due_ms > scan->now_ms || scan->count == ROWS_PER_SLOT)) {
@@ -552,6 +595,8 @@ static void run_slot(struct stead_shard *shard, uint32_t at)
         due->again_ms = scan.again_ms;
     if (due->again_ms < due->first_ms)
         due->first_ms = due->again_ms;
+    if (scan.starting && !scan.mail)
+        due->mail = false;
     if (scan.starting && due->first_ms == LOOK_AT_START)
         due->again_ms = scan.now_ms; /* not all that a start looks at was seen: whatever looks next goes on with that */
     if (due->waits && (due->first_ms <= scan.now_ms || due->first_ms > scan.now_ms + AGAIN_MS))
@@ -591,6 +636,7 @@ void stead_timers_recover(struct stead_shard *shard)
         if (STEAD_FAULT(&shard->host->settings, lose_timer) && due_ms <= shard->host->now_ms)
             due_ms = UINT64_MAX;
         shard->slot_due[i].first_ms = due_ms;
+        shard->slot_due[i].mail = code != 0 || scan.mail;
         if (due_ms < shard->due_ms)
             shard->due_ms = due_ms;
     }

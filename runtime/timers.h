@@ -28,6 +28,7 @@ struct stead_slot_due {
     struct stead_writer from; /* the key where rounds begin to look; empty: the slot's first; owned */
     uint64_t again_ms; /* not all rows could be seen: from then on all of them are; UINT64_MAX: none was missed */
     bool waits;        /* something due waits for its agent to be loaded */
+    bool mail;         /* there may be mail that its agents' heads do not tell of: who gets ready looks for its own */
 };
 
 /* An agent that could not be read: its rows are passed over for a while, so that others' behind them are not kept and
@@ -90,6 +91,9 @@ void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_
 void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_t hash, int code);
 /* An agent has been loaded: its due rows are passed over no longer, and those that wait for it are looked at. */
 void stead_timers_readable(struct stead_shard *shard, stead_slot slot, uint64_t hash);
+/* Mail of an agent (durable, not ready yet) that its head does not tell of, parked while its kind was not loaded or it
+ * could not be read: its due rows go, and stead_shard_found_mail() is to follow. STEAD_EIO: that cannot be told now. */
+int stead_timers_find_mail(struct stead_agent *agent, bool *ret_found) STEAD_MUST_USE;
 /* Runs what is due now. True: more is due than one round may run. `ret_next_ms`: when the next is due (UINT64_MAX:
  * never). */
 bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms);

@@ -633,33 +633,41 @@ static int see(struct stead_turn *turn, void *state, struct stead_slice args)
     return 0;
 }
 
-/* More than one look takes, and one that comes in the round of the first look: in the order in which they were sent. */
+/* More than one look takes, and one that comes in the round of the first look, or when the agent was loaded after that
+ * look has failed to: in the order in which they were sent. */
 static void test_signals_that_waited_for_a_start_run_in_order_before_new_ones(void **state)
 {
-    struct fx *fx = fx_create(1);
-    struct fx_client client = fx_client(fx, 1);
-    char a[64], b[64];
-
     (void)state;
-    sent = seen = 0;
-    target = fx_address(b, "e", 1, 0);
-    fx_do[0] = emit, fx_do[1] = see;
-    assert_int_equal(fx_call(fx, &client, b, "do"), 0);
-    assert_int_equal(fx_call(fx, &client, b, "do"), 0);
-    fx_refuses_events = true;
-    fx_crash(fx, true);
-    fx_do[0] = signal_next;
-    fx_address(a, "d", 1, 0);
-    for (int i = 0; i < 200; i++)
-        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
-    assert_int_equal(seen, 0);
-    fx_refuses_events = false;
-    fx_crash(fx, true);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(fx_call(fx, &client, a, "do"), 0);
-    fx_run(fx);
-    assert_int_equal(seen, 203);
-    fx_destroy(fx);
+    for (int fails = 0; fails < 2; fails++) {
+        struct fx *fx = fx_create(1);
+        struct fx_client client = fx_client(fx, 1);
+        char a[64], b[64];
+        sent = seen = 0;
+        target = fx_address(b, "e", 1, 0);
+        fx_do[0] = emit, fx_do[1] = see;
+        assert_int_equal(fx_call(fx, &client, b, "do"), 0);
+        assert_int_equal(fx_call(fx, &client, b, "do"), 0);
+        fx_refuses_events = true;
+        fx_crash(fx, true);
+        fx_do[0] = signal_next;
+        fx_address(a, "d", 1, 0);
+        for (int i = 0; i < 200; i++)
+            assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        assert_int_equal(seen, 0);
+        fx_refuses_events = false;
+        if (fails)
+            fx_cold_restart(fx);
+        else
+            fx_crash(fx, true);
+        fx->io_error = fails;
+        fx_run(fx);
+        fx->io_error = false;
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        fx_run(fx);
+        assert_int_equal(seen, 203);
+        fx_destroy(fx);
+    }
 }
 
 static int set_many(struct stead_turn *turn, void *state, struct stead_slice args)
