@@ -430,6 +430,20 @@ static struct stead_unreadable *unreadable_at(const struct stead_shard *shard, u
     return &shard->unreadable[(hash >> 32) % UNREADABLE_MAX];
 }
 
+static void look_again_at(struct stead_shard *shard, stead_slot slot, uint64_t at_ms)
+{
+    struct stead_slot_due *due = &shard->slot_due[shard->slot_at[slot.v] - 1];
+
+    if (at_ms < due->again_ms)
+        due->again_ms = at_ms;
+    stead_timers_look(shard, slot, due->again_ms);
+}
+
+void stead_timers_look_again(struct stead_shard *shard, stead_slot slot)
+{
+    look_again_at(shard, slot, shard->host->now_ms + AGAIN_MS);
+}
+
 void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_t hash, int code)
 {
     uint64_t now_ms = shard->host->now_ms;
@@ -439,11 +453,8 @@ void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_
     struct stead_unreadable *it = unreadable_at(shard, hash);
     bool crowded = it->hash != hash && it->until_ms > now_ms; /* the other one is tried again before its time */
     *it = (struct stead_unreadable){hash, now_ms + (code == STEAD_EIO ? UNREADABLE_IO_MS : UNREADABLE_MS)};
-    struct stead_slot_due *due = &shard->slot_due[shard->slot_at[slot.v] - 1];
-    if (it->until_ms < due->again_ms)
-        due->again_ms = it->until_ms;
-    stead_timers_look(shard, slot, due->again_ms);
-    if (due->waits) /* for this one, perhaps */
+    look_again_at(shard, slot, it->until_ms);
+    if (shard->slot_due[shard->slot_at[slot.v] - 1].waits) /* for this one, perhaps */
         stead_timers_look(shard, slot, now_ms + (crowded ? AGAIN_MS : 0));
 }
 

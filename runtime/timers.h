@@ -87,6 +87,8 @@ void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct 
 
 /* Something of this slot may be due at `due_ms`: look then. */
 void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms);
+/* All of this slot's rows are looked at, as at a start: in a moment. */
+void stead_timers_look_again(struct stead_shard *shard, stead_slot slot);
 /* An agent cannot be read, for `code`: its due rows are passed over for a while, so that they do not keep others'. */
 void stead_timers_unreadable(struct stead_shard *shard, stead_slot slot, uint64_t hash, int code);
 /* An agent has been loaded: its due rows are passed over no longer, and those that wait for it are looked at. */

@@ -332,8 +332,8 @@ static int first_mail(void *context, struct stead_slice key, struct stead_slice 
     return 1;
 }
 
-/* Runs the next parked message up to `last`. False: there is none. */
-static bool run_parked(struct stead_agent *agent, struct next_mail *mail, uint64_t last)
+/* Runs the next parked message up to `last`: 1. 0: there is none; a code: it cannot be read now. */
+static int run_parked(struct stead_agent *agent, struct next_mail *mail, uint64_t last)
 {
     struct stead_shard *shard = agent->shard;
     struct stead_row_key to;
@@ -345,7 +345,7 @@ static bool run_parked(struct stead_agent *agent, struct next_mail *mail, uint64
     int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&mail->from),
                                          stead_row_slice(&to), false, first_mail, mail);
     if (code != 1)
-        return false;
+        return code;
     mail->from = mail->key; /* not from the first row again: it would pass the deleted ones each time */
     stead_row_add_u8(&mail->from, 0);
     stead_mail_delete(agent, &mail->key);
@@ -355,23 +355,28 @@ static bool run_parked(struct stead_agent *agent, struct next_mail *mail, uint64
         stead_calls_answer(shard, message, true);
     else
         stead_shard_deliver(shard, message, true);
-    return true;
+    return 1;
 }
 
-/* Runs parked messages, oldest first, within the budget; those that are parked again wait for the next round. */
-static void run_mail(struct stead_agent *agent, uint32_t *budget)
+/* Runs parked messages, oldest first, within the budget; those that are parked again wait for the next round. False:
+ * the next one cannot be read now. */
+static bool run_mail(struct stead_agent *agent, uint32_t *budget)
 {
     struct stead_shard *shard = agent->shard;
     uint64_t last = shard->mail_seq > shard->next_index << 20 ? shard->mail_seq : shard->next_index << 20;
     struct next_mail mail;
+    int code = 1;
 
     stead_row_part(&mail.from, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
     stead_writer_init(&mail.record);
-    while (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && run_parked(agent, &mail, last))
+    while (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && (code = run_parked(agent, &mail, last)) == 1)
         (*budget)--;
     stead_writer_deinit(&mail.record);
-    if (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && shard->mail_seq <= last)
+    if (code < 0)
+        stead_timers_look_again(shard, agent->slot);
+    else if (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && shard->mail_seq <= last)
         set_mail(agent, false);
+    return code >= 0;
 }
 
 static void run_waiting(struct stead_shard *shard, struct stead_message *message)
@@ -456,16 +461,16 @@ bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agen
     shard->waiting_ran = false;
     if (agent->flags & STEAD_AGENT_HELD)
         run_let_in(agent);
-    if (agent->flags & STEAD_AGENT_MAIL)
-        run_mail(agent, &budget);
-    run_mailbox(agent, &budget);
+    bool readable = !(agent->flags & STEAD_AGENT_MAIL) || run_mail(agent, &budget);
+    if (readable)
+        run_mailbox(agent, &budget);
     if ((agent->flags & STEAD_AGENT_HELD) && (agent->flags & STEAD_AGENT_MAIL))
         stead_holds_answer_parked(agent);
     shard->waiting_agent = NULL;
     agent->pins--;
     bool left = (agent->flags & STEAD_AGENT_MAIL) || stead_agent_waiting(agent) > 0;
-    bool more = left && !(agent->flags & STEAD_AGENT_HELD) && (budget == 0 || shard->waiting_ran);
-    if (more)
+    bool more = readable && left && !(agent->flags & STEAD_AGENT_HELD) && (budget == 0 || shard->waiting_ran);
+    if (more || !readable) /* what comes now waits behind what cannot be read */
         agent->flags |= STEAD_AGENT_UNPARKING;
     return more;
 }

@@ -616,6 +616,7 @@ static void test_committed_signal_to_an_agent_that_cannot_be_read_waits(void **s
 }
 
 static int64_t sent, seen;
+static bool *breaks; /* set when the first is seen */
 
 static int signal_next(struct stead_turn *turn, void *state, struct stead_slice args)
 {
@@ -630,15 +631,17 @@ static int see(struct stead_turn *turn, void *state, struct stead_slice args)
     (void)state, (void)turn;
     assert_int_equal(stead_get_i64(args, NULL, &number), 0);
     assert_int_equal(number, ++seen);
+    if (seen == 1 && breaks != NULL)
+        *breaks = true;
     return 0;
 }
 
 /* More than one look takes, and one that comes in the round of the first look, or when the agent was loaded after that
- * look has failed to: in the order in which they were sent. */
+ * look has failed to, or when the disk failed after the first of them: in the order in which they were sent. */
 static void test_signals_that_waited_for_a_start_run_in_order_before_new_ones(void **state)
 {
     (void)state;
-    for (int fails = 0; fails < 2; fails++) {
+    for (int fails = 0; fails < 3; fails++) {
         struct fx *fx = fx_create(1);
         struct fx_client client = fx_client(fx, 1);
         char a[64], b[64];
@@ -655,16 +658,18 @@ static void test_signals_that_waited_for_a_start_run_in_order_before_new_ones(vo
             assert_int_equal(fx_call(fx, &client, a, "do"), 0);
         assert_int_equal(seen, 0);
         fx_refuses_events = false;
+        breaks = fails == 2 ? &fx->io_error : NULL;
         if (fails)
             fx_cold_restart(fx);
         else
             fx_crash(fx, true);
-        fx->io_error = fails;
+        fx->io_error = fails == 1;
         fx_run(fx);
+        assert_int_equal(seen, fails == 0 ? 200 : fails - 1);
         fx->io_error = false;
         for (int i = 0; i < 3; i++)
             assert_int_equal(fx_call(fx, &client, a, "do"), 0);
-        fx_run(fx);
+        fx_step_ms(fx, 1500);
         assert_int_equal(seen, 203);
         fx_destroy(fx);
     }
