@@ -128,6 +128,13 @@ void stead_agent_store_absent(struct stead_agent *agent)
     stead_writer_deinit(&writer);
 }
 
+bool stead_agent_image_is_inline(const struct stead_agent *agent)
+{
+    return agent->kind->apply != NULL &&
+           (agent->flags & (STEAD_AGENT_EXISTS | STEAD_AGENT_BIG_IMAGE)) == STEAD_AGENT_EXISTS &&
+           agent->event_seq == agent->snapshot_seq && !STEAD_FAULT(&agent->shard->host->settings, lose_image_on_events);
+}
+
 void stead_agent_store_flags(struct stead_agent *agent)
 {
     struct stead_writer image;

@@ -90,12 +90,7 @@ static inline bool stead_agent_durable(const struct stead_agent *agent)
 }
 /* Is the image of a kind with events in the agent's own row? A version of the kind that had none has written it there,
  * and the next write of that row must bring it to a row of its own. */
-static inline bool stead_agent_image_is_inline(const struct stead_agent *agent)
-{
-    return agent->kind->apply != NULL &&
-           (agent->flags & (STEAD_AGENT_EXISTS | STEAD_AGENT_BIG_IMAGE)) == STEAD_AGENT_EXISTS &&
-           agent->event_seq == agent->snapshot_seq;
-}
+bool stead_agent_image_is_inline(const struct stead_agent *agent);
 static inline uint32_t stead_agent_waiting(const struct stead_agent *agent)
 {
     return agent->wait == NULL ? 0 : agent->wait->mailbox.count;

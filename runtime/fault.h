@@ -28,7 +28,11 @@
     X(keep_cancelled_call, "a cancelled call takes its answer all the same")                                           \
     X(never_ask_again, "a request without a channel is not asked for again")                                           \
     X(forget_call_key, "the key of an agent's call is not looked at")                                                  \
-    X(copy_without_hold, "copies of several nodes are made without holding what comes from outside")
+    X(copy_without_hold, "copies of several nodes are made without holding what comes from outside")                   \
+    X(lose_image_on_events, "the first write of a kind that got events goes over the image that its agent had")        \
+    X(drop_unreadable_mail, "what comes for an agent that cannot be read is taken and forgotten")                      \
+    X(overtake_mail, "an agent that gets ready does not know of mail that waited for a start")                         \
+    X(unreadable_keeps_others, "due rows of an agent that cannot be read keep others' of its slot")
 
 enum stead_fault {
 #define STEAD_FAULT_ENUM(name, what) STEAD_FAULT_##name,

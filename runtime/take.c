@@ -217,8 +217,11 @@ void stead_shard_unreadable(struct stead_shard *shard, struct stead_message *mes
         stead_shard_conclude(shard, message, true, taken, code, NULL);
         return;
     }
-    if (stored)
+    bool forgets = STEAD_FAULT(&shard->host->settings, drop_unreadable_mail);
+    if (stored && !forgets)
         stead_shard_park(shard, message, true, taken);
+    else if (stored && !taken)
+        stead_shard_mark_taken(shard, message);
     stead_message_destroy(&message);
 }
 

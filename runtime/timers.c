@@ -407,7 +407,7 @@ int stead_timers_find_mail(struct stead_agent *agent, bool *ret_found)
     struct stead_row_key from, to;
 
     *ret_found = false;
-    if (!shard->slot_due[shard->slot_at[agent->slot.v] - 1].mail)
+    if (!shard->slot_due[shard->slot_at[agent->slot.v] - 1].mail || STEAD_FAULT(&shard->host->settings, overtake_mail))
         return 0;
     due_key(&from, agent->slot, address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
     to = from;
@@ -490,7 +490,8 @@ static bool passes_over(struct due_scan *scan, struct stead_slice address)
     uint64_t hash = scan->shard->unreadable == NULL ? 0 : stead_hash(address.data, address.size);
     const struct stead_unreadable *it = scan->shard->unreadable == NULL ? NULL : unreadable_at(scan->shard, hash);
 
-    if (it == NULL || it->hash != hash || it->until_ms <= scan->now_ms)
+    if (it == NULL || it->hash != hash || it->until_ms <= scan->now_ms ||
+        STEAD_FAULT(&scan->shard->host->settings, unreadable_keeps_others))
         return false;
     if (it->until_ms < scan->again_ms)
         scan->again_ms = it->until_ms;
@@ -566,9 +567,9 @@ static bool fire_row(struct due_scan *scan, struct stead_slice key)
     struct stead_agent *agent = stead_agent_find(shard, due.address, hash);
     if (agent == NULL)
         agent = stead_agent_activate(shard, kind, due.address, hash, due.slot);
-    if (agent == NULL)
+    if (agent == NULL && !STEAD_FAULT(&shard->host->settings, unreadable_keeps_others))
         (void)passes_over(scan, due.address);
-    else if (agent->phase != STEAD_AGENT_READY)
+    else if (agent == NULL || agent->phase != STEAD_AGENT_READY)
         return false;
     else
         fire(agent, &due);

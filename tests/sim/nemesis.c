@@ -67,6 +67,14 @@ static void look_after_stop(void *self, uint64_t starts, void *data)
         stead_world_after(&node->sim->world, 5 * STEAD_MS, look_after_stop, node, starts, NULL);
 }
 
+void stead_sim_plan_restart(struct stead_sim_node *node)
+{
+    if (node->phase != STEAD_SIM_UP)
+        return;
+    stead_sim_node_stop(node);
+    stead_world_after(&node->sim->world, 5 * STEAD_MS, look_after_stop, node, node->starts, NULL);
+}
+
 static void stop_node(void *self, uint64_t number, void *data)
 {
     struct stead_sim *sim = self;
@@ -76,10 +84,7 @@ static void stop_node(void *self, uint64_t number, void *data)
     if (sim->calm)
         return;
     again(sim, sim->plan.stop_gap_ns, stop_node);
-    if (node->phase != STEAD_SIM_UP)
-        return;
-    stead_sim_node_stop(node);
-    stead_world_after(&sim->world, 5 * STEAD_MS, look_after_stop, node, node->starts, NULL);
+    stead_sim_plan_restart(node);
 }
 
 static void break_something(void *self, uint64_t number, void *data)

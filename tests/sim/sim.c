@@ -12,7 +12,6 @@
 
 #include <stdlib.h>
 
-#include "agents/agents.h"
 #include "tests/sim/work.h"
 
 #define OPS_SPARE 1024u           /* beyond the plan's: the auditor's, and those of relieve() */
@@ -136,8 +135,6 @@ static void issue_next(void *self, uint64_t number, void *data)
 
 static void begin(struct stead_sim *sim, const struct stead_sim_options *options)
 {
-    char why[256];
-
     stead_world_init(&sim->world, options->seed);
     sim->world.traced = options->traced;
     sim->world.rerun = options->rerun;
@@ -162,19 +159,6 @@ static void begin(struct stead_sim *sim, const struct stead_sim_options *options
     sim->op_capacity = sim->plan.ops + OPS_SPARE;
     sim->ops = stead_alloc_zero(sim->op_capacity * sizeof *sim->ops);
     stead_writer_init(&sim->asked);
-    sim->registry = stead_registry_create();
-    for (uint32_t w = 0; stead_workloads[w] != NULL; w++)
-        for (uint32_t k = 0; stead_workloads[w]->kinds[k] != NULL; k++)
-            if (stead_registry_add(sim->registry, stead_workloads[w]->kinds[k], why) != 0)
-                stead_world_fail(&sim->world, "a kind is refused: %s", why);
-    for (uint32_t k = 0; stead_builtin_kinds[k] != NULL; k++)
-        if (stead_registry_find(sim->registry, stead_builtin_kinds[k]->name, strlen(stead_builtin_kinds[k]->name)) ==
-                NULL &&
-            stead_registry_add(sim->registry, stead_builtin_kinds[k], why) != 0)
-            stead_world_fail(&sim->world, "a kind of agents/ is refused: %s", why);
-    for (uint32_t i = 0; stead_workload_orchestrators[i] != NULL; i++)
-        if (stead_registry_add_orchestrator(sim->registry, stead_workload_orchestrators[i], why) != 0)
-            stead_world_fail(&sim->world, "an orchestrator is refused: %s", why);
     stead_shadow_init(sim);
     stead_sim_coordinator_create(sim);
     for (uint32_t n = 0; n < sim->plan.nodes; n++)
@@ -370,7 +354,6 @@ static void end(struct stead_sim *sim)
         stead_sim_node_deinit(&sim->nodes[n]);
     stead_shadow_deinit(sim);
     stead_coordinator_destroy(&sim->coordinator);
-    stead_registry_destroy(&sim->registry);
     stead_writer_deinit(&sim->asked);
     stead_world_deinit(&sim->world);
     stead_sim_set_current(NULL);
@@ -378,6 +361,7 @@ static void end(struct stead_sim *sim)
     free(sim->mail);
     free(sim->flow);
     free(sim->consensus);
+    free(sim->upgrade);
     free(sim->ops);
 }
 

@@ -160,7 +160,8 @@ struct stead_sim_node {
     uint64_t life; /* +1 whenever the phase turns to or from DOWN: marks events that are over */
     uint32_t id;   /* given by the coordinator; 0: none yet */
     uint64_t incarnation;
-    uint64_t starts; /* ever */
+    uint64_t starts;                 /* ever */
+    struct stead_registry *registry; /* the kinds of this life; NULL while it is down */
     struct stead_store *store;
     struct stead_sim_disk disk;
     struct stead_table *table;             /* the newest it has heard of; NULL: none */
@@ -270,6 +271,8 @@ struct stead_workload {
     void (*verify)(struct stead_sim *sim);
     /* Faults are over: names what has not come to its end; NULL: nothing. May be NULL. */
     const char *(*pending)(struct stead_sim *sim);
+    /* Draws what a node has loaded instead of `kinds` in the life that begins; NULL: `kinds`. */
+    const struct stead_kind *const *(*load)(struct stead_sim_node *node);
 };
 extern const struct stead_workload *const stead_workloads[]; /* ended by NULL */
 /* What the workloads orchestrate with; ended by NULL. */
@@ -355,13 +358,14 @@ struct stead_sim_kill {
 uint32_t stead_sim_doom(struct stead_sim *sim, const char *address);
 /* nemesis.c: a node that is down comes back after a while. */
 void stead_sim_plan_start(struct stead_sim_node *node);
+/* A node that is up stops cleanly, and comes back a while later. */
+void stead_sim_plan_restart(struct stead_sim_node *node);
 
 /* ---- A run ---------------------------------------------------------------------------------------- */
 
 struct stead_sim {
     struct stead_world world;
     struct stead_sim_plan plan;
-    struct stead_registry *registry;
     struct stead_coordinator *coordinator;
     struct stead_sim_node nodes[STEAD_SIM_NODES_MAX];
     struct stead_sim_client clients[STEAD_SIM_CLIENTS_MAX];
@@ -387,6 +391,7 @@ struct stead_sim {
     uint32_t agent_faults; /* of the options, as the next */
     uint64_t death_at;
     void *consensus;           /* work_consensus.c */
+    void *upgrade;             /* work_upgrade.c */
     struct stead_sim_cut *cut; /* sim_cut.c; NULL: no backup is taken */
     uint64_t restores;         /* so far: what was on its way before is of another world */
 };

@@ -14,7 +14,8 @@
  */
 #include <stdlib.h>
 
-#include "tests/sim/sim.h"
+#include "agents/agents.h"
+#include "tests/sim/work.h"
 
 #define STOP_NS_MAX (120 * STEAD_S)
 #define STOP_LOOK_NS STEAD_MS
@@ -44,6 +45,32 @@ void stead_sim_node_init(struct stead_sim *sim, uint32_t index)
 void stead_sim_node_deinit(struct stead_sim_node *node)
 {
     stead_store_close(&node->store);
+}
+
+/* ---- What it has loaded --------------------------------------------------------------------------- */
+
+static void load_kinds(struct stead_sim_node *node)
+{
+    struct stead_sim *sim = node->sim;
+    char why[256];
+
+    node->registry = stead_registry_create();
+    for (uint32_t w = 0; stead_workloads[w] != NULL; w++) {
+        const struct stead_workload *workload = stead_workloads[w];
+        bool draws = workload->load != NULL && (sim->plan.workloads >> w & 1u) != 0;
+        const struct stead_kind *const *kinds = draws ? workload->load(node) : workload->kinds;
+        for (uint32_t k = 0; kinds[k] != NULL; k++)
+            if (stead_registry_add(node->registry, kinds[k], why) != 0)
+                stead_world_fail(&sim->world, "a kind is refused: %s", why);
+    }
+    for (uint32_t k = 0; stead_builtin_kinds[k] != NULL; k++)
+        if (stead_registry_find(node->registry, stead_builtin_kinds[k]->name, strlen(stead_builtin_kinds[k]->name)) ==
+                NULL &&
+            stead_registry_add(node->registry, stead_builtin_kinds[k], why) != 0)
+            stead_world_fail(&sim->world, "a kind of agents/ is refused: %s", why);
+    for (uint32_t i = 0; stead_workload_orchestrators[i] != NULL; i++)
+        if (stead_registry_add_orchestrator(node->registry, stead_workload_orchestrators[i], why) != 0)
+            stead_world_fail(&sim->world, "an orchestrator is refused: %s", why);
 }
 
 /* ---- Starting ------------------------------------------------------------------------------------- */
@@ -134,7 +161,7 @@ static void create_hosts(struct stead_sim_node *node)
             .node_name = node->name,
             .reactor = host->index,
             .seed = stead_rng_next(&sim->world.rng),
-            .registry = sim->registry,
+            .registry = node->registry,
             .settings = &sim->plan.settings,
             .doors = &doors,
         };
@@ -223,10 +250,10 @@ static void register_node(void *self, uint64_t life, void *data)
         stead_format(texts[r], sizeof texts[r], "tcp://127.0.0.1:%u", 7400u + node->index * 10u + r);
         endpoints[r] = texts[r];
     }
-    registration.kind_count = stead_registry_count(sim->registry);
+    registration.kind_count = stead_registry_count(node->registry);
     STEAD_ASSERT(registration.kind_count <= sizeof kinds / sizeof kinds[0]);
     for (uint32_t k = 0; k < registration.kind_count; k++) {
-        const struct stead_kind *kind = stead_registry_at(sim->registry, k);
+        const struct stead_kind *kind = stead_registry_at(node->registry, k);
         kinds[k] = (struct stead_kind_registration){kind->name, kind->needs, (uint8_t)kind->durability};
     }
     registration.identity.v[0] = (uint8_t)(node->index + 1);
@@ -252,6 +279,7 @@ void stead_sim_node_start(struct stead_sim_node *node)
     node->starts++;
     node->phase = STEAD_SIM_STARTING;
     stead_world_note(&node->sim->world, "start", node->index, node->starts, 0);
+    load_kinds(node);
     after(node, STEAD_MS, register_node);
 }
 
@@ -267,6 +295,7 @@ static void leave(struct stead_sim_node *node)
     stead_sim_disk_drop(node);
     stead_sim_net_break_node(node);
     stead_table_release(&node->table);
+    stead_registry_destroy(&node->registry);
 }
 
 void stead_sim_node_crash(struct stead_sim_node *node, bool power)

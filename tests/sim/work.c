@@ -36,6 +36,7 @@ const struct stead_workload *const stead_workloads[] = {
     &stead_work_errand,
     &stead_work_consensus,
     &stead_work_hold,
+    &stead_work_upgrade,
     &stead_work_flow,
     &stead_work_break,
     &stead_work_hub,
@@ -58,9 +59,9 @@ uint32_t stead_sim_workload_bit(const struct stead_workload *workload)
 
 uint32_t stead_sim_restorable_workloads(void)
 {
-    static const struct stead_workload *const list[] = {&stead_work_counter, &stead_work_register, &stead_work_account,
-                                                        &stead_work_ledger,  &stead_work_stock,    &stead_work_bank,
-                                                        &stead_work_signal,  &stead_work_call,     &stead_work_keyed};
+    static const struct stead_workload *const list[] = {
+        &stead_work_counter, &stead_work_register, &stead_work_account, &stead_work_ledger, &stead_work_stock,
+        &stead_work_bank,    &stead_work_signal,   &stead_work_call,    &stead_work_keyed,  &stead_work_upgrade};
     uint32_t set = 0;
 
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)

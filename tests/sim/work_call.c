@@ -305,5 +305,7 @@ static void verify_job(struct stead_sim *sim)
 
 static const struct stead_kind *const call_kinds[] = {&asker_kind, &herald_kind, &teller_kind, NULL};
 static const struct stead_kind *const job_kinds[] = {&worker_kind, NULL};
-const struct stead_workload stead_work_call = {"call", call_kinds, issue_call, read_call, NULL, verify_call, NULL};
-const struct stead_workload stead_work_job = {"job", job_kinds, issue_job, read_call, NULL, verify_job, NULL};
+const struct stead_workload stead_work_call = {
+    .name = "call", .kinds = call_kinds, .issue = issue_call, .read = read_call, .verify = verify_call};
+const struct stead_workload stead_work_job = {
+    .name = "job", .kinds = job_kinds, .issue = issue_job, .read = read_call, .verify = verify_job};

@@ -151,7 +151,8 @@ static void verify_blob(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const blob_kinds[] = {&blob_kind, NULL};
-const struct stead_workload stead_work_blob = {"blob", blob_kinds, issue_blob, read_answer, NULL, verify_blob, NULL};
+const struct stead_workload stead_work_blob = {
+    .name = "blob", .kinds = blob_kinds, .issue = issue_blob, .read = read_answer, .verify = verify_blob};
 
 /* ---- Letters ------------------------------------------------------------------------------------------------- */
 
@@ -287,4 +288,5 @@ static void verify_letter(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const letter_kinds[] = {&writer_kind, &letterbox_kind, NULL};
-const struct stead_workload stead_work_letter = {"letter", letter_kinds, issue_letter, NULL, NULL, verify_letter, NULL};
+const struct stead_workload stead_work_letter = {
+    .name = "letter", .kinds = letter_kinds, .issue = issue_letter, .verify = verify_letter};

@@ -297,4 +297,5 @@ static void verify_errand(struct stead_sim *sim)
 
 static const struct stead_kind *const errand_kinds[] = {&patron_kind, &clerk_kind, &runner_kind, &sprinter_kind, NULL};
 
-const struct stead_workload stead_work_errand = {"errand", errand_kinds, issue_errand, NULL, NULL, verify_errand, NULL};
+const struct stead_workload stead_work_errand = {
+    .name = "errand", .kinds = errand_kinds, .issue = issue_errand, .verify = verify_errand};

@@ -128,7 +128,8 @@ static void verify_life(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const life_kinds[] = {&phoenix_kind, NULL};
-const struct stead_workload stead_work_life = {"life", life_kinds, issue_life, read_number, NULL, verify_life, NULL};
+const struct stead_workload stead_work_life = {
+    .name = "life", .kinds = life_kinds, .issue = issue_life, .read = read_number, .verify = verify_life};
 
 /* ---- Markers and witnesses ------------------------------------------------------------------------------------- */
 
@@ -284,4 +285,5 @@ static void verify_tell(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const tell_kinds[] = {&marker_kind, &witness_kind, NULL};
-const struct stead_workload stead_work_tell = {"tell", tell_kinds, issue_tell, read_number, NULL, verify_tell, NULL};
+const struct stead_workload stead_work_tell = {
+    .name = "tell", .kinds = tell_kinds, .issue = issue_tell, .read = read_number, .verify = verify_tell};

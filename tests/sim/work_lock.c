@@ -244,5 +244,9 @@ static void verify_lock(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const lock_kinds[] = {&vault_kind, &porter_kind, NULL};
-const struct stead_workload stead_work_lock = {"lock",       lock_kinds,  issue_lock, read_lock,
-                                               relieve_lock, verify_lock, NULL};
+const struct stead_workload stead_work_lock = {.name = "lock",
+                                               .kinds = lock_kinds,
+                                               .issue = issue_lock,
+                                               .read = read_lock,
+                                               .relieve = relieve_lock,
+                                               .verify = verify_lock};

@@ -123,8 +123,8 @@ static void verify_counter(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const counter_kinds[] = {&counter_kind, NULL};
-const struct stead_workload stead_work_counter = {"counter", counter_kinds,  issue_counter, read_out,
-                                                  NULL,      verify_counter, NULL};
+const struct stead_workload stead_work_counter = {
+    .name = "counter", .kinds = counter_kinds, .issue = issue_counter, .read = read_out, .verify = verify_counter};
 
 /* ---- Register ------------------------------------------------------------------------------------------ */
 
@@ -202,7 +202,7 @@ static void verify_register(struct stead_sim *sim)
 
 static const struct stead_kind *const register_kinds[] = {&register_kind, NULL};
 const struct stead_workload stead_work_register = {
-    "register", register_kinds, issue_register, read_out, NULL, verify_register, NULL};
+    .name = "register", .kinds = register_kinds, .issue = issue_register, .read = read_out, .verify = verify_register};
 
 /* ---- Account ------------------------------------------------------------------------------------------- */
 
@@ -266,8 +266,8 @@ static void verify_account(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const account_kinds[] = {&account_kind, NULL};
-const struct stead_workload stead_work_account = {"account", account_kinds,  issue_account, read_out,
-                                                  NULL,      verify_account, NULL};
+const struct stead_workload stead_work_account = {
+    .name = "account", .kinds = account_kinds, .issue = issue_account, .read = read_out, .verify = verify_account};
 
 /* ---- Queue ------------------------------------------------------------------------------------------------ */
 
@@ -379,5 +379,9 @@ static void verify_queue(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const queue_kinds[] = {&queue_kind, NULL};
-const struct stead_workload stead_work_queue = {"queue",       queue_kinds,  issue_queue, read_out,
-                                                relieve_queue, verify_queue, NULL};
+const struct stead_workload stead_work_queue = {.name = "queue",
+                                                .kinds = queue_kinds,
+                                                .issue = issue_queue,
+                                                .read = read_out,
+                                                .relieve = relieve_queue,
+                                                .verify = verify_queue};

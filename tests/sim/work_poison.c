@@ -103,4 +103,5 @@ static void verify_poison(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const poison_kinds[] = {&bomb_kind, &fuse_kind, NULL};
-const struct stead_workload stead_work_poison = {"poison", poison_kinds, issue_poison, NULL, NULL, verify_poison, NULL};
+const struct stead_workload stead_work_poison = {
+    .name = "poison", .kinds = poison_kinds, .issue = issue_poison, .verify = verify_poison};

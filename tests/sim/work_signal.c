@@ -10,42 +10,44 @@
 #include "tests/sim/work.h"
 
 #define SOURCES 3u
-#define SINKS 3u
 #define ACCOUNTS 5u
 #define BIRTH_BALANCE 1000
 
 /* ---- Sources and sinks ------------------------------------------------------------------------------------ */
 
-enum { SIGNAL_EMIT, SIGNAL_LATER };
-
 static int emit(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    uint64_t to = 0, id = 0, padding = 0;
+    uint64_t to = 0, id = 0, padding = 0, times = 0;
     static const uint8_t zeroes[4096];
+    char sink[48];
+    int code = 0;
 
     (void)state;
-    if (stead_get_u64(args, "to", &to) != 0 || stead_get_u64(args, "id", &id) != 0 ||
+    if (stead_get_u64(args, "to", &to) != 0 || stead_get_text(args, "sink", sink, sizeof sink) != 0 ||
+        stead_get_u64(args, "id", &id) != 0 || stead_get_u64(args, "times", &times) != 0 ||
         stead_get_u64(args, "padding", &padding) != 0 || padding > sizeof zeroes)
-        return stead_fail(turn, "bad_args", "to, id and padding must be numbers");
-    int64_t number = stead_kv_number(turn, 'n', to) + 1;
+        return stead_fail(turn, "bad_args", "to, sink, id, times and padding are needed");
+    int64_t number = stead_kv_number(turn, 'n', to);
+    for (uint64_t n = 1; n <= times && code == 0; n++)
+        code = stead_signal(turn, sink, "put",
+                            stead_packed(turn, "{s:s,s:l,s:u,s:b,s:B}", "from", stead_self_key(turn), "number",
+                                         ++number, "id", id, "last", (int)(n == times), "padding",
+                                         (struct stead_slice){zeroes, (size_t)padding}));
     stead_kv_set_number(turn, 'n', to, number);
-    int code = stead_signal(turn, stead_printed(turn, "sink/s%llu", (unsigned long long)to), "put",
-                            stead_packed(turn, "{s:s,s:l,s:u,s:B}", "from", stead_self_key(turn), "number", number,
-                                         "id", id, "padding", (struct stead_slice){zeroes, (size_t)padding}));
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "l", number));
 }
 
 static int later(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    uint64_t to = 0, id = 0;
+    uint64_t id = 0;
     int64_t delay = 0;
+    char sink[48];
 
     (void)state;
-    if (stead_get_u64(args, "to", &to) != 0 || stead_get_u64(args, "id", &id) != 0 ||
+    if (stead_get_text(args, "sink", sink, sizeof sink) != 0 || stead_get_u64(args, "id", &id) != 0 ||
         stead_get_i64(args, "delay", &delay) != 0)
-        return stead_fail(turn, "bad_args", "to, id and delay must be numbers");
-    int code = stead_signal_after(turn, stead_printed(turn, "sink/s%llu", (unsigned long long)to), "late",
-                                  stead_packed(turn, "u", id), delay);
+        return stead_fail(turn, "bad_args", "sink, id and delay are needed");
+    int code = stead_signal_after(turn, sink, "late", stead_packed(turn, "u", id), delay);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "l", (int64_t)0));
 }
 
@@ -62,16 +64,17 @@ static const struct stead_op source_ops[] = {{.name = "emit", .run = emit},
 static const struct stead_kind source_kind = {
     .abi = STEAD_ABI, .struct_size = sizeof(struct stead_kind), .name = "source", .ops = source_ops};
 
-static int put(struct stead_turn *turn, void *state, struct stead_slice args)
+int stead_sink_put(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     uint64_t id = 0, source = 0;
     int64_t number = 0;
+    bool last_of_request = false;
     char from[16];
 
     (void)state;
     if (stead_get_u64(args, "id", &id) != 0 || stead_get_i64(args, "number", &number) != 0 ||
-        stead_get_text(args, "from", from, sizeof from) != 0)
-        return stead_fail(turn, "bad_args", "from, number and id are needed");
+        stead_get_text(args, "from", from, sizeof from) != 0 || stead_get_bool(args, "last", &last_of_request) != 0)
+        return stead_fail(turn, "bad_args", "from, number, id and last are needed");
     source = (uint64_t)(from[1] - '0');
     if (strcmp(stead_sender(turn), stead_printed(turn, "source/%s", from)) != 0)
         stead_sim_broken("%s has the sender %s, sent by source/%s", stead_self(turn), stead_sender(turn), from);
@@ -80,11 +83,12 @@ static int put(struct stead_turn *turn, void *state, struct stead_slice args)
         stead_sim_broken("%s takes number %lld of %s after number %lld", stead_self(turn), (long long)number, from,
                          (long long)last);
     stead_kv_set_number(turn, 'l', source, number);
-    stead_kv_set_number(turn, 'i', id, stead_kv_number(turn, 'i', id) + 1);
+    if (last_of_request)
+        stead_kv_set_number(turn, 'i', id, stead_kv_number(turn, 'i', id) + 1);
     return 0;
 }
 
-static int late(struct stead_turn *turn, void *state, struct stead_slice args)
+int stead_sink_late(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     uint64_t id = 0;
 
@@ -95,74 +99,91 @@ static int late(struct stead_turn *turn, void *state, struct stead_slice args)
     return 0;
 }
 
-static int dump_taken(struct stead_turn *turn, void *state, struct stead_slice args)
+int stead_sink_taken(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)state, (void)args;
     return stead_reply(turn, stead_kv_dump(turn, 'i'));
 }
 
-static int dump_last(struct stead_turn *turn, void *state, struct stead_slice args)
+int stead_sink_last(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)state, (void)args;
     return stead_reply(turn, stead_kv_dump(turn, 'l'));
 }
 
-static const struct stead_op sink_ops[] = {{.name = "put", .run = put},
-                                           {.name = "late", .run = late},
-                                           {.name = "taken", .run = dump_taken, .flags = STEAD_OP_READ_ONLY},
-                                           {.name = "last", .run = dump_last, .flags = STEAD_OP_READ_ONLY},
+static const struct stead_op sink_ops[] = {{.name = "put", .run = stead_sink_put},
+                                           {.name = "late", .run = stead_sink_late},
+                                           {.name = "taken", .run = stead_sink_taken, .flags = STEAD_OP_READ_ONLY},
+                                           {.name = "last", .run = stead_sink_last, .flags = STEAD_OP_READ_ONLY},
                                            {0}};
 static const struct stead_kind sink_kind = {
     .abi = STEAD_ABI, .struct_size = sizeof(struct stead_kind), .name = "sink", .ops = sink_ops};
 
-static void issue_signal(struct stead_sim *sim, struct stead_sim_client *client)
+void stead_sim_send(struct stead_sim *sim, struct stead_sim_client *client, const struct stead_sim_sources *sources,
+                    uint64_t times, int64_t delay_ms)
 {
-    int verb = stead_world_chance(&sim->world, 850) ? SIGNAL_EMIT : SIGNAL_LATER;
+    int verb = times > 0 ? STEAD_SIM_EMIT : STEAD_SIM_LATER;
     struct stead_sim_op *op =
-        stead_sim_op_new(sim, client, &stead_work_signal, verb, (uint32_t)stead_world_below(&sim->world, SOURCES));
+        stead_sim_op_new(sim, client, sources->workload, verb, (uint32_t)stead_world_below(&sim->world, SOURCES));
     enum stead_message_type type = stead_world_chance(&sim->world, 500) ? STEAD_SIGNAL : STEAD_CALL;
-    char address[48];
+    char address[48], sink[48];
 
     if (op == NULL)
         return;
-    stead_format(address, sizeof address, "source/s%u", op->agent);
-    op->in[0] = (int64_t)stead_world_below(&sim->world, SINKS);
-    op->in[1] = stead_world_chance(&sim->world, 100) ? (int64_t)stead_world_below(&sim->world, 4096) : 0;
-    if (verb == SIGNAL_EMIT)
-        stead_sim_op_pack(sim, op, type, address, "emit", "{s:l,s:l,s:l}", "to", op->in[0], "id", (int64_t)op->number,
-                          "padding", op->in[1]);
+    stead_format(address, sizeof address, "source/%c%u", sources->letter, op->agent);
+    op->in[0] = (int64_t)stead_world_below(&sim->world, STEAD_SIM_SINKS);
+    op->in[1] = stead_world_chance(&sim->world, 100) ? (int64_t)stead_world_below(&sim->world, 4096 / (times + 1)) : 0;
+    stead_format(sink, sizeof sink, "%s/{%c%u}", sources->sinks, sources->letter, (unsigned)op->in[0]);
+    if (verb == STEAD_SIM_EMIT)
+        stead_sim_op_pack(sim, op, type, address, "emit", "{s:l,s:s,s:l,s:u,s:l}", "to", op->in[0], "sink", sink, "id",
+                          (int64_t)op->number, "times", times, "padding", op->in[1]);
     else
-        stead_sim_op_pack(sim, op, type, address, "later", "{s:l,s:l,s:l}", "to", op->in[0], "id", (int64_t)op->number,
-                          "delay", (int64_t)stead_world_below(&sim->world, 200));
+        stead_sim_op_pack(sim, op, type, address, "later", "{s:s,s:l,s:l}", "sink", sink, "id", (int64_t)op->number,
+                          "delay", delay_ms);
 }
 
-static void verify_signal(struct stead_sim *sim)
+void stead_sim_check_sinks(struct stead_sim *sim, const struct stead_sim_sources *sources)
 {
     static struct stead_tally tally, sent[SOURCES]; /* one run at a time */
     const struct stead_sim_op *op;
     char address[48];
 
     for (uint32_t source = 0; source < SOURCES; source++) {
-        stead_format(address, sizeof address, "source/s%u", source);
+        stead_format(address, sizeof address, "source/%c%u", sources->letter, source);
         stead_tally_read(sim, stead_sim_ask(sim, address, "dump", (struct stead_slice){0}), &sent[source]);
     }
-    for (uint32_t sink = 0; sink < SINKS; sink++) {
-        stead_format(address, sizeof address, "sink/s%u", sink);
+    for (uint32_t sink = 0; sink < STEAD_SIM_SINKS; sink++) {
+        stead_format(address, sizeof address, "%s/{%c%u}", sources->sinks, sources->letter, sink);
         stead_tally_read(sim, stead_sim_ask(sim, address, "taken", (struct stead_slice){0}), &tally);
-        for (uint32_t at = 0; (op = stead_sim_op_next(sim, &stead_work_signal, &at)) != NULL;)
-            if (op->in[0] == (int64_t)sink)
-                stead_sim_check_once(sim, op, stead_tally_of(&tally, op->number), "signal");
+        for (uint32_t at = 0; (op = stead_sim_op_next(sim, sources->workload, &at)) != NULL;)
+            if (op->verb <= STEAD_SIM_LATER && op->in[0] == (int64_t)sink)
+                stead_sim_check_once(sim, op, stead_tally_of(&tally, op->number), sources->workload->name);
         stead_tally_read(sim, stead_sim_ask(sim, address, "last", (struct stead_slice){0}), &tally);
         for (uint32_t source = 0; source < SOURCES; source++)
             if (stead_tally_of(&tally, source) != stead_tally_of(&sent[source], sink))
-                stead_world_fail(&sim->world, "source %u has sent %lld signals to sink %u, which has taken %lld",
-                                 source, (long long)stead_tally_of(&sent[source], sink), sink,
+                stead_world_fail(&sim->world, "source/%c%u has sent %lld signals to %s, which has taken %lld",
+                                 sources->letter, source, (long long)stead_tally_of(&sent[source], sink), address,
                                  (long long)stead_tally_of(&tally, source));
     }
 }
 
+static const struct stead_sim_sources sources = {&stead_work_signal, "sink", 's'};
+
+static void issue_signal(struct stead_sim *sim, struct stead_sim_client *client)
+{
+    bool later = !stead_world_chance(&sim->world, 850);
+
+    stead_sim_send(sim, client, &sources, !later, later ? (int64_t)stead_world_below(&sim->world, 200) : 0);
+}
+
+static void verify_signal(struct stead_sim *sim)
+{
+    stead_sim_check_sinks(sim, &sources);
+}
+
 static const struct stead_kind *const signal_kinds[] = {&source_kind, &sink_kind, NULL};
-const struct stead_workload stead_work_signal = {"signal", signal_kinds, issue_signal, NULL, NULL, verify_signal, NULL};
+const struct stead_workload stead_work_signal = {
+    .name = "signal", .kinds = signal_kinds, .issue = issue_signal, .verify = verify_signal};
 
 /* ---- Bank ------------------------------------------------------------------------------------------------------ */
 
@@ -293,4 +314,5 @@ static void verify_bank(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const bank_kinds[] = {&bank_kind, NULL};
-const struct stead_workload stead_work_bank = {"bank", bank_kinds, issue_bank, NULL, NULL, verify_bank, NULL};
+const struct stead_workload stead_work_bank = {
+    .name = "bank", .kinds = bank_kinds, .issue = issue_bank, .verify = verify_bank};

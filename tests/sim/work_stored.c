@@ -109,8 +109,8 @@ static void verify_ledger(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const ledger_kinds[] = {&ledger_kind, NULL};
-const struct stead_workload stead_work_ledger = {"ledger", ledger_kinds,  issue_ledger, read_number,
-                                                 NULL,     verify_ledger, NULL};
+const struct stead_workload stead_work_ledger = {
+    .name = "ledger", .kinds = ledger_kinds, .issue = issue_ledger, .read = read_number, .verify = verify_ledger};
 
 /* ---- Stock ---------------------------------------------------------------------------------------------- */
 
@@ -261,8 +261,8 @@ static void verify_stock(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const stock_kinds[] = {&stock_kind, NULL};
-const struct stead_workload stead_work_stock = {"stock", stock_kinds,  issue_stock, read_number,
-                                                NULL,    verify_stock, NULL};
+const struct stead_workload stead_work_stock = {
+    .name = "stock", .kinds = stock_kinds, .issue = issue_stock, .read = read_number, .verify = verify_stock};
 
 /* ---- Idempotency keys --------------------------------------------------------------------------------------- */
 
@@ -333,5 +333,5 @@ static void verify_keyed(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const keyed_kinds[] = {&keyed_kind, NULL};
-const struct stead_workload stead_work_keyed = {"keyed", keyed_kinds,  issue_keyed, read_number,
-                                                NULL,    verify_keyed, NULL};
+const struct stead_workload stead_work_keyed = {
+    .name = "keyed", .kinds = keyed_kinds, .issue = issue_keyed, .read = read_number, .verify = verify_keyed};

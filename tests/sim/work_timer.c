@@ -40,7 +40,7 @@ static int every(struct stead_turn *turn, void *state, struct stead_slice args)
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "l", (int64_t)0));
 }
 
-static int ring(struct stead_turn *turn, void *state, struct stead_slice args)
+int stead_alarm_ring(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     uint64_t id = 0;
     int64_t due = 0;
@@ -91,7 +91,7 @@ static int dump(struct stead_turn *turn, void *state, struct stead_slice args)
 
 static const struct stead_op alarm_ops[] = {{.name = "set", .run = set},
                                             {.name = "every", .run = every},
-                                            {.name = "ring", .run = ring},
+                                            {.name = "ring", .run = stead_alarm_ring},
                                             {.name = "ring_again", .run = ring_again},
                                             {.name = "cancel", .run = cancel},
                                             {.name = "dump", .run = dump, .flags = STEAD_OP_READ_ONLY},
@@ -190,5 +190,5 @@ static void verify_timer(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const timer_kinds[] = {&alarm_kind, NULL};
-const struct stead_workload stead_work_timer = {"timer", timer_kinds,  issue_timer, read_timer,
-                                                NULL,    verify_timer, NULL};
+const struct stead_workload stead_work_timer = {
+    .name = "timer", .kinds = timer_kinds, .issue = issue_timer, .read = read_timer, .verify = verify_timer};

@@ -336,5 +336,8 @@ static void verify_volatile(struct stead_sim *sim)
 }
 
 static const struct stead_kind *const volatile_kinds[] = {&drone_kind, &hangar_kind, &dispatcher_kind, NULL};
-const struct stead_workload stead_work_volatile = {
-    "volatile", volatile_kinds, issue_volatile, read_volatile, NULL, verify_volatile, NULL};
+const struct stead_workload stead_work_volatile = {.name = "volatile",
+                                                   .kinds = volatile_kinds,
+                                                   .issue = issue_volatile,
+                                                   .read = read_volatile,
+                                                   .verify = verify_volatile};
