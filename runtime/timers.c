@@ -463,7 +463,7 @@ void stead_timers_readable(struct stead_shard *shard, stead_slot slot, uint64_t 
     struct stead_slot_due *due = &shard->slot_due[shard->slot_at[slot.v] - 1];
     struct stead_unreadable *it = shard->unreadable == NULL ? NULL : unreadable_at(shard, hash);
 
-    if (it != NULL && it->hash == hash) {
+    if (it != NULL && it->hash == hash && !STEAD_FAULT(&shard->host->settings, overtake_mail)) {
         *it = (struct stead_unreadable){0};
         due->again_ms = shard->host->now_ms;
     } else if (!due->waits) {
