@@ -14,7 +14,8 @@
  *
  * The stack is one atomic pointer; a submit is one exchange loop and no system call while the writer is awake. Rows
  * come after the entries, in a write of their own: an answer that waits for its entry does not wait for a checkpoint's
- * rows too. ROUND_BYTES_MAX bounds both.
+ * rows too. ROUND_BYTES_MAX bounds the entries. Rows are bounded by what was appended in their round: few of them keep
+ * the next entries waiting, and still they keep up, or what they move out of memory would grow without an end.
  *
  * Order across a power loss (format.h). RocksDB's recovery gives a prefix of the writes as long as the log's pages
  * reach the disk in order, which nobody promises for unsynced ones. So what must not overtake waits for a sync: a mark
@@ -39,7 +40,7 @@
 #include "runtime/base.h"
 
 #define ROUND_BYTES_MAX (4u * 1024 * 1024) /* entries of one write; one entry may be larger */
-#define ROWS_BYTES_MAX (256u * 1024)       /* rows of one write: bounds how long the next entries wait */
+#define ROWS_BYTES_LEAST (256u * 1024)     /* rows of one write, more when its round's entries are more */
 #define ROUND_OPS_MAX 4096u
 
 enum job_type { JOB_APPEND, JOB_ROWS, JOB_TRIM };
@@ -345,8 +346,8 @@ static void count_sync(struct stead_log_writer *writer, uint32_t op_count, uint6
     pthread_mutex_unlock(&writer->stats_lock);
 }
 
-/* Writes queued entries, as many as fit, with one sync. `force`: also when there are only marks. */
-static void write_appends(struct stead_log_writer *writer, bool force)
+/* Writes queued entries, as many as fit, with one sync. `force`: also when there are only marks. The bytes of them. */
+static uint64_t write_appends(struct stead_log_writer *writer, bool force)
 {
     uint32_t op_count = 0;
     uint64_t bytes = 0;
@@ -359,13 +360,13 @@ static void write_appends(struct stead_log_writer *writer, bool force)
     }
     uint32_t entry_count = op_count;
     if (entry_count == 0 && !force)
-        return;
+        return 0;
     op_count = add_marks(writer, op_count);
     uint64_t start_ns = now_ns();
     int code = stead_store_write(writer->options.store, writer->ops, op_count, true);
     if (code != 0) {
         fail(writer, code);
-        return;
+        return 0;
     }
     count_sync(writer, op_count, entry_count, bytes, now_ns() - start_ns);
     settle_marks(writer);
@@ -377,6 +378,7 @@ static void write_appends(struct stead_log_writer *writer, bool force)
     }
     atomic_fetch_sub_explicit(&writer->queued_bytes, bytes, memory_order_relaxed);
     report(writer, done_count);
+    return bytes;
 }
 
 static void note_rows(struct stead_log_writer *writer, uint32_t at, const struct job *job)
@@ -390,13 +392,14 @@ static void note_rows(struct stead_log_writer *writer, uint32_t at, const struct
     writer->done_reactor[at] = job->reactor;
 }
 
-/* Writes queued chunks of rows, as many as fit, without a sync. */
-static void write_rows(struct stead_log_writer *writer)
+/* Writes queued chunks of rows, as many as fit beside so many bytes of entries, without a sync. */
+static void write_rows(struct stead_log_writer *writer, uint64_t appended)
 {
+    uint64_t bytes = 0, bytes_max = appended < ROWS_BYTES_LEAST ? ROWS_BYTES_LEAST : appended;
     uint32_t op_count = 0;
-    uint64_t bytes = 0;
+
     for (struct job *job = writer->rows.first;
-         job != NULL && op_count < ROUND_OPS_MAX && (op_count == 0 || bytes + job->bytes.size <= ROWS_BYTES_MAX);
+         job != NULL && op_count < ROUND_OPS_MAX && (op_count == 0 || bytes + job->bytes.size <= bytes_max);
          job = job->next) {
         writer->ops[op_count] =
             (struct stead_store_op){.type = STEAD_STORE_ROWS, .shard = job->shard, .bytes = stead_written(&job->bytes)};
@@ -435,11 +438,13 @@ static void discard_all(struct stead_log_writer *writer)
 
 static void run_round(struct stead_log_writer *writer)
 {
+    uint64_t appended = 0;
+
     writer->round++;
     if (!writer->failed)
-        write_appends(writer, false);
+        appended = write_appends(writer, false);
     if (!writer->failed)
-        write_rows(writer);
+        write_rows(writer, appended);
     if (writer->failed)
         discard_all(writer);
 }
@@ -464,7 +469,7 @@ static void settle(struct stead_log_writer *writer, bool trims)
 {
     for (int i = 0; i < 3 && !writer->failed && (has_marks(writer) || (trims && has_trims(writer))); i++) {
         writer->round++;
-        write_appends(writer, true);
+        (void)write_appends(writer, true);
     }
 }
 

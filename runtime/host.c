@@ -505,7 +505,7 @@ static uint64_t queued_messages(const struct stead_host *host)
 
 bool stead_host_run(struct stead_host *host)
 {
-    uint64_t overlay_bytes = 0, queued = queued_messages(host);
+    uint64_t overlay_bytes = 0, row_bytes = 0, queued = queued_messages(host);
     uint64_t started_ns = host->doors.clock == NULL ? 0 : host->doors.clock(host->doors.self);
     bool more = false;
 
@@ -523,12 +523,14 @@ bool stead_host_run(struct stead_host *host)
         struct stead_shard *shard = host->shards[(host->rotate_at + i) % host->shard_count];
         more = stead_shard_run(shard, TURNS_PER_ROUND) || more;
         overlay_bytes += stead_overlay_bytes(shard->overlay);
+        row_bytes += stead_overlay_row_bytes(shard->overlay);
     }
     if (host->stats.turns != host->round_turns && host->doors.clock != NULL)
         stead_turn_note_round(host, host->doors.clock(host->doors.self) - started_ns);
     host->rotate_at++;
     host->overlay_bytes = overlay_bytes;
-    if (overlay_bytes > host->settings.memory_bytes_max / 2)
+    host->overflows = row_bytes > stead_host_row_bytes_max(host);
+    if (row_bytes > stead_host_row_bytes_max(host) / 2)
         for (uint32_t i = 0; i < host->shard_count; i++)
             if (host->shards[i]->phase == STEAD_SHARD_SERVING)
                 stead_shard_checkpoint(host->shards[i], true);

@@ -15,7 +15,8 @@
  *   a tombstone only until batch_end has logged the delete.
  *
  * Forgetting is constant time: a row offered in a finished round is absent from that moment (is_gone), and its memory
- * is swept by the changes that follow, a few rows each: a reactor never stalls on the 100,000 rows of a checkpoint.
+ * is swept by the changes and rounds that follow, a few rows each: a reactor never stalls on the 100,000 rows of a
+ * checkpoint.
  *
  * Invariants:
  *   O1  a row is in the open batch exactly when its flag says so, and batch[row->batch_at] is that row
@@ -730,11 +731,23 @@ static void sweep(struct stead_overlay *overlay, uint64_t row_count)
     stead_writer_reset(&overlay->swept);
 }
 
+bool stead_overlay_sweep(struct stead_overlay *overlay, uint32_t row_count)
+{
+    if (overlay->sweeping)
+        sweep(overlay, row_count);
+    return overlay->sweeping;
+}
+
 /* ---- Sizes and checking --------------------------------------------------------------------- */
 
 uint64_t stead_overlay_rows(const struct stead_overlay *overlay)
 {
     return overlay->tree.row_count - overlay->garbage_rows;
+}
+
+uint64_t stead_overlay_row_bytes(const struct stead_overlay *overlay)
+{
+    return overlay->row_bytes + overlay->range_bytes;
 }
 
 uint64_t stead_overlay_bytes(const struct stead_overlay *overlay)

@@ -88,11 +88,14 @@ void stead_overlay_checkpoint_begin(struct stead_overlay *overlay, uint64_t inde
  * rows stay readable and are marked as offered. True: there is more. */
 bool stead_overlay_checkpoint(struct stead_overlay *overlay, size_t bytes_max, struct stead_writer *mutations);
 /* After all chunks were written to the image: forgets the rows that have not changed since they were offered. Constant
- * time: the memory comes back step by step with the next changes. */
+ * time: the memory comes back step by step, with the next changes and by sweep(). */
 void stead_overlay_forget(struct stead_overlay *overlay);
+/* Frees memory of what was forgotten, looking at so many rows. True: there is more of it. */
+bool stead_overlay_sweep(struct stead_overlay *overlay, uint32_t row_count);
 
-uint64_t stead_overlay_rows(const struct stead_overlay *overlay);  /* rows and tombstones */
-uint64_t stead_overlay_bytes(const struct stead_overlay *overlay); /* heap bytes, about */
-void stead_overlay_check(const struct stead_overlay *overlay);     /* asserts order, links and sums */
+uint64_t stead_overlay_rows(const struct stead_overlay *overlay);      /* rows and tombstones */
+uint64_t stead_overlay_bytes(const struct stead_overlay *overlay);     /* heap bytes, about */
+uint64_t stead_overlay_row_bytes(const struct stead_overlay *overlay); /* those that checkpoints give back */
+void stead_overlay_check(const struct stead_overlay *overlay);         /* asserts order, links and sums */
 
 #endif

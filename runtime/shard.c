@@ -19,6 +19,7 @@
 #define LAZY_NS 500000000u       /* how long a batch that nobody waits for may stay open */
 #define PATIENT_NS 20000000u     /* ... and one that only patient ones wait for */
 #define TURNS_BETWEEN_QUEUES 64u /* messages of the shard itself, then as many from outside */
+#define SWEEP_ROWS 256u          /* forgotten rows whose memory a round gives back */
 
 struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied)
 {
@@ -261,6 +262,21 @@ static bool batch_full(const struct stead_shard *shard)
            stead_overlay_batch_bytes(shard->overlay) >= settings->batch_bytes_max;
 }
 
+/* The disk, or the image, is: no turns until it has taken what there is. */
+static bool is_behind(const struct stead_shard *shard)
+{
+    return shard->unsynced_bytes > STEAD_UNSYNCED_BYTES_MAX || shard->host->overflows ||
+           stead_overlay_row_bytes(shard->overlay) > stead_host_row_bytes_max(shard->host);
+}
+
+static void close_full_batch(struct stead_shard *shard, bool all)
+{
+    if (!batch_full(shard))
+        return;
+    stead_shard_batch_close(shard, all);
+    shard->paused |= is_behind(shard);
+}
+
 /* Takes up to `count` messages of a queue; those left. */
 static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, uint32_t count)
 {
@@ -269,8 +285,7 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
     while (count > 0 && !shard->paused && (message = stead_queue_pop(queue)) != NULL) {
         stead_shard_take(shard, message);
         count--;
-        if (batch_full(shard))
-            stead_shard_batch_close(shard, true);
+        close_full_batch(shard, true);
     }
     return count;
 }
@@ -291,8 +306,7 @@ static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
             stead_agent_schedule(agent);
         else
             stead_agent_tidy_wait(agent);
-        if (batch_full(shard))
-            stead_shard_batch_close(shard, false);
+        close_full_batch(shard, false);
         if (was_last)
             break;
     }
@@ -329,7 +343,7 @@ static bool is_stalled(const struct stead_shard *shard)
 {
     if (is_wary(shard) && (shard->unsynced_count > 0 || stead_overlay_batch_rows(shard->overlay) > 0))
         return true;
-    return shard->unsynced_bytes > STEAD_UNSYNCED_BYTES_MAX; /* the disk is behind */
+    return is_behind(shard);
 }
 
 bool stead_shard_ready(const struct stead_shard *shard)
@@ -399,17 +413,17 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
     if (shard->lazy_until_ns != 0)
         stead_host_wake_at(host, shard->lazy_until_ns);
     stead_shard_checkpoint(shard, false);
-    return more;
+    return stead_overlay_sweep(shard->overlay, SWEEP_ROWS) || more;
 }
 
 bool stead_shard_idle(const struct stead_shard *shard)
 {
     bool quiet = shard->inbox.count == 0 && shard->local.count == 0 && shard->held.count == 0 &&
                  shard->held_open.count == 0 && shard->unsynced_count == 0 && shard->scheduled == NULL &&
-                 shard->loads == 0 && stead_overlay_batch_rows(shard->overlay) == 0 && !shard->checkpoint_writing;
+                 shard->loads == 0 && stead_overlay_batch_rows(shard->overlay) == 0 && shard->checkpoint_chunks == 0;
     if (shard->phase == STEAD_SHARD_STOPPING) /* a clean stop ends with a checkpoint of everything */
         return shard->unsynced_count == 0 && shard->held.count == 0 && shard->held_open.count == 0 &&
-               !shard->checkpoint_writing && stead_overlay_rows(shard->overlay) == 0;
+               shard->checkpoint_chunks == 0 && stead_overlay_rows(shard->overlay) == 0;
     return quiet;
 }
 

@@ -115,13 +115,13 @@ struct stead_shard {
     struct stead_queue held_open; /* the same of the open batch: behind all of those */
 
     /* ---- checkpoint */
-    uint64_t applied;          /* the image holds everything up to here */
-    uint64_t log_bytes;        /* appended since the checkpoint under way began, or the last one */
-    uint64_t checkpoint_index; /* target of the one under way; 0: none */
-    bool checkpoint_writing;   /* a chunk is with the store */
-    bool checkpoint_last;      /* that chunk is the last */
-    bool forget_due;           /* finished, but a load is in flight */
-    uint32_t loads;            /* in flight */
+    uint64_t applied;           /* the image holds everything up to here */
+    uint64_t log_bytes;         /* appended since the checkpoint under way began, or the last one */
+    uint64_t checkpoint_index;  /* target of the one under way; 0: none */
+    uint32_t checkpoint_chunks; /* with the store */
+    bool checkpoint_last;       /* the last one is among them */
+    bool forget_due;            /* finished, but a load is in flight */
+    uint32_t loads;             /* in flight */
 
     /* ---- messages */
     struct stead_queue inbox;                       /* from outside, not looked at yet */
@@ -237,6 +237,8 @@ struct stead_host {
     uint64_t agent_count;
     uint64_t message_bytes;                          /* waiting in mailboxes */
     uint64_t overlay_bytes;                          /* as of the last round */
+    uint32_t checkpoint_chunks;                      /* of all shards */
+    bool overflows;                                  /* the same: more than stead_host_row_bytes_max() */
     uint64_t tick_ns;                                /* next look at idle agents, sessions, gauges */
     struct stead_lock_waits *lock_waits;             /* who waits to hold what; owned; NULL: nobody did yet */
     struct stead_query_slow *queries, *queries_tail; /* under way, owned; the first one has the next slice */
@@ -281,6 +283,11 @@ void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / (8u * (host->shard_count == 0 ? 1u : host->shard_count));
+}
+/* What the rows of all overlays may have of it: above that no turn runs until checkpoints have made room. */
+static inline uint64_t stead_host_row_bytes_max(const struct stead_host *host)
+{
+    return host->settings.memory_bytes_max / 2;
 }
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. `kind` NULL: it
  * is not loaded here, but somewhere; `needs`: the label that its nodes have, or NULL. */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A node with little memory: however many agents there are, it takes what it was given and the fixed part that OPERATIONS names."""
+import collections
 import pathlib
 import re
 import subprocess
@@ -39,6 +40,24 @@ class Memory(Test):
         print(f"{agents} agents: at most {top / MIB:.0f} MiB, {self.resident(node, 'RssFile') / MIB:.0f} of them files", flush=True)
         self.assertLess(top, MEMORY + FIXED)
         self.assertEqual(node.stop(), 0)
+
+    def test_what_is_written_faster_than_it_is_moved_out_waits(self):
+        node = self.node(modules=[built("kinds.so")], options=["--memory", MEMORY, "--reactors", 2])
+        size, agents, flight = 50_000, scaled(8 * MEMORY // 50_000), 256
+        with node.client(timeout=60) as client:
+            tickets = collections.deque()
+            for number in range(agents):
+                tickets.append(client.start("call", f"record/{number}", "fill", size))
+                if len(tickets) >= flight:
+                    client.wait(tickets.popleft())
+            while tickets:
+                client.wait(tickets.popleft())
+        top = self.resident(node, "VmHWM")
+        print(f"{agents * size / MIB:.0f} MiB written: at most {top / MIB:.0f} MiB", flush=True)
+        self.assertLess(top, MEMORY + FIXED + 2 * flight * size)  # what is under way, in the request and in its entry
+        node.kill()
+        node.start()
+        self.assertLess(self.resident(node, "VmHWM"), MEMORY + FIXED)
 
 
 main()

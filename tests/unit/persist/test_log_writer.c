@@ -249,6 +249,35 @@ static void test_rows_alone_are_written_without_a_sync(void **state)
     assert_int_equal(stats.row_chunks, 2);
 }
 
+/* As much is written of rows as was appended beside them, however many chunks that are: a checkpoint keeps up. */
+static void test_rows_keep_up_with_the_entries_beside_them(void **state)
+{
+    static uint8_t bytes[1u << 20];
+    struct fixture *it = *state;
+    struct stead_log_writer_stats stats;
+    struct stead_writer entry, rows;
+
+    stead_writer_init(&entry);
+    stead_writer_init(&rows);
+    pthread_mutex_lock(&it->lock); /* the first round's report waits: the rest is one queue */
+    append(it, 1, 1);
+    for (uint64_t index = 2; index < 34; index++) {
+        stead_write_raw(&entry, bytes, sizeof(bytes));
+        stead_log_writer_append(it->writer, reactor_of(1), 1, index, &entry);
+        char key[16];
+        snprintf(key, sizeof(key), "%u", (unsigned)index);
+        stead_entry_put(&rows, stead_str(key), stead_bytes(bytes, sizeof(bytes)));
+        stead_log_writer_write_rows(it->writer, reactor_of(2), 2, 0, &rows);
+    }
+    pthread_mutex_unlock(&it->lock);
+    wait_for(it, &it->synced[1], 33);
+    stead_log_writer_stats(it->writer, &stats);
+    assert_in_range(stats.row_chunks, 16, 32);
+    wait_for(it, &it->rows_written[2], 32);
+    stead_writer_deinit(&entry);
+    stead_writer_deinit(&rows);
+}
+
 static void test_mark_waits_for_a_sync_after_its_rows(void **state)
 {
     struct fixture *it = *state;
@@ -374,6 +403,7 @@ int main(void)
         CASE(test_entries_of_all_reactors_share_syncs),
         CASE(test_entry_in_callers_memory_is_copied),
         CASE(test_rows_alone_are_written_without_a_sync),
+        CASE(test_rows_keep_up_with_the_entries_beside_them),
         CASE(test_mark_waits_for_a_sync_after_its_rows),
         CASE(test_trim_waits_for_the_mark_and_never_passes_it),
         CASE(test_settle_has_marks_and_trims_written_without_entries),
