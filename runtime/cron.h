@@ -12,6 +12,9 @@
 
 #include "stead/value.h"
 
+#define STEAD_CRON_SIZE_MAX 1000u /* bytes of a stored timer's schedule */
+#define STEAD_ZONE_SIZE_MAX 100u  /* ... and of its zone's name */
+
 struct stead_cron_schedule {
     uint64_t minutes;  /* bit 0..59 */
     uint32_t hours;    /* bit 0..23 */

@@ -228,9 +228,9 @@ static uint64_t was_due_ms(const struct stead_timer_row *row)
 /* The next moment of a cron timer; not 0: it cannot be told. */
 static int next_of_cron(struct stead_shard *shard, const struct stead_timer_row *row, uint64_t *ret_ms)
 {
-    char cron[256], zone[128];
+    char cron[STEAD_CRON_SIZE_MAX + 1], zone[STEAD_ZONE_SIZE_MAX + 1];
 
-    if (row->cron.size >= sizeof(cron) || row->zone.size >= sizeof(zone))
+    if (row->cron.size > STEAD_CRON_SIZE_MAX || row->zone.size > STEAD_ZONE_SIZE_MAX)
         return STEAD_ECORRUPT;
     memcpy(cron, row->cron.data, row->cron.size);
     cron[row->cron.size] = '\0';

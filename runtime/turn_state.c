@@ -340,7 +340,8 @@ int stead_timer_cron(struct stead_turn *turn, const char *name, const struct ste
     struct stead_timer_request request = {
         .name = name, .op = op, .args = args, .cron = cron->schedule, .zone = cron->zone, .catch_up = cron->catch_up};
 
-    if (op == NULL || cron->schedule == NULL)
+    if (op == NULL || cron->schedule == NULL || strlen(cron->schedule) > STEAD_CRON_SIZE_MAX ||
+        (cron->zone != NULL && strlen(cron->zone) > STEAD_ZONE_SIZE_MAX))
         return STEAD_EARGUMENT;
     int code =
         stead_timers_cron_next(turn->shard, cron->schedule, cron->zone, turn->shard->host->now_ms, &request.due_ms);

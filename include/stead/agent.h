@@ -428,8 +428,9 @@ enum stead_catch_up {
     STEAD_CATCH_UP_NONE, /* only runs that are still to come */
 };
 struct stead_cron {
-    const char *schedule; /* five fields: minute hour day-of-month month day-of-week; names, ranges, lists, steps */
-    const char *zone;     /* IANA name such as "Europe/Berlin"; NULL: UTC */
+    /* five fields: minute hour day-of-month month day-of-week; names, ranges, lists, steps; at most 1,000 bytes */
+    const char *schedule;
+    const char *zone; /* IANA name such as "Europe/Berlin", at most 100 bytes; NULL: UTC */
     enum stead_catch_up catch_up;
 };
 /* As the two above, at the moments of a schedule. STEAD_EARGUMENT also: no such schedule or zone,

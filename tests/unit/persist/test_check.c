@@ -257,6 +257,13 @@ static void test_check_of_mail_without_an_agent_finds_nothing(void **state)
     expect_sound(it);
 }
 
+static void test_check_of_a_delayed_signal_for_an_agent_without_a_turn_finds_nothing(void **state)
+{
+    struct fixture *it = *state;
+    put_part(it, 1, STEAD_PART_DELAYED, "1234567812345678");
+    expect_sound(it);
+}
+
 static void test_check_of_a_due_row_without_its_timer_finds_it(void **state)
 {
     struct fixture *it = *state;
@@ -346,6 +353,7 @@ int main(void)
         CASE(test_check_of_an_agent_in_the_wrong_slot_finds_it),
         CASE(test_check_of_a_part_without_its_agent_finds_it),
         CASE(test_check_of_mail_without_an_agent_finds_nothing),
+        CASE(test_check_of_a_delayed_signal_for_an_agent_without_a_turn_finds_nothing),
         CASE(test_check_of_a_due_row_without_its_timer_finds_it),
         CASE(test_check_of_an_outbox_record_without_its_channel_finds_it),
         CASE(test_check_of_an_answer_without_its_session_finds_it),

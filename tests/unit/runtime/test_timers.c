@@ -4,6 +4,8 @@
  * both promise.
  */
 #include "unit/runtime/host_client.h"
+
+#include "runtime/cron.h"
 #include "unit/runtime/zone_file.h"
 
 static uint32_t fired;
@@ -32,9 +34,16 @@ static int set_every(struct stead_turn *turn, void *state, struct stead_slice ar
 
 static enum stead_catch_up catch_up;
 
+/* Every five minutes, in so many words. */
+#define EVERY_FIVE_AT_LENGTH                                                                                           \
+    "0,5,10,15,20,25,30,35,40,45,50,55,0-55/5,0-55/5,0-55/5,0-55/5,0-55/5,0-55/5,0-55/5,0-55/5,0-55/5,0-55/5 "         \
+    "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,0-23/1,0-23/1,0-23/1,0-23/1,0-23/1,0-23/1 "         \
+    "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31 1-12/1,1-12/1,1-12/1 *"
+
 static int set_cron(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    struct stead_cron cron = {.schedule = "*/5 * * * *", .catch_up = catch_up};
+    struct stead_cron cron = {.schedule = catch_up == STEAD_CATCH_UP_ONE ? EVERY_FIVE_AT_LENGTH : "*/5 * * * *",
+                              .catch_up = catch_up};
 
     (void)state, (void)args;
     return stead_timer_cron(turn, "t", &cron, "do3", (struct stead_slice){0});
@@ -260,6 +269,8 @@ static void test_cron_fires_at_its_moments_and_catches_up_as_asked(void **state)
 static int set_wrong(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_cron nonsense = {.schedule = "61 * * * *"}, nowhere = {.schedule = "* * * * *", .zone = "No/Where"};
+    char longer[STEAD_CRON_SIZE_MAX + 2];
+    struct stead_cron long_winded = {.schedule = longer};
     struct stead_slice none = {0};
     char name[STEAD_TIMER_NAME_MAX + 2];
 
@@ -267,6 +278,8 @@ static int set_wrong(struct stead_turn *turn, void *state, struct stead_slice ar
     memset(name, 'n', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
     assert_int_equal(stead_timer_cron(turn, "t", &nonsense, "do3", none), STEAD_EARGUMENT);
+    snprintf(longer, sizeof(longer), "%*s", (int)STEAD_CRON_SIZE_MAX + 1, "* * * * *");
+    assert_int_equal(stead_timer_cron(turn, "t", &long_winded, "do3", none), STEAD_EARGUMENT);
     assert_int_equal(stead_timer_cron(turn, "t", &nowhere, "do3", none), STEAD_EARGUMENT);
     assert_int_equal(stead_timer_after(turn, "t", -1, "do3", none), STEAD_EARGUMENT);
     assert_int_equal(stead_timer_every(turn, "t", 0, "do3", none), STEAD_EARGUMENT);
