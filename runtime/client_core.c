@@ -32,7 +32,7 @@
 #define TIMEOUT_MS_DEFAULT 30000u
 #define RETRY_MS_DEFAULT 1000u
 #define RETRY_DOUBLINGS_MAX 3u
-#define IN_FLIGHT_DEFAULT 16384u
+#define IN_FLIGHT_DEFAULT 8192u /* fewer than a mailbox holds: see docs/CLIENT.md, "Order" */
 #define TELLS_WAITING_MAX 16384u
 #define REFRESH_NS (50 * MS_NS)
 

@@ -56,7 +56,7 @@ struct stead_client_core_options {
     uint64_t seed;           /* of session ids, message ids and random choices: from the system's generator */
     uint32_t timeout_ms;     /* deadline of a request that names none: 30,000 */
     uint32_t retry_ms;       /* sent again after so long without an answer, doubling up to 8 times that: 1,000 */
-    uint32_t in_flight_max;  /* requests at once: 16,384 */
+    uint32_t in_flight_max;  /* requests at once: 8,192 */
     uint64_t session_ms_max; /* receivers end a session at this age; renewed here at half of it: 24 h */
     struct stead_client_effects effects;
 };

@@ -24,7 +24,7 @@ struct stead_client;
 struct stead_client_options {
     const char *endpoints;  /* comma-separated, as tcp://127.0.0.1:7400; NULL: $STEAD_NODE, else that one */
     uint32_t timeout_ms;    /* default deadline of a request; 0: 30,000 */
-    uint32_t in_flight_max; /* asynchronous requests at once; more are refused with STEAD_EBUSY; 0: 16,384 */
+    uint32_t in_flight_max; /* asynchronous requests at once; more are refused with STEAD_EBUSY; 0: 8,192 */
     uint32_t retry_ms;      /* a request without an answer is sent again after this; 0: 1,000 */
 };
 

@@ -637,7 +637,7 @@ static void test_pipeline_that_is_full_refuses_more(void **state)
         taken++;
         scene->log_size = 0;
     }
-    assert_int_equal(taken, 16384);
+    assert_int_equal(taken, 8192);
     assert_int_equal(stead_client_core_submit(scene->core, &request), STEAD_EBUSY);
     scene_close(scene);
 }
