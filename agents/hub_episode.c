@@ -429,6 +429,8 @@ static void start_later(struct stead_hub_episode *episode, struct stead_writer *
     stead_writer_init(&args);
     stead_pack(&args, "{s:v,s:v}", "id", stead_written(start_id), "body", stead_written(&body));
     stead_hub_send_again(session, stead_str(queue.text), "enqueue", stead_written(&args));
+    stead_writer_reset(&episode->raised); /* what an execution of this episode was given, it has taken or has still */
+    episode->raised_count = 0;
     stead_engine_untaken(session->engine, keep_untaken, episode);
     struct stead_reader reader = stead_reader(stead_written(&episode->raised));
     for (uint32_t at = 0; at < episode->raised_count; at++) {

@@ -36,6 +36,7 @@
 #define HIDE_MS_MAX 3600000
 #define WAIT_MS_MAX 3600000
 #define DELETE_MAX 1000u
+#define REMOVED_MAX 256u /* cancelled messages that go in one turn */
 #define HIDDEN_COUNTED 10000u
 #define PEEK_MAX 1000u
 
@@ -209,25 +210,33 @@ static int remove_message(struct stead_turn *turn, struct queue *queue, const st
     return code;
 }
 
-/* The same, and what was cancelled goes. */
+/* The same, and what was cancelled goes, a part of it in each turn: the rest by a look of the queue's own. */
 static int collect(struct stead_turn *turn, struct queue *queue, uint32_t max, struct taking *taking)
 {
     int code;
-    uint32_t kept, removed;
+    uint32_t kept, removed, left = REMOVED_MAX;
 
     do {
         code = look_for(turn, queue, max, taking);
         kept = removed = 0;
         for (uint32_t at = 0; at < taking->count && code == 0; at++) {
-            if (is_unwanted(turn, queue, taking->messages[at].id)) {
-                code = remove_message(turn, queue, &taking->messages[at]);
-                removed++;
-            } else {
-                taking->messages[kept++] = taking->messages[at];
+            const struct stead_hub_stored *message = &taking->messages[at];
+            if (!is_unwanted(turn, queue, message->id)) {
+                taking->messages[kept++] = *message;
+                continue;
+            }
+            code = remove_message(turn, queue, message);
+            removed++;
+            if (kept == 0) { /* Q1 */
+                queue->head_ms = message->seen_ms;
+                queue->head_seq = message->seq + 1;
             }
         }
         taking->count -= removed;
-    } while (code == 0 && taking->count == 0 && removed > 0);
+        left -= removed < left ? removed : left;
+    } while (code == 0 && taking->count == 0 && removed > 0 && left > 0);
+    if (code == 0 && taking->count == 0 && left == 0)
+        code = stead_tell(turn, stead_self(turn), "look", (struct stead_slice){0});
     return code;
 }
 

@@ -25,8 +25,9 @@
 #define WAIT_MS_MAX 3600000
 #define PURGE_PER_TURN 5u /* each may delete ROWS_PER_TURN rows */
 #define ROWS_PER_TURN 1000u
-#define ETAG_BITS 20u /* below a birth: writes */
-#define ROW_BITS 16u  /* ... history rows: a birth and so many rows are never within one ms */
+#define ANSWERS_BYTES_MAX (4u << 20) /* of those who wait: the next look goes on */
+#define ETAG_BITS 20u                /* below a birth: writes */
+#define ROW_BITS 16u                 /* ... history rows: a birth and so many rows are never within one ms */
 
 static const struct stead_field fields[] = {STEAD_FIELD(I64, struct stead_hub_table, instances),
                                             STEAD_FIELD(U64, struct stead_hub_table, creates),
@@ -81,33 +82,40 @@ static int set_timer(struct stead_turn *turn, struct stead_hub_waiting *waiting)
     return stead_timer_after(turn, "look", due_ms > now_ms ? due_ms - now_ms : 0, "look", (struct stead_slice){0});
 }
 
-/* Answers a waiter with what there is; nobody may be owed anything any more. */
-static void answer_waiter(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_hub_waiter *waiter)
+/* Answers a waiter with what there is; nobody may be owed anything any more. The answer's bytes. */
+static size_t answer_waiter(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_hub_waiter *waiter)
 {
-    struct stead_slice id = stead_str(waiter->id);
+    struct stead_slice id = stead_str(waiter->id), map = {0};
     struct stead_hub_row row;
     int code = stead_hub_row_find(turn, id, &row);
 
     if (code == 0)
-        (void)stead_answer(turn, &waiter->token, stead_hub_instance_map(turn, id, &row));
+        (void)stead_answer(turn, &waiter->token, map = stead_hub_instance_map(turn, id, &row));
     else
         (void)stead_answer_error(turn, &waiter->token, "not_found", stead_error_sentence(STEAD_ENOTFOUND));
     stead_hub_waiter_drop(waiting, waiter);
+    return map.size;
 }
 
-/* Those who wait for the end of this instance, or for any change of it. */
-static void answer_waiters(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_slice id)
+/* Those who wait for the end of this instance, or for any change of it, as many as a turn may answer. True: there are
+ * more. */
+static bool answer_waiters(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_slice id)
 {
     struct stead_hub_row row;
     bool found = stead_hub_row_find(turn, id, &row) == 0;
     bool over = !found || stead_instance_is_over(stead_hub_row_status(&row));
+    size_t bytes = 0;
 
     for (struct stead_hub_waiter *it = stead_hub_waiters_of(waiting, id), *next; it != NULL; it = next) {
         next = it->next;
-        if (!it->poll && stead_slice_equal(stead_str(it->id), id) &&
-            (it->etag == 0 ? over : !found || row.etag != it->etag))
-            answer_waiter(turn, waiting, it);
+        if (it->poll || !stead_slice_equal(stead_str(it->id), id) ||
+            !(it->etag == 0 ? over : !found || row.etag != it->etag))
+            continue;
+        if (bytes > ANSWERS_BYTES_MAX)
+            return true;
+        bytes += answer_waiter(turn, waiting, it);
     }
+    return false;
 }
 
 /* From the table itself: the instance of this id is over, or was written; or the timer: somebody has waited long
@@ -117,16 +125,19 @@ static int look(struct stead_turn *turn, void *state, struct stead_slice args)
     struct stead_hub_waiting *waiting = ((struct stead_hub_table *)state)->waiting;
     struct stead_slice id;
     int64_t now_ms = stead_now_ms(turn);
+    size_t bytes = 0;
+    int code = 0;
 
     if (waiting == NULL)
         return 0;
-    if (stead_get_str(args, NULL, &id) == 0)
-        answer_waiters(turn, waiting, id);
+    if (stead_get_str(args, NULL, &id) == 0 && answer_waiters(turn, waiting, id))
+        code = stead_tell(turn, stead_self(turn), "look", args);
     if (waiting->timer_ms <= now_ms)
         waiting->timer_ms = 0;
-    for (uint32_t left = 1000; left > 0 && waiting->count > 0 && waiting->heap[0]->until_ms <= now_ms; left--)
-        answer_waiter(turn, waiting, waiting->heap[0]);
-    return set_timer(turn, waiting);
+    for (uint32_t left = 1000;
+         left > 0 && bytes <= ANSWERS_BYTES_MAX && waiting->count > 0 && waiting->heap[0]->until_ms <= now_ms; left--)
+        bytes += answer_waiter(turn, waiting, waiting->heap[0]);
+    return code == 0 ? set_timer(turn, waiting) : code;
 }
 
 static int wait_for(struct stead_turn *turn, void *state, struct stead_slice args)

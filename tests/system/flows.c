@@ -337,6 +337,25 @@ static int rounds(struct stead_orchestration *o, struct stead_slice input)
                     : stead_complete(o, stead_packed_for(o, "s", "done"));
 }
 
+/* {count, sum}: one event in each execution, and their sum when there are no more to come. */
+static int adding(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice value;
+    int64_t count = 0, sum = 0, it = 0;
+    int code = stead_get_i64(input, "count", &count);
+
+    if (code == 0)
+        code = stead_get_i64(input, "sum", &sum);
+    if (code == 0)
+        code = stead_await_event(o, "number", -1, &value);
+    if (code == 0)
+        code = stead_get_i64(value, NULL, &it);
+    if (code != 0)
+        return code;
+    struct stead_slice next = stead_packed_for(o, "{s:l,s:l}", "count", count - 1, "sum", sum + it);
+    return count > 1 ? stead_continue_as_new(o, next) : stead_complete(o, next);
+}
+
 /* Nothing but new executions. */
 static int reborn(struct stead_orchestration *o, struct stead_slice input)
 {
@@ -424,11 +443,12 @@ ORCHESTRATOR(parent);
 ORCHESTRATOR(locked);
 ORCHESTRATOR(putter);
 ORCHESTRATOR(rounds);
+ORCHESTRATOR(adding);
 ORCHESTRATOR(reborn);
 ORCHESTRATOR(crash);
 ORCHESTRATOR(bomb);
 ORCHESTRATOR(works);
 STEAD_ORCHESTRATORS(&hello_orchestrator, &steps_orchestrator, &fan_orchestrator, &approve_orchestrator,
                     &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &putter_orchestrator,
-                    &rounds_orchestrator, &reborn_orchestrator, &crash_orchestrator, &bomb_orchestrator,
-                    &works_orchestrator);
+                    &rounds_orchestrator, &reborn_orchestrator, &adding_orchestrator, &crash_orchestrator,
+                    &bomb_orchestrator, &works_orchestrator);

@@ -274,6 +274,17 @@ class Steering(Orchestrations):
         self.assertEqual((it["status"], it["output"], it["execution"]), ("Completed", "done", 5))
         self.assertIn("ExecutionCompleted", out.splitlines()[-2] + out.splitlines()[-1])
 
+    def test_events_that_wait_are_each_taken_once_by_executions_that_follow(self):
+        """More of them than executions follow each other in one episode."""
+        node = self.serve()
+        self.start("adding", {"count": 60, "sum": 0}, id="n1")
+        self.await_status("n1", "Running")
+        node.cli("suspend", "n1")
+        for number in range(1, 61):
+            node.cli("raise", "n1", "number", str(number))
+        node.cli("resume", "n1")
+        self.assertEqual(self.await_status("n1", "Completed")["output"], {"count": 0, "sum": 1830})
+
     def test_instance_that_begins_anew_without_end_is_steered_and_terminated(self):
         node = self.serve()
         self.start("reborn", 100000000, id="r1")

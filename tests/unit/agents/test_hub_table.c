@@ -183,6 +183,33 @@ static void test_who_waits_hears_of_the_end_with_its_sync(void **state)
     assert_int_equal(ask("wait", "{s:s,s:l}", "id", "a", "wait", (int64_t)10000), 0);
 }
 
+/* Many answers that are long together are given in several turns. */
+static void test_many_who_wait_for_a_long_output_are_all_answered(void **state)
+{
+    enum { MANY = 40, LONG = 900000 };
+    struct stead_writer output;
+
+    (void)state;
+    assert_int_equal(create("a", "s1"), 0);
+    uint64_t etag = etag_of("a");
+    for (int at = 0; at < MANY; at++)
+        assert_int_equal(ask("wait", "{s:s,s:l}", "id", "a", "wait", (int64_t)10000), 1);
+    stead_writer_init(&output);
+    uint8_t *bytes = calloc(1, LONG);
+    stead_write_bin(&output, stead_bytes(bytes, LONG));
+    assert_int_equal(ask("write", "{s:s,s:u,s:{s:s,s:u,s:l,s:u},s:v,s:[],s:l}", "id", "a", "etag", etag, "row", "name",
+                         "flow", "status", (uint64_t)STEAD_INSTANCE_COMPLETED, "created", (int64_t)1, "execution",
+                         (uint64_t)1, "output", stead_written(&output), "rows", "purge", (int64_t)0),
+                     0);
+    for (int at = 0; at < MANY; at++) {
+        take_answer();
+        assert_non_null(answer);
+        assert_status("Completed");
+    }
+    stead_writer_deinit(&output);
+    free(bytes);
+}
+
 static void test_wait_ends_with_its_time_and_a_poll_with_its_moment(void **state)
 {
     (void)state;
@@ -294,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_write_with_an_old_etag_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read_comes_in_pages_that_leave_nothing_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_waits_hears_of_the_end_with_its_sync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_who_wait_for_a_long_output_are_all_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wait_ends_with_its_time_and_a_poll_with_its_moment, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_over_is_purged_and_a_living_one_not, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock_that_stands_or_falls_gives_no_etag_twice, setup, teardown),
