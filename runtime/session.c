@@ -4,7 +4,8 @@
  *
  * The state of a session in a slot is one row, written once a batch whatever number of its requests the batch answered;
  * in memory it is an array ordered by number, because numbers come nearly in order and leave from the front as the mark
- * moves. Answers too large for the row have rows of their own, so that a session with one large answer is not rewritten
+ * moves. What a client tells beyond the mark (stead_message_ended()) leaves the open numbers in front and takes the
+ * rest. Answers too large for the row have rows of their own, so that a session with one large answer is not rewritten
  * with it each time.
  *
  * Answers of volatile agents are remembered in memory alone: they are gone with the agent.
@@ -14,9 +15,11 @@
 #include "runtime/shard.h"
 
 #define ROW_VERSION 1u
-#define ROW_HEAD 21u     /* bytes: version, start, mark, count */
-#define REQUEST_HEAD 19u /* bytes: number, state, class, own_row, status, size */
-#define IDLE_MS 60000u   /* a session without requests leaves memory; its row stays */
+#define ROW_VERSION_OPEN 2u /* with what has ended above the mark */
+#define ROW_HEAD 21u        /* bytes: version, start, mark, count */
+#define OPEN_HEAD 12u       /* bytes: ended_to, count */
+#define REQUEST_HEAD 19u    /* bytes: number, state, class, own_row, status, size */
+#define IDLE_MS 60000u      /* a session without requests leaves memory; its row stays */
 
 static uint64_t hash_session(stead_slot slot, struct stead_id id)
 {
@@ -97,33 +100,113 @@ static void mark_dirty(struct stead_shard *shard, struct stead_session *session,
     shard->dirty_sessions = session;
 }
 
-/* Everything up to the mark is known to the client: forget it. */
-static void move_mark(struct stead_shard *shard, struct stead_session *session, uint64_t mark)
+/* Position of the first open number >= `number`. */
+static uint32_t open_bound(const struct stead_session *session, uint64_t number)
 {
+    uint32_t low = 0, high = session->open_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (session->open[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The client has said that it will not ask for this number again. */
+static bool has_ended(const struct stead_session *session, uint64_t number)
+{
+    if (number <= session->mark || number > session->ended_to)
+        return number <= session->mark;
+    uint32_t at = open_bound(session, number);
+    return at == session->open_count || session->open[at] != number;
+}
+
+/* Forgets the requests that have ended; those that have not stay in front of what is above `ended_to`. */
+static void forget_ended(struct stead_shard *shard, struct stead_session *session)
+{
+    uint32_t end = lower_bound(session, session->ended_to + 1), kept = end;
     struct stead_row_key key;
     bool stored = false;
 
-    if (mark <= session->mark)
-        return;
-    session->mark = mark;
-    while (session->count > 0 && session->requests[session->first].number <= mark) {
-        struct stead_request *request = &session->requests[session->first];
+    for (uint32_t i = end; i > session->first; i--) {
+        struct stead_request *request = &session->requests[i - 1];
+        if (!has_ended(session, request->number) && !STEAD_FAULT(&shard->host->settings, forget_open)) {
+            session->requests[--kept] = *request;
+            continue;
+        }
         if (request->own_row) {
             answer_key(&key, session, request->number);
             stead_shard_delete(shard, &key);
         }
         stored = stored || request->stored;
         free(request->value);
-        session->first++;
-        session->count--;
     }
-    if (session->count == 0)
-        session->first = 0;
+    session->count -= kept - session->first;
+    session->first = session->count == 0 ? 0 : kept;
     if (stored)
         mark_dirty(shard, session, false);
 }
 
+/* Takes over what a request tells beyond the mark. Requests may come out of order: what has ended once has ended, so an
+ * older list ends no less than a newer one says. */
+static void take_open(struct stead_session *session, struct stead_slice ended)
+{
+    uint64_t ended_to = stead_load64(ended.data);
+    uint32_t count = 0;
+
+    if (ended_to < session->ended_to)
+        return;
+    uint64_t *open = stead_alloc(ended.size);
+    for (size_t at = 8; at < ended.size; at += 8) {
+        uint64_t number = stead_load64(ended.data + at);
+        if (!has_ended(session, number))
+            open[count++] = number;
+    }
+    free(session->open);
+    session->open = open;
+    session->open_count = count;
+    session->ended_to = ended_to;
+}
+
+/* What the request tells of the session is known to the client: forget it. */
+static void take_ended(struct stead_shard *shard, struct stead_session *session, const struct stead_message *request)
+{
+    struct stead_slice ended = stead_message_ended(request);
+    uint64_t mark = session->mark, ended_to = session->ended_to;
+    uint32_t open_count = session->open_count;
+
+    if (ended.size > 0)
+        take_open(session, ended);
+    if (request->session.mark > session->mark) {
+        uint32_t passed = open_bound(session, request->session.mark + 1);
+        session->mark = request->session.mark;
+        session->open_count -= passed;
+        if (passed > 0)
+            memmove(session->open, session->open + passed, session->open_count * sizeof(*session->open));
+    }
+    session->ended_to = session->ended_to > session->mark ? session->ended_to : session->mark;
+    if (session->mark != mark || session->ended_to != ended_to || session->open_count != open_count)
+        forget_ended(shard, session);
+}
+
 /* ---- The row ---------------------------------------------------------------------------------------- */
+
+/* What follows the head of a row with open numbers. */
+static void write_open(struct stead_writer *writer, const struct stead_session *session)
+{
+    uint8_t number[8], head[OPEN_HEAD];
+
+    stead_store64(head, session->ended_to);
+    stead_store32(head + 8, session->open_count);
+    stead_write_raw(writer, head, sizeof(head));
+    for (uint32_t i = 0; i < session->open_count; i++) {
+        stead_store64(number, session->open[i]);
+        stead_write_raw(writer, number, sizeof(number));
+    }
+}
 
 static void write_row(struct stead_shard *shard, const struct stead_session *session)
 {
@@ -133,10 +216,12 @@ static void write_row(struct stead_shard *shard, const struct stead_session *ses
     uint32_t stored = 0;
 
     stead_writer_reset(writer);
-    head[0] = ROW_VERSION;
+    head[0] = session->ended_to > session->mark ? ROW_VERSION_OPEN : ROW_VERSION;
     stead_store64(head + 1, session->start_ms);
     stead_store64(head + 9, session->mark);
     stead_write_raw(writer, head, sizeof(head));
+    if (head[0] == ROW_VERSION_OPEN)
+        write_open(writer, session);
     for (uint32_t i = session->first; i < session->first + session->count; i++) {
         const struct stead_request *request = &session->requests[i];
         uint8_t line[REQUEST_HEAD];
@@ -170,7 +255,7 @@ static int read_request(struct stead_session *session, struct stead_slice *row)
     uint32_t size = stead_load32(at + 15);
     bool owed = at[8] == STEAD_REQUEST_OWED;
     size_t follows = owed ? sizeof(struct stead_id) : at[10] ? 0 : size;
-    if (row->size - REQUEST_HEAD < follows || number <= session->mark || find_request(session, number) != NULL)
+    if (row->size - REQUEST_HEAD < follows || has_ended(session, number) || find_request(session, number) != NULL)
         return STEAD_ECORRUPT;
     struct stead_request *request = add_request(session, number);
     request->state = at[8];
@@ -190,14 +275,38 @@ static int read_request(struct stead_session *session, struct stead_slice *row)
     return 0;
 }
 
+static int read_open(struct stead_session *session, struct stead_slice *row)
+{
+    if (row->size < OPEN_HEAD)
+        return STEAD_ECORRUPT;
+    uint64_t ended_to = stead_load64(row->data), last = session->mark;
+    uint32_t count = stead_load32(row->data + 8);
+    row->data += OPEN_HEAD;
+    row->size -= OPEN_HEAD;
+    if (count > STEAD_MESSAGE_OPEN_MAX || row->size / 8 < count || ended_to <= session->mark)
+        return STEAD_ECORRUPT;
+    session->open = stead_alloc(count * sizeof(*session->open) + 1);
+    for (; session->open_count < count; row->data += 8, row->size -= 8) {
+        uint64_t number = stead_load64(row->data);
+        if (number <= last || number > ended_to)
+            return STEAD_ECORRUPT;
+        session->open[session->open_count++] = last = number;
+    }
+    session->ended_to = ended_to;
+    return 0;
+}
+
 static int read_row(struct stead_session *session, struct stead_slice row)
 {
-    if (row.size < ROW_HEAD || row.data[0] != ROW_VERSION)
+    if (row.size < ROW_HEAD || (row.data[0] != ROW_VERSION && row.data[0] != ROW_VERSION_OPEN))
         return STEAD_ECORRUPT;
     session->start_ms = stead_load64(row.data + 1);
-    session->mark = stead_load64(row.data + 9);
+    session->mark = session->ended_to = stead_load64(row.data + 9);
     uint32_t count = stead_load32(row.data + 17);
     struct stead_slice rest = {row.data + ROW_HEAD, row.size - ROW_HEAD};
+    int open_code = row.data[0] == ROW_VERSION_OPEN ? read_open(session, &rest) : 0;
+    if (open_code != 0)
+        return open_code;
     for (uint32_t i = 0; i < count; i++) {
         int code = read_request(session, &rest);
         if (code != 0)
@@ -211,6 +320,7 @@ static void free_session(struct stead_shard *shard, struct stead_session *sessio
     for (uint32_t i = session->first; i < session->first + session->count; i++)
         free(session->requests[i].value);
     free(session->requests);
+    free(session->open);
     stead_map_remove(&shard->sessions, session->hash, session);
     free(session);
 }
@@ -308,8 +418,9 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
     if (session == NULL)
         return refuse(shard, request, STEAD_EIO);
     session->used_ms = host->now_ns / 1000000u;
-    move_mark(shard, session, request->session.mark);
-    if (request->session.number <= session->mark)
+    take_ended(shard, session, request);
+    request->ended_size = 0;
+    if (has_ended(session, request->session.number))
         return STEAD_SESSION_STALE;
     struct stead_request *known = find_request(session, request->session.number);
     if (known != NULL) {
@@ -323,8 +434,8 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
             stead_owed_attach(shard, request, known->token);
         return STEAD_SESSION_ATTACHED;
     }
-    /* The oldest request that has no answer is always let in: only its answer can move the mark, and so make room. */
-    if (session->count >= host->settings.session_answers_max && request->session.number != session->mark + 1)
+    /* The open ones and the oldest behind them are always let in: only their answers make room. */
+    if (session->count >= host->settings.session_answers_max && request->session.number > session->ended_to + 1)
         return refuse(shard, request, STEAD_EBUSY);
     *ret_session = session;
     return STEAD_SESSION_NEW;
@@ -359,8 +470,9 @@ void stead_session_running(struct stead_shard *shard, struct stead_session *sess
 void stead_session_owed(struct stead_shard *shard, struct stead_session *session, uint64_t number,
                         struct stead_id token)
 {
+    if (has_ended(session, number))
+        return; /* the client gave up on it while it waited */
     struct stead_request *it = need_request(session, number);
-
     it->state = STEAD_REQUEST_OWED;
     it->token = token;
     it->stored = true;
@@ -373,7 +485,7 @@ void stead_session_answered(struct stead_shard *shard, struct stead_session *ses
 {
     struct stead_row_key key;
 
-    if (answer->session.number <= session->mark)
+    if (has_ended(session, answer->session.number))
         return; /* the client gave up on it meanwhile */
     struct stead_request *it = need_request(session, answer->session.number);
     it->state = STEAD_REQUEST_ANSWERED;
