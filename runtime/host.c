@@ -485,8 +485,10 @@ static void tick(struct stead_host *host)
     for (uint32_t i = 0; i < host->shard_count; i++) {
         if (host->shards[i]->phase != STEAD_SHARD_SERVING)
             continue;
-        if (host->message_bytes > 0)
+        if (host->message_bytes > 0) {
             stead_shard_expire_waiting(host->shards[i], EXPIRE_PLACES);
+            stead_keys_expire(host->shards[i], EXPIRE_PLACES);
+        }
         stead_session_sweep(host->shards[i]);
         stead_channels_sweep(host->shards[i]);
     }
@@ -657,7 +659,7 @@ void stead_host_check(const struct stead_host *host)
     for (uint32_t i = 0; i < host->shard_count; i++) {
         stead_shard_check(host->shards[i]);
         count += host->shards[i]->agents.count;
-        waiting_bytes += check_mailboxes(host->shards[i]);
+        waiting_bytes += check_mailboxes(host->shards[i]) + stead_keys_check(host->shards[i]);
     }
     STEAD_ASSERT(count == host->agent_count);
     STEAD_ASSERT(waiting_bytes == host->message_bytes);

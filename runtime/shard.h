@@ -165,9 +165,8 @@ struct stead_shard {
     struct stead_map vowed; /* struct stead_vowed by token */
     struct stead_seen *seen_head, *seen_tail;
 
-    /* ---- clients' idempotency keys that are being run: messages that wait for the first answer */
-    struct stead_queue key_waiters;
-    struct stead_map keys_running; /* struct stead_key_running */
+    struct stead_map keys_running; /* of clients' idempotency keys: struct stead_key_running */
+    uint32_t key_expire_at;        /* place among those where the next look for expired messages begins */
     uint64_t mail_seq;             /* last sequence of a parked message or dead letter: index << 20 | n */
 };
 
@@ -235,7 +234,7 @@ struct stead_host {
     struct stead_agent *lru_first, *lru_last; /* READY activations, most recently used first */
     uint64_t agent_bytes;                     /* blocks and what hangs off them */
     uint64_t agent_count;
-    uint64_t message_bytes;                          /* waiting in mailboxes */
+    uint64_t message_bytes;                          /* waiting in mailboxes and for keys */
     uint64_t overlay_bytes;                          /* as of the last round */
     uint64_t tick_ns;                                /* next look at idle agents, sessions, gauges */
     struct stead_lock_waits *lock_waits;             /* who waits to hold what; owned; NULL: nobody did yet */
@@ -281,6 +280,11 @@ void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / (8u * (host->shard_count == 0 ? 1u : host->shard_count));
+}
+/* No more is let wait in mailboxes: they take a quarter of the memory budget. */
+static inline bool stead_host_mailboxes_full(const struct stead_host *host)
+{
+    return host->message_bytes > host->settings.memory_bytes_max / 4;
 }
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. `kind` NULL: it
  * is not loaded here, but somewhere; `needs`: the label that its nodes have, or NULL. */
@@ -444,8 +448,14 @@ void stead_key_owed(struct stead_shard *shard, const struct stead_message *reque
 /* The keyed request ended without an effect that is kept (refused, expired, read-only): the next with its key may
  * run. */
 void stead_key_dropped(struct stead_shard *shard, const struct stead_message *request);
+/* Requests that wait for the first with their key end: the one that is cancelled (`cancel` is borrowed), and those past
+ * their deadline, looked for at so many places of the table of keys, in turn. */
+void stead_keys_cancel(struct stead_shard *shard, const struct stead_message *cancel);
+void stead_keys_expire(struct stead_shard *shard, uint32_t places);
 /* Deletes keys of the slot that are past their age. */
 void stead_keys_sweep(struct stead_shard *shard, stead_slot slot);
+/* Asserts M3; the bytes of all that waits. */
+uint64_t stead_keys_check(const struct stead_shard *shard);
 void stead_keys_deinit(struct stead_shard *shard);
 
 /* ---- query.c ---------------------------------------------------------------------------------- */
