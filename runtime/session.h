@@ -45,6 +45,7 @@ struct stead_request {
     uint8_t durability;       /* class reached */
     bool stored;              /* belongs into the row; false for volatile receivers and RUNNING */
     bool own_row;             /* the payload is an ANSWER row */
+    bool gone;                /* ANSWERED: of a volatile agent, when there was no room for it */
 };
 
 struct stead_session {
@@ -56,6 +57,9 @@ struct stead_session {
     uint64_t ended_to;               /* and every one up to this, but the open ones; at least the mark */
     uint64_t *open;                  /* above the mark and up to ended_to, ascending; owned */
     uint32_t open_count;             /* of them, at most STEAD_MESSAGE_OPEN_MAX */
+    uint64_t forgotten_to;           /* answers of volatile agents up to this number may have been forgotten here */
+    uint64_t value_bytes;            /* of the values of its requests */
+    uint64_t bytes;                  /* of all that, as counted in host->session_bytes */
     uint64_t used_ms;                /* monotonic ms of the newest request */
     struct stead_request *requests;  /* by number, ascending; owned */
     uint32_t first, count, capacity; /* live: requests[first .. first + count) */
@@ -99,6 +103,8 @@ void stead_session_forget(struct stead_session *session, uint64_t number);
 void stead_session_batch_end(struct stead_shard *shard);
 /* Forgets idle sessions from memory, ends over-aged ones whole. */
 void stead_session_sweep(struct stead_shard *shard);
+/* Asserts that what is counted is there; the bytes of all of it. */
+uint64_t stead_sessions_check(const struct stead_shard *shard);
 /* Frees every session in memory; their rows stay. */
 void stead_sessions_deinit(struct stead_shard *shard);
 

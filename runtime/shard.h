@@ -20,6 +20,7 @@
 #include "runtime/effects.h"
 #include "runtime/entry.h"
 #include "runtime/fault.h"
+#include "runtime/forgotten.h"
 #include "runtime/host.h"
 #include "runtime/map.h"
 #include "runtime/overlay.h"
@@ -141,8 +142,9 @@ struct stead_shard {
     uint64_t resend_ns;                    /* when the first of those may have to be sent again; UINT64_MAX: none */
     struct stead_map sessions;             /* struct stead_session */
     struct stead_session *dirty_sessions;
-    uint32_t expire_at; /* place among the agents where the next look for expired messages begins */
-    uint32_t sweep_at;  /* slot whose rows the next sweep looks through */
+    struct stead_forgotten_list forgotten; /* sessions that left memory */
+    uint32_t expire_at;                    /* place among the agents where the next look for expired messages begins */
+    uint32_t sweep_at;                     /* slot whose rows the next sweep looks through */
 
     /* ---- timers */
     struct stead_slot_due *slot_due;     /* by position in `slots`; owned */
@@ -235,6 +237,7 @@ struct stead_host {
     uint64_t agent_bytes;                     /* blocks and what hangs off them */
     uint64_t agent_count;
     uint64_t message_bytes;                          /* waiting in mailboxes and for keys */
+    uint64_t session_bytes;                          /* of sessions, and what is remembered in place of them */
     uint64_t overlay_bytes;                          /* as of the last round */
     uint64_t tick_ns;                                /* next look at idle agents, sessions, gauges */
     struct stead_lock_waits *lock_waits;             /* who waits to hold what; owned; NULL: nobody did yet */
@@ -276,6 +279,11 @@ uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
 bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kind *kind, struct stead_id id);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
+/* Of the memory budget sessions have an eighth; what they take beyond it does not drive agents out of memory. */
+static inline uint64_t stead_host_session_bytes_max(const struct stead_host *host)
+{
+    return host->settings.memory_bytes_max / 8;
+}
 /* What one shard's inbox, and its queue between its own agents, may hold: together a quarter of the memory budget. */
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
@@ -421,6 +429,10 @@ void stead_owed_attach(struct stead_shard *shard, const struct stead_message *re
 bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *request);
 /* Its answer (borrowed). */
 void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
+/* Forgets those that were seen long enough ago. */
+void stead_seen_sweep(struct stead_shard *shard);
+/* Bytes of their answers. */
+uint64_t stead_seen_check(const struct stead_shard *shard);
 /* Opens the sessions of the shard's volatile senders, or new ones. */
 void stead_vrequest_open_sessions(struct stead_shard *shard);
 /* A request of a volatile agent to another shard. Consumed; its number, never 0. */

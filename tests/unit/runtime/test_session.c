@@ -2,6 +2,7 @@
 /*
  * Sessions: a client's request takes effect once, whatever is lost, late or repeated.
  */
+#include "runtime/session.h"
 #include "unit/runtime/host_client.h"
 
 static void test_retry_of_an_answered_request_gets_the_first_answer(void **state)
@@ -372,18 +373,114 @@ static void test_session_past_its_age_executes_nothing(void **state)
     fx_destroy(fx);
 }
 
-static void test_session_of_a_volatile_receiver_leaves_memory_at_its_end(void **state)
+/* A volatile agent's answer is remembered for two minutes after its session was used last; then, that it was given. */
+static void test_answer_of_a_volatile_receiver_is_forgotten_but_not_that_it_was_given(void **state)
 {
     struct fx *fx = fx_create(1);
     struct fx_client client = fx_client(fx, 1);
     char a[64];
 
     (void)state;
-    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "v", 1, 0), "add"), 1);
+    struct stead_message *first = fx_request(fx, &client, STEAD_CALL, fx_address(a, "v", 1, 0), "add", fx_i64(1), NULL);
+    uint64_t memory_bytes = fx_stats(fx)->memory_bytes;
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    assert_true(fx_stats(fx)->memory_bytes > memory_bytes + sizeof(struct stead_session));
+    for (int i = 0; i < 3; i++) { /* as long as it is used */
+        fx_step_ms(fx, 119000);
+        fx_deliver(fx, first);
+        assert_int_equal(fx_answer_i64(fx), 1);
+    }
+    assert_int_equal(fx_stats(fx)->sessions, 1);
     fx_step_ms(fx, 120000);
-    assert_int_equal(fx_stats(fx)->sessions, 1); /* its answers are nowhere else */
+    assert_int_equal(fx_stats(fx)->sessions, 0);
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_status(fx), STEAD_ESESSION);
+    assert_int_equal(fx_call_i64(fx, &client, a, "add"), 2); /* the session goes on */
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_status(fx), STEAD_ESESSION);
+    fx_step_ms(fx, 120000);
+    assert_int_equal(fx_stats(fx)->sessions, 0);
+    fx_deliver(fx, first);
+    assert_int_equal(fx_answer_status(fx), STEAD_ESESSION);
     fx_step_ms(fx, fx->settings.session_age_ms_max);
     fx_step_ms(fx, 120000);
+    assert_int_equal(fx_stats(fx)->sessions, 0);
+    assert_true(fx_stats(fx)->memory_bytes <= memory_bytes + 4096); /* its agent is there */
+    stead_message_destroy(&first);
+    fx_destroy(fx);
+}
+
+/* Durable agents of the same slot are in the row: what they were asked before is not unknown. */
+static void test_forgotten_answer_of_a_volatile_receiver_keeps_no_durable_one_out(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    struct stead_message *late = fx_request(fx, &client, STEAD_CALL, "d/{x}", "add", fx_i64(1), NULL);
+    assert_int_equal(fx_call_i64(fx, &client, "v/{x}", "add"), 1);
+    fx_step_ms(fx, 120000);
+    fx_step_ms(fx, 120000);
+    assert_int_equal(fx_stats(fx)->sessions, 0);
+    fx_deliver(fx, late);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    stead_message_destroy(&late);
+    fx_destroy(fx);
+}
+
+static int echo(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return stead_reply(turn, args);
+}
+
+static void test_answers_of_volatile_receivers_take_no_more_than_an_eighth_of_the_memory(void **state)
+{
+    static uint8_t payload[3003] = {0xc5, 3000 >> 8, 3000 & 0xff};
+    struct fx *fx = fx_create(1);
+    struct stead_message *requests[8];
+    char a[64];
+
+    (void)state;
+    fx_do[0] = echo;
+    fx->settings.memory_bytes_max = 8 * 10000;
+    fx_crash(fx, false);
+    struct fx_client client = fx_client(fx, 1);
+    fx_address(a, "v", 1, 0);
+    for (int i = 0; i < 8; i++) {
+        requests[i] = fx_request(fx, &client, STEAD_CALL, a, "do", stead_bytes(payload, sizeof(payload)), NULL);
+        fx_deliver(fx, requests[i]);
+        assert_int_equal(fx_answer_status(fx), 0);
+    }
+    assert_true(fx_stats(fx)->memory_bytes < 20000);
+    for (int i = 0; i < 8; i++) {
+        fx_deliver(fx, requests[i]);
+        assert_int_equal(fx_answer_status(fx), i < 3 ? 0 : STEAD_ESESSION);
+    }
+    assert_int_equal(fx_stats(fx)->turns, 8);
+    client.mark = client.number; /* the client has them all: there is room again */
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_true(fx_stats(fx)->memory_bytes < 10000);
+    for (int i = 0; i < 8; i++)
+        stead_message_destroy(&requests[i]);
+    fx_destroy(fx);
+}
+
+static void test_idle_session_leaves_early_while_memory_is_short(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    fx->settings.memory_bytes_max = 64;
+    fx_crash(fx, false);
+    struct fx_client client = fx_client(fx, 1);
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    fx_step_ms(fx, 9000);
+    assert_int_equal(fx_stats(fx)->sessions, 1);
+    fx_step_ms(fx, 2000);
+    fx_step_ms(fx, 2000);
     assert_int_equal(fx_stats(fx)->sessions, 0);
     fx_destroy(fx);
 }
@@ -468,7 +565,10 @@ int main(void)
         cmocka_unit_test(test_session_is_read_again_after_a_debt_that_nobody_waits_for),
         cmocka_unit_test(test_session_that_starts_in_the_far_future_is_refused),
         cmocka_unit_test(test_session_past_its_age_executes_nothing),
-        cmocka_unit_test(test_session_of_a_volatile_receiver_leaves_memory_at_its_end),
+        cmocka_unit_test(test_answer_of_a_volatile_receiver_is_forgotten_but_not_that_it_was_given),
+        cmocka_unit_test(test_forgotten_answer_of_a_volatile_receiver_keeps_no_durable_one_out),
+        cmocka_unit_test(test_answers_of_volatile_receivers_take_no_more_than_an_eighth_of_the_memory),
+        cmocka_unit_test(test_idle_session_leaves_early_while_memory_is_short),
         cmocka_unit_test(test_request_that_expires_in_the_mailbox_is_answered_again_when_retried),
         cmocka_unit_test(test_request_that_expires_in_the_mailbox_is_answered_though_nothing_else_runs),
         cmocka_unit_test(test_two_sessions_with_equal_numbers_are_two_requests),
