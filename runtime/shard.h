@@ -20,6 +20,7 @@
 #include "runtime/effects.h"
 #include "runtime/entry.h"
 #include "runtime/fault.h"
+#include "runtime/fields.h"
 #include "runtime/forgotten.h"
 #include "runtime/host.h"
 #include "runtime/map.h"
@@ -213,11 +214,12 @@ struct stead_host {
     struct stead_settings settings;
     struct stead_doors doors;
     const struct stead_registry *registry;
-    uint64_t now_ns;   /* monotonic */
-    uint64_t now_ms;   /* wall, never back: after a step back it goes on, a quarter slower, until the wall is there */
-    uint64_t wall_ms;  /* the wall clock as it was read: what others' deadlines are judged by */
-    int load_code;     /* why the newest agent that cannot be read cannot */
-    uint64_t ahead_ns; /* of the ms that `now_ms` will go on by itself next */
+    uint64_t now_ns;  /* monotonic */
+    uint64_t now_ms;  /* wall, never back: after a step back it goes on, a quarter slower, until the wall is there */
+    uint64_t wall_ms; /* the wall clock as it was read: what others' deadlines are judged by */
+    int load_code;    /* why the newest agent that cannot be read cannot */
+    char load_why[STEAD_FIELDS_WHY_SIZE]; /* the field that keeps it from being read; "": it is no field */
+    uint64_t ahead_ns;                    /* of the ms that `now_ms` will go on by itself next */
     struct stead_rng rng;
     uint64_t id_prefix, id_counter; /* message ids */
     struct stead_effects effects;
