@@ -76,6 +76,19 @@ static const json_t *find_node(const json_t *stats, const char *name)
     return NULL;
 }
 
+static const json_t *find_reactor(const json_t *node, int64_t index)
+{
+    size_t at;
+    json_t *reactor;
+
+    json_array_foreach(json_object_get(node, "reactors"), at, reactor)
+    {
+        if (stead_json_member_int(reactor, "reactor") == index)
+            return reactor;
+    }
+    return NULL;
+}
+
 /* A counter: the total, or per second of the `elapsed_ms` since the part was as `before`. */
 static const char *counter(const json_t *part, const json_t *before, int64_t elapsed_ms, const char *name,
                            char *ret_text)
@@ -106,13 +119,16 @@ static uint64_t gauge(const json_t *part, const char *name)
 
 /* ---- Overview ------------------------------------------------------------------------------- */
 
-static void add_reactor(struct stead_columns *columns, const json_t *node, size_t index, const json_t *reactor,
-                        const json_t *before, int64_t elapsed_ms)
+/* `node_before`: the node in the look before, or NULL. */
+static void add_reactor(struct stead_columns *columns, const json_t *node, const json_t *reactor,
+                        const json_t *node_before, int64_t elapsed_ms)
 {
+    int64_t index = stead_json_member_int(reactor, "reactor");
+    const json_t *before = find_reactor(node_before, index);
     char text[STEAD_PRINT_SIZE];
 
     stead_columns_add(columns, "%s", stead_json_member_text(node, "name"));
-    stead_columns_add(columns, "%zu", index);
+    stead_columns_add(columns, "%lld", (long long)index);
     stead_columns_add(columns, "%s", stead_print_count(gauge(reactor, "agents_resident"), text));
     stead_columns_add(columns, "%s", stead_print_size(gauge(reactor, "memory_bytes"), text));
     stead_columns_add(columns, "%s", counter(reactor, before, elapsed_ms, "turns", text));
@@ -139,7 +155,7 @@ static void print_reactors(const json_t *stats, const json_t *last, int64_t elap
         const json_t *before = find_node(last, stead_json_member_text(node, "name"));
         json_array_foreach(json_object_get(node, "reactors"), r, reactor)
         {
-            add_reactor(columns, node, r, reactor, json_array_get(json_object_get(before, "reactors"), r), elapsed_ms);
+            add_reactor(columns, node, reactor, before, elapsed_ms);
         }
     }
     stead_columns_print(columns, stdout, bold);
@@ -212,8 +228,9 @@ static void print_every_counter(const json_t *stats, const json_t *last, int64_t
         char where[128];
         json_array_foreach(json_object_get(node, "reactors"), r, reactor)
         {
-            const json_t *reactor_before = json_array_get(json_object_get(before, "reactors"), r);
-            snprintf(where, sizeof where, "%s reactor %zu", name, r);
+            int64_t index = stead_json_member_int(reactor, "reactor");
+            const json_t *reactor_before = find_reactor(before, index);
+            snprintf(where, sizeof where, "%s reactor %lld", name, (long long)index);
             add_group(columns, where, reactor, reactor_before, elapsed_ms, "counters");
             add_group(columns, where, reactor, NULL, 0, "gauges");
         }

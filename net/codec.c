@@ -109,7 +109,7 @@ static size_t groups_size(uint32_t bits)
 
 static size_t extensions_size(const struct stead_message *m)
 {
-    return m->chain_size > 0 ? 4u + m->chain_size : 0;
+    return (m->chain_size > 0 ? 4u + m->chain_size : 0u) + (m->ended_size > 0 ? 4u + m->ended_size : 0u);
 }
 
 /* ---- Encoding ------------------------------------------------------------------------------- */
@@ -175,10 +175,15 @@ static uint8_t *put_core(uint8_t *at, const struct stead_message *m)
 
 static uint8_t *put_extensions(uint8_t *at, const struct stead_message *m)
 {
-    if (m->chain_size == 0)
-        return at;
-    at = put16(put16(at, STEAD_WIRE_EXTENSION_CHAIN), m->chain_size);
-    return put_bytes(at, stead_message_chain(m).data, m->chain_size);
+    if (m->chain_size > 0) {
+        at = put16(put16(at, STEAD_WIRE_EXTENSION_CHAIN), m->chain_size);
+        at = put_bytes(at, stead_message_chain(m).data, m->chain_size);
+    }
+    if (m->ended_size > 0) {
+        at = put16(put16(at, STEAD_WIRE_EXTENSION_ENDED), m->ended_size);
+        at = put_bytes(at, stead_message_ended(m).data, m->ended_size);
+    }
+    return at;
 }
 
 static uint8_t *put_tracing(uint8_t *at, const struct stead_message *m)
@@ -288,8 +293,30 @@ static int find_parts(struct stead_slice record, struct layout *ret_layout)
     return 0;
 }
 
-/* Of the extensions one is known, the chain of a call. Of the others one that must be understood refuses the record,
- * the rest are stepped over. */
+/* The session's mark in a record whose group SESSION was checked or will be. */
+static uint64_t mark_of(const struct layout *l)
+{
+    return stead_load64(l->groups + groups_size(l->group_bits & (STEAD_GROUP_SESSION - 1u)) + 32);
+}
+
+/* One that is known: the chain of a call, or what has ended of a session. */
+static int take_extension(struct layout *l, uint16_t type, struct stead_slice value)
+{
+    bool request = l->type == STEAD_CALL || l->type == STEAD_SIGNAL;
+
+    if (l->type == STEAD_CALL && type == STEAD_WIRE_EXTENSION_CHAIN) {
+        if (l->parts.chain.size > 0 || !stead_chain_check(value))
+            return STEAD_EPROTOCOL;
+        l->parts.chain = value;
+    } else if (request && type == STEAD_WIRE_EXTENSION_ENDED && (l->group_bits & STEAD_GROUP_SESSION)) {
+        if (l->parts.ended.size > 0 || !stead_message_ended_check(value, mark_of(l)))
+            return STEAD_EPROTOCOL;
+        l->parts.ended = value;
+    }
+    return 0;
+}
+
+/* Of those that are not known one that must be understood refuses the record, the rest are stepped over. */
 static int take_extensions(struct layout *l)
 {
     struct stead_slice area = l->extensions;
@@ -302,12 +329,9 @@ static int take_extensions(struct layout *l)
             return STEAD_EPROTOCOL;
         if (stead_load16(area.data) & STEAD_WIRE_EXTENSION_MUST)
             return STEAD_EVERSION;
-        if (l->type == STEAD_CALL && stead_load16(area.data) == STEAD_WIRE_EXTENSION_CHAIN) {
-            struct stead_slice chain = stead_bytes(area.data + 4, size - 4);
-            if (l->parts.chain.size > 0 || !stead_chain_check(chain))
-                return STEAD_EPROTOCOL;
-            l->parts.chain = chain;
-        }
+        int code = take_extension(l, stead_load16(area.data), stead_bytes(area.data + 4, size - 4));
+        if (code != 0)
+            return code;
         area.data += size;
         area.size -= size;
     }

@@ -4,11 +4,11 @@
  *
  *     client -> any reactor -> one copy for each reactor of the node -> parts -> merged by the first -> client
  *
- * A copy's route names the gathering reactor, with a connection number that no client has (GATHER_BIT), so that a part
- * finds its way back by the same road as any answer: a host that has to wait for a commit before it may tell what it
- * saw answers later, and from where it likes. `agents` and `deadletters` are answered by each host, `stats` and
- * `status` here from the host's numbers; `hold` is for hold.h; a backup blocks, so it runs on a thread of its own and
- * is answered by that (backup.c).
+ * A copy's route names the gathering reactor, with a connection number that no client has: GATHER_BIT, the reactor that
+ * it is for, the gather. So a part finds its way back, and its place, by the same road as any answer: a host that has
+ * to wait for a commit before it may tell what it saw answers later, and from where it likes. `agents` and
+ * `deadletters` are answered by each host, `stats` and `status` here from the host's numbers; `hold` is for hold.h; a
+ * backup blocks, so it runs on a thread of its own and is answered by that (backup.c).
  *
  * Queries change nothing and may be asked again, so a copy carries no session; the answer carries the client's.
  *
@@ -26,6 +26,7 @@
 #include "stead/stead.h"
 
 #define GATHER_BIT (1ull << 63) /* of a connection number: not a client, a gather of this reactor */
+#define PART_SHIFT 48           /* above it: which reactor's part; below: the gather's number */
 #define GATHERS_MAX 256u        /* at once; more are refused with STEAD_EBUSY */
 
 static bool is(const struct stead_message *message, const char *query)
@@ -52,13 +53,15 @@ void stead_reactor_answer_error(struct stead_reactor *reactor, const struct stea
 
 /* ---- Gathering ------------------------------------------------------------------------------ */
 
-static struct stead_message *make_copy(const struct stead_reactor *reactor, const struct stead_gather *gather)
+static struct stead_message *make_copy(const struct stead_reactor *reactor, const struct stead_gather *gather,
+                                       uint32_t part)
 {
     struct stead_message *copy = stead_message_copy(gather->request);
 
     copy->groups = (copy->groups | STEAD_GROUP_ROUTE) & ~(uint32_t)STEAD_GROUP_SESSION;
-    copy->route = (struct stead_route){
-        .node = reactor->shell->node, .reactor = reactor->index, .connection = GATHER_BIT | gather->number};
+    copy->route = (struct stead_route){.node = reactor->shell->node,
+                                       .reactor = reactor->index,
+                                       .connection = GATHER_BIT | (uint64_t)part << PART_SHIFT | gather->number};
     return copy;
 }
 
@@ -75,12 +78,12 @@ static void gather(struct stead_reactor *reactor, struct stead_message **request
     it->number = ++reactor->gather_last;
     it->request = *request;
     *request = NULL;
-    it->waiting = count;
+    it->waiting = it->part_count = count;
     it->next = reactor->gathers;
     reactor->gathers = it;
     reactor->gather_count++;
     for (uint32_t i = 0; i < count; i++) {
-        struct stead_event event = {.type = STEAD_EVENT_QUERY, .pointer = make_copy(reactor, it)};
+        struct stead_event event = {.type = STEAD_EVENT_QUERY, .pointer = make_copy(reactor, it, i)};
         stead_reactor_post(reactor->shell->reactors[i], &event);
     }
 }
@@ -256,15 +259,17 @@ bool stead_reactor_query_gather(struct stead_reactor *reactor, struct stead_mess
         part->route.node != reactor->shell->node || part->route.reactor != reactor->index)
         return false;
     *answer = NULL;
+    uint64_t number = part->route.connection & ((1ull << PART_SHIFT) - 1);
+    uint32_t index = (uint32_t)((part->route.connection & ~GATHER_BIT) >> PART_SHIFT);
     struct stead_gather **at = &reactor->gathers;
-    while (*at && (*at)->number != (part->route.connection & ~GATHER_BIT))
+    while (*at && (*at)->number != number)
         at = &(*at)->next;
     struct stead_gather *it = *at;
-    if (!it) {
+    if (!it || index >= it->part_count || it->parts[index]) {
         stead_message_destroy(&part);
         return true;
     }
-    it->parts[it->part_count++] = part;
+    it->parts[index] = part;
     if (--it->waiting == 0) {
         *at = it->next;
         reactor->gather_count--;
@@ -328,7 +333,9 @@ void stead_reactor_query_part(struct stead_reactor *reactor, struct stead_messag
     }
     stead_writer_init(&value);
     if (stats) {
-        stead_write_map(&value, 4);
+        stead_write_map(&value, 5);
+        stead_write_str(&value, "reactor");
+        stead_write_u64(&value, reactor->index);
         stead_queries_write_host(stead_host_stats(reactor->host), &value);
         write_transport(stead_transport_stats(reactor->transport), &value);
     } else if (hold) {

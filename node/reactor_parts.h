@@ -29,7 +29,7 @@ struct stead_gather {
     struct stead_message *request; /* of the client; owned */
     uint32_t waiting;              /* parts that have not come */
     uint32_t part_count;           /* entries of parts */
-    struct stead_message *parts[]; /* ANSWERs in order of arrival; owned */
+    struct stead_message *parts[]; /* by reactor: ANSWERs, NULL until they come; owned */
 };
 
 struct stead_reactor {

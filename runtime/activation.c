@@ -399,6 +399,17 @@ static void become_ready(struct stead_agent *agent)
     }
 }
 
+/* Reads the state; the host knows which field does not fit. */
+static int take_fields(struct stead_agent *agent, struct stead_slice image)
+{
+    struct stead_host *host = agent->shard->host;
+    int code = stead_fields_decode(agent->kind->fields, agent->state, image);
+
+    if (code != 0)
+        stead_fields_explain(agent->kind->fields, agent->state, image, host->load_why);
+    return code;
+}
+
 /* Takes the AGENT row; false: nothing stored, the agent is as new. */
 static int take_head(struct stead_agent *agent, struct stead_slice value)
 {
@@ -422,7 +433,7 @@ static int take_head(struct stead_agent *agent, struct stead_slice value)
         wait->holder[row.holder.size] = '\0';
     }
     if (row.image.size > 0 && agent->kind->fields != NULL)
-        return stead_fields_decode(agent->kind->fields, agent->state, row.image);
+        return take_fields(agent, row.image);
     return 0;
 }
 
@@ -431,7 +442,7 @@ static int take_image(struct stead_agent *agent, struct stead_slice image)
     int code = stead_value_check(image);
 
     if (code == 0 && agent->kind->fields != NULL)
-        code = stead_fields_decode(agent->kind->fields, agent->state, image);
+        code = take_fields(agent, image);
     return code;
 }
 
@@ -470,9 +481,11 @@ static void loading_failed(struct stead_agent *agent, int code)
     struct stead_shard *shard = agent->shard;
     struct stead_message *message;
 
-    stead_host_trace(shard->host, STEAD_TRACE_ERROR, "agent cannot be loaded: %s: %s", agent->address,
-                     stead_error_sentence(code));
-    shard->host->load_code = code;
+    struct stead_host *host = shard->host;
+    const char *why = host->load_why;
+    stead_host_trace(host, STEAD_TRACE_ERROR, "agent cannot be loaded: %s: %s%s%s", agent->address,
+                     stead_error_sentence(code), why[0] != '\0' ? ": " : "", why);
+    host->load_code = code;
     stead_timers_unreadable(shard, agent->slot, agent->hash, code);
     while (agent->wait != NULL && (message = stead_queue_pop(&agent->wait->mailbox)) != NULL) {
         agent->pins--;
@@ -481,7 +494,7 @@ static void loading_failed(struct stead_agent *agent, int code)
         struct stead_session *session = stead_session_of(shard, message);
         if (session != NULL)
             stead_session_forget(session, message->session.number);
-        stead_shard_refuse(shard, message, code, NULL, NULL, false, 0);
+        stead_shard_refuse(shard, message, code, NULL, why[0] != '\0' ? why : NULL, false, 0);
         stead_message_destroy(&message);
     }
     while (agent->wait != NULL && agent->wait->blocked != NULL) {
@@ -614,6 +627,7 @@ struct stead_agent *stead_agent_activate(struct stead_shard *shard, const struct
         become_ready(agent);
         return agent;
     }
+    shard->host->load_why[0] = '\0';
     stead_row_agent(&key, slot, address);
     uint64_t index = 0;
     switch (stead_overlay_get(shard->overlay, stead_row_slice(&key), &value, &index)) {
@@ -642,6 +656,7 @@ void stead_agent_loaded(struct stead_shard *shard, struct stead_load **load)
 
     STEAD_ASSERT(agent->shard == shard && agent->phase != STEAD_AGENT_READY && shard->loads > 0);
     shard->loads--;
+    shard->host->load_why[0] = '\0';
     if (code != 0)
         loading_failed(agent, code);
     else if (agent->phase == STEAD_AGENT_LOADING_HEAD && !(*load)->ret_found) {

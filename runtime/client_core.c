@@ -33,6 +33,7 @@
 #define RETRY_MS_DEFAULT 1000u
 #define RETRY_DOUBLINGS_MAX 3u
 #define IN_FLIGHT_DEFAULT 8192u /* fewer than a mailbox holds: see docs/CLIENT.md, "Order" */
+#define ENDED_ABOVE_DEFAULT 256u
 #define TELLS_WAITING_MAX 16384u
 #define REFRESH_NS (50 * MS_NS)
 
@@ -92,6 +93,7 @@ struct stead_client_core *stead_client_core_create(const struct stead_client_cor
     mine->retry_ms = mine->retry_ms == 0 ? RETRY_MS_DEFAULT : mine->retry_ms;
     mine->in_flight_max = mine->in_flight_max == 0 ? IN_FLIGHT_DEFAULT : mine->in_flight_max;
     mine->session_ms_max = mine->session_ms_max == 0 ? STEAD_CLIENT_SESSION_MS_MAX : mine->session_ms_max;
+    mine->ended_above_max = mine->ended_above_max == 0 ? ENDED_ABOVE_DEFAULT : mine->ended_above_max;
     stead_rng_seed(&core->rng, options->seed);
     stead_client_peers_init(&core->peers);
     return core;
@@ -159,7 +161,7 @@ static struct stead_client_session *session_for_new(struct stead_client_core *co
         return session;
     core->session_open = false;
     drop_drained_sessions(core);
-    session = stead_client_session_create(&core->rng, core->now_ns, core->wall_ms);
+    session = stead_client_session_create(&core->rng, core->now_ns, core->wall_ms, core->options.ended_above_max);
     session->next = core->sessions;
     core->sessions = session;
     core->session_open = true;
@@ -299,6 +301,14 @@ static void schedule(struct stead_client_core *core, uint32_t item, uint64_t res
     stead_due_queue_set(&core->due, item, resend_ns < request->deadline_ns ? resend_ns : request->deadline_ns);
 }
 
+/* A slot's receiver need not be told of a request that went to another. */
+static bool is_elsewhere(const void *self, uint32_t item, stead_slot slot)
+{
+    const struct request *request = &((const struct stead_client_core *)self)->requests[item];
+
+    return request->sends > 0 && request->message->slot.v != slot.v;
+}
+
 /* Sends to the peer that has it, which is up. */
 static void transmit(struct stead_client_core *core, uint32_t item)
 {
@@ -317,7 +327,12 @@ static void transmit(struct stead_client_core *core, uint32_t item)
     request->refused = 0;
     core->counters.sent++;
     schedule(core, item, core->now_ns + ((uint64_t)core->options.retry_ms << doublings) * MS_NS);
-    core->options.effects.send(core->options.effects.self, peer->node, peer->reactor, request->message);
+    struct stead_message *telling = request->anywhere ? NULL
+                                                      : stead_client_session_tell(request->session, request->message,
+                                                                                  &core->rng, is_elsewhere, core);
+    core->options.effects.send(core->options.effects.self, peer->node, peer->reactor,
+                               telling != NULL ? telling : request->message);
+    stead_message_destroy(&telling);
 }
 
 static void move_to_peer(struct stead_client_core *core, uint32_t item, uint32_t peer)

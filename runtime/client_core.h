@@ -28,7 +28,8 @@
 #include "runtime/table.h"
 
 #define STEAD_CLIENT_SESSION_MS_MAX (24ull * 3600 * 1000) /* default age at which receivers end a session */
-#define STEAD_CLIENT_SPAN_MAX (1u << 20) /* numbers between the oldest request in flight and the newest */
+/* Numbers between the oldest request in flight, stragglers apart (client_session.h), and the newest. */
+#define STEAD_CLIENT_SPAN_MAX (1u << 20)
 #define STEAD_CLIENT_ARGS_MAX                                                                                          \
     (16u * 1024u * 1024u) /* bytes; far below what a connection carries, above any limit of a node */
 #define STEAD_CLIENT_NEVER UINT64_MAX
@@ -53,11 +54,12 @@ struct stead_client_effects {
 
 /* Zeroes mean the defaults. */
 struct stead_client_core_options {
-    uint64_t seed;           /* of session ids, message ids and random choices: from the system's generator */
-    uint32_t timeout_ms;     /* deadline of a request that names none: 30,000 */
-    uint32_t retry_ms;       /* sent again after so long without an answer, doubling up to 8 times that: 1,000 */
-    uint32_t in_flight_max;  /* requests at once: 8,192 */
-    uint64_t session_ms_max; /* receivers end a session at this age; renewed here at half of it: 24 h */
+    uint64_t seed;            /* of session ids, message ids and random choices: from the system's generator */
+    uint32_t timeout_ms;      /* deadline of a request that names none: 30,000 */
+    uint32_t retry_ms;        /* sent again after so long without an answer, doubling up to 8 times that: 1,000 */
+    uint32_t in_flight_max;   /* requests at once: 8,192 */
+    uint64_t session_ms_max;  /* receivers end a session at this age; renewed here at half of it: 24 h */
+    uint32_t ended_above_max; /* requests that may end after one in flight before it counts as a straggler: 256 */
     struct stead_client_effects effects;
 };
 

@@ -14,6 +14,7 @@
     X(acknowledge_before_sync, "channel acknowledgements leave before their entry is synced")                          \
     X(forget_duplicate_check, "a channel takes what it has taken before")                                              \
     X(forget_session, "a session forgets what it has answered when its shard restarts")                                \
+    X(forget_open, "a session that is told what has ended forgets the answers of open requests too")                   \
     X(lose_outbox, "outbox records are not found again at a restart")                                                  \
     X(apply_twice, "a turn that was committed runs once more")                                                         \
     X(reuse_channel_number, "numbers start again under a new epoch without their predecessor")                         \

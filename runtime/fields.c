@@ -421,6 +421,85 @@ int stead_fields_decode(const struct stead_field *fields, void *state, struct st
     return decode_table(fields, state, &reader);
 }
 
+/* ---- What does not fit ---------------------------------------------------------------------- */
+
+static const char *type_name(enum stead_field_type type)
+{
+    static const char *const names[] = {"bool", "i8",  "i16", "i32",  "i64",    "u8",     "u16",
+                                        "u32",  "u64", "f64", "text", "buffer", "struct", "list"};
+    return names[type];
+}
+
+/* What is stored, for a person. */
+static void describe(struct stead_reader reader, char *ret_text, size_t size)
+{
+    static const char *const names[] = {"nothing", "a bool",   "an integer", "a float",     "text",
+                                        "bytes",   "an array", "a map",      "an extension"};
+    struct stead_reader at = reader;
+    struct stead_slice text;
+    uint64_t above;
+    int64_t number;
+
+    if (stead_read_i64(&at, &number) == 0)
+        (void)stead_format(ret_text, size, "%lld", (long long)number);
+    else if (stead_read_u64(&at, &above) == 0)
+        (void)stead_format(ret_text, size, "%llu", (unsigned long long)above);
+    else if (stead_read_str(&at, &text) == 0 || stead_read_bin(&at, &text) == 0)
+        (void)stead_format(ret_text, size, "%s of %zu bytes", names[stead_peek(&reader)], text.size);
+    else
+        (void)stead_format(ret_text, size, "%s", names[stead_peek(&reader)]);
+}
+
+/* The first field of a map that does not take its value, which `reader` is at then; NULL: none is found. */
+static const struct stead_field *find_misfit(const struct stead_field *fields, uint8_t *state,
+                                             struct stead_reader *reader)
+{
+    struct stead_slice map = {reader->at, (size_t)(reader->end - reader->at)}, stored;
+    uint32_t pairs;
+
+    if (stead_read_map(reader, &pairs) != 0)
+        return NULL;
+    for (; pairs > 0; pairs--) {
+        const struct stead_field *field = NULL;
+        if (stead_read_str(reader, &stored) == 0)
+            field = find_field(fields, fields, stored);
+        else if (stead_read_skip(reader) != 0)
+            return NULL;
+        struct stead_reader value = *reader;
+        if (field != NULL && stead_peek(reader) != STEAD_NIL && !is_superseded(field, stored, map) &&
+            decode_field(field, state, &value) != 0)
+            return field;
+        if (stead_read_skip(reader) != 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+void stead_fields_explain(const struct stead_field *fields, void *state, struct stead_slice image,
+                          char ret_why[STEAD_FIELDS_WHY_SIZE])
+{
+    struct stead_reader reader = stead_reader(image);
+    char path[128] = "", found[64];
+    uint8_t *at = state;
+    const struct stead_field *misfit;
+
+    ret_why[0] = '\0';
+    for (size_t size = 0;;) { /* down to the innermost struct: at most NESTING_MAX times */
+        misfit = find_misfit(fields, at, &reader);
+        if (misfit == NULL)
+            return;
+        if (size < sizeof(path))
+            size += stead_format(path + size, sizeof(path) - size, size == 0 ? "%s" : ".%s", misfit->name);
+        if (misfit->type != STEAD_FIELD_STRUCT || stead_peek(&reader) != STEAD_MAP)
+            break;
+        fields = misfit->fields;
+        at += misfit->offset;
+    }
+    describe(reader, found, sizeof(found));
+    (void)stead_format(ret_why, STEAD_FIELDS_WHY_SIZE, "field %s (%s) does not take what is stored: %s", path,
+                       type_name(misfit->type), found);
+}
+
 /* ---- Freeing -------------------------------------------------------------------------------- */
 
 static bool has_buffers(const struct stead_field *fields)

@@ -16,6 +16,11 @@ void stead_fields_encode(const struct stead_field *fields, const void *state, st
 /* STEAD_ECORRUPT when a stored value does not fit its field; the struct may then be half written. `image` was checked
  * as a value. */
 int stead_fields_decode(const struct stead_field *fields, void *state, struct stead_slice image) STEAD_MUST_USE;
+/* Says which field of an image that cannot be decoded does not take what is stored for it, by its path and with both
+ * types; "" where it is no field. `state` may be such a struct and is written over. */
+#define STEAD_FIELDS_WHY_SIZE 256u
+void stead_fields_explain(const struct stead_field *fields, void *state, struct stead_slice image,
+                          char ret_why[STEAD_FIELDS_WHY_SIZE]);
 /* Frees the buffers inside. */
 void stead_fields_deinit(const struct stead_field *fields, void *state);
 

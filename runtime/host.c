@@ -438,9 +438,13 @@ static bool may_unload(const struct stead_agent *agent)
            !(agent->flags & (STEAD_AGENT_SCHEDULED | STEAD_AGENT_UNPARKING));
 }
 
+/* Of the memory budget. */
 static uint64_t memory_used(const struct stead_host *host)
 {
-    return host->agent_bytes + host->message_bytes + host->overlay_bytes;
+    uint64_t sessions_max = stead_host_session_bytes_max(host);
+
+    return host->agent_bytes + host->message_bytes + host->overlay_bytes +
+           (host->session_bytes < sessions_max ? host->session_bytes : sessions_max);
 }
 
 enum unload_why {
@@ -485,9 +489,12 @@ static void tick(struct stead_host *host)
     for (uint32_t i = 0; i < host->shard_count; i++) {
         if (host->shards[i]->phase != STEAD_SHARD_SERVING)
             continue;
-        if (host->message_bytes > 0)
+        if (host->message_bytes > 0) {
             stead_shard_expire_waiting(host->shards[i], EXPIRE_PLACES);
+            stead_keys_expire(host->shards[i], EXPIRE_PLACES);
+        }
         stead_session_sweep(host->shards[i]);
+        stead_seen_sweep(host->shards[i]);
         stead_channels_sweep(host->shards[i]);
     }
 }
@@ -539,10 +546,12 @@ bool stead_host_run(struct stead_host *host)
     if (memory_used(host) > host->settings.memory_bytes_max)
         unload_some(host, UNLOAD_TIGHT);
     /* The tick follows activity: a host at rest needs no waking. */
-    bool active = host->stats.turns != host->round_turns || host->message_bytes > 0; /* what waits may expire */
+    bool active = host->stats.turns != host->round_turns || host->message_bytes > 0 || /* what waits may expire */
+                  host->session_bytes > stead_host_session_bytes_max(host);            /* idle ones leave early */
     uint64_t idle_ns = (uint64_t)host->settings.idle_ms_max * 1000000u;
     uint64_t next_tick_ns = host->now_ns + (active || idle_ns < TICK_NS ? TICK_NS : idle_ns);
-    if ((active || host->lru_last != NULL) && (!host->tick_armed || next_tick_ns < host->tick_ns)) {
+    if ((active || host->lru_last != NULL || host->session_bytes > 0) &&
+        (!host->tick_armed || next_tick_ns < host->tick_ns)) {
         host->tick_armed = true;
         host->tick_ns = next_tick_ns;
     }
@@ -606,7 +615,7 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
         waiting += shard->inbox.count + shard->local.count;
     }
     stats->agents_resident = host->agent_count;
-    stats->memory_bytes = memory_used(host);
+    stats->memory_bytes = host->agent_bytes + host->message_bytes + host->session_bytes + host->overlay_bytes;
     stats->overlay_rows = rows;
     stats->mailbox_messages = waiting;
     stats->outputs_held = held;
@@ -654,15 +663,17 @@ static uint64_t check_mailboxes(const struct stead_shard *shard)
 
 void stead_host_check(const struct stead_host *host)
 {
-    uint64_t count = 0, in_list = 0, waiting_bytes = 0;
+    uint64_t count = 0, in_list = 0, waiting_bytes = 0, session_bytes = 0;
 
     for (uint32_t i = 0; i < host->shard_count; i++) {
         stead_shard_check(host->shards[i]);
         count += host->shards[i]->agents.count;
-        waiting_bytes += check_mailboxes(host->shards[i]);
+        waiting_bytes += check_mailboxes(host->shards[i]) + stead_keys_check(host->shards[i]);
+        session_bytes += stead_sessions_check(host->shards[i]) + stead_seen_check(host->shards[i]);
     }
     STEAD_ASSERT(count == host->agent_count);
     STEAD_ASSERT(waiting_bytes == host->message_bytes);
+    STEAD_ASSERT(session_bytes == host->session_bytes);
     for (const struct stead_agent *agent = host->lru_first; agent != NULL; agent = agent->lru_next) {
         STEAD_ASSERT(agent->phase == STEAD_AGENT_READY);
         STEAD_ASSERT(agent->lru_next == NULL || agent->lru_next->lru_prev == agent);

@@ -4,7 +4,9 @@
  *
  * The first request with a key (scope: the address) runs, and its answer is kept with the key in the commit of its
  * effect; the same key with another op or payload is a conflict. While the first is being run, others with its key wait
- * and are answered with it: in memory while it is in a queue, in the OWED row once its op has kept a token.
+ * and are answered with it: in memory while it is in a queue, in the OWED row once its op has kept a token. What waits
+ * in memory is like a mailbox (invariant M3): as long, counted with them, ended at its deadline or when it is
+ * cancelled.
  *
  * A call of an agent is judged when it is about to run, not when it comes: it may have waited in a channel or on disk,
  * where nothing in memory knows of it. All with one key have one receiver, which runs them one after the other, so the
@@ -16,6 +18,7 @@
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
+#include "runtime/waiting.h"
 
 #define ROW_HEAD 24u
 #define ROWS_PER_SWEEP 4096u /* of one slot: a sweep runs between turns */
@@ -23,9 +26,10 @@ enum { STATE_ANSWERED = 1, STATE_OWED = 2 };
 
 /* A keyed request that is being run. */
 struct stead_key_running {
-    uint64_t hash;      /* of address and key */
-    uint64_t content;   /* of op and payload */
-    struct stead_id id; /* of the request */
+    uint64_t hash;              /* of address and key */
+    uint64_t content;           /* of op and payload */
+    struct stead_id id;         /* of the request */
+    struct stead_queue waiters; /* for its answer; their bytes are in host->message_bytes */
 };
 
 static uint64_t scope_hash(const struct stead_message *request)
@@ -110,6 +114,23 @@ bool stead_key_known(struct stead_shard *shard, struct stead_message *request)
     return known;
 }
 
+static void wait_for_first(struct stead_shard *shard, struct stead_key_running *running, struct stead_message *request)
+{
+    struct stead_host *host = shard->host;
+    struct stead_session *session = stead_session_of(shard, request);
+
+    if (running->waiters.count >= host->settings.mailbox_messages_max || stead_host_mailboxes_full(host)) {
+        host->stats.refused_busy++;
+        stead_shard_refuse(shard, request, STEAD_EBUSY, NULL, NULL, false, 0);
+        stead_message_destroy(&request);
+        return;
+    }
+    if (session != NULL)
+        stead_session_running(shard, session, request);
+    host->message_bytes += request->block_size;
+    stead_queue_push(&running->waiters, request);
+}
+
 bool stead_key_judge(struct stead_shard *shard, struct stead_message **consumed)
 {
     struct stead_message *request = *consumed;
@@ -122,11 +143,8 @@ bool stead_key_judge(struct stead_shard *shard, struct stead_message **consumed)
         return true;
     }
     if (running != NULL) {
-        struct stead_session *session = stead_session_of(shard, request);
-        if (session != NULL)
-            stead_session_running(shard, session, request);
-        stead_queue_push(&shard->key_waiters, request);
         *consumed = NULL;
+        wait_for_first(shard, running, request);
         return true;
     }
     if (stead_key_known(shard, request)) {
@@ -146,24 +164,73 @@ static void wake_waiters(struct stead_shard *shard, const struct stead_message *
 {
     uint64_t hash = scope_hash(request);
     struct stead_key_running *running = find_running(shard, hash);
-    struct stead_queue still = {0};
     struct stead_message *waiter;
 
     if (running == NULL || !stead_id_equal(running->id, request->id))
         return;
     stead_map_remove(&shard->keys_running, hash, running);
-    free(running);
-    while ((waiter = stead_queue_pop(&shard->key_waiters)) != NULL) {
+    shard->host->message_bytes -= running->waiters.bytes;
+    while ((waiter = stead_queue_pop(&running->waiters)) != NULL) {
         struct stead_session *session = stead_session_of(shard, waiter);
-        if (scope_hash(waiter) != hash) {
-            stead_queue_push(&still, waiter);
-            continue;
-        }
         if (session != NULL)
             stead_session_forget(session, waiter->session.number);
         stead_queue_push(&shard->inbox, waiter);
     }
-    shard->key_waiters = still;
+    free(running);
+}
+
+/* Answers those that `ends` picks with `status`; nothing of them was run. */
+static void end_waiters(struct stead_shard *shard, struct stead_key_running *running, int status,
+                        bool (*ends)(const struct stead_shard *shard, const struct stead_message *cancel,
+                                     const struct stead_message *waiter),
+                        const struct stead_message *cancel)
+{
+    for (uint32_t left = running->waiters.count; left > 0; left--) {
+        struct stead_message *waiter = stead_queue_pop(&running->waiters);
+        if (!ends(shard, cancel, waiter)) {
+            stead_queue_push(&running->waiters, waiter);
+            continue;
+        }
+        shard->host->message_bytes -= waiter->block_size;
+        stead_shard_conclude(shard, waiter, false, false, status, NULL);
+    }
+}
+
+static bool is_cancelled(const struct stead_shard *shard, const struct stead_message *cancel,
+                         const struct stead_message *waiter)
+{
+    (void)shard;
+    return stead_message_cancels(cancel, waiter);
+}
+
+static bool is_expired(const struct stead_shard *shard, const struct stead_message *cancel,
+                       const struct stead_message *waiter)
+{
+    bool expired = waiter->deadline_ms != 0 && waiter->deadline_ms <= shard->host->wall_ms;
+
+    (void)cancel;
+    shard->host->stats.expired += expired;
+    return expired;
+}
+
+void stead_keys_cancel(struct stead_shard *shard, const struct stead_message *cancel)
+{
+    for (uint32_t i = 0; shard->keys_running.entries != NULL && i <= shard->keys_running.mask; i++) {
+        struct stead_key_running *running = stead_map_at(&shard->keys_running, i);
+        if (running != NULL && running->waiters.head != NULL &&
+            strcmp(running->waiters.head->address, cancel->address) == 0)
+            end_waiters(shard, running, STEAD_ECANCELLED, is_cancelled, cancel);
+    }
+}
+
+void stead_keys_expire(struct stead_shard *shard, uint32_t places)
+{
+    for (; places > 0 && shard->keys_running.count > 0; places--) {
+        struct stead_key_running *running =
+            stead_map_at(&shard->keys_running, shard->key_expire_at++ & shard->keys_running.mask);
+        if (running != NULL)
+            end_waiters(shard, running, STEAD_EEXPIRED, is_expired, NULL);
+    }
 }
 
 void stead_key_answered(struct stead_shard *shard, const struct stead_message *request,
@@ -239,10 +306,29 @@ void stead_keys_sweep(struct stead_shard *shard, stead_slot slot)
     stead_writer_deinit(&aged.keys);
 }
 
+uint64_t stead_keys_check(const struct stead_shard *shard)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; shard->keys_running.entries != NULL && i <= shard->keys_running.mask; i++) {
+        const struct stead_key_running *running = stead_map_at(&shard->keys_running, i);
+        if (running == NULL)
+            continue;
+        bytes += running->waiters.bytes;
+        STEAD_ASSERT(running->waiters.count <= shard->host->settings.mailbox_messages_max);
+    }
+    return bytes;
+}
+
 void stead_keys_deinit(struct stead_shard *shard)
 {
-    stead_queue_clear(&shard->key_waiters);
-    for (uint32_t i = 0; shard->keys_running.entries != NULL && i <= shard->keys_running.mask; i++)
-        free(stead_map_at(&shard->keys_running, i));
+    for (uint32_t i = 0; shard->keys_running.entries != NULL && i <= shard->keys_running.mask; i++) {
+        struct stead_key_running *running = stead_map_at(&shard->keys_running, i);
+        if (running == NULL)
+            continue;
+        shard->host->message_bytes -= running->waiters.bytes;
+        stead_queue_clear(&running->waiters);
+        free(running);
+    }
     stead_map_deinit(&shard->keys_running);
 }

@@ -3,9 +3,9 @@
  * message: making and freeing of messages: the allocation that every message costs, so it is one block and touches as
  * little of it as it can.
  *
- *     +----------------------+-----------+---+----------+---+------+---+-------+---------+
- *     | struct stead_message | address   | 0 | source   | 0 | op   | 0 | key 0 | payload |
- *     +----------------------+-----------+---+----------+---+------+---+-------+---------+
+ *     +----------------------+-----------+---+----------+---+------+---+-------+---------+-------+-------+
+ *     | struct stead_message | address   | 0 | source   | 0 | op   | 0 | key 0 | payload | chain | ended |
+ *     +----------------------+-----------+---+----------+---+------+---+-------+---------+-------+-------+
  *       head: zeroed | groups: as they come
  *
  * M1  The groups after `payload` are not cleared: their bits in `groups` are 0, and nobody reads a group whose bit is
@@ -77,15 +77,19 @@ static struct stead_message *build(struct stead_message *message, size_t size, e
         message->chain_size = (uint16_t)parts->chain.size;
         memcpy(at + parts->payload.size, parts->chain.data, parts->chain.size);
     }
+    if (parts->ended.size > 0) {
+        message->ended_size = (uint16_t)parts->ended.size;
+        memcpy(at + parts->payload.size + parts->chain.size, parts->ended.data, parts->ended.size);
+    }
     return message;
 }
 
 static inline size_t block_size(const struct stead_message_parts *parts)
 {
     size_t texts = parts->address.size + parts->source.size + parts->op.size + parts->key.size + 4;
-    size_t size = sizeof(struct stead_message) + texts + parts->payload.size + parts->chain.size;
+    size_t size = sizeof(struct stead_message) + texts + parts->payload.size + parts->chain.size + parts->ended.size;
 
-    STEAD_ASSERT(parts->chain.size <= UINT16_MAX);
+    STEAD_ASSERT(parts->chain.size <= UINT16_MAX && parts->ended.size <= UINT16_MAX);
     STEAD_ASSERT(parts->address.size <= UINT16_MAX && parts->source.size <= UINT16_MAX);
     STEAD_ASSERT(parts->op.size <= UINT16_MAX && parts->key.size <= UINT16_MAX);
     STEAD_ASSERT(size <= UINT32_MAX);
@@ -111,11 +115,13 @@ struct stead_message *stead_message_create_in(struct stead_message_pool *pool, e
     return build(block, size, type, parts);
 }
 
-struct stead_message *stead_message_copy(const struct stead_message *message)
+/* A copy with so many bytes of room behind it. */
+static struct stead_message *copy_with_room(const struct stead_message *message, size_t room)
 {
-    struct stead_message *copy = stead_alloc(message->block_size);
+    struct stead_message *copy = stead_alloc(message->block_size + room);
 
     memcpy(copy, message, message->block_size);
+    copy->block_size = (uint32_t)(message->block_size + room);
     copy->next = NULL;
     copy->target = NULL;
     copy->address = (const char *)(copy + 1);
@@ -124,6 +130,35 @@ struct stead_message *stead_message_copy(const struct stead_message *message)
     copy->key = copy->op + copy->op_size + 1;
     copy->payload = (const uint8_t *)copy->key + copy->key_size + 1;
     return copy;
+}
+
+struct stead_message *stead_message_copy(const struct stead_message *message)
+{
+    return copy_with_room(message, 0);
+}
+
+struct stead_message *stead_message_copy_ended(const struct stead_message *message, struct stead_slice ended)
+{
+    struct stead_message *copy = copy_with_room(message, ended.size);
+
+    STEAD_ASSERT(ended.size <= UINT16_MAX);
+    copy->ended_size = (uint16_t)ended.size;
+    memcpy((uint8_t *)(uintptr_t)stead_message_ended(copy).data, ended.data, ended.size);
+    return copy;
+}
+
+bool stead_message_ended_check(struct stead_slice ended, uint64_t mark)
+{
+    if (ended.size < 8 || ended.size % 8 != 0 || ended.size / 8 - 1 > STEAD_MESSAGE_OPEN_MAX)
+        return false;
+    uint64_t ended_to = stead_load64(ended.data), last = mark;
+    for (size_t at = 8; at < ended.size; at += 8) {
+        uint64_t number = stead_load64(ended.data + at);
+        if (number <= last || number > ended_to)
+            return false;
+        last = number;
+    }
+    return ended_to > mark;
 }
 
 void stead_message_destroy(struct stead_message **message)

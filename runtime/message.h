@@ -90,6 +90,7 @@ struct stead_message {
     uint32_t payload_size;
     uint32_t block_size; /* bytes of the whole allocation: what mailboxes and queues account */
     uint16_t chain_size; /* behind the payload: stead_message_chain() */
+    uint16_t ended_size; /* behind that: stead_message_ended() */
     const char *address; /* into this block, as the next four */
     const char *source;
     const char *op;
@@ -135,6 +136,7 @@ struct stead_message {
 struct stead_message_parts {
     struct stead_slice address, source, op, key, payload;
     struct stead_slice chain; /* chain.h; calls alone */
+    struct stead_slice ended; /* stead_message_ended() */
 };
 
 /* A message with its parts in place. The rest is zero, but for the fields of groups: undefined while it has not the
@@ -142,6 +144,8 @@ struct stead_message_parts {
 struct stead_message *stead_message_create(enum stead_message_type type, const struct stead_message_parts *parts);
 /* A copy with everything, lists and target apart. */
 struct stead_message *stead_message_copy(const struct stead_message *message);
+/* The same with these bytes as its stead_message_ended(). */
+struct stead_message *stead_message_copy_ended(const struct stead_message *message, struct stead_slice ended);
 void stead_message_destroy(struct stead_message **message);
 
 /* Small blocks kept for the next message: the allocator's own cache holds seven of a size, a mailbox holds thousands.
@@ -209,5 +213,15 @@ static inline struct stead_slice stead_message_chain(const struct stead_message 
 {
     return (struct stead_slice){m->payload + m->payload_size, m->chain_size};
 }
+
+/* What a request tells of its session beyond the mark, for the receiver's slot: (u64 ended_to, u64 open *): every
+ * number up to `ended_to` has ended but for the open ones, which are above the mark and ascend. Empty: nothing. */
+#define STEAD_MESSAGE_OPEN_MAX 1024u /* open numbers */
+static inline struct stead_slice stead_message_ended(const struct stead_message *m)
+{
+    return (struct stead_slice){m->payload + m->payload_size + m->chain_size, m->ended_size};
+}
+/* Are these such bytes, for this mark? */
+bool stead_message_ended_check(struct stead_slice ended, uint64_t mark);
 
 #endif

@@ -26,7 +26,7 @@ static void add_record(struct stead_shard *shard, struct stead_writer *row, cons
     uint8_t size[4];
 
     bare.payload_size = 0;
-    bare.chain_size = 0;
+    bare.chain_size = bare.ended_size = 0;
     stead_writer_init(&record);
     shard->host->doors.encode(&bare, &record);
     stead_store32(size, (uint32_t)record.size);

@@ -4,19 +4,26 @@
  *
  * The state of a session in a slot is one row, written once a batch whatever number of its requests the batch answered;
  * in memory it is an array ordered by number, because numbers come nearly in order and leave from the front as the mark
- * moves. Answers too large for the row have rows of their own, so that a session with one large answer is not rewritten
+ * moves. What a client tells beyond the mark (stead_message_ended()) leaves the open numbers in front and takes the
+ * rest. Answers too large for the row have rows of their own, so that a session with one large answer is not rewritten
  * with it each time.
  *
- * Answers of volatile agents are remembered in memory alone: they are gone with the agent.
+ * Answers of volatile agents are remembered in memory alone, until two minutes after the session was used last. What is
+ * left then is that they were given (forgotten.h): a request that is asked again is not run again, its outcome is
+ * unknown. The same where sessions take so much of the memory budget that an answer is not kept in the first place.
  */
 #include "runtime/session.h"
 
 #include "runtime/shard.h"
 
 #define ROW_VERSION 1u
-#define ROW_HEAD 21u     /* bytes: version, start, mark, count */
-#define REQUEST_HEAD 19u /* bytes: number, state, class, own_row, status, size */
-#define IDLE_MS 60000u   /* a session without requests leaves memory; its row stays */
+#define ROW_VERSION_OPEN 2u      /* with what has ended above the mark */
+#define ROW_HEAD 21u             /* bytes: version, start, mark, count */
+#define OPEN_HEAD 12u            /* bytes: ended_to, count */
+#define REQUEST_HEAD 19u         /* bytes: number, state, class, own_row, status, size */
+#define IDLE_MS 60000u           /* a session without requests leaves memory; its row stays */
+#define IDLE_MS_VOLATILE 120000u /* one with answers of volatile agents */
+#define IDLE_MS_TIGHT 10000u     /* any, when sessions take too much: whoever waits asks again within 8 s */
 
 static uint64_t hash_session(stead_slot slot, struct stead_id id)
 {
@@ -70,7 +77,7 @@ static struct stead_request *add_request(struct stead_session *session, uint64_t
         memmove(session->requests, session->requests + session->first, session->count * sizeof(*session->requests));
         session->first = 0;
     } else if (end == session->capacity) {
-        session->capacity = session->capacity == 0 ? 4 : session->capacity * 2;
+        session->capacity = session->capacity == 0 ? 1 : session->capacity * 2;
         session->requests = stead_realloc(session->requests, session->capacity * sizeof(*session->requests));
     }
     uint32_t at = lower_bound(session, number);
@@ -87,6 +94,25 @@ static struct stead_request *need_request(struct stead_session *session, uint64_
     return request != NULL ? request : add_request(session, number);
 }
 
+/* What the session takes, after a change. */
+static void count_bytes(struct stead_shard *shard, struct stead_session *session)
+{
+    uint64_t bytes = sizeof(*session) + session->capacity * sizeof(*session->requests) +
+                     session->open_count * sizeof(*session->open) + session->value_bytes;
+
+    shard->host->session_bytes += bytes - session->bytes;
+    session->bytes = bytes;
+}
+
+static void free_value(struct stead_session *session, struct stead_request *request)
+{
+    if (request->value == NULL)
+        return;
+    session->value_bytes -= request->size;
+    free(request->value);
+    request->value = NULL;
+}
+
 static void mark_dirty(struct stead_shard *shard, struct stead_session *session, bool urgent)
 {
     stead_shard_dirty(shard, urgent);
@@ -97,33 +123,114 @@ static void mark_dirty(struct stead_shard *shard, struct stead_session *session,
     shard->dirty_sessions = session;
 }
 
-/* Everything up to the mark is known to the client: forget it. */
-static void move_mark(struct stead_shard *shard, struct stead_session *session, uint64_t mark)
+/* Position of the first open number >= `number`. */
+static uint32_t open_bound(const struct stead_session *session, uint64_t number)
 {
+    uint32_t low = 0, high = session->open_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (session->open[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The client has said that it will not ask for this number again. */
+static bool has_ended(const struct stead_session *session, uint64_t number)
+{
+    if (number <= session->mark || number > session->ended_to)
+        return number <= session->mark;
+    uint32_t at = open_bound(session, number);
+    return at == session->open_count || session->open[at] != number;
+}
+
+/* Forgets the requests that have ended; those that have not stay in front of what is above `ended_to`. */
+static void forget_ended(struct stead_shard *shard, struct stead_session *session)
+{
+    uint32_t end = lower_bound(session, session->ended_to + 1), kept = end;
     struct stead_row_key key;
     bool stored = false;
 
-    if (mark <= session->mark)
-        return;
-    session->mark = mark;
-    while (session->count > 0 && session->requests[session->first].number <= mark) {
-        struct stead_request *request = &session->requests[session->first];
+    for (uint32_t i = end; i > session->first; i--) {
+        struct stead_request *request = &session->requests[i - 1];
+        if (!has_ended(session, request->number) && !STEAD_FAULT(&shard->host->settings, forget_open)) {
+            session->requests[--kept] = *request;
+            continue;
+        }
         if (request->own_row) {
             answer_key(&key, session, request->number);
             stead_shard_delete(shard, &key);
         }
         stored = stored || request->stored;
-        free(request->value);
-        session->first++;
-        session->count--;
+        free_value(session, request);
     }
-    if (session->count == 0)
-        session->first = 0;
+    session->count -= kept - session->first;
+    session->first = session->count == 0 ? 0 : kept;
     if (stored)
         mark_dirty(shard, session, false);
 }
 
+/* Takes over what a request tells beyond the mark. Requests may come out of order: what has ended once has ended, so an
+ * older list ends no less than a newer one says. */
+static void take_open(struct stead_session *session, struct stead_slice ended)
+{
+    uint64_t ended_to = stead_load64(ended.data);
+    uint32_t count = 0;
+
+    if (ended_to < session->ended_to)
+        return;
+    uint64_t *open = stead_alloc(ended.size);
+    for (size_t at = 8; at < ended.size; at += 8) {
+        uint64_t number = stead_load64(ended.data + at);
+        if (!has_ended(session, number))
+            open[count++] = number;
+    }
+    free(session->open);
+    session->open = open;
+    session->open_count = count;
+    session->ended_to = ended_to;
+}
+
+/* What the request tells of the session is known to the client: forget it. */
+static void take_ended(struct stead_shard *shard, struct stead_session *session, const struct stead_message *request)
+{
+    struct stead_slice ended = stead_message_ended(request);
+    uint64_t mark = session->mark, ended_to = session->ended_to;
+    uint32_t open_count = session->open_count;
+
+    if (ended.size > 0)
+        take_open(session, ended);
+    if (request->session.mark > session->mark) {
+        uint32_t passed = open_bound(session, request->session.mark + 1);
+        session->mark = request->session.mark;
+        session->open_count -= passed;
+        if (passed > 0)
+            memmove(session->open, session->open + passed, session->open_count * sizeof(*session->open));
+    }
+    session->ended_to = session->ended_to > session->mark ? session->ended_to : session->mark;
+    if (session->mark != mark || session->ended_to != ended_to || session->open_count != open_count)
+        forget_ended(shard, session);
+    count_bytes(shard, session);
+}
+
 /* ---- The row ---------------------------------------------------------------------------------------- */
+
+/* What follows the head of a row with open numbers. */
+static void write_open(struct stead_writer *writer, const struct stead_session *session)
+{
+    uint8_t number[8], head[OPEN_HEAD];
+
+    stead_store64(head, session->ended_to);
+    stead_store32(head + 8, session->open_count);
+    stead_write_raw(writer, head, sizeof(head));
+    for (uint32_t i = 0; i < session->open_count; i++) {
+        stead_store64(number, session->open[i]);
+        stead_write_raw(writer, number, sizeof(number));
+    }
+}
 
 static void write_row(struct stead_shard *shard, const struct stead_session *session)
 {
@@ -133,10 +240,12 @@ static void write_row(struct stead_shard *shard, const struct stead_session *ses
     uint32_t stored = 0;
 
     stead_writer_reset(writer);
-    head[0] = ROW_VERSION;
+    head[0] = session->ended_to > session->mark ? ROW_VERSION_OPEN : ROW_VERSION;
     stead_store64(head + 1, session->start_ms);
     stead_store64(head + 9, session->mark);
     stead_write_raw(writer, head, sizeof(head));
+    if (head[0] == ROW_VERSION_OPEN)
+        write_open(writer, session);
     for (uint32_t i = session->first; i < session->first + session->count; i++) {
         const struct stead_request *request = &session->requests[i];
         uint8_t line[REQUEST_HEAD];
@@ -170,7 +279,7 @@ static int read_request(struct stead_session *session, struct stead_slice *row)
     uint32_t size = stead_load32(at + 15);
     bool owed = at[8] == STEAD_REQUEST_OWED;
     size_t follows = owed ? sizeof(struct stead_id) : at[10] ? 0 : size;
-    if (row->size - REQUEST_HEAD < follows || number <= session->mark || find_request(session, number) != NULL)
+    if (row->size - REQUEST_HEAD < follows || has_ended(session, number) || find_request(session, number) != NULL)
         return STEAD_ECORRUPT;
     struct stead_request *request = add_request(session, number);
     request->state = at[8];
@@ -184,20 +293,45 @@ static int read_request(struct stead_session *session, struct stead_slice *row)
     } else if (!request->own_row && size > 0) {
         request->value = stead_alloc(size);
         memcpy(request->value, at + REQUEST_HEAD, size);
+        session->value_bytes += size;
     }
     row->data += REQUEST_HEAD + follows;
     row->size -= REQUEST_HEAD + follows;
     return 0;
 }
 
+static int read_open(struct stead_session *session, struct stead_slice *row)
+{
+    if (row->size < OPEN_HEAD)
+        return STEAD_ECORRUPT;
+    uint64_t ended_to = stead_load64(row->data), last = session->mark;
+    uint32_t count = stead_load32(row->data + 8);
+    row->data += OPEN_HEAD;
+    row->size -= OPEN_HEAD;
+    if (count > STEAD_MESSAGE_OPEN_MAX || row->size / 8 < count || ended_to <= session->mark)
+        return STEAD_ECORRUPT;
+    session->open = stead_alloc(count * sizeof(*session->open) + 1);
+    for (; session->open_count < count; row->data += 8, row->size -= 8) {
+        uint64_t number = stead_load64(row->data);
+        if (number <= last || number > ended_to)
+            return STEAD_ECORRUPT;
+        session->open[session->open_count++] = last = number;
+    }
+    session->ended_to = ended_to;
+    return 0;
+}
+
 static int read_row(struct stead_session *session, struct stead_slice row)
 {
-    if (row.size < ROW_HEAD || row.data[0] != ROW_VERSION)
+    if (row.size < ROW_HEAD || (row.data[0] != ROW_VERSION && row.data[0] != ROW_VERSION_OPEN))
         return STEAD_ECORRUPT;
     session->start_ms = stead_load64(row.data + 1);
-    session->mark = stead_load64(row.data + 9);
+    session->mark = session->ended_to = stead_load64(row.data + 9);
     uint32_t count = stead_load32(row.data + 17);
     struct stead_slice rest = {row.data + ROW_HEAD, row.size - ROW_HEAD};
+    int open_code = row.data[0] == ROW_VERSION_OPEN ? read_open(session, &rest) : 0;
+    if (open_code != 0)
+        return open_code;
     for (uint32_t i = 0; i < count; i++) {
         int code = read_request(session, &rest);
         if (code != 0)
@@ -210,7 +344,9 @@ static void free_session(struct stead_shard *shard, struct stead_session *sessio
 {
     for (uint32_t i = session->first; i < session->first + session->count; i++)
         free(session->requests[i].value);
+    shard->host->session_bytes -= session->bytes;
     free(session->requests);
+    free(session->open);
     stead_map_remove(&shard->sessions, session->hash, session);
     free(session);
 }
@@ -251,6 +387,8 @@ static struct stead_session *get_session(struct stead_shard *shard, const struct
     if (code == 0 && !STEAD_FAULT(&host->settings, forget_session))
         code = read_row(session, stead_written(&row));
     session->has_row = code == 0;
+    session->forgotten_to = stead_forgotten_number(&shard->forgotten, session->slot, session->id, hash);
+    count_bytes(shard, session);
     stead_writer_deinit(&row);
     if (code == 0 || code == STEAD_ENOTFOUND)
         return session;
@@ -286,6 +424,13 @@ static void answer_again(struct stead_shard *shard, const struct stead_session *
     stead_shard_emit(shard, answer);
 }
 
+static bool is_volatile(const struct stead_shard *shard, const struct stead_message *request)
+{
+    const struct stead_kind *kind = stead_registry_find(shard->host->registry, request->address,
+                                                        (size_t)(strchr(request->address, '/') - request->address));
+    return kind != NULL && kind->durability == STEAD_VOLATILE;
+}
+
 static enum stead_session_verdict refuse(struct stead_shard *shard, const struct stead_message *request, int code)
 {
     if (code == STEAD_EBUSY)
@@ -308,12 +453,15 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
     if (session == NULL)
         return refuse(shard, request, STEAD_EIO);
     session->used_ms = host->now_ns / 1000000u;
-    move_mark(shard, session, request->session.mark);
-    if (request->session.number <= session->mark)
+    take_ended(shard, session, request);
+    request->ended_size = 0;
+    if (has_ended(session, request->session.number))
         return STEAD_SESSION_STALE;
     struct stead_request *known = find_request(session, request->session.number);
     if (known != NULL) {
         host->stats.duplicates++;
+        if (known->gone)
+            return refuse(shard, request, STEAD_ESESSION);
         if (known->state == STEAD_REQUEST_ANSWERED) {
             answer_again(shard, session, known, request);
             return STEAD_SESSION_ANSWERED;
@@ -323,8 +471,10 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
             stead_owed_attach(shard, request, known->token);
         return STEAD_SESSION_ATTACHED;
     }
-    /* The oldest request that has no answer is always let in: only its answer can move the mark, and so make room. */
-    if (session->count >= host->settings.session_answers_max && request->session.number != session->mark + 1)
+    if (request->session.number <= session->forgotten_to && is_volatile(shard, request))
+        return refuse(shard, request, STEAD_ESESSION); /* it may have run: its outcome is unknown */
+    /* The open ones and the oldest behind them are always let in: only their answers make room. */
+    if (session->count >= host->settings.session_answers_max && request->session.number > session->ended_to + 1)
         return refuse(shard, request, STEAD_EBUSY);
     *ret_session = session;
     return STEAD_SESSION_NEW;
@@ -351,7 +501,7 @@ void stead_session_running(struct stead_shard *shard, struct stead_session *sess
 {
     struct stead_request *it = need_request(session, request->session.number);
 
-    (void)shard;
+    count_bytes(shard, session);
     it->state = STEAD_REQUEST_RUNNING;
     it->route = request->groups & STEAD_GROUP_ROUTE ? request->route : (struct stead_route){0};
 }
@@ -359,13 +509,21 @@ void stead_session_running(struct stead_shard *shard, struct stead_session *sess
 void stead_session_owed(struct stead_shard *shard, struct stead_session *session, uint64_t number,
                         struct stead_id token)
 {
+    if (has_ended(session, number))
+        return; /* the client gave up on it while it waited */
     struct stead_request *it = need_request(session, number);
-
     it->state = STEAD_REQUEST_OWED;
     it->token = token;
     it->stored = true;
     it->index = shard->next_index;
+    count_bytes(shard, session);
     mark_dirty(shard, session, true);
+}
+
+/* An answer that is in no row is kept while sessions take no more than their part of the memory budget. */
+static bool has_room(const struct stead_host *host, uint32_t size)
+{
+    return host->session_bytes + size <= stead_host_session_bytes_max(host);
 }
 
 void stead_session_answered(struct stead_shard *shard, struct stead_session *session,
@@ -373,9 +531,10 @@ void stead_session_answered(struct stead_shard *shard, struct stead_session *ses
 {
     struct stead_row_key key;
 
-    if (answer->session.number <= session->mark)
+    if (has_ended(session, answer->session.number))
         return; /* the client gave up on it meanwhile */
     struct stead_request *it = need_request(session, answer->session.number);
+    free_value(session, it);
     it->state = STEAD_REQUEST_ANSWERED;
     it->status = answer->status;
     it->durability = answer->durability;
@@ -386,10 +545,14 @@ void stead_session_answered(struct stead_shard *shard, struct stead_session *ses
         it->own_row = true;
         answer_key(&key, session, answer->session.number);
         stead_shard_put(shard, &key, stead_message_payload(answer), true);
+    } else if (!it->stored && answer->payload_size > 0 && !has_room(shard->host, answer->payload_size)) {
+        it->gone = true;
     } else if (answer->payload_size > 0) {
-        it->value = stead_realloc(it->value, answer->payload_size);
+        it->value = stead_alloc(answer->payload_size);
         memcpy(it->value, answer->payload, answer->payload_size);
+        session->value_bytes += answer->payload_size;
     }
+    count_bytes(shard, session);
     if (it->stored)
         mark_dirty(shard, session, true);
 }
@@ -411,7 +574,7 @@ void stead_session_forget(struct stead_session *session, uint64_t number)
 
     if (at == end || session->requests[at].number != number || session->requests[at].stored)
         return;
-    free(session->requests[at].value);
+    free_value(session, &session->requests[at]);
     memmove(session->requests + at, session->requests + at + 1, (end - at - 1) * sizeof(*session->requests));
     session->count--;
 }
@@ -443,20 +606,39 @@ static void delete_session_rows(struct stead_shard *shard, stead_slot slot, stru
     stead_shard_dirty(shard, false);
 }
 
-/* Idle, with everything in its row; answers of volatile agents, which are in no row, keep it until its end. */
+/* Idle, and nothing of it is being run. */
 static bool leaves_memory(const struct stead_shard *shard, const struct stead_session *session)
 {
     const struct stead_host *host = shard->host;
-    bool over = host->now_ms >= session->start_ms + host->settings.session_age_ms_max;
+    bool tight = host->session_bytes > stead_host_session_bytes_max(host);
+    uint64_t idle_ms = IDLE_MS;
 
-    if (session->dirty || host->now_ns / 1000000u < session->used_ms + IDLE_MS)
-        return false;
     for (uint32_t i = session->first; i < session->first + session->count; i++) {
         const struct stead_request *request = &session->requests[i];
-        if (!request->stored && !(over && request->state == STEAD_REQUEST_ANSWERED))
+        if (request->state == STEAD_REQUEST_RUNNING)
             return false;
+        if (!request->stored)
+            idle_ms = IDLE_MS_VOLATILE;
     }
-    return true;
+    return !session->dirty && host->now_ns / 1000000u >= session->used_ms + (tight ? IDLE_MS_TIGHT : idle_ms);
+}
+
+/* It leaves memory with answers of volatile agents, or did so before: up to which number. */
+static void remember_forgotten(struct stead_shard *shard, const struct stead_session *session)
+{
+    struct stead_forgotten forgotten = {
+        .id = session->id, .slot = session->slot, .hash = session->hash, .number = session->forgotten_to};
+    struct stead_host *host = shard->host;
+
+    for (uint32_t i = session->first; i < session->first + session->count; i++)
+        if (!session->requests[i].stored && session->requests[i].number > forgotten.number)
+            forgotten.number = session->requests[i].number;
+    if (forgotten.number <= session->mark)
+        return;
+    forgotten.until_ms = session->start_ms + host->settings.session_age_ms_max;
+    host->session_bytes -= stead_forgotten_bytes(&shard->forgotten);
+    stead_forgotten_put(&shard->forgotten, &forgotten);
+    host->session_bytes += stead_forgotten_bytes(&shard->forgotten);
 }
 
 struct aged {
@@ -506,16 +688,38 @@ void stead_session_sweep(struct stead_shard *shard)
 {
     for (uint32_t i = 0; shard->sessions.entries != NULL && i <= shard->sessions.mask;) {
         struct stead_session *session = stead_map_at(&shard->sessions, i);
-        if (session != NULL && leaves_memory(shard, session))
-            free_session(shard, session);
-        else
+        if (session == NULL || !leaves_memory(shard, session)) {
             i++;
+            continue;
+        }
+        remember_forgotten(shard, session);
+        free_session(shard, session);
     }
+    shard->host->session_bytes -= stead_forgotten_bytes(&shard->forgotten);
+    stead_forgotten_sweep(&shard->forgotten, shard->host->now_ms);
+    shard->host->session_bytes += stead_forgotten_bytes(&shard->forgotten);
     if (shard->slot_count > 0) {
         stead_slot slot = shard->slots[shard->sweep_at++ % shard->slot_count];
         end_aged(shard, slot);
         stead_keys_sweep(shard, slot);
     }
+}
+
+uint64_t stead_sessions_check(const struct stead_shard *shard)
+{
+    uint64_t bytes = stead_forgotten_bytes(&shard->forgotten);
+
+    for (uint32_t i = 0; shard->sessions.entries != NULL && i <= shard->sessions.mask; i++) {
+        const struct stead_session *session = stead_map_at(&shard->sessions, i);
+        uint64_t value_bytes = 0;
+        if (session == NULL)
+            continue;
+        for (uint32_t at = session->first; at < session->first + session->count; at++)
+            value_bytes += session->requests[at].value == NULL ? 0 : session->requests[at].size;
+        STEAD_ASSERT(value_bytes == session->value_bytes && session->mark <= session->ended_to);
+        bytes += session->bytes;
+    }
+    return bytes;
 }
 
 void stead_sessions_deinit(struct stead_shard *shard)
@@ -528,4 +732,6 @@ void stead_sessions_deinit(struct stead_shard *shard)
             i++;
     }
     stead_map_deinit(&shard->sessions);
+    shard->host->session_bytes -= stead_forgotten_bytes(&shard->forgotten);
+    stead_forgotten_deinit(&shard->forgotten);
 }

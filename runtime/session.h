@@ -3,16 +3,18 @@
  * session: what makes the requests of clients (and of volatile agents) exactly-once in effect.
  *
  * A session is (id, start). Its requests are numbered; each carries the low-water mark: every number up to it is
- * answered and known to be. The receiver's slot keeps every answered number above the mark, with the answer, in one row
- * written in the commit of the effect; an answer over SESSION_INLINE_MAX bytes has a row of its own. At its bound new
- * requests get `busy`: nothing is evicted. A session ends whole, at a fixed age from its start.
+ * answered and known to be. While a few numbers take longer than thousands behind them, requests tell these open
+ * numbers too, and up to where every other one has ended. The receiver's slot keeps every answered number that has not
+ * ended, with the answer, in one row written in the commit of the effect; an answer over SESSION_INLINE_MAX bytes has a
+ * row of its own. At its bound new requests get `busy`: nothing is evicted. A session ends whole, at a fixed age from
+ * its start.
  *
- *            new number                 turn commits                  mark passes
+ *            new number                 turn commits                  has ended
  *   (absent) ----------> RUNNING ------------------------> ANSWERED -------------> (absent)
  *                           `--- op keeps a token --> OWED ---^
  *
- * Invariants: S1 a number's effect is in the same entry as its answer (or its debt); S2 nothing above the mark is
- * forgotten before the session's end; S3 an ended session executes nothing.
+ * Invariants: S1 a number's effect is in the same entry as its answer (or its debt); S2 no
+ * number is forgotten before it or the session has ended; S3 an ended session executes nothing.
  *
  * Called by the shard that owns the slot, on its thread.
  */
@@ -43,6 +45,7 @@ struct stead_request {
     uint8_t durability;       /* class reached */
     bool stored;              /* belongs into the row; false for volatile receivers and RUNNING */
     bool own_row;             /* the payload is an ANSWER row */
+    bool gone;                /* ANSWERED: of a volatile agent, when there was no room for it */
 };
 
 struct stead_session {
@@ -50,7 +53,13 @@ struct stead_session {
     struct stead_id id;
     uint64_t hash; /* of id and slot */
     uint64_t start_ms;
-    uint64_t mark;
+    uint64_t mark;                   /* every number up to this one has ended */
+    uint64_t ended_to;               /* and every one up to this, but the open ones; at least the mark */
+    uint64_t *open;                  /* above the mark and up to ended_to, ascending; owned */
+    uint32_t open_count;             /* of them, at most STEAD_MESSAGE_OPEN_MAX */
+    uint64_t forgotten_to;           /* answers of volatile agents up to this number may have been forgotten here */
+    uint64_t value_bytes;            /* of the values of its requests */
+    uint64_t bytes;                  /* of all that, as counted in host->session_bytes */
     uint64_t used_ms;                /* monotonic ms of the newest request */
     struct stead_request *requests;  /* by number, ascending; owned */
     uint32_t first, count, capacity; /* live: requests[first .. first + count) */
@@ -63,11 +72,11 @@ enum stead_session_verdict {
     STEAD_SESSION_NEW,      /* run it; `ret_session` is where its answer goes */
     STEAD_SESSION_ANSWERED, /* the first answer was sent again */
     STEAD_SESSION_ATTACHED, /* it is being run: the answer will go to the newest connection */
-    STEAD_SESSION_STALE,    /* at or below the mark: nobody waits for it; dropped */
+    STEAD_SESSION_STALE,    /* it has ended: nobody waits for it; dropped */
     STEAD_SESSION_REFUSED   /* busy, session expired, or the store failed: an answer was sent */
 };
 
-/* Decides about a request with a session group; sends what answers are due. Moves the mark. */
+/* Decides about a request with a session group; sends what answers are due. Forgets what the client says has ended. */
 enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct stead_message *request,
                                                struct stead_session **ret_session);
 /* The session of a request that was judged NEW; NULL for a message without session. */
@@ -94,6 +103,8 @@ void stead_session_forget(struct stead_session *session, uint64_t number);
 void stead_session_batch_end(struct stead_shard *shard);
 /* Forgets idle sessions from memory, ends over-aged ones whole. */
 void stead_session_sweep(struct stead_shard *shard);
+/* Asserts that what is counted is there; the bytes of all of it. */
+uint64_t stead_sessions_check(const struct stead_shard *shard);
 /* Frees every session in memory; their rows stay. */
 void stead_sessions_deinit(struct stead_shard *shard);
 

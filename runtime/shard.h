@@ -20,6 +20,8 @@
 #include "runtime/effects.h"
 #include "runtime/entry.h"
 #include "runtime/fault.h"
+#include "runtime/fields.h"
+#include "runtime/forgotten.h"
 #include "runtime/host.h"
 #include "runtime/map.h"
 #include "runtime/overlay.h"
@@ -141,8 +143,9 @@ struct stead_shard {
     uint64_t resend_ns;                    /* when the first of those may have to be sent again; UINT64_MAX: none */
     struct stead_map sessions;             /* struct stead_session */
     struct stead_session *dirty_sessions;
-    uint32_t expire_at; /* place among the agents where the next look for expired messages begins */
-    uint32_t sweep_at;  /* slot whose rows the next sweep looks through */
+    struct stead_forgotten_list forgotten; /* sessions that left memory */
+    uint32_t expire_at;                    /* place among the agents where the next look for expired messages begins */
+    uint32_t sweep_at;                     /* slot whose rows the next sweep looks through */
 
     /* ---- timers */
     struct stead_slot_due *slot_due;     /* by position in `slots`; owned */
@@ -165,9 +168,8 @@ struct stead_shard {
     struct stead_map vowed; /* struct stead_vowed by token */
     struct stead_seen *seen_head, *seen_tail;
 
-    /* ---- clients' idempotency keys that are being run: messages that wait for the first answer */
-    struct stead_queue key_waiters;
-    struct stead_map keys_running; /* struct stead_key_running */
+    struct stead_map keys_running; /* of clients' idempotency keys: struct stead_key_running */
+    uint32_t key_expire_at;        /* place among those where the next look for expired messages begins */
     uint64_t mail_seq;             /* last sequence of a parked message or dead letter: index << 20 | n */
 };
 
@@ -212,11 +214,12 @@ struct stead_host {
     struct stead_settings settings;
     struct stead_doors doors;
     const struct stead_registry *registry;
-    uint64_t now_ns;   /* monotonic */
-    uint64_t now_ms;   /* wall, never back: after a step back it goes on, a quarter slower, until the wall is there */
-    uint64_t wall_ms;  /* the wall clock as it was read: what others' deadlines are judged by */
-    int load_code;     /* why the newest agent that cannot be read cannot */
-    uint64_t ahead_ns; /* of the ms that `now_ms` will go on by itself next */
+    uint64_t now_ns;  /* monotonic */
+    uint64_t now_ms;  /* wall, never back: after a step back it goes on, a quarter slower, until the wall is there */
+    uint64_t wall_ms; /* the wall clock as it was read: what others' deadlines are judged by */
+    int load_code;    /* why the newest agent that cannot be read cannot */
+    char load_why[STEAD_FIELDS_WHY_SIZE]; /* the field that keeps it from being read; "": it is no field */
+    uint64_t ahead_ns;                    /* of the ms that `now_ms` will go on by itself next */
     struct stead_rng rng;
     uint64_t id_prefix, id_counter; /* message ids */
     struct stead_effects effects;
@@ -235,7 +238,8 @@ struct stead_host {
     struct stead_agent *lru_first, *lru_last; /* READY activations, most recently used first */
     uint64_t agent_bytes;                     /* blocks and what hangs off them */
     uint64_t agent_count;
-    uint64_t message_bytes;                          /* waiting in mailboxes */
+    uint64_t message_bytes;                          /* waiting in mailboxes and for keys */
+    uint64_t session_bytes;                          /* of sessions, and what is remembered in place of them */
     uint64_t overlay_bytes;                          /* as of the last round */
     uint32_t checkpoint_chunks;                      /* of all shards */
     bool overflows;                                  /* the same: more than stead_host_row_bytes_max() */
@@ -279,6 +283,11 @@ uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
 bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kind *kind, struct stead_id id);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
+/* Of the memory budget sessions have an eighth; what they take beyond it does not drive agents out of memory. */
+static inline uint64_t stead_host_session_bytes_max(const struct stead_host *host)
+{
+    return host->settings.memory_bytes_max / 8;
+}
 /* What one shard's inbox, and its queue between its own agents, may hold: together a quarter of the memory budget. */
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
@@ -288,6 +297,11 @@ static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 static inline uint64_t stead_host_row_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / 2;
+}
+/* No more is let wait in mailboxes: they take a quarter of the memory budget. */
+static inline bool stead_host_mailboxes_full(const struct stead_host *host)
+{
+    return host->message_bytes > host->settings.memory_bytes_max / 4;
 }
 /* placement.c: a request to a stateless kind: runs it here or passes it to the chosen node. Consumed. `kind` NULL: it
  * is not loaded here, but somewhere; `needs`: the label that its nodes have, or NULL. */
@@ -424,6 +438,10 @@ void stead_owed_attach(struct stead_shard *shard, const struct stead_message *re
 bool stead_seen_judge(struct stead_shard *shard, const struct stead_message *request);
 /* Its answer (borrowed). */
 void stead_seen_answered(struct stead_shard *shard, const struct stead_message *answer);
+/* Forgets those that were seen long enough ago. */
+void stead_seen_sweep(struct stead_shard *shard);
+/* Bytes of their answers. */
+uint64_t stead_seen_check(const struct stead_shard *shard);
 /* Opens the sessions of the shard's volatile senders, or new ones. */
 void stead_vrequest_open_sessions(struct stead_shard *shard);
 /* A request of a volatile agent to another shard. Consumed; its number, never 0. */
@@ -451,8 +469,14 @@ void stead_key_owed(struct stead_shard *shard, const struct stead_message *reque
 /* The keyed request ended without an effect that is kept (refused, expired, read-only): the next with its key may
  * run. */
 void stead_key_dropped(struct stead_shard *shard, const struct stead_message *request);
+/* Requests that wait for the first with their key end: the one that is cancelled (`cancel` is borrowed), and those past
+ * their deadline, looked for at so many places of the table of keys, in turn. */
+void stead_keys_cancel(struct stead_shard *shard, const struct stead_message *cancel);
+void stead_keys_expire(struct stead_shard *shard, uint32_t places);
 /* Deletes keys of the slot that are past their age. */
 void stead_keys_sweep(struct stead_shard *shard, stead_slot slot);
+/* Asserts M3; the bytes of all that waits. */
+uint64_t stead_keys_check(const struct stead_shard *shard);
 void stead_keys_deinit(struct stead_shard *shard);
 
 /* ---- query.c ---------------------------------------------------------------------------------- */

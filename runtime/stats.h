@@ -40,7 +40,7 @@
 /* X(name, unit, meaning): gauges, set before they are read */
 #define STEAD_GAUGES(X)                                                                                                \
     X(agents_resident, "agents", "agents in memory")                                                                   \
-    X(memory_bytes, "B", "activations, mailboxes and overlay")                                                         \
+    X(memory_bytes, "B", "activations, mailboxes, sessions and overlay")                                               \
     X(overlay_rows, "rows", "rows not yet in the store image")                                                         \
     X(mailbox_messages, "messages", "messages waiting in memory")                                                      \
     X(outputs_held, "messages", "outputs waiting for a commit")                                                        \

@@ -214,7 +214,8 @@ void stead_shard_unreadable(struct stead_shard *shard, struct stead_message *mes
     bool heard = message->type != STEAD_SIGNAL && message->type != STEAD_ANSWER;
 
     if (heard || (message->type == STEAD_SIGNAL && !stored)) {
-        stead_shard_conclude(shard, message, true, taken, code, NULL);
+        const char *why = shard->host->load_why;
+        stead_shard_conclude(shard, message, true, taken, code, why[0] != '\0' ? why : NULL);
         return;
     }
     bool forgets = STEAD_FAULT(&shard->host->settings, drop_unreadable_mail);

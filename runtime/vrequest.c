@@ -235,6 +235,8 @@ static void forget_oldest(struct stead_shard *shard)
     if (shard->seen_head == NULL)
         shard->seen_tail = NULL;
     stead_map_remove(&shard->seen, seen->hash, seen);
+    if (seen->answer != NULL)
+        shard->host->session_bytes -= seen->answer->block_size;
     stead_message_destroy(&seen->answer);
     free(seen);
 }
@@ -274,8 +276,25 @@ void stead_seen_answered(struct stead_shard *shard, const struct stead_message *
 {
     struct stead_seen *seen = find_seen(shard, answer->id);
 
-    if (seen != NULL && seen->answer == NULL)
-        seen->answer = stead_message_copy(answer);
+    if (seen == NULL || seen->answer != NULL)
+        return;
+    seen->answer = stead_message_copy(answer);
+    shard->host->session_bytes += seen->answer->block_size;
+}
+
+void stead_seen_sweep(struct stead_shard *shard)
+{
+    while (shard->seen_head != NULL && shard->seen_head->until_ms <= shard->host->now_ms)
+        forget_oldest(shard);
+}
+
+uint64_t stead_seen_check(const struct stead_shard *shard)
+{
+    uint64_t bytes = 0;
+
+    for (const struct stead_seen *seen = shard->seen_head; seen != NULL; seen = seen->next)
+        bytes += seen->answer == NULL ? 0 : seen->answer->block_size;
+    return bytes;
 }
 
 void stead_calls_deinit(struct stead_shard *shard)

@@ -161,8 +161,7 @@ static void wait_in_memory(struct stead_agent *agent, struct stead_message *mess
         message->type == STEAD_SIGNAL && session == NULL; /* of a volatile agent here: nobody could be told */
 
     if (message->type != STEAD_ANSWER && !unheard &&
-        (agent->queued >= host->settings.mailbox_messages_max ||
-         host->message_bytes > host->settings.memory_bytes_max / 4)) {
+        (agent->queued >= host->settings.mailbox_messages_max || stead_host_mailboxes_full(host))) {
         refuse_busy(shard, message);
         return;
     }
@@ -228,8 +227,7 @@ void stead_shard_turn_done(struct stead_agent *agent)
 
 /* ---- Cancelling ----------------------------------------------------------------------------- */
 
-/* Is it this call that is taken back, by who may? A client only takes back what it asked itself. */
-static bool cancels(const struct stead_message *cancel, const struct stead_message *call)
+bool stead_message_cancels(const struct stead_message *cancel, const struct stead_message *call)
 {
     return call->type == STEAD_CALL && stead_id_equal(call->id, cancel->id) &&
            stead_message_may_cancel(cancel, stead_message_client(call));
@@ -250,7 +248,7 @@ static int look_at_parked(void *context, struct stead_slice key, struct stead_sl
 
     if (search->left-- == 0 || search->shard->host->doors.decode(record, &message) != 0)
         return 1;
-    if (!cancels(search->cancel, message)) {
+    if (!stead_message_cancels(search->cancel, message)) {
         stead_message_destroy(&message);
         return 0;
     }
@@ -296,7 +294,7 @@ void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_me
 
     for (uint32_t left = agent == NULL ? 0 : stead_agent_waiting(agent); left > 0; left--) {
         struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
-        if (!cancels(cancel, message)) {
+        if (!stead_message_cancels(cancel, message)) {
             stead_queue_push(&agent->wait->mailbox, message);
             continue;
         }
@@ -307,6 +305,7 @@ void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_me
     }
     if (agent != NULL)
         stead_agent_tidy_wait(agent);
+    stead_keys_cancel(shard, cancel);
     const uint8_t *slash = address.size == 0 ? NULL : memchr(address.data, '/', address.size);
     bool unknown = agent == NULL && slash != NULL &&
                    stead_registry_find(shard->host->registry, cancel->address, (size_t)(slash - address.data)) == NULL;

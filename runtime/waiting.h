@@ -13,6 +13,8 @@
 void stead_message_unpin(struct stead_message *message);
 /* Does the hold that the agent is in let it through? What ends a hold, and who looks, always. */
 bool stead_agent_lets_in(const struct stead_agent *agent, const struct stead_message *message);
+/* Is it this call that is taken back, by who may? A client only takes back what it asked itself. */
+bool stead_message_cancels(const struct stead_message *cancel, const struct stead_message *call);
 /* A call that still waits for its agent, in memory or parked, is not run: it is answered with `cancelled`. `cancel` is
  * borrowed. */
 void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_message *cancel);

@@ -107,6 +107,7 @@ static void create_core(struct stead_sim_client *client)
         .timeout_ms = client->index == AUDITOR ? AUDIT_TIMEOUT_MS : sim->plan.timeout_ms,
         .retry_ms = sim->plan.retry_ms,
         .session_ms_max = sim->plan.settings.session_age_ms_max,
+        .ended_above_max = sim->plan.settings.session_answers_max / 8,
         .effects = {client, effect_connect, effect_send, effect_complete, effect_refresh},
     };
 

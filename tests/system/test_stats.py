@@ -30,5 +30,22 @@ class Stats(Test):
         self.assertRegex(self.n1.log(), r"event=turn_slow agent=record/slow op=toil ms=\d{3,}")
 
 
+class Reactors(Test):
+    def setUp(self):
+        super().setUp()
+        self.n1 = self.node(modules=[built("kinds.so")], options=["--reactors", 4])
+
+    def test_each_reactor_has_its_place_in_every_look(self):
+        client = self.n1.client()
+        for number in range(200):
+            client.call(f"record/r{number}", "add", number)
+        before = self.n1.cli("stats")["nodes"][0]["reactors"]
+        self.assertGreater(len({it["counters"]["turns"] for it in before}), 1)
+        for _ in range(12):
+            looks = self.n1.cli("stats")["nodes"][0]["reactors"]
+            self.assertEqual([it["reactor"] for it in looks], [0, 1, 2, 3])
+            self.assertEqual([it["counters"]["turns"] for it in looks], [it["counters"]["turns"] for it in before])
+
+
 if __name__ == "__main__":
     main()

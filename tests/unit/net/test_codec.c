@@ -555,7 +555,7 @@ static int decode_extended(const uint8_t *area, size_t size)
 static void test_decode_unknown_extension_is_skipped_unless_it_must_be_understood(void **state)
 {
     (void)state;
-    static const uint8_t optional[] = {0x03, 0x00, 0x02, 0x00, 0xaa, 0xbb, 0x02, 0x00, 0x00, 0x00};
+    static const uint8_t optional[] = {0x03, 0x00, 0x02, 0x00, 0xaa, 0xbb, 0x04, 0x00, 0x00, 0x00};
     static const uint8_t must[] = {0x01, 0x80, 0x00, 0x00};
     static const uint8_t beyond[] = {0x01, 0x00, 0x03, 0x00, 0xaa, 0xbb};
     static const uint8_t cut[] = {0x01, 0x00, 0x00};
@@ -594,6 +594,51 @@ static void test_chain_of_a_call_survives_the_wire_and_is_checked(void **state)
     assert_int_equal(decode_extended(twice, 7), 0);
     assert_int_equal(decode_extended(twice, sizeof twice), STEAD_EPROTOCOL);
     stead_message_destroy(&call);
+}
+
+/* Decodes a call of a session, whose mark is 3, with this as its extension ENDED. */
+static int decode_ended(const uint64_t *numbers, size_t count, struct stead_message **ret_message)
+{
+    struct stead_message *plain = client_call();
+    uint8_t bytes[8 * 1100 + 1024], area[8 * 1100];
+
+    for (size_t i = 0; i < count; i++)
+        stead_store64(area + 8 * i, numbers[i]);
+    plain->session.number = 9, plain->session.mark = 3;
+    struct stead_message *call = stead_message_copy_ended(plain, stead_bytes(area, 8 * count));
+    size_t size = stead_codec_encode(call, bytes);
+    assert_int_equal(size, stead_codec_size(call));
+    stead_message_destroy(&plain);
+    stead_message_destroy(&call);
+    return decode_copy(bytes, size, ret_message, NULL);
+}
+
+static void test_ended_numbers_of_a_session_survive_the_wire_and_are_checked(void **state)
+{
+    (void)state;
+    struct stead_message *back = NULL;
+    static const uint64_t good[] = {8, 4, 6, 8};
+    assert_int_equal(decode_ended(good, 4, &back), 0);
+    assert_int_equal(stead_message_ended(back).size, 32);
+    assert_int_equal(stead_load64(stead_message_ended(back).data), 8);
+    assert_int_equal(stead_load64(stead_message_ended(back).data + 24), 8);
+    struct stead_message *copy = stead_message_copy(back);
+    assert_true(stead_slice_equal(stead_message_ended(copy), stead_message_ended(back)));
+    stead_message_destroy(&copy);
+    stead_message_destroy(&back);
+    assert_int_equal(decode_ended(good, 1, NULL), 0);
+    static const uint64_t wrong[][3] = {{3, 0, 0}, {8, 3, 4}, {8, 4, 4}, {8, 6, 4}, {8, 4, 9}};
+    assert_int_equal(decode_ended(wrong[0], 1, NULL), STEAD_EPROTOCOL);
+    for (size_t i = 1; i < 5; i++)
+        assert_int_equal(decode_ended(wrong[i], 3, NULL), STEAD_EPROTOCOL);
+    uint64_t many[1026];
+    for (uint64_t i = 1; i < 1026; i++)
+        many[i] = 3 + i;
+    many[0] = 2000;
+    assert_int_equal(decode_ended(many, 1025, NULL), 0);
+    assert_int_equal(decode_ended(many, 1026, NULL), STEAD_EPROTOCOL);
+    static const uint8_t cut[] = {STEAD_WIRE_EXTENSION_ENDED, 0, 9, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1};
+    assert_int_equal(decode_extended(cut, sizeof cut), STEAD_EPROTOCOL);
 }
 
 /* ---- Refusals ------------------------------------------------------------------------------- */
@@ -664,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_decode_address_op_and_payload_follow_their_grammar),
         cmocka_unit_test(test_decode_unknown_extension_is_skipped_unless_it_must_be_understood),
         cmocka_unit_test(test_chain_of_a_call_survives_the_wire_and_is_checked),
+        cmocka_unit_test(test_ended_numbers_of_a_session_survive_the_wire_and_are_checked),
         cmocka_unit_test(test_refusal_of_readable_request_answers_its_sender),
         cmocka_unit_test(test_refusal_of_unreadable_record_has_no_answer),
         cmocka_unit_test(test_client_check_refuses_what_only_nodes_say),

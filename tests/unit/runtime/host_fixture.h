@@ -334,6 +334,7 @@ static inline void fx_door_encode(const struct stead_message *message, struct st
     stead_write_raw(writer, message->key, message->key_size);
     stead_write_raw(writer, message->payload, message->payload_size);
     stead_write_raw(writer, stead_message_chain(message).data, message->chain_size);
+    stead_write_raw(writer, stead_message_ended(message).data, message->ended_size);
 }
 
 static inline int fx_door_decode(struct stead_slice record, struct stead_message **ret_message)
@@ -350,6 +351,7 @@ static inline int fx_door_decode(struct stead_slice record, struct stead_message
     parts.key = stead_bytes(at += head.op_size, head.key_size);
     parts.payload = stead_bytes(at += head.key_size, head.payload_size);
     parts.chain = stead_bytes(at + head.payload_size, head.chain_size);
+    parts.ended = stead_bytes(parts.chain.data + head.chain_size, head.ended_size);
     if (head.chain_size > 0 && !stead_chain_check(parts.chain)) /* as the wire does */
         return STEAD_EPROTOCOL;
     struct stead_message *message = stead_message_create((enum stead_message_type)head.type, &parts);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -240,6 +241,59 @@ static void test_mark_passes_a_number_only_when_all_below_have_ended(void **stat
     submit(scene, "a/5");
     expect(scene, "send 1.0 call a/1 #1<0\nsend 1.0 call a/2 #2<0\nsend 1.0 call a/3 #3<0\nend a/3 ok\nend a/2 ok\n"
                   "send 1.0 call a/4 #4<0\nend a/1 ok\nsend 1.0 call a/5 #5<3\n");
+    scene_close(scene);
+}
+
+/* What a request told beyond its mark: `ended_to` and the open numbers, as text. */
+static const char *told(const struct stead_message *message)
+{
+    static char text[256];
+    struct stead_slice ended = stead_message_ended(message);
+    size_t size = 0;
+
+    text[0] = '\0';
+    for (size_t at = 0; at < ended.size; at += 8)
+        size += (size_t)snprintf(text + size, sizeof(text) - size, at == 0 ? "%llu:" : " %llu",
+                                 (unsigned long long)stead_load64(ended.data + at));
+    return text;
+}
+
+/* So many requests, one after the other, each answered. */
+static void ask_in_turn(struct scene *scene, const char *address, uint32_t count)
+{
+    for (; count > 0; count--) {
+        submit(scene, address);
+        answer(scene, 0, 0);
+        scene->log_size = 0; /* a transcript of them all would be too long */
+    }
+}
+
+static const struct stead_message *last_sent(const struct scene *scene)
+{
+    return scene->sent[scene->sent_count - 1];
+}
+
+/* Receivers keep the answers of what has not ended; one slow request must not make them keep all that came after. */
+static void test_slow_request_is_told_apart_from_what_has_ended_behind_it(void **state)
+{
+    struct scene *scene = scene_connected();
+
+    (void)state;
+    submit(scene, "k/slow");
+    ask_in_turn(scene, "k/slow", 257);
+    assert_int_equal(last_sent(scene)->session.mark, 0);
+    assert_string_equal(told(last_sent(scene)), "");
+    ask_in_turn(scene, "k/slow", 2);
+    assert_int_equal(last_sent(scene)->session.mark, 0);
+    assert_string_equal(told(last_sent(scene)), "259: 1");
+    ask_in_turn(scene, "k/slow", 1000);
+    assert_string_equal(told(last_sent(scene)), "1259: 1");
+    stead_client_core_check(scene->core);
+    answer(scene, 1259, 0);
+    expect(scene, "end k/slow ok\n");
+    submit(scene, "k/slow");
+    expect(scene, "send 1.0 call k/slow #1261<1260\n");
+    assert_string_equal(told(last_sent(scene)), "");
     scene_close(scene);
 }
 
@@ -700,6 +754,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request_before_any_table_waits_for_it),
         cmocka_unit_test(test_mark_passes_a_number_only_when_all_below_have_ended),
+        cmocka_unit_test(test_slow_request_is_told_apart_from_what_has_ended_behind_it),
         cmocka_unit_test(test_request_carries_what_was_asked_for),
         cmocka_unit_test(test_request_without_answer_goes_again_under_its_number_and_id),
         cmocka_unit_test(test_request_past_its_deadline_has_an_unknown_outcome),

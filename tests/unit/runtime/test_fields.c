@@ -192,6 +192,37 @@ static void test_decode_ignores_names_that_are_no_text(void **state)
 
 /* ---- What does not fit ---------------------------------------------------------------------- */
 
+/* What is said of an image that was packed, of which it consumes the writer. */
+static const char *explain(struct stead_writer *writer)
+{
+    static char why[STEAD_FIELDS_WHY_SIZE];
+    struct cart cart = {0};
+
+    stead_fields_explain(cart_fields, &cart, stead_written(writer), why);
+    stead_fields_deinit(cart_fields, &cart);
+    stead_writer_reset(writer);
+    return why;
+}
+
+static void test_field_that_does_not_fit_is_named_with_what_was_found(void **state)
+{
+    struct stead_writer writer;
+
+    (void)state;
+    stead_writer_init(&writer);
+    stead_pack(&writer, "{s:d,s:s}", "gone", 1, "i8", "seven");
+    assert_string_equal(explain(&writer), "field i8 (i8) does not take what is stored: text of 5 bytes");
+    stead_pack(&writer, "{s:d,s:d}", "i16", 1, "i8", 300);
+    assert_string_equal(explain(&writer), "field i8 (i8) does not take what is stored: 300");
+    stead_pack(&writer, "{s:{s:b,s:[d]}}", "owner", "active", 1, "age", 7);
+    assert_string_equal(explain(&writer), "field owner.age (u32) does not take what is stored: an array");
+    stead_pack(&writer, "{s:d}", "owner", 1);
+    assert_string_equal(explain(&writer), "field owner (struct) does not take what is stored: 1");
+    stead_pack(&writer, "{s:d}", "i8", 1);
+    assert_string_equal(explain(&writer), "");
+    stead_writer_deinit(&writer);
+}
+
 static void test_decode_of_values_that_do_not_fit_is_corrupt(void **state)
 {
     struct cart cart = {0};
@@ -346,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_decode_with_both_names_takes_the_new_one_in_any_order),
         cmocka_unit_test(test_decode_of_nil_keeps_everything),
         cmocka_unit_test(test_decode_ignores_names_that_are_no_text),
+        cmocka_unit_test(test_field_that_does_not_fit_is_named_with_what_was_found),
         cmocka_unit_test(test_decode_of_values_that_do_not_fit_is_corrupt),
         cmocka_unit_test(test_decode_of_every_truncation_is_corrupt_and_frees),
         cmocka_unit_test(test_decode_of_a_shorter_list_leaves_nothing_of_the_longer_one),

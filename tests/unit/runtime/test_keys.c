@@ -88,6 +88,98 @@ static void test_same_key_in_flight_attaches(void **state)
     fx_destroy(fx);
 }
 
+/* Requests that wait for the first one are as many as a mailbox has room for, and no heavier than mailboxes may be. */
+static void test_same_key_in_flight_lets_so_many_wait_as_a_mailbox(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    fx->settings.mailbox_messages_max = 3;
+    fx_crash(fx, false);
+    fx->hold_loads = true;
+    send_keyed(fx, 1, fx_address(a, "d", 1, 0), "add", 5, "k");
+    uint64_t memory_bytes = fx_stats(fx)->memory_bytes;
+    for (uint8_t i = 2; i < 5; i++)
+        send_keyed(fx, i, a, "add", 5, "k");
+    assert_true(fx_stats(fx)->memory_bytes >= memory_bytes + 3 * STEAD_MESSAGE_SMALL);
+    assert_null(fx->answers.head);
+    send_keyed(fx, 5, a, "add", 5, "k");
+    assert_int_equal(fx_answer_status(fx), STEAD_EBUSY);
+    fx->hold_loads = false;
+    fx_run(fx);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(fx_answer_i64(fx), 5);
+    send_keyed(fx, 5, a, "add", 5, "k"); /* who was refused asks again */
+    assert_int_equal(fx_answer_i64(fx), 5);
+    assert_int_equal(fx_stats(fx)->turns, 1);
+    fx_destroy(fx);
+}
+
+static void test_same_key_in_flight_is_refused_while_mailboxes_are_full(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    fx->settings.memory_bytes_max = 4 * 4 * STEAD_MESSAGE_SMALL;
+    fx_crash(fx, false);
+    fx->hold_loads = true;
+    send_keyed(fx, 1, fx_address(a, "d", 1, 0), "add", 5, "k");
+    for (uint8_t i = 2; i < 6; i++)
+        send_keyed(fx, i, a, "add", 5, "k");
+    assert_null(fx->answers.head);
+    send_keyed(fx, 6, a, "add", 5, "k");
+    assert_int_equal(fx_answer_status(fx), STEAD_EBUSY);
+    fx->hold_loads = false;
+    fx_run(fx);
+    fx_destroy(fx);
+}
+
+static void test_same_key_in_flight_waits_until_its_deadline_or_its_cancel(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client first = fx_client(fx, 1), second = fx_client(fx, 2), third = fx_client(fx, 3);
+    char a[64];
+
+    (void)state;
+    fx->hold_loads = true;
+    fx_address(a, "d", 1, 0);
+    struct stead_message *patient = fx_request(fx, &first, STEAD_CALL, a, "add", fx_i64(5), "k");
+    struct stead_message *hasty = fx_request(fx, &second, STEAD_CALL, a, "add", fx_i64(5), "k");
+    struct stead_message *moody = fx_request(fx, &third, STEAD_CALL, a, "add", fx_i64(5), "k");
+    hasty->deadline_ms = fx->now_ms + 3000;
+    fx_deliver(fx, patient);
+    fx_deliver(fx, hasty);
+    fx_deliver(fx, moody);
+    uint64_t memory_bytes = fx_stats(fx)->memory_bytes;
+    assert_null(fx->answers.head);
+    fx_step_ms(fx, 2000);
+    assert_null(fx->answers.head);
+    fx_step_ms(fx, 2000);
+    fx_step_ms(fx, 2000);
+    assert_int_equal(fx_answer_status(fx), STEAD_EEXPIRED);
+    struct stead_message *cancel = fx_cancel(moody, &second); /* not its own */
+    stead_host_deliver(fx->host, &cancel);
+    fx_run(fx);
+    assert_null(fx->answers.head);
+    cancel = fx_cancel(moody, &third);
+    stead_host_deliver(fx->host, &cancel);
+    fx_run(fx);
+    assert_int_equal(fx_answer_status(fx), STEAD_ECANCELLED);
+    assert_true(fx_stats(fx)->memory_bytes <= memory_bytes - 2 * STEAD_MESSAGE_SMALL);
+    fx->hold_loads = false;
+    fx_run(fx);
+    assert_int_equal(fx_answer_i64(fx), 5);
+    assert_null(fx->answers.head);
+    fx_deliver(fx, moody); /* it changed its mind again */
+    assert_int_equal(fx_answer_i64(fx), 5);
+    stead_message_destroy(&patient);
+    stead_message_destroy(&hasty);
+    stead_message_destroy(&moody);
+    fx_destroy(fx);
+}
+
 static struct stead_token kept;
 
 static int keep_token(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -411,6 +503,9 @@ int main(void)
         cmocka_unit_test(test_same_key_with_another_payload_or_op_is_a_conflict),
         cmocka_unit_test(test_key_of_a_failed_request_gets_the_failure),
         cmocka_unit_test(test_same_key_in_flight_attaches),
+        cmocka_unit_test(test_same_key_in_flight_lets_so_many_wait_as_a_mailbox),
+        cmocka_unit_test(test_same_key_in_flight_is_refused_while_mailboxes_are_full),
+        cmocka_unit_test(test_same_key_in_flight_waits_until_its_deadline_or_its_cancel),
         cmocka_unit_test(test_same_key_while_the_answer_is_owed_gets_it_too),
         cmocka_unit_test(test_key_that_is_owed_an_answer_does_not_age),
         cmocka_unit_test(test_key_is_forgotten_at_its_age),

@@ -403,6 +403,37 @@ static void test_turn_finds_the_orchestrators_of_its_registry(void **state)
     fx_destroy(fx);
 }
 
+static void test_agent_whose_field_does_not_fit_is_answered_with_its_name(void **state)
+{
+    static const uint8_t stored[] = "\xa5value\x01";
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], sentence[256] = "";
+    uint32_t changed = 0;
+
+    (void)state;
+    assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "d", 1, 0), "add"), 1);
+    fx_cold_restart(fx);
+    for (uint32_t i = 0; i < fx->row_count; i++) {
+        for (size_t at = 0; at + sizeof(stored) - 1 <= fx->rows[i].value_size; at++) {
+            if (memcmp(fx->rows[i].value + at, stored, sizeof(stored) - 1) != 0)
+                continue;
+            fx->rows[i].value[at + 6] = 0xa0; /* an empty text */
+            changed++;
+        }
+    }
+    assert_int_equal(changed, 1);
+    for (int i = 0; i < 2; i++) {
+        fx_send(fx, &client, STEAD_CALL, a, "get");
+        struct stead_message *answer = fx_answer(fx);
+        assert_int_equal(answer->status, STEAD_ECORRUPT);
+        assert_int_equal(stead_get_text(stead_message_payload(answer), "sentence", sentence, sizeof(sentence)), 0);
+        assert_string_equal(sentence, "field value (i64) does not take what is stored: text of 0 bytes");
+        stead_message_destroy(&answer);
+    }
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_image_is_asked_about_a_new_agent_only_after_a_checkpoint),
         cmocka_unit_test(test_fiber_goes_on_in_a_turn_of_another_agent),
         cmocka_unit_test(test_turn_finds_the_orchestrators_of_its_registry),
+        cmocka_unit_test(test_agent_whose_field_does_not_fit_is_answered_with_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
