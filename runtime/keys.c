@@ -85,7 +85,7 @@ bool stead_key_known(struct stead_shard *shard, struct stead_message *request)
 
     key_row(&key, request);
     stead_writer_init(&row);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
+    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 &&
         row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
         known = true;
         struct stead_slice rest = stead_bytes(row.data + ROW_HEAD, row.size - ROW_HEAD);
@@ -176,7 +176,7 @@ void stead_key_answered(struct stead_shard *shard, const struct stead_message *r
 
     key_row(&key, request);
     stead_writer_init(&row);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
+    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 &&
         row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
         answered = row.data[1] == STATE_ANSWERED; /* by that row: it keeps its age */
         content = stead_load64(row.data + 16);    /* a request that was owed an answer was kept without its payload */

@@ -247,7 +247,7 @@ static struct stead_session *get_session(struct stead_shard *shard, const struct
     stead_map_add(&shard->sessions, hash, session);
     session_key(&key, session->slot, session->id);
     stead_writer_init(&row);
-    int code = stead_overlay_get_merged(shard->overlay, &host->doors, stead_row_slice(&key), &row);
+    int code = stead_shard_read(shard, &host->doors, &key, &row);
     if (code == 0 && !STEAD_FAULT(&host->settings, forget_session))
         code = read_row(session, stead_written(&row));
     session->has_row = code == 0;
@@ -273,7 +273,7 @@ static void answer_again(struct stead_shard *shard, const struct stead_session *
     stead_writer_init(&row);
     if (known->own_row) {
         answer_key(&key, session, known->number);
-        if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0)
+        if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0)
             value = stead_written(&row);
     }
     struct stead_message *answer = stead_message_answer(request, 0, NULL, value);

@@ -148,6 +148,37 @@ void stead_shard_delete(struct stead_shard *shard, const struct stead_row_key *k
     stead_overlay_delete(shard->overlay, shard->next_index, stead_row_slice(key));
 }
 
+/* A read of own rows has failed. `key`: of the row, or of the first one. */
+static int cannot_read(struct stead_shard *shard, const struct stead_row_key *key, int code)
+{
+    unsigned slot = (unsigned)key->data[0] << 8 | key->data[1];
+
+    stead_host_fail(shard->host, code, "rows of class %02x of slot %04x cannot be read: %s", (unsigned)key->data[2], slot,
+                    stead_error_sentence(code));
+    return code;
+}
+
+int stead_shard_read(struct stead_shard *shard, const struct stead_doors *image, const struct stead_row_key *key,
+                     struct stead_writer *ret_value)
+{
+    int code = stead_overlay_get_merged(shard->overlay, image, stead_row_slice(key), ret_value);
+
+    if (code == 0 || code == STEAD_ENOTFOUND)
+        return code;
+    return STEAD_FAULT(&shard->host->settings, read_error_is_nothing) ? STEAD_ENOTFOUND : cannot_read(shard, key, code);
+}
+
+int stead_shard_scan(struct stead_shard *shard, const struct stead_row_key *from, const struct stead_row_key *to,
+                     stead_row_visit_fn *visit, void *context)
+{
+    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(from),
+                                         stead_row_slice(to), false, visit, context);
+
+    if (code >= 0)
+        return code;
+    return STEAD_FAULT(&shard->host->settings, read_error_is_nothing) ? 0 : cannot_read(shard, from, code);
+}
+
 static void remember_unsynced(struct stead_shard *shard, uint64_t index, size_t bytes)
 {
     if (shard->unsynced_count == shard->unsynced_capacity) {
@@ -266,7 +297,7 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
 {
     struct stead_message *message;
 
-    while (count > 0 && !shard->paused && (message = stead_queue_pop(queue)) != NULL) {
+    while (count > 0 && !shard->paused && shard->host->failed == 0 && (message = stead_queue_pop(queue)) != NULL) {
         stead_shard_take(shard, message);
         count--;
         if (batch_full(shard))
@@ -279,7 +310,7 @@ static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
 {
     struct stead_agent *last = shard->scheduled_tail;
 
-    while (shard->scheduled != NULL && *budget > 0 && !shard->paused) {
+    while (shard->scheduled != NULL && *budget > 0 && !shard->paused && shard->host->failed == 0) {
         struct stead_agent *agent = shard->scheduled;
         shard->scheduled = agent->wait->scheduled_next;
         if (shard->scheduled == NULL)

@@ -216,6 +216,8 @@ struct stead_host {
     uint64_t now_ms;   /* wall, never back: after a step back it goes on, a quarter slower, until the wall is there */
     uint64_t wall_ms;  /* the wall clock as it was read: what others' deadlines are judged by */
     int load_code;     /* why the newest agent that cannot be read cannot */
+    int failed;        /* stead_host_fail(): the first code; 0: it goes on */
+    char why[256];     /* its sentence */
     uint64_t ahead_ns; /* of the ms that `now_ms` will go on by itself next */
     struct stead_rng rng;
     uint64_t id_prefix, id_counter; /* message ids */
@@ -277,6 +279,9 @@ uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
 bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kind *kind, struct stead_id id);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
+/* Rows of the runtime itself cannot be read, and what they say is needed: nothing of this round leaves any more, and
+ * the process is to end (L6). The first reason is kept. */
+void stead_host_fail(struct stead_host *host, int code, const char *format, ...) STEAD_PRINTF(3, 4);
 /* What one shard's inbox, and its queue between its own agents, may hold: together a quarter of the memory budget. */
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
@@ -325,6 +330,14 @@ void stead_shard_rows_written(struct stead_shard *shard);
 bool stead_shard_idle(const struct stead_shard *shard);
 /* Asserts L1 to L3 and what channels and overlay keep, between events. */
 void stead_shard_check(const struct stead_shard *shard);
+
+/* Reads of the runtime's own rows, for whoever can go on with "there is none" and not without an answer (L6). 0 or
+ * STEAD_ENOTFOUND; any other code: the host has failed. `image`: the doors, or NULL where the image has nothing of it. */
+int stead_shard_read(struct stead_shard *shard, const struct stead_doors *image, const struct stead_row_key *key,
+                     struct stead_writer *ret_value) STEAD_MUST_USE;
+/* The same of the rows from <= key < to. What `visit` returned, or 0; negative: the host has failed. */
+int stead_shard_scan(struct stead_shard *shard, const struct stead_row_key *from, const struct stead_row_key *to,
+                     stead_row_visit_fn *visit, void *context);
 
 /* An output of the shard: leaves when `message->depends_on` is committed. Consumed. */
 void stead_shard_emit(struct stead_shard *shard, struct stead_message *message);

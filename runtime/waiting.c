@@ -271,8 +271,7 @@ static void cancel_parked(struct stead_shard *shard, struct stead_agent *agent, 
     to = from;
     if (!stead_row_after_prefix(&to))
         return;
-    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
-                                    false, look_at_parked, &search);
+    (void)stead_shard_scan(shard, &from, &to, look_at_parked, &search);
     if (search.found == NULL)
         return;
     if (agent != NULL) {
