@@ -85,8 +85,8 @@ bool stead_key_known(struct stead_shard *shard, struct stead_message *request)
 
     key_row(&key, request);
     stead_writer_init(&row);
-    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 &&
-        row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
+    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 && row.size >= ROW_HEAD &&
+        !too_old(shard, stead_written(&row))) {
         known = true;
         struct stead_slice rest = stead_bytes(row.data + ROW_HEAD, row.size - ROW_HEAD);
         if (stead_load64(row.data + 16) != content_hash(request)) {
@@ -176,8 +176,8 @@ void stead_key_answered(struct stead_shard *shard, const struct stead_message *r
 
     key_row(&key, request);
     stead_writer_init(&row);
-    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 &&
-        row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
+    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 && row.size >= ROW_HEAD &&
+        !too_old(shard, stead_written(&row))) {
         answered = row.data[1] == STATE_ANSWERED; /* by that row: it keeps its age */
         content = stead_load64(row.data + 16);    /* a request that was owed an answer was kept without its payload */
     }

@@ -153,8 +153,8 @@ static int cannot_read(struct stead_shard *shard, const struct stead_row_key *ke
 {
     unsigned slot = (unsigned)key->data[0] << 8 | key->data[1];
 
-    stead_host_fail(shard->host, code, "rows of class %02x of slot %04x cannot be read: %s", (unsigned)key->data[2], slot,
-                    stead_error_sentence(code));
+    stead_host_fail(shard->host, code, "rows of class %02x of slot %04x cannot be read: %s", (unsigned)key->data[2],
+                    slot, stead_error_sentence(code));
     return code;
 }
 
