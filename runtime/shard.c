@@ -408,7 +408,8 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
         run_scheduled(shard, &budget);
         if (wary && !shard->paused)
             take_what_is_there(shard, budget);
-        while (!wary && budget > 0 && !shard->paused && (shard->local.count > 0 || shard->inbox.count > 0)) {
+        while (!wary && budget > 0 && !shard->paused && host->failed == 0 &&
+               (shard->local.count > 0 || shard->inbox.count > 0)) {
             uint32_t part = budget < TURNS_BETWEEN_QUEUES ? budget : TURNS_BETWEEN_QUEUES;
             budget -= part - take_from(shard, &shard->local, part);
             bool paused = shard->paused; /* what goes on here must not keep out what comes from outside */
