@@ -233,7 +233,7 @@ void stead_agent_tidy_wait(struct stead_agent *agent)
     struct stead_agent_wait *wait = agent->wait;
 
     if (wait == NULL || wait->mailbox.count > 0 || wait->blocked != NULL || wait->timers != NULL ||
-        wait->holder != NULL || (agent->flags & STEAD_AGENT_SCHEDULED))
+        wait->holder != NULL || (agent->flags & STEAD_AGENT_SCHEDULED) || agent->shard->waiting_agent == agent)
         return;
     agent->shard->host->agent_bytes -= sizeof(*wait);
     free(wait);

@@ -15,10 +15,12 @@
  */
 #include "runtime/shard.h"
 
-#define AHEAD_MS_MAX 86400000u   /* a due row is looked for again after a day at most */
-#define LAZY_NS 500000000u       /* how long a batch that nobody waits for may stay open */
-#define PATIENT_NS 20000000u     /* ... and one that only patient ones wait for */
-#define TURNS_BETWEEN_QUEUES 64u /* messages of the shard itself, then as many from outside */
+#define AHEAD_MS_MAX 86400000u /* a due row is looked for again after a day at most */
+#define LAZY_NS 500000000u     /* how long a batch that nobody waits for may stay open */
+#define PATIENT_NS 20000000u   /* ... and one that only patient ones wait for */
+#define SCHEDULED_TURNS 256u   /* of messages that have waited, in one round: whoever has many keeps nobody else */
+#define SCHEDULED_BYTES (256u << 10) /* on their way to the disk: no more of those until it has them */
+#define TURNS_BETWEEN_QUEUES 64u     /* messages of the shard itself, then as many from outside */
 
 struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied)
 {
@@ -306,11 +308,20 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
     return count;
 }
 
+/* What has waited can wait for the disk, which would keep those that come now waiting for it; synced() wakes us. */
+static bool may_run_scheduled(const struct stead_shard *shard)
+{
+    return shard->scheduled != NULL && shard->unsynced_bytes <= SCHEDULED_BYTES;
+}
+
 static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
 {
     struct stead_agent *last = shard->scheduled_tail;
+    const struct stead_host *host = shard->host;
+    uint64_t first = host->stats.turns;
 
-    while (shard->scheduled != NULL && *budget > 0 && !shard->paused && shard->host->failed == 0) {
+    while (may_run_scheduled(shard) && *budget > 0 && host->stats.turns - first < SCHEDULED_TURNS && !shard->paused &&
+           host->failed == 0) {
         struct stead_agent *agent = shard->scheduled;
         shard->scheduled = agent->wait->scheduled_next;
         if (shard->scheduled == NULL)
@@ -366,7 +377,7 @@ static bool is_stalled(const struct stead_shard *shard)
 bool stead_shard_ready(const struct stead_shard *shard)
 {
     return shard->phase == STEAD_SHARD_SERVING && !is_stalled(shard) &&
-           (shard->local.count > 0 || shard->inbox.count > 0 || shard->scheduled != NULL);
+           (shard->local.count > 0 || shard->inbox.count > 0 || may_run_scheduled(shard));
 }
 
 /* By the wall clock. What is further away than AHEAD_MS_MAX is looked for again then: a moment may lie behind the end

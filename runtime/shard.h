@@ -332,7 +332,7 @@ bool stead_shard_idle(const struct stead_shard *shard);
 void stead_shard_check(const struct stead_shard *shard);
 
 /* Reads of the runtime's own rows, for whoever can go on with "there is none" and not without an answer (L6). 0 or
- * STEAD_ENOTFOUND; any other code: the host has failed. `image`: the doors, or NULL where the image has nothing of it. */
+ * STEAD_ENOTFOUND; any other code: the host has failed. `image`: the doors, or NULL: the image has nothing of it. */
 int stead_shard_read(struct stead_shard *shard, const struct stead_doors *image, const struct stead_row_key *key,
                      struct stead_writer *ret_value) STEAD_MUST_USE;
 /* The same of the rows from <= key < to. What `visit` returned, or 0; negative: the host has failed. */
