@@ -150,8 +150,10 @@ class Disk(Test):
         for _ in range(scaled(4, 2)):
             self.assertEqual(node.stop(), 0)
             node = self.start(bad_file=str(switch))
+            for pair in range(pairs):
+                node.call(f"post/from{pair}", "get")  # the agent and the client's session are in memory
             for number in range(600):
-                node.call(f"record/{number}", "get")  # what the start has read is in the cache no longer
+                node.call(f"record/{number}", "get")  # what that has read is in the cache no longer
             switch.touch()
             for pair in random.sample(range(pairs), pairs):
                 try:
@@ -167,9 +169,9 @@ class Disk(Test):
             self.assertEqual(node.wait(), 1, node.log())
             self.assertRegex(node.log(), r"event=disk_failed .*cannot be read")
             node = self.start(bad_file=str(switch))
-        self.assertGreater(deaths, 0)
         for pair in range(pairs):
             wait_until("what was sent is there", lambda: self.letters(node, pair) >= (sent[pair], True))
+        self.assertGreater(deaths, 0)
         self.assertEqual(node.stop(), 0)
         self.assert_sound(node.folder)
 

@@ -149,66 +149,6 @@ static void test_lock_and_parked_mail_survive_a_restart(void **state)
     fx_destroy(fx);
 }
 
-enum { MANY = 4000 };
-static int64_t taken; /* turns of `count_one` */
-
-static int count_one(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)turn, (void)state, (void)args;
-    taken++;
-    return 0;
-}
-
-static int relay_many(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    int code = 0;
-
-    if (strcmp(stead_self(turn), target) == 0)
-        return hold_for_others(turn, state, args);
-    for (int64_t i = 0; code == 0 && i < MANY; i++)
-        code = stead_signal(turn, target, "do3", (struct stead_slice){0});
-    return code;
-}
-
-static void run_once(struct fx *fx)
-{
-    assert_true(stead_host_run(fx->host) || fx->logs[1].appended > fx->logs[1].synced);
-    (void)fx_sync(fx);
-}
-
-/* M5: rounds go on where the last one stopped; and who has much mail keeps nobody else. */
-static void test_parked_messages_are_each_looked_at_once_and_keep_nobody(void **state)
-{
-    struct locked it = lock_one();
-    struct fx *fx = it.fx;
-
-    (void)state;
-    target = it.a, others = it.b;
-    taken = 0;
-    fx_do[0] = relay_many, fx_do[2] = count_one;
-    assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
-    assert_int_equal(fx_call(fx, &it.client, it.c, "do"), 0);
-    fx_cold_restart(fx);
-    assert_int_equal(fx_call(fx, &it.client, it.c, "get"), 0); /* in memory from here on */
-    assert_int_equal(fx_call(fx, &it.client, it.b, "get"), 0);
-    uint64_t before = fx->rows_scanned;
-    struct stead_message *request =
-        fx_request(fx, &it.client, STEAD_SIGNAL, it.b, "do2", (struct stead_slice){0}, NULL);
-    stead_host_deliver(fx->host, &request);
-    while (taken == 0)
-        run_once(fx);
-    stead_queue_clear(&fx->answers);
-    request = fx_request(fx, &it.client, STEAD_CALL, it.c, "get", (struct stead_slice){0}, NULL);
-    stead_host_deliver(fx->host, &request);
-    while (fx->answers.count == 0)
-        run_once(fx);
-    assert_in_range(taken, 1, MANY / 4);
-    fx_run(fx);
-    assert_int_equal(taken, MANY);
-    assert_in_range(fx->rows_scanned - before, MANY, MANY + MANY / 16);
-    fx_destroy(fx);
-}
-
 static void test_unlock_breaks_a_lock_and_its_number_is_worth_nothing(void **state)
 {
     struct locked it = lock_one();
@@ -400,45 +340,6 @@ static int set_timer(struct stead_turn *turn, void *state, struct stead_slice ar
 {
     (void)state, (void)args;
     return stead_timer_after(turn, "t", 1000, "do3", stead_packed(turn, "l", (int64_t)7));
-}
-
-static int defer_always(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state, (void)args;
-    taken++;
-    return stead_defer(turn);
-}
-
-static int relay_hundred(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    int code = 0;
-
-    (void)state, (void)args;
-    for (int64_t i = 0; code == 0 && i < 100; i++)
-        code = stead_signal(turn, target, "do3", (struct stead_slice){0});
-    return code;
-}
-
-/* More of them than one round runs. */
-static void test_deferred_messages_are_run_again_once_for_each_turn(void **state)
-{
-    struct locked it = lock_one();
-    struct fx *fx = it.fx;
-
-    (void)state;
-    target = it.a;
-    taken = 0;
-    fx_do[0] = relay_hundred, fx_do[2] = defer_always;
-    assert_int_equal(fx_call(fx, &it.client, it.c, "do"), 0);
-    assert_int_equal(taken, 100);
-    assert_int_equal(fx_call(fx, &it.client, it.a, "get"), 0);
-    assert_int_equal(taken, 200);
-    fx_step_ms(fx, 5000);
-    assert_int_equal(taken, 200);
-    fx_cold_restart(fx);
-    fx_step_ms(fx, 5000);
-    assert_int_equal(taken, 300);
-    fx_destroy(fx);
 }
 
 static void test_deferred_message_runs_after_a_timer(void **state)
@@ -874,14 +775,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_held_agent_lets_only_its_holder_in_until_the_release),
         cmocka_unit_test(test_lock_and_parked_mail_survive_a_restart),
-        cmocka_unit_test(test_parked_messages_are_each_looked_at_once_and_keep_nobody),
         cmocka_unit_test(test_unlock_breaks_a_lock_and_its_number_is_worth_nothing),
         cmocka_unit_test(test_message_with_the_fence_of_a_hold_that_is_over_is_refused),
         cmocka_unit_test(test_call_that_waits_can_be_cancelled),
         cmocka_unit_test(test_second_holder_is_refused),
         cmocka_unit_test(test_mail_of_a_held_volatile_agent_is_not_lost_by_a_restart),
         cmocka_unit_test(test_deferred_message_runs_after_the_next_turn_of_any_cause),
-        cmocka_unit_test(test_deferred_messages_are_run_again_once_for_each_turn),
         cmocka_unit_test(test_deferred_message_runs_after_a_timer),
         cmocka_unit_test(test_deferred_message_of_an_agent_survives_a_restart),
         cmocka_unit_test(test_timer_and_delayed_signal_that_defer_are_not_lost),
