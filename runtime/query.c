@@ -10,8 +10,10 @@
 #include "runtime/address.h"
 #include "runtime/fields.h"
 #include "runtime/shard.h"
+#include "runtime/waiting.h"
 
 #define LIST_MAX 1000u
+#define COUNT_MAX 65536u /* rows of one sort that are counted: the agents of the shard wait meanwhile */
 
 static void answer(struct stead_shard *shard, struct stead_message *query, int status, struct stead_slice value,
                    uint64_t depends_on)
@@ -69,19 +71,6 @@ static int find_subject(struct stead_shard *shard, const struct stead_message *q
     return code == STEAD_ENOTFOUND ? 0 : code;
 }
 
-/* Scans one part of the agent's rows. */
-static void scan_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part,
-                      stead_row_visit_fn *visit, void *context)
-{
-    struct stead_row_key from, to;
-
-    stead_row_part(&from, it->slot, it->address, incarnation, part, (struct stead_slice){0});
-    to = from;
-    if (stead_row_after_prefix(&to))
-        (void)stead_overlay_scan_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&from),
-                                        stead_row_slice(&to), false, visit, context);
-}
-
 static uint64_t depends_on(const struct subject *it)
 {
     /* What is read may be in the open batch, or on its way to the disk. */
@@ -96,6 +85,7 @@ struct list {
     struct stead_writer items;
     uint32_t count;
     size_t prefix; /* bytes of the row key before the sub-key */
+    int code;      /* not all of the rows could be read; 0: they could */
 };
 
 static void list_init(struct list *list, const struct subject *it, uint64_t incarnation, enum stead_row_part part)
@@ -112,6 +102,24 @@ static void write_list(struct stead_writer *writer, struct list *list)
     stead_write_array(writer, list->count);
     stead_write_raw(writer, list->items.data, list->items.size);
     stead_writer_deinit(&list->items);
+}
+
+/* Scans one part of the agent's rows. */
+static void scan_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part,
+                      stead_row_visit_fn *visit, struct list *list)
+{
+    struct stead_row_key from, to;
+
+    stead_row_part(&to, it->slot, it->address, incarnation, part, (struct stead_slice){0});
+    from = to;
+    if (part == STEAD_PART_MAIL && it->agent != NULL)
+        stead_mail_begin(it->agent, &from);
+    if (!stead_row_after_prefix(&to))
+        return;
+    int code = stead_overlay_scan_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, visit, list);
+    if (code < 0)
+        list->code = code;
 }
 
 static int show_timer(void *context, struct stead_slice key, struct stead_slice value)
@@ -134,16 +142,18 @@ static int count_row(void *context, struct stead_slice key, struct stead_slice v
 
     (void)key, (void)value;
     list->count++;
-    return 0;
+    return list->count == COUNT_MAX;
 }
 
-static uint32_t count_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part)
+static uint32_t count_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part, int *ret_code)
 {
     struct list list;
 
     list_init(&list, it, incarnation, part);
     scan_part(it, incarnation, part, count_row, &list);
     stead_writer_deinit(&list.items);
+    if (list.code != 0)
+        *ret_code = list.code;
     return list.count;
 }
 
@@ -283,20 +293,25 @@ static void show(struct stead_shard *shard, struct stead_message *query)
     stead_write_str(&out, "events_since_snapshot"), stead_write_u64(&out, events - snapshot);
     stead_write_str(&out, "mailbox");
     stead_pack(&out, "{s:u,s:u}", "waiting", (uint64_t)(it.agent == NULL ? 0 : stead_agent_waiting(it.agent)), "parked",
-               (uint64_t)count_part(&it, 0, STEAD_PART_MAIL));
+               (uint64_t)count_part(&it, 0, STEAD_PART_MAIL, &code));
     stead_write_str(&out, "lock"), write_lock(&out, &it);
     stead_write_str(&out, "timers"), write_list(&out, &timers);
-    stead_write_str(&out, "delayed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_DELAYED));
+    stead_write_str(&out, "delayed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_DELAYED, &code));
     stead_write_str(&out, "calls"), write_list(&out, &calls);
-    stead_write_str(&out, "owed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_OWED));
-    stead_write_str(&out, "dead_letters"), stead_write_u64(&out, count_part(&it, 0, STEAD_PART_DEAD));
+    stead_write_str(&out, "owed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_OWED, &code));
+    stead_write_str(&out, "dead_letters"), stead_write_u64(&out, count_part(&it, 0, STEAD_PART_DEAD, &code));
     stead_write_str(&out, "node"), stead_write_str(&out, shard->host->options.node_name);
     stead_write_str(&out, "reactor"), stead_write_u64(&out, shard->host->options.reactor);
     stead_write_str(&out, "shard"), stead_write_u64(&out, shard->id);
     stead_write_str(&out, "slot"), stead_write_u64(&out, it.slot.v);
     stead_write_str(&out, "last_index"),
         stead_write_u64(&out, it.agent != NULL ? it.agent->last_index : it.head.last_index);
-    answer(shard, query, 0, stead_written(&out), depends_on(&it));
+    if (timers.code != 0 || calls.code != 0)
+        code = timers.code != 0 ? timers.code : calls.code;
+    if (code == 0)
+        answer(shard, query, 0, stead_written(&out), depends_on(&it));
+    else
+        fail(shard, query, code);
     stead_writer_deinit(&out);
     stead_writer_deinit(&it.row);
 }

@@ -295,6 +295,29 @@ static void test_turn_that_cannot_read_its_keyed_state_fails(void **state)
     fx_destroy(fx);
 }
 
+/* Who looks is not shown less than there is. */
+static void test_query_that_cannot_read_says_so(void **state)
+{
+    struct story story = begin_story(0);
+    struct fx *fx = story.fx;
+    uint32_t failed = 0;
+
+    (void)state;
+    (void)insist(&story, a, "do", NULL);
+    make_cold(&story);
+    for (bool some = true; some;) {
+        fx->fail_read = fx->reads + failed + 1;
+        struct stead_message *answer = fx_query(fx, &story.client, a, "show", (struct stead_slice){0});
+        some = fx->reads >= fx->fail_read;
+        assert_int_equal(answer->status, some ? STEAD_EIO : 0);
+        failed += some;
+        stead_message_destroy(&answer);
+    }
+    assert_in_range(failed, 3, 10); /* the head, timers, calls */
+    assert_int_equal(stead_host_failed(fx->host, NULL), 0);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_end_of_an_agent_is_told_whichever_read_fails),
         cmocka_unit_test(test_outbox_is_found_again_whichever_read_fails),
         cmocka_unit_test(test_turn_that_cannot_read_its_keyed_state_fails),
+        cmocka_unit_test(test_query_that_cannot_read_says_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
