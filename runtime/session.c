@@ -488,6 +488,7 @@ static void end_aged(struct stead_shard *shard, stead_slot slot)
     if (!stead_row_after_prefix(&to))
         return;
     stead_writer_init(&aged.ids);
+    /* What cannot be read now is seen by a later sweep. */
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
                                     false, visit_row, &aged);
     for (size_t at = 0; at < aged.ids.size; at += sizeof(id.v)) {
