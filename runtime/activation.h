@@ -54,7 +54,7 @@ struct stead_agent_wait {
     uint64_t mail_until;                /* the newest that the pass under way runs; 0: none is, or it is behind them */
     uint64_t mail_newest;               /* the newest parked since this was made */
     uint32_t mailbox_left;              /* messages of the mailbox that the pass under way still runs */
-    bool pass_ran;                      /* one of that pass was not deferred */
+    bool pass_ran;                      /* one of that pass was not deferred, or one came during it */
     struct stead_agent *scheduled_next; /* list of the shard */
 };
 

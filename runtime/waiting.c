@@ -196,6 +196,8 @@ void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *messa
 {
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) != 0;
 
+    if (agent->wait != NULL && (agent->flags & STEAD_AGENT_UNPARKING) && agent->shard->waiting_agent != agent)
+        agent->wait->pass_ran = true; /* it has not been deferred yet: after this pass there is another one for it */
     if (agent->phase != STEAD_AGENT_READY && sequenced && !taken)
         wait_for_load(agent, message);
     else if (sequenced || taken)
