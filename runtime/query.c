@@ -172,7 +172,7 @@ static int show_call(void *context, struct stead_slice key, struct stead_slice v
 }
 
 /* The stored image of an agent that is not in memory; empty: it has none. */
-static void read_image(const struct subject *it, struct stead_writer *image)
+static void read_image(const struct subject *it, struct stead_writer *image, int *ret_code)
 {
     struct stead_row_key key;
 
@@ -183,8 +183,10 @@ static void read_image(const struct subject *it, struct stead_writer *image)
         return;
     }
     stead_row_part(&key, it->slot, it->address, it->head.incarnation, STEAD_PART_IMAGE, (struct stead_slice){0});
-    if (stead_overlay_get_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&key), image) != 0 ||
-        stead_value_check(stead_written(image)) != 0)
+    int code = stead_overlay_get_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&key), image);
+    if (code == STEAD_EIO)
+        *ret_code = code;
+    if (code != 0 || stead_value_check(stead_written(image)) != 0)
         stead_writer_reset(image);
 }
 
@@ -202,8 +204,9 @@ static int apply_row(void *context, struct stead_slice key, struct stead_slice r
     return stead_agent_apply_event(rebuilt->kind, rebuilt->state, row);
 }
 
-/* What image and events make together, as loading would; nil when they cannot be read. */
-static void write_rebuilt(struct stead_writer *writer, const struct subject *it, struct stead_slice image)
+/* What image and events make together, as loading would; nil when that cannot be done. */
+static void write_rebuilt(struct stead_writer *writer, const struct subject *it, struct stead_slice image,
+                          int *ret_code)
 {
     struct rebuilt rebuilt = {it->kind, stead_alloc_zero(it->kind->state_size)};
     struct stead_row_key from, to;
@@ -222,11 +225,13 @@ static void write_rebuilt(struct stead_writer *writer, const struct subject *it,
         stead_fields_encode(it->kind->fields, rebuilt.state, writer);
     else
         stead_write_nil(writer);
+    if (code == STEAD_EIO)
+        *ret_code = code;
     stead_fields_deinit(it->kind->fields, rebuilt.state);
     free(rebuilt.state);
 }
 
-static void write_state(struct stead_writer *writer, const struct subject *it)
+static void write_state(struct stead_writer *writer, const struct subject *it, int *ret_code)
 {
     const struct stead_field *fields = it->kind == NULL ? NULL : it->kind->fields;
     struct stead_writer image;
@@ -236,9 +241,9 @@ static void write_state(struct stead_writer *writer, const struct subject *it)
         return;
     }
     stead_writer_init(&image);
-    read_image(it, &image);
+    read_image(it, &image, ret_code);
     if (it->exists && fields != NULL && it->head.event_seq > it->head.snapshot_seq)
-        write_rebuilt(writer, it, stead_written(&image));
+        write_rebuilt(writer, it, stead_written(&image), ret_code);
     else
         stead_write_value(writer, stead_written(&image));
     stead_writer_deinit(&image);
@@ -289,7 +294,7 @@ static void show(struct stead_shard *shard, struct stead_message *query)
         stead_write_str(&out, it.kind != NULL && it.kind->durability == STEAD_VOLATILE ? "volatile" : "durable");
     stead_write_str(&out, "incarnation"), stead_write_u64(&out, incarnation);
     stead_write_str(&out, "resident"), stead_write_bool(&out, it.agent != NULL);
-    stead_write_str(&out, "state"), write_state(&out, &it);
+    stead_write_str(&out, "state"), write_state(&out, &it, &code);
     stead_write_str(&out, "events_since_snapshot"), stead_write_u64(&out, events - snapshot);
     stead_write_str(&out, "mailbox");
     stead_pack(&out, "{s:u,s:u}", "waiting", (uint64_t)(it.agent == NULL ? 0 : stead_agent_waiting(it.agent)), "parked",
