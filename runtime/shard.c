@@ -19,7 +19,7 @@
 #define LAZY_NS 500000000u     /* how long a batch that nobody waits for may stay open */
 #define PATIENT_NS 20000000u   /* ... and one that only patient ones wait for */
 #define SCHEDULED_TURNS 256u   /* of messages that have waited, in one round: whoever has many keeps nobody else */
-#define SCHEDULED_BYTES (256u << 10) /* on their way to the disk: no more of those until it has them */
+#define SCHEDULED_BYTES (256u << 10) /* on their way to the disk: one round of those until it has it */
 #define TURNS_BETWEEN_QUEUES 64u     /* messages of the shard itself, then as many from outside */
 
 struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied)
@@ -308,10 +308,12 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
     return count;
 }
 
-/* What has waited can wait for the disk, which would keep those that come now waiting for it; synced() wakes us. */
+/* What has waited can wait for the disk, which would keep those that come now waiting for it: while that is behind, a
+ * round of it goes to the disk at a time. synced() wakes us. */
 static bool may_run_scheduled(const struct stead_shard *shard)
 {
-    return shard->scheduled != NULL && shard->unsynced_bytes <= SCHEDULED_BYTES;
+    return shard->scheduled != NULL &&
+           (shard->unsynced_bytes <= SCHEDULED_BYTES || shard->scheduled_index <= shard->synced);
 }
 
 static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
@@ -320,7 +322,10 @@ static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
     const struct stead_host *host = shard->host;
     uint64_t first = host->stats.turns;
 
-    while (may_run_scheduled(shard) && *budget > 0 && host->stats.turns - first < SCHEDULED_TURNS && !shard->paused &&
+    if (!may_run_scheduled(shard))
+        return;
+    shard->scheduled_index = shard->next_index;
+    while (shard->scheduled != NULL && *budget > 0 && host->stats.turns - first < SCHEDULED_TURNS && !shard->paused &&
            host->failed == 0) {
         struct stead_agent *agent = shard->scheduled;
         shard->scheduled = agent->wait->scheduled_next;

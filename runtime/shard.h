@@ -127,6 +127,7 @@ struct stead_shard {
     struct stead_queue inbox;                       /* from outside, not looked at yet */
     struct stead_queue local;                       /* between agents of this shard */
     struct stead_agent *scheduled, *scheduled_tail; /* agents with waiting work */
+    uint64_t scheduled_index;                       /* the newest batch that some of it joined */
     struct stead_agent *waiting_agent;              /* whose waiting messages are being run right now; NULL: nobody's */
     bool waiting_ran;                               /* one of those was not deferred */
 

@@ -94,6 +94,39 @@ static void test_parked_messages_are_each_looked_at_once_and_keep_nobody(void **
     fx_destroy(fx);
 }
 
+/* What has waited does not fill the disk's queue; and it goes on whenever the disk has got on with it, though others
+ * fill it. */
+static void test_parked_messages_wait_for_the_disk(void **state)
+{
+    struct three it = begin_three();
+    struct fx *fx = it.fx;
+
+    (void)state;
+    target = it.a, holder = it.b;
+    fx_do[0] = hold_or_send_many, fx_do[1] = release, fx_do[2] = count_one;
+    assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
+    assert_int_equal(fx_call(fx, &it.client, it.c, "do"), 0);
+    fx->hold_sync = true;
+    fx_send(fx, &it.client, STEAD_SIGNAL, it.b, "do2");
+    assert_in_range(taken, 1, MANY - 1);
+    for (int64_t before = taken; taken < MANY; before = taken) {
+        for (int i = 0; i < 8000; i++) {
+            struct stead_message *tell =
+                fx_request(fx, &it.client, STEAD_TELL, it.c, "add", (struct stead_slice){0}, NULL);
+            stead_host_deliver(fx->host, &tell);
+        }
+        uint64_t index = fx->logs[1].appended;
+        fx_run(fx); /* the others are behind those that have waited */
+        fx->logs[1].synced = index;
+        stead_host_synced(fx->host, 1, index);
+        fx_run(fx);
+        assert_true(taken > before);
+    }
+    fx->hold_sync = false;
+    fx_run(fx);
+    fx_destroy(fx);
+}
+
 static int defer_always(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)state, (void)args;
@@ -180,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parked_messages_are_each_looked_at_once_and_keep_nobody),
+        cmocka_unit_test(test_parked_messages_wait_for_the_disk),
         cmocka_unit_test(test_deferred_messages_are_run_again_once_for_each_turn),
         cmocka_unit_test(test_deferred_requests_are_run_again_once_for_each_turn),
         cmocka_unit_test(test_request_that_comes_during_a_pass_is_run),
