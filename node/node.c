@@ -16,7 +16,8 @@
  *
  * A failed write or sync ends the process inside the log writer's callback: the kernel may have dropped what it could
  * not write, and the next sync would say that all is well. Nobody was told of what is lost, and the log on the disk is
- * what the next start believes.
+ * what the next start believes. A failed read of what the runtime itself has stored ends it in the same words, before
+ * anything of that round has left (L6 of docs/INVARIANTS.md).
  */
 #include "node/node.h"
 
@@ -211,10 +212,8 @@ static void on_done(void *context, uint16_t reactor, const struct stead_log_done
     }
 }
 
-_Noreturn static void on_failed(void *context, int code, const char *sentence)
+_Noreturn void stead_shell_disk_failed(const struct stead_shell *shell, int code, const char *sentence)
 {
-    const struct stead_shell *shell = context;
-
     stead_log_event(STEAD_TRACE_ERROR, "disk_failed", sentence, "node=%s code=%s", shell->config->name,
                     stead_error_name(code));
     stead_log_event(
@@ -223,6 +222,11 @@ _Noreturn static void on_failed(void *context, int code, const char *sentence)
         "mend the disk and start the node again",
         "node=%s clean=0", shell->config->name);
     _exit(EXIT_FAILURE);
+}
+
+static void on_failed(void *context, int code, const char *sentence)
+{
+    stead_shell_disk_failed(context, code, sentence);
 }
 
 static int start_threads(struct node *node, char *ret_why)

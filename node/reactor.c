@@ -562,6 +562,20 @@ static bool should_end(struct stead_reactor *reactor)
     return true;
 }
 
+/* Nothing has left the host since it failed, and nothing may (L6 of docs/INVARIANTS.md). */
+static void end_if_failed(const struct stead_reactor *reactor)
+{
+    const char *why;
+    char detail[STEAD_STORE_SENTENCE_MAX] = "", sentence[STEAD_SHELL_WHY_SIZE];
+    int code = stead_host_failed(reactor->host, &why);
+
+    if (code == 0)
+        return;
+    stead_store_explain(reactor->shell->store, detail, sizeof detail);
+    snprintf(sentence, sizeof sentence, "%s%s%s", why, detail[0] ? ": " : "", detail);
+    stead_shell_disk_failed(reactor->shell, code, sentence);
+}
+
 /* One round; true: there is more to do at once. */
 static bool run_round(struct stead_reactor *reactor, bool throttled)
 {
@@ -577,6 +591,7 @@ static bool run_round(struct stead_reactor *reactor, bool throttled)
     take_loaded(reactor);
     tell_own_load(reactor);
     more = stead_host_run(reactor->host) || more;
+    end_if_failed(reactor);
     stead_jobs_flush(reactor->shell->jobs, &reactor->jobs);
     tick(reactor);
     give_crossings(reactor);

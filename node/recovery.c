@@ -86,6 +86,8 @@ void stead_reactor_adopt(struct stead_reactor *reactor, uint32_t shard, uint64_t
         return;
     }
     start_shard(reactor, shard, epoch);
+    if (stead_host_failed(reactor->host, NULL) != 0)
+        return; /* the end of this round says so */
     stead_log_event(STEAD_TRACE_DEBUG, "shard_served", NULL,
                     "shard=%u reactor=%u epoch=%llu applied=%llu replayed=%llu bytes=%llu us=%llu", shard,
                     reactor->index, (unsigned long long)epoch, (unsigned long long)applied,

@@ -59,6 +59,10 @@ struct stead_shell {
  * thread. */
 void stead_shell_fail(struct stead_shell *shell, int code, const char *sentence);
 
+/* A write, a sync, or a read of rows that the runtime itself needs has failed: says so and ends the process at once.
+ * Any thread. */
+_Noreturn void stead_shell_disk_failed(const struct stead_shell *shell, int code, const char *sentence);
+
 /* Nanoseconds of the clock that counts through a suspend; wall-clock ms since 1970. Any thread. */
 uint64_t stead_shell_mono_ns(void);
 uint64_t stead_shell_wall_ms(void);

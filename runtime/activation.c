@@ -164,7 +164,7 @@ uint64_t stead_agent_incarnation(struct stead_shard *shard, stead_slot slot, str
         return agent->incarnation;
     stead_row_agent(&key, slot, address);
     stead_writer_init(&value);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &value) == 0 &&
+    if (stead_shard_read(shard, &shard->host->doors, &key, &value) == 0 &&
         stead_agent_row_decode(stead_written(&value), &row) != 0)
         row.incarnation = 1;
     stead_writer_deinit(&value);
@@ -233,7 +233,7 @@ void stead_agent_tidy_wait(struct stead_agent *agent)
     struct stead_agent_wait *wait = agent->wait;
 
     if (wait == NULL || wait->mailbox.count > 0 || wait->blocked != NULL || wait->timers != NULL ||
-        wait->holder != NULL || (agent->flags & STEAD_AGENT_SCHEDULED))
+        wait->holder != NULL || (agent->flags & STEAD_AGENT_SCHEDULED) || agent->shard->waiting_agent == agent)
         return;
     agent->shard->host->agent_bytes -= sizeof(*wait);
     free(wait);

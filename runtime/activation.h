@@ -50,6 +50,11 @@ struct stead_agent_wait {
         *blocked; /* channels whose next message is for this agent while it is loading; linked by blocked_next */
     struct stead_vtimer *timers;        /* volatile timers of this agent, linked by agent_next */
     char *holder;                       /* address of the holder while HELD, else NULL; owned */
+    uint64_t mail_from;                 /* no message parked with it has a lower sequence (M5); 0: not known */
+    uint64_t mail_until;                /* the newest that the pass under way runs; 0: none is, or it is behind them */
+    uint64_t mail_newest;               /* the newest parked since this was made */
+    uint32_t mailbox_left;              /* messages of the mailbox that the pass under way still runs */
+    bool pass_ran;                      /* one of that pass was not deferred, or one came during it */
     struct stead_agent *scheduled_next; /* list of the shard */
 };
 

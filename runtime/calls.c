@@ -108,8 +108,13 @@ static int call_row_get(struct stead_agent *agent, struct stead_id id, struct st
     struct stead_row_key key;
 
     call_key(&key, agent, id);
-    int code = stead_overlay_get_merged(agent->shard->overlay, stead_agent_image(agent), stead_row_slice(&key), value);
-    return code != 0 ? code : call_row_decode(stead_written(value), ret_row);
+    int code = stead_shard_read(agent->shard, stead_agent_image(agent), &key, value);
+    if (code != 0)
+        return code;
+    code = call_row_decode(stead_written(value), ret_row);
+    if (code != 0)
+        stead_host_fail(agent->shard->host, code, "a call of %s is damaged", agent->address);
+    return code;
 }
 
 static void call_row_delete(struct stead_agent *agent, struct stead_id id, const struct call_row *row)
@@ -460,8 +465,7 @@ static void destroy_durable(struct stead_agent *agent)
         return;
     stead_writer_init(&ids);
     stead_writer_init(&value);
-    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
-                                    false, collect_call, &ids);
+    (void)stead_shard_scan(shard, &from, &to, collect_call, &ids);
     for (size_t at = 0; at + sizeof(struct stead_id) <= ids.size; at += sizeof(struct stead_id)) {
         struct stead_id id;
         memcpy(id.v, ids.data + at, sizeof(id.v));

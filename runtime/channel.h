@@ -72,7 +72,7 @@ struct stead_channel_in {
     struct stead_channel_in *blocked_next; /* list of the agent it waits for */
 };
 
-/* The end for `source` -> `slot`, read from the rows if it is not in memory. NULL: the store failed. */
+/* The end for `source` -> `slot`, read from the rows if it is not in memory. NULL: the host has failed. */
 struct stead_channel_in *stead_channel_in_get(struct stead_shard *shard, stead_slot source, stead_slot slot);
 /* The message `number` of this channel takes effect in the open batch. */
 void stead_channel_in_advance(struct stead_shard *shard, struct stead_channel_in *channel, struct stead_seq number);

@@ -35,7 +35,7 @@ static int read_position(struct stead_shard *shard, struct stead_channel_in *cha
     stead_row_begin(&key, channel->slot, STEAD_ROW_CHANNEL_IN);
     stead_row_add_u16(&key, channel->source.v);
     stead_writer_init(&row);
-    int code = stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row);
+    int code = stead_shard_read(shard, &shard->host->doors, &key, &row);
     if (code == 0 && row.size == 16) {
         channel->position.epoch = stead_load64(row.data);
         channel->position.counter = stead_load64(row.data + 8);
@@ -61,8 +61,8 @@ struct stead_channel_in *stead_channel_in_get(struct stead_shard *shard, stead_s
     channel->slot = slot;
     int code = read_position(shard, channel);
     if (code != 0) {
-        stead_host_trace(shard->host, STEAD_TRACE_ERROR, "channel %04x->%04x cannot be read: %s", source.v, slot.v,
-                         stead_error_sentence(code));
+        stead_host_fail(shard->host, code, "channel %04x->%04x cannot be read: %s", source.v, slot.v,
+                        stead_error_sentence(code));
         free(channel);
         return NULL;
     }
@@ -114,8 +114,10 @@ void stead_channel_in_acknowledge(struct stead_shard *shard, struct stead_channe
         return;
     if (gap)
         channel->gap_ns = host->now_ns;
-    if (host->shard_of[channel->source.v] == shard) {
-        if (gap) { /* both ends are here: no need to write to ourselves */
+    if (host->shard_of[channel->source.v] == shard) { /* both ends are here: no need to write to ourselves */
+        if (!gap) {
+            stead_channel_out_taken_here(shard, channel->source, channel->slot, channel->position);
+        } else {
             struct stead_channel_out *out = stead_channel_out_get(shard, channel->source, channel->slot);
             if (out != NULL) {
                 out->sent = out->acknowledged;

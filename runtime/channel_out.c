@@ -34,7 +34,7 @@ static int read_row(struct stead_shard *shard, struct stead_channel_out *channel
     stead_row_begin(&key, channel->slot, STEAD_ROW_CHANNEL_OUT);
     stead_row_add_u16(&key, channel->destination.v);
     stead_writer_init(&row);
-    int code = stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row);
+    int code = stead_shard_read(shard, &shard->host->doors, &key, &row);
     if (code == 0 && row.size == 32) {
         channel->last = (struct stead_seq){stead_load64(row.data), stead_load64(row.data + 8)};
         channel->acknowledged = channel->sent =
@@ -73,8 +73,8 @@ struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead
     channel->destination = destination;
     int code = read_row(shard, channel);
     if (code != 0) {
-        stead_host_trace(shard->host, STEAD_TRACE_ERROR, "channel %04x->%04x cannot be read: %s", slot.v, destination.v,
-                         stead_error_sentence(code));
+        stead_host_fail(shard->host, code, "channel %04x->%04x cannot be read: %s", slot.v, destination.v,
+                        stead_error_sentence(code));
         free(channel);
         return NULL;
     }
@@ -119,8 +119,7 @@ void stead_channel_out_send(struct stead_shard *shard, struct stead_message **co
     struct stead_row_key key;
 
     *consumed = NULL;
-    if (channel == NULL) {
-        /* The store cannot be read: without its number nothing may be sent. The store's own failure stops the node. */
+    if (channel == NULL) { /* the host has failed: the turn that sends this is never committed */
         stead_message_destroy(&message);
         return;
     }
@@ -203,6 +202,7 @@ static void pump(struct stead_shard *shard, struct stead_channel_out *channel)
         return;
     outbox_key(&from, channel, (struct stead_seq){channel->sent.epoch, channel->sent.counter + 1});
     outbox_key(&to, channel, (struct stead_seq){channel->last.epoch, channel->last.counter + 1});
+    /* What cannot be read now is sent again later, like what got no acknowledgement. */
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
                                     false, pump_record, &it);
     if (it.waits)
@@ -297,8 +297,7 @@ void stead_channel_out_cancel(struct stead_shard *shard, stead_slot slot, stead_
         return;
     outbox_key(&from, channel, (struct stead_seq){channel->acknowledged.epoch, channel->acknowledged.counter + 1});
     outbox_key(&to, channel, (struct stead_seq){channel->last.epoch, channel->last.counter + 1});
-    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
-                                    false, look_at_record, &search);
+    (void)stead_shard_scan(shard, &from, &to, look_at_record, &search);
     if (search.found == NULL)
         return;
     search.found->deadline_ms = 1; /* its number must arrive, the call need not be run */
@@ -349,8 +348,7 @@ static struct stead_seq trim(struct stead_shard *shard, struct stead_channel_out
     stead_writer_init(&trimmed.keys);
     outbox_key(&key, channel, (struct stead_seq){from.epoch, from.counter + 1});
     outbox_key(&end, channel, (struct stead_seq){to.epoch, to.counter + 1});
-    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), stead_row_slice(&end),
-                                    false, delete_record, &trimmed);
+    (void)stead_shard_scan(shard, &key, &end, delete_record, &trimmed);
     for (size_t at = 0; at < trimmed.keys.size;) {
         uint16_t size = stead_load16(trimmed.keys.data + at);
         stead_overlay_delete(shard->overlay, shard->next_index, stead_bytes(trimmed.keys.data + at + 2, size));
@@ -465,8 +463,7 @@ void stead_channel_out_recover(struct stead_shard *shard)
         from = to;
         if (!stead_row_after_prefix(&to))
             continue;
-        while (stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
-                                         stead_row_slice(&to), false, first_destination, &destination) == 1) {
+        while (stead_shard_scan(shard, &from, &to, first_destination, &destination) == 1) {
             struct stead_channel_out *channel = stead_channel_out_get(shard, shard->slots[i], destination);
             if (channel != NULL && STEAD_FAULT(&shard->host->settings, lose_outbox))
                 channel->acknowledged = channel->sent = channel->last;

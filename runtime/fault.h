@@ -33,7 +33,8 @@
     X(lose_image_on_events, "the first write of a kind that got events goes over the image that its agent had")        \
     X(drop_unreadable_mail, "what comes for an agent that cannot be read is taken and forgotten")                      \
     X(overtake_mail, "an agent that gets ready does not know of mail that waited for a start")                         \
-    X(unreadable_keeps_others, "due rows of an agent that cannot be read keep others' of its slot")
+    X(unreadable_keeps_others, "due rows of an agent that cannot be read keep others' of its slot")                    \
+    X(read_error_is_nothing, "rows of the runtime that cannot be read are taken for none")
 
 enum stead_fault {
 #define STEAD_FAULT_ENUM(name, what) STEAD_FAULT_##name,

@@ -3,6 +3,7 @@
 
 #include "runtime/address.h"
 #include "runtime/shard.h"
+#include "runtime/waiting.h"
 
 #define ROWS_MAX 256u /* parked messages of an agent that are looked at */
 
@@ -61,13 +62,12 @@ void stead_holds_answer_parked(struct stead_agent *agent)
     struct stead_shard *shard = agent->shard;
     struct stead_row_key from, to;
 
-    stead_row_part(&from, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
-    to = from;
+    stead_row_part(&to, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    stead_mail_begin(agent, &from);
     bool more = stead_row_after_prefix(&to);
     while (more && search.left > 0) {
         search.found = NULL;
-        (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
-                                        stead_row_slice(&to), false, look_for_hold, &search);
+        (void)stead_shard_scan(shard, &from, &to, look_for_hold, &search);
         more = search.found != NULL;
         if (!more)
             return;

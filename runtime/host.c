@@ -138,6 +138,25 @@ void stead_host_trace(struct stead_host *host, int level, const char *format, ..
     host->doors.trace(host->doors.self, level, line);
 }
 
+void stead_host_fail(struct stead_host *host, int code, const char *format, ...)
+{
+    va_list args;
+
+    if (host->failed != 0)
+        return;
+    host->failed = code;
+    va_start(args, format);
+    stead_format_v(host->why, sizeof(host->why), format, args);
+    va_end(args);
+}
+
+int stead_host_failed(const struct stead_host *host, const char **ret_why)
+{
+    if (host->failed != 0 && ret_why != NULL)
+        *ret_why = host->why;
+    return host->failed;
+}
+
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns)
 {
     if (deadline_ns < host->effects.deadline_ns)
@@ -516,6 +535,8 @@ bool stead_host_run(struct stead_host *host)
     uint64_t started_ns = host->doors.clock == NULL ? 0 : host->doors.clock(host->doors.self);
     bool more = false;
 
+    if (host->failed != 0)
+        return false;
     if (queued > 0)
         stead_histogram_add(&host->stats.queue_depth, queued);
     host->round_turns = host->stats.turns;
@@ -559,6 +580,8 @@ bool stead_host_run(struct stead_host *host)
         stead_host_wake_at(host, host->tick_ns);
     for (uint32_t i = 0; i < host->shard_count; i++) /* a later shard may have sent to an earlier one */
         more = more || stead_shard_ready(host->shards[i]);
+    if (host->failed != 0) /* what was taken for an answer of the disk may be in any of it (L6) */
+        return false;
     stead_drain(&host->effects, &host->doors);
     if (host->queries != NULL) { /* nobody's answer waits for this */
         more = stead_queries_run(host) || more;

@@ -121,10 +121,13 @@ void stead_host_trim(struct stead_host *host);
 /* ---- Running -------------------------------------------------------------------------------- */
 
 /* Runs turns and timers that are due, closes batches and drains effects: persist, then speak, then arm. True: there is
- * more to do at once; call again after looking at the sockets. */
+ * more to do at once; call again after looking at the sockets. Look at stead_host_failed() after each. */
 bool stead_host_run(struct stead_host *host);
 /* Unloads every agent with its hooks, writes a last checkpoint. */
 void stead_host_stop(struct stead_host *host);
+/* 0, or why this host can do nothing any more: rows of its own could not be read (L6). It has let nothing out since,
+ * and its process is to end: a start reads them again. `ret_why` (may be NULL): a sentence, borrowed. */
+int stead_host_failed(const struct stead_host *host, const char **ret_why);
 /* Nothing uncommitted, unwritten or waiting. */
 bool stead_host_idle(const struct stead_host *host);
 /* Jobs placed on this node by this host and not answered yet. */

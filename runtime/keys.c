@@ -89,8 +89,8 @@ bool stead_key_known(struct stead_shard *shard, struct stead_message *request)
 
     key_row(&key, request);
     stead_writer_init(&row);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
-        row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
+    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 && row.size >= ROW_HEAD &&
+        !too_old(shard, stead_written(&row))) {
         known = true;
         struct stead_slice rest = stead_bytes(row.data + ROW_HEAD, row.size - ROW_HEAD);
         if (stead_load64(row.data + 16) != content_hash(request)) {
@@ -243,8 +243,8 @@ void stead_key_answered(struct stead_shard *shard, const struct stead_message *r
 
     key_row(&key, request);
     stead_writer_init(&row);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0 &&
-        row.size >= ROW_HEAD && !too_old(shard, stead_written(&row))) {
+    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0 && row.size >= ROW_HEAD &&
+        !too_old(shard, stead_written(&row))) {
         answered = row.data[1] == STATE_ANSWERED; /* by that row: it keeps its age */
         content = stead_load64(row.data + 16);    /* a request that was owed an answer was kept without its payload */
     }
@@ -295,6 +295,7 @@ void stead_keys_sweep(struct stead_shard *shard, stead_slot slot)
     if (!stead_row_after_prefix(&to))
         return;
     stead_writer_init(&aged.keys);
+    /* What cannot be read now is seen by a later sweep. */
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
                                     false, visit_key, &aged);
     for (size_t at = 0; at < aged.keys.size;) {

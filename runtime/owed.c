@@ -156,7 +156,7 @@ bool stead_owed_exists(struct stead_agent *agent, struct stead_id token)
         return false;
     owed_key(&key, agent, token);
     stead_writer_init(&row);
-    int code = stead_overlay_get_merged(agent->shard->overlay, stead_agent_image(agent), stead_row_slice(&key), &row);
+    int code = stead_shard_read(agent->shard, stead_agent_image(agent), &key, &row);
     stead_writer_deinit(&row);
     return code == 0;
 }
@@ -190,7 +190,7 @@ void stead_owed_answer(struct stead_agent *agent, const struct stead_turn_answer
     }
     owed_key(&key, agent, answer->token);
     stead_writer_init(&row);
-    if (stead_overlay_get_merged(shard->overlay, stead_agent_image(agent), stead_row_slice(&key), &row) == 0) {
+    if (stead_shard_read(shard, stead_agent_image(agent), &key, &row) == 0) {
         stead_shard_delete(shard, &key);
         answer_all(agent, stead_written(&row), answer->status, &error, answer->value);
     }
@@ -219,8 +219,7 @@ void stead_owed_destroy_agent(struct stead_agent *agent)
     if (!stead_row_after_prefix(&to))
         return;
     stead_writer_init(&rows);
-    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
-                                    false, collect_row, &rows);
+    (void)stead_shard_scan(shard, &from, &to, collect_row, &rows);
     answer_all(agent, stead_written(&rows), STEAD_EDESTROYED, NULL, (struct stead_slice){0});
     stead_writer_deinit(&rows);
 }
@@ -237,7 +236,7 @@ void stead_owed_attach(struct stead_shard *shard, const struct stead_message *re
                    STEAD_PART_OWED, stead_bytes(token.v, sizeof(token.v)));
     stead_writer_init(&row);
     stead_writer_init(&renewed);
-    if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0) {
+    if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0) {
         struct stead_slice rest = stead_written(&row);
         while (next_request(shard, &rest, &known)) {
             bool same = stead_id_equal(known->id, request->id);

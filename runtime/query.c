@@ -10,8 +10,10 @@
 #include "runtime/address.h"
 #include "runtime/fields.h"
 #include "runtime/shard.h"
+#include "runtime/waiting.h"
 
 #define LIST_MAX 1000u
+#define COUNT_MAX 65536u /* rows of one sort that are counted: the agents of the shard wait meanwhile */
 
 static void answer(struct stead_shard *shard, struct stead_message *query, int status, struct stead_slice value,
                    uint64_t depends_on)
@@ -69,19 +71,6 @@ static int find_subject(struct stead_shard *shard, const struct stead_message *q
     return code == STEAD_ENOTFOUND ? 0 : code;
 }
 
-/* Scans one part of the agent's rows. */
-static void scan_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part,
-                      stead_row_visit_fn *visit, void *context)
-{
-    struct stead_row_key from, to;
-
-    stead_row_part(&from, it->slot, it->address, incarnation, part, (struct stead_slice){0});
-    to = from;
-    if (stead_row_after_prefix(&to))
-        (void)stead_overlay_scan_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&from),
-                                        stead_row_slice(&to), false, visit, context);
-}
-
 static uint64_t depends_on(const struct subject *it)
 {
     /* What is read may be in the open batch, or on its way to the disk. */
@@ -96,6 +85,7 @@ struct list {
     struct stead_writer items;
     uint32_t count;
     size_t prefix; /* bytes of the row key before the sub-key */
+    int code;      /* not all of the rows could be read; 0: they could */
 };
 
 static void list_init(struct list *list, const struct subject *it, uint64_t incarnation, enum stead_row_part part)
@@ -112,6 +102,24 @@ static void write_list(struct stead_writer *writer, struct list *list)
     stead_write_array(writer, list->count);
     stead_write_raw(writer, list->items.data, list->items.size);
     stead_writer_deinit(&list->items);
+}
+
+/* Scans one part of the agent's rows. */
+static void scan_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part,
+                      stead_row_visit_fn *visit, struct list *list)
+{
+    struct stead_row_key from, to;
+
+    stead_row_part(&to, it->slot, it->address, incarnation, part, (struct stead_slice){0});
+    from = to;
+    if (part == STEAD_PART_MAIL && it->agent != NULL)
+        stead_mail_begin(it->agent, &from);
+    if (!stead_row_after_prefix(&to))
+        return;
+    int code = stead_overlay_scan_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, visit, list);
+    if (code < 0)
+        list->code = code;
 }
 
 static int show_timer(void *context, struct stead_slice key, struct stead_slice value)
@@ -134,16 +142,18 @@ static int count_row(void *context, struct stead_slice key, struct stead_slice v
 
     (void)key, (void)value;
     list->count++;
-    return 0;
+    return list->count == COUNT_MAX;
 }
 
-static uint32_t count_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part)
+static uint32_t count_part(const struct subject *it, uint64_t incarnation, enum stead_row_part part, int *ret_code)
 {
     struct list list;
 
     list_init(&list, it, incarnation, part);
     scan_part(it, incarnation, part, count_row, &list);
     stead_writer_deinit(&list.items);
+    if (list.code != 0)
+        *ret_code = list.code;
     return list.count;
 }
 
@@ -162,7 +172,7 @@ static int show_call(void *context, struct stead_slice key, struct stead_slice v
 }
 
 /* The stored image of an agent that is not in memory; empty: it has none. */
-static void read_image(const struct subject *it, struct stead_writer *image)
+static void read_image(const struct subject *it, struct stead_writer *image, int *ret_code)
 {
     struct stead_row_key key;
 
@@ -173,8 +183,10 @@ static void read_image(const struct subject *it, struct stead_writer *image)
         return;
     }
     stead_row_part(&key, it->slot, it->address, it->head.incarnation, STEAD_PART_IMAGE, (struct stead_slice){0});
-    if (stead_overlay_get_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&key), image) != 0 ||
-        stead_value_check(stead_written(image)) != 0)
+    int code = stead_overlay_get_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&key), image);
+    if (code == STEAD_EIO)
+        *ret_code = code;
+    if (code != 0 || stead_value_check(stead_written(image)) != 0)
         stead_writer_reset(image);
 }
 
@@ -192,8 +204,9 @@ static int apply_row(void *context, struct stead_slice key, struct stead_slice r
     return stead_agent_apply_event(rebuilt->kind, rebuilt->state, row);
 }
 
-/* What image and events make together, as loading would; nil when they cannot be read. */
-static void write_rebuilt(struct stead_writer *writer, const struct subject *it, struct stead_slice image)
+/* What image and events make together, as loading would; nil when that cannot be done. */
+static void write_rebuilt(struct stead_writer *writer, const struct subject *it, struct stead_slice image,
+                          int *ret_code)
 {
     struct rebuilt rebuilt = {it->kind, stead_alloc_zero(it->kind->state_size)};
     struct stead_row_key from, to;
@@ -212,11 +225,13 @@ static void write_rebuilt(struct stead_writer *writer, const struct subject *it,
         stead_fields_encode(it->kind->fields, rebuilt.state, writer);
     else
         stead_write_nil(writer);
+    if (code == STEAD_EIO)
+        *ret_code = code;
     stead_fields_deinit(it->kind->fields, rebuilt.state);
     free(rebuilt.state);
 }
 
-static void write_state(struct stead_writer *writer, const struct subject *it)
+static void write_state(struct stead_writer *writer, const struct subject *it, int *ret_code)
 {
     const struct stead_field *fields = it->kind == NULL ? NULL : it->kind->fields;
     struct stead_writer image;
@@ -226,9 +241,9 @@ static void write_state(struct stead_writer *writer, const struct subject *it)
         return;
     }
     stead_writer_init(&image);
-    read_image(it, &image);
+    read_image(it, &image, ret_code);
     if (it->exists && fields != NULL && it->head.event_seq > it->head.snapshot_seq)
-        write_rebuilt(writer, it, stead_written(&image));
+        write_rebuilt(writer, it, stead_written(&image), ret_code);
     else
         stead_write_value(writer, stead_written(&image));
     stead_writer_deinit(&image);
@@ -279,24 +294,29 @@ static void show(struct stead_shard *shard, struct stead_message *query)
         stead_write_str(&out, it.kind != NULL && it.kind->durability == STEAD_VOLATILE ? "volatile" : "durable");
     stead_write_str(&out, "incarnation"), stead_write_u64(&out, incarnation);
     stead_write_str(&out, "resident"), stead_write_bool(&out, it.agent != NULL);
-    stead_write_str(&out, "state"), write_state(&out, &it);
+    stead_write_str(&out, "state"), write_state(&out, &it, &code);
     stead_write_str(&out, "events_since_snapshot"), stead_write_u64(&out, events - snapshot);
     stead_write_str(&out, "mailbox");
     stead_pack(&out, "{s:u,s:u}", "waiting", (uint64_t)(it.agent == NULL ? 0 : stead_agent_waiting(it.agent)), "parked",
-               (uint64_t)count_part(&it, 0, STEAD_PART_MAIL));
+               (uint64_t)count_part(&it, 0, STEAD_PART_MAIL, &code));
     stead_write_str(&out, "lock"), write_lock(&out, &it);
     stead_write_str(&out, "timers"), write_list(&out, &timers);
-    stead_write_str(&out, "delayed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_DELAYED));
+    stead_write_str(&out, "delayed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_DELAYED, &code));
     stead_write_str(&out, "calls"), write_list(&out, &calls);
-    stead_write_str(&out, "owed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_OWED));
-    stead_write_str(&out, "dead_letters"), stead_write_u64(&out, count_part(&it, 0, STEAD_PART_DEAD));
+    stead_write_str(&out, "owed"), stead_write_u64(&out, count_part(&it, incarnation, STEAD_PART_OWED, &code));
+    stead_write_str(&out, "dead_letters"), stead_write_u64(&out, count_part(&it, 0, STEAD_PART_DEAD, &code));
     stead_write_str(&out, "node"), stead_write_str(&out, shard->host->options.node_name);
     stead_write_str(&out, "reactor"), stead_write_u64(&out, shard->host->options.reactor);
     stead_write_str(&out, "shard"), stead_write_u64(&out, shard->id);
     stead_write_str(&out, "slot"), stead_write_u64(&out, it.slot.v);
     stead_write_str(&out, "last_index"),
         stead_write_u64(&out, it.agent != NULL ? it.agent->last_index : it.head.last_index);
-    answer(shard, query, 0, stead_written(&out), depends_on(&it));
+    if (timers.code != 0 || calls.code != 0)
+        code = timers.code != 0 ? timers.code : calls.code;
+    if (code == 0)
+        answer(shard, query, 0, stead_written(&out), depends_on(&it));
+    else
+        fail(shard, query, code);
     stead_writer_deinit(&out);
     stead_writer_deinit(&it.row);
 }

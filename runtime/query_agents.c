@@ -24,6 +24,7 @@
 #include "runtime/query_slow.h"
 #include "runtime/query_where.h"
 #include "runtime/shard.h"
+#include "runtime/waiting.h"
 
 #define LOOK_SLOT_MIN 16u    /* agents looked at in a slot before it is left */
 #define LOOK_HOST 524288u    /* the same for all slots of a host together, shared out evenly */
@@ -49,6 +50,7 @@ struct page {
     struct listed **items; /* by address, ascending; owned */
     uint32_t count, limit;
     bool more; /* something was left out */
+    int code;  /* something could not be read; 0: all could */
     struct stead_slice prefix, after, kind;
     struct stead_where where;
     bool held;                        /* only held ones, with their locks */
@@ -179,9 +181,11 @@ static struct stead_slice image_of(const struct look *look)
         return look->head == NULL ? (struct stead_slice){0} : look->head->image;
     stead_writer_reset(writer);
     stead_row_part(&key, look->slot, look->address, look->head->incarnation, STEAD_PART_IMAGE, (struct stead_slice){0});
-    if (stead_overlay_get_merged(look->page->shard->overlay, &look->page->shard->host->doors, stead_row_slice(&key),
-                                 writer) != 0 ||
-        stead_value_check(stead_written(writer)) != 0)
+    int code = stead_overlay_get_merged(look->page->shard->overlay, &look->page->shard->host->doors,
+                                        stead_row_slice(&key), writer);
+    if (code == STEAD_EIO)
+        look->page->code = code;
+    if (code != 0 || stead_value_check(stead_written(writer)) != 0)
         stead_writer_reset(writer);
     spend(look->page, STEAD_QUERY_SEEK + (uint32_t)(writer->size / BYTES_PER_WORK));
     return stead_written(writer);
@@ -233,11 +237,14 @@ static void write_lock(const struct look *look, struct stead_writer *writer)
 
     stead_writer_init(&waiting.names);
     spend(look->page, 2 * STEAD_QUERY_SEEK);
-    stead_row_part(&from, look->slot, look->address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
-    to = from;
-    if (stead_row_after_prefix(&to))
-        (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
-                                        stead_row_slice(&to), false, visit_parked, &waiting);
+    stead_row_part(&to, look->slot, look->address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    from = to;
+    if (agent != NULL)
+        stead_mail_begin(agent, &from);
+    if (stead_row_after_prefix(&to) &&
+        stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                  false, visit_parked, &waiting) == STEAD_EIO)
+        look->page->code = STEAD_EIO;
     for (const struct stead_message *it = wait == NULL ? NULL : wait->mailbox.head; it != NULL; it = it->next)
         add_waiting(&waiting, it);
     spend(look->page, waiting.count);
@@ -434,6 +441,8 @@ static int step(struct stead_query_slow *slow)
             page->slot_at = 0;
         }
     }
+    if (code == 0)
+        code = page->code;
     return code != 0 || page->shard_at == host->shard_count ? code : STEAD_QUERY_MORE;
 }
 

@@ -16,6 +16,7 @@ struct letters {
     struct stead_message *message; /* of that one; owned by whoever asked */
     struct stead_row_key key;      /* of that one */
     bool keep_message;
+    int code; /* not all of the rows could be read; 0: they could */
 };
 
 /* A DEAD row: status i32, time u64, sizes u16 x 2, name, sentence, record. */
@@ -113,16 +114,20 @@ static bool letters_of_next(struct all_letters *all, stead_slot slot)
     struct first_address first = {0};
     struct stead_row_key from, to;
 
-    (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&all->from), stead_row_slice(&all->end), false,
-                                    visit_first, &first);
+    int code = stead_overlay_scan_merged(overlay, doors, stead_row_slice(&all->from), stead_row_slice(&all->end), false,
+                                         visit_first, &first);
+    if (code < 0)
+        all->letters.code = code;
     if (first.size == 0)
         return false;
     struct stead_slice address = {first.text, first.size};
     stead_row_part(&from, slot, address, 0, STEAD_PART_DEAD, (struct stead_slice){0});
     to = from;
     if (stead_row_after_prefix(&to))
-        (void)stead_overlay_scan_merged(overlay, doors, stead_row_slice(&from), stead_row_slice(&to), false,
-                                        visit_letter, &all->letters);
+        code = stead_overlay_scan_merged(overlay, doors, stead_row_slice(&from), stead_row_slice(&to), false,
+                                         visit_letter, &all->letters);
+    if (code < 0)
+        all->letters.code = code;
     stead_row_begin(&all->from, slot, STEAD_ROW_PART);
     stead_row_add_address(&all->from, address);
     all->agents_left--;
@@ -135,6 +140,8 @@ static int step_letters(struct stead_query_slow *slow)
 
     for (uint32_t work = STEAD_QUERY_WORK / (4 * STEAD_QUERY_SEEK); work > 0; work--) {
         struct stead_shard *shard = all->shard_at < all->host->shard_count ? all->host->shards[all->shard_at] : NULL;
+        if (all->letters.code != 0)
+            return all->letters.code;
         if (shard == NULL || all->agents_left == 0 || all->letters.count >= all->letters.limit)
             return 0;
         if (shard->phase != STEAD_SHARD_SERVING || all->slot_at == shard->slot_count) {
@@ -218,8 +225,10 @@ void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *q
     stead_row_part(&from, query->slot, address, 0, STEAD_PART_DEAD, (struct stead_slice){0});
     to = from;
     if (status == 0 && stead_row_after_prefix(&to))
-        (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
-                                        stead_row_slice(&to), false, visit_letter, &letters);
+        letters.code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
+                                                 stead_row_slice(&to), false, visit_letter, &letters);
+    if (letters.code < 0)
+        status = letters.code;
     if (status == 0 && letters.keep_message && letters.message == NULL)
         status = STEAD_ENOTFOUND;
     if (letters.message != NULL && letters.message->type == STEAD_ANSWER && strcmp(action, "retry") == 0) {

@@ -383,7 +383,7 @@ static struct stead_session *get_session(struct stead_shard *shard, const struct
     stead_map_add(&shard->sessions, hash, session);
     session_key(&key, session->slot, session->id);
     stead_writer_init(&row);
-    int code = stead_overlay_get_merged(shard->overlay, &host->doors, stead_row_slice(&key), &row);
+    int code = stead_shard_read(shard, &host->doors, &key, &row);
     if (code == 0 && !STEAD_FAULT(&host->settings, forget_session))
         code = read_row(session, stead_written(&row));
     session->has_row = code == 0;
@@ -411,7 +411,7 @@ static void answer_again(struct stead_shard *shard, const struct stead_session *
     stead_writer_init(&row);
     if (known->own_row) {
         answer_key(&key, session, known->number);
-        if (stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &row) == 0)
+        if (stead_shard_read(shard, &shard->host->doors, &key, &row) == 0)
             value = stead_written(&row);
     }
     struct stead_message *answer = stead_message_answer(request, 0, NULL, value);
@@ -670,6 +670,7 @@ static void end_aged(struct stead_shard *shard, stead_slot slot)
     if (!stead_row_after_prefix(&to))
         return;
     stead_writer_init(&aged.ids);
+    /* What cannot be read now is seen by a later sweep. */
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
                                     false, visit_row, &aged);
     for (size_t at = 0; at < aged.ids.size; at += sizeof(id.v)) {

@@ -15,11 +15,13 @@
  */
 #include "runtime/shard.h"
 
-#define AHEAD_MS_MAX 86400000u   /* a due row is looked for again after a day at most */
-#define LAZY_NS 500000000u       /* how long a batch that nobody waits for may stay open */
-#define PATIENT_NS 20000000u     /* ... and one that only patient ones wait for */
-#define TURNS_BETWEEN_QUEUES 64u /* messages of the shard itself, then as many from outside */
-#define SWEEP_ROWS 256u          /* forgotten rows whose memory a round gives back */
+#define AHEAD_MS_MAX 86400000u /* a due row is looked for again after a day at most */
+#define LAZY_NS 500000000u     /* how long a batch that nobody waits for may stay open */
+#define PATIENT_NS 20000000u   /* ... and one that only patient ones wait for */
+#define SCHEDULED_TURNS 256u   /* of messages that have waited, in one round: whoever has many keeps nobody else */
+#define SCHEDULED_BYTES (256u << 10) /* on their way to the disk: one round of those until it has it */
+#define TURNS_BETWEEN_QUEUES 64u     /* messages of the shard itself, then as many from outside */
+#define SWEEP_ROWS 256u              /* forgotten rows whose memory a round gives back */
 
 struct stead_shard *stead_shard_create(struct stead_host *host, uint32_t id, uint64_t applied)
 {
@@ -147,6 +149,37 @@ void stead_shard_put(struct stead_shard *shard, const struct stead_row_key *key,
 void stead_shard_delete(struct stead_shard *shard, const struct stead_row_key *key)
 {
     stead_overlay_delete(shard->overlay, shard->next_index, stead_row_slice(key));
+}
+
+/* A read of own rows has failed. `key`: of the row, or of the first one. */
+static int cannot_read(struct stead_shard *shard, const struct stead_row_key *key, int code)
+{
+    unsigned slot = (unsigned)key->data[0] << 8 | key->data[1];
+
+    stead_host_fail(shard->host, code, "rows of class %02x of slot %04x cannot be read: %s", (unsigned)key->data[2],
+                    slot, stead_error_sentence(code));
+    return code;
+}
+
+int stead_shard_read(struct stead_shard *shard, const struct stead_doors *image, const struct stead_row_key *key,
+                     struct stead_writer *ret_value)
+{
+    int code = stead_overlay_get_merged(shard->overlay, image, stead_row_slice(key), ret_value);
+
+    if (code == 0 || code == STEAD_ENOTFOUND)
+        return code;
+    return STEAD_FAULT(&shard->host->settings, read_error_is_nothing) ? STEAD_ENOTFOUND : cannot_read(shard, key, code);
+}
+
+int stead_shard_scan(struct stead_shard *shard, const struct stead_row_key *from, const struct stead_row_key *to,
+                     stead_row_visit_fn *visit, void *context)
+{
+    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(from),
+                                         stead_row_slice(to), false, visit, context);
+
+    if (code >= 0)
+        return code;
+    return STEAD_FAULT(&shard->host->settings, read_error_is_nothing) ? 0 : cannot_read(shard, from, code);
 }
 
 static void remember_unsynced(struct stead_shard *shard, uint64_t index, size_t bytes)
@@ -282,7 +315,7 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
 {
     struct stead_message *message;
 
-    while (count > 0 && !shard->paused && (message = stead_queue_pop(queue)) != NULL) {
+    while (count > 0 && !shard->paused && shard->host->failed == 0 && (message = stead_queue_pop(queue)) != NULL) {
         stead_shard_take(shard, message);
         count--;
         close_full_batch(shard, true);
@@ -290,11 +323,25 @@ static uint32_t take_from(struct stead_shard *shard, struct stead_queue *queue, 
     return count;
 }
 
+/* What has waited can wait for the disk, which would keep those that come now waiting for it: while that is behind, a
+ * round of it goes to the disk at a time. synced() wakes us. */
+static bool may_run_scheduled(const struct stead_shard *shard)
+{
+    return shard->scheduled != NULL &&
+           (shard->unsynced_bytes <= SCHEDULED_BYTES || shard->scheduled_index <= shard->synced);
+}
+
 static void run_scheduled(struct stead_shard *shard, uint32_t *budget)
 {
     struct stead_agent *last = shard->scheduled_tail;
+    const struct stead_host *host = shard->host;
+    uint64_t first = host->stats.turns;
 
-    while (shard->scheduled != NULL && *budget > 0 && !shard->paused) {
+    if (!may_run_scheduled(shard))
+        return;
+    shard->scheduled_index = shard->next_index;
+    while (shard->scheduled != NULL && *budget > 0 && host->stats.turns - first < SCHEDULED_TURNS && !shard->paused &&
+           host->failed == 0) {
         struct stead_agent *agent = shard->scheduled;
         shard->scheduled = agent->wait->scheduled_next;
         if (shard->scheduled == NULL)
@@ -349,7 +396,7 @@ static bool is_stalled(const struct stead_shard *shard)
 bool stead_shard_ready(const struct stead_shard *shard)
 {
     return shard->phase == STEAD_SHARD_SERVING && !is_stalled(shard) &&
-           (shard->local.count > 0 || shard->inbox.count > 0 || shard->scheduled != NULL);
+           (shard->local.count > 0 || shard->inbox.count > 0 || may_run_scheduled(shard));
 }
 
 /* By the wall clock. What is further away than AHEAD_MS_MAX is looked for again then: a moment may lie behind the end
@@ -391,7 +438,8 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
         run_scheduled(shard, &budget);
         if (wary && !shard->paused)
             take_what_is_there(shard, budget);
-        while (!wary && budget > 0 && !shard->paused && (shard->local.count > 0 || shard->inbox.count > 0)) {
+        while (!wary && budget > 0 && !shard->paused && host->failed == 0 &&
+               (shard->local.count > 0 || shard->inbox.count > 0)) {
             uint32_t part = budget < TURNS_BETWEEN_QUEUES ? budget : TURNS_BETWEEN_QUEUES;
             budget -= part - take_from(shard, &shard->local, part);
             bool paused = shard->paused; /* what goes on here must not keep out what comes from outside */

@@ -129,6 +129,7 @@ struct stead_shard {
     struct stead_queue inbox;                       /* from outside, not looked at yet */
     struct stead_queue local;                       /* between agents of this shard */
     struct stead_agent *scheduled, *scheduled_tail; /* agents with waiting work */
+    uint64_t scheduled_index;                       /* the newest batch that some of it joined */
     struct stead_agent *waiting_agent;              /* whose waiting messages are being run right now; NULL: nobody's */
     bool waiting_ran;                               /* one of those was not deferred */
 
@@ -219,6 +220,8 @@ struct stead_host {
     uint64_t wall_ms; /* the wall clock as it was read: what others' deadlines are judged by */
     int load_code;    /* why the newest agent that cannot be read cannot */
     char load_why[STEAD_FIELDS_WHY_SIZE]; /* the field that keeps it from being read; "": it is no field */
+    int failed;                           /* stead_host_fail(): the first code; 0: it goes on */
+    char why[256];                        /* its sentence */
     uint64_t ahead_ns;                    /* of the ms that `now_ms` will go on by itself next */
     struct stead_rng rng;
     uint64_t id_prefix, id_counter; /* message ids */
@@ -288,6 +291,9 @@ static inline uint64_t stead_host_session_bytes_max(const struct stead_host *hos
 {
     return host->settings.memory_bytes_max / 8;
 }
+/* Rows of the runtime itself cannot be read, and what they say is needed: nothing of this round leaves any more, and
+ * the process is to end (L6). The first reason is kept. */
+void stead_host_fail(struct stead_host *host, int code, const char *format, ...) STEAD_PRINTF(3, 4);
 /* What one shard's inbox, and its queue between its own agents, may hold: together a quarter of the memory budget. */
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
@@ -346,6 +352,14 @@ void stead_shard_rows_written(struct stead_shard *shard);
 bool stead_shard_idle(const struct stead_shard *shard);
 /* Asserts L1 to L3 and what channels and overlay keep, between events. */
 void stead_shard_check(const struct stead_shard *shard);
+
+/* Reads of the runtime's own rows, for whoever can go on with "there is none" and not without an answer (L6). 0 or
+ * STEAD_ENOTFOUND; any other code: the host has failed. `image`: the doors, or NULL: the image has nothing of it. */
+int stead_shard_read(struct stead_shard *shard, const struct stead_doors *image, const struct stead_row_key *key,
+                     struct stead_writer *ret_value) STEAD_MUST_USE;
+/* The same of the rows from <= key < to. What `visit` returned, or 0; negative: the host has failed. */
+int stead_shard_scan(struct stead_shard *shard, const struct stead_row_key *from, const struct stead_row_key *to,
+                     stead_row_visit_fn *visit, void *context);
 
 /* An output of the shard: leaves when `message->depends_on` is committed. Consumed. */
 void stead_shard_emit(struct stead_shard *shard, struct stead_message *message);

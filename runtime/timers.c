@@ -75,8 +75,14 @@ static int get_row(struct stead_agent *agent, struct stead_slice name, struct st
     struct stead_row_key key;
 
     timer_key(&key, agent, name);
-    int code = stead_overlay_get_merged(agent->shard->overlay, stead_agent_image(agent), stead_row_slice(&key), value);
-    return code != 0 ? code : stead_timer_row_decode(stead_written(value), ret_row);
+    int code = stead_shard_read(agent->shard, stead_agent_image(agent), &key, value);
+    if (code != 0)
+        return code;
+    code = stead_timer_row_decode(stead_written(value), ret_row);
+    if (code != 0)
+        stead_host_fail(agent->shard->host, code, "timer %.*s of %s is damaged", (int)name.size,
+                        (const char *)name.data, agent->address);
+    return code;
 }
 
 /* ---- Due rows -------------------------------------------------------------------------------------------- */
@@ -347,7 +353,11 @@ static void fire_record(struct stead_agent *agent, uint64_t due_ms, enum stead_r
 
     stead_row_part(&key, agent->slot, stead_agent_address(agent), incarnation, part, name);
     stead_writer_init(&record);
-    int code = stead_overlay_get_merged(shard->overlay, &shard->host->doors, stead_row_slice(&key), &record);
+    int code = stead_shard_read(shard, &shard->host->doors, &key, &record);
+    if (shard->host->failed != 0) {
+        stead_writer_deinit(&record);
+        return;
+    }
     stead_shard_delete(shard, &key);
     stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, part, name);
     stead_shard_dirty(shard, true);
@@ -685,8 +695,7 @@ static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
     if (!stead_row_after_prefix(&to))
         return;
     stead_writer_init(&it.rows);
-    (void)stead_overlay_scan_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&from),
-                                    stead_row_slice(&to), false, visit_part, &it);
+    (void)stead_shard_scan(agent->shard, &from, &to, visit_part, &it);
     for (size_t at = 0; at < it.rows.size;) {
         uint16_t size = stead_load16(it.rows.data + at);
         struct stead_slice sub = {it.rows.data + at + 2, size};

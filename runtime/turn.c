@@ -159,9 +159,9 @@ static void put_back(struct stead_turn *turn, struct before *before)
         if (before->inited)
             code = stead_fields_decode(agent->kind->fields, agent->state, stead_written(&before->image));
     }
-    if (code != 0)
-        stead_host_trace(turn->shard->host, STEAD_TRACE_ERROR, "state of %s cannot be read again: %s", agent->address,
-                         stead_error_sentence(code));
+    if (code != 0) /* it would go on as a new one, and its next turn would store that */
+        stead_host_fail(turn->shard->host, code, "state of %s cannot be read again: %s", agent->address,
+                        stead_error_sentence(code));
 }
 
 /* ---- Commit ------------------------------------------------------------------------------------------- */

@@ -120,7 +120,7 @@ int stead_kv_get(struct stead_turn *turn, struct stead_slice key, struct stead_s
         *ret_value = stead_bytes(copy, value.size);
     }
     stead_writer_deinit(&value);
-    return code;
+    return code == 0 || code == STEAD_ENOTFOUND ? code : stead_turn_break(turn, code);
 }
 
 int stead_kv_delete(struct stead_turn *turn, struct stead_slice key)
@@ -227,7 +227,7 @@ int stead_kv_scan(struct stead_turn *turn, struct stead_slice from, struct stead
     int code = stead_overlay_scan_merged(turn->shard->overlay, stead_agent_image(turn->agent), stead_row_slice(&start),
                                          scan.to, false, row_below, &scan);
     if (code < 0)
-        return code;
+        return stead_turn_break(turn, code);
     if (!scan.stopped)
         flush_own(&scan, (struct stead_slice){0});
     return 0;

@@ -13,8 +13,10 @@
 #include "runtime/hold_again.h"
 #include "runtime/lock_waits.h"
 
-#define WAITING_PER_ROUND 64u /* waiting messages of one agent run in one go */
-#define CANCEL_ROWS_MAX 256u  /* parked messages of an agent among which a cancelled call is looked for */
+#define WAITING_PER_ROUND 64u     /* waiting messages of one agent run in one go */
+#define MAIL_BYTES_MAX (1u << 20) /* of them read in one go */
+#define MAIL_HEAD 12u             /* bytes before a parked record, while it is in memory */
+#define CANCEL_ROWS_MAX 256u      /* parked messages of an agent among which a cancelled call is looked for */
 
 /* ---- Dead letters and parking ------------------------------------------------------------------------------ */
 
@@ -104,6 +106,8 @@ static void park_with(struct stead_agent *agent, struct stead_message *message, 
     bool reading = agent->phase != STEAD_AGENT_READY;
 
     stead_shard_park(shard, message, reading, taken);
+    if (agent->wait != NULL)
+        agent->wait->mail_newest = shard->mail_seq;
     if (reading)
         stead_timers_look(shard, agent->slot, 0);
     else
@@ -191,6 +195,8 @@ void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *messa
 {
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) != 0;
 
+    if (agent->wait != NULL && (agent->flags & STEAD_AGENT_UNPARKING) && agent->shard->waiting_agent != agent)
+        agent->wait->pass_ran = true; /* it has not been deferred yet: after this pass there is another one for it */
     if (agent->phase != STEAD_AGENT_READY && sequenced && !taken)
         wait_for_load(agent, message);
     else if (sequenced || taken)
@@ -265,12 +271,13 @@ static void cancel_parked(struct stead_shard *shard, struct stead_agent *agent, 
     struct stead_slice address = stead_bytes(cancel->address, cancel->address_size);
     struct stead_row_key from, to;
 
-    stead_row_part(&from, cancel->slot, address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
-    to = from;
+    stead_row_part(&to, cancel->slot, address, 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    from = to;
+    if (agent != NULL)
+        stead_mail_begin(agent, &from);
     if (!stead_row_after_prefix(&to))
         return;
-    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
-                                    false, look_at_parked, &search);
+    (void)stead_shard_scan(shard, &from, &to, look_at_parked, &search);
     if (search.found == NULL)
         return;
     if (agent != NULL) {
@@ -315,66 +322,104 @@ void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_me
 
 /* ---- Waiting work --------------------------------------------------------------------------- */
 
-struct next_mail {
-    struct stead_row_key from; /* behind what was run in this round */
-    struct stead_row_key key;
-    struct stead_writer record;
-};
-
-static int first_mail(void *context, struct stead_slice key, struct stead_slice record)
+/* Of the end of a MAIL row's key: big-endian. */
+static uint64_t sequence_of(struct stead_slice sub)
 {
-    struct next_mail *mail = context;
+    uint64_t sequence = 0;
 
-    memcpy(mail->key.data, key.data, key.size);
-    mail->key.size = (uint16_t)key.size;
-    stead_write_raw(&mail->record, record.data, record.size);
-    return 1;
+    for (size_t i = 0; i < sub.size; i++)
+        sequence = sequence << 8 | sub.data[i];
+    return sequence;
 }
 
-/* Runs the next parked message up to `last`: 1. 0: there is none; a code: it cannot be read now. */
-static int run_parked(struct stead_agent *agent, struct next_mail *mail, uint64_t last)
+struct mail {
+    struct stead_writer rows; /* (u64 sequence, u32 size, record)*, oldest first */
+    uint64_t last;            /* the sequence of the newest of them */
+    uint32_t left;            /* rows that may still be taken */
+};
+
+static int take_row(void *context, struct stead_slice key, struct stead_slice record)
+{
+    struct mail *mail = context;
+    struct stead_row_parsed row;
+    uint8_t head[MAIL_HEAD];
+
+    if (stead_row_parse(key, &row) != 0 || row.sub.size != sizeof(uint64_t))
+        return STEAD_ECORRUPT;
+    mail->last = sequence_of(row.sub);
+    stead_store64(head, mail->last);
+    stead_store32(head + 8, (uint32_t)record.size);
+    stead_write_raw(&mail->rows, head, sizeof(head));
+    stead_write_raw(&mail->rows, record.data, record.size);
+    return --mail->left == 0 || mail->rows.size >= MAIL_BYTES_MAX;
+}
+
+void stead_mail_begin(const struct stead_agent *agent, struct stead_row_key *ret_key)
+{
+    stead_row_part(ret_key, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    if (agent->wait != NULL && agent->wait->mail_from != 0)
+        stead_row_add_u64(ret_key, agent->wait->mail_from);
+}
+
+/* Runs one that was read: as taken. */
+static void run_parked(struct stead_agent *agent, uint64_t sequence, struct stead_slice record)
 {
     struct stead_shard *shard = agent->shard;
-    struct stead_row_key to;
+    struct stead_row_key key;
     struct stead_message *message;
 
-    stead_row_part(&to, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
-    stead_row_add_u64(&to, last + 1);
-    stead_writer_reset(&mail->record);
-    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&mail->from),
-                                         stead_row_slice(&to), false, first_mail, mail);
-    if (code != 1)
-        return code;
-    mail->from = mail->key; /* not from the first row again: it would pass the deleted ones each time */
-    stead_row_add_u8(&mail->from, 0);
-    stead_mail_delete(agent, &mail->key);
-    if (shard->host->doors.decode(stead_written(&mail->record), &message) != 0)
+    stead_row_part(&key, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    stead_row_add_u64(&key, sequence);
+    stead_mail_delete(agent, &key);
+    if (shard->host->doors.decode(record, &message) != 0)
         stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);
     else if (message->type == STEAD_ANSWER)
         stead_calls_answer(shard, message, true);
     else
         stead_shard_deliver(shard, message, true);
-    return 1;
 }
 
-/* Runs parked messages, oldest first, within the budget; those that are parked again wait for the next round. False:
- * the next one cannot be read now. */
-static bool run_mail(struct stead_agent *agent, uint32_t *budget)
+/* Everything that has been parked in this shard has a sequence up to this, and what will be has a later one. */
+static uint64_t newest_parked(const struct stead_shard *shard)
+{
+    uint64_t before = (shard->next_index << 20) - 1;
+
+    return shard->mail_seq > before ? shard->mail_seq : before;
+}
+
+/* Runs parked messages, oldest first, within the budget; those that are parked again wait for the next pass. False:
+ * they cannot be read now. `ret_more`: this pass has more of them. */
+static bool run_mail(struct stead_agent *agent, uint32_t *budget, bool *ret_more)
 {
     struct stead_shard *shard = agent->shard;
-    uint64_t last = shard->mail_seq > shard->next_index << 20 ? shard->mail_seq : shard->next_index << 20;
-    struct next_mail mail;
-    int code = 1;
+    struct stead_agent_wait *wait = agent->wait;
+    struct mail mail = {.left = *budget};
+    struct stead_row_key from, to;
 
-    stead_row_part(&mail.from, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
-    stead_writer_init(&mail.record);
-    while (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && (code = run_parked(agent, &mail, last)) == 1)
+    if (wait->mail_until == 0)
+        wait->mail_until = newest_parked(shard);
+    stead_mail_begin(agent, &from);
+    stead_row_part(&to, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
+    stead_row_add_u64(&to, wait->mail_until + 1);
+    stead_writer_init(&mail.rows);
+    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
+                                         stead_row_slice(&to), false, take_row, &mail);
+    for (size_t at = 0; code >= 0 && at < mail.rows.size && !(agent->flags & STEAD_AGENT_HELD);) {
+        uint64_t sequence = stead_load64(mail.rows.data + at);
+        uint32_t size = stead_load32(mail.rows.data + at + 8);
+        wait->mail_from = sequence + 1;
+        run_parked(agent, sequence, stead_bytes(mail.rows.data + at + MAIL_HEAD, size));
+        at += MAIL_HEAD + size;
         (*budget)--;
-    stead_writer_deinit(&mail.record);
+    }
+    stead_writer_deinit(&mail.rows);
+    *ret_more = code > 0 && !(agent->flags & STEAD_AGENT_HELD);
     if (code < 0)
         stead_timers_look_again(shard, agent->slot);
-    else if (*budget > 0 && !(agent->flags & STEAD_AGENT_HELD) && shard->mail_seq <= last)
+    if (code == 0 && !(agent->flags & STEAD_AGENT_HELD) && wait->mail_newest <= wait->mail_until)
         set_mail(agent, false);
+    if (!*ret_more)
+        wait->mail_until = 0;
     return code >= 0;
 }
 
@@ -409,15 +454,21 @@ static void run_let_in(struct stead_agent *agent)
     }
 }
 
-static void run_mailbox(struct stead_agent *agent, uint32_t *budget)
+/* The same of those in memory. */
+static void run_mailbox(struct stead_agent *agent, uint32_t *budget, bool *ret_more)
 {
-    uint32_t count = stead_agent_waiting(agent);
+    struct stead_agent_wait *wait = agent->wait;
 
-    while (*budget > 0 && count > 0 && !(agent->flags & STEAD_AGENT_HELD) && agent->wait->mailbox.count > 0) {
-        count--;
+    if (wait->mailbox_left == 0 || wait->mailbox_left > wait->mailbox.count)
+        wait->mailbox_left = wait->mailbox.count;
+    while (*budget > 0 && wait->mailbox_left > 0 && !(agent->flags & STEAD_AGENT_HELD) && wait->mailbox.count > 0) {
+        wait->mailbox_left--;
         (*budget)--;
-        run_waiting(agent->shard, stead_queue_pop(&agent->wait->mailbox));
+        run_waiting(agent->shard, stead_queue_pop(&wait->mailbox));
     }
+    *ret_more = wait->mailbox_left > 0 && !(agent->flags & STEAD_AGENT_HELD);
+    if (!*ret_more)
+        wait->mailbox_left = 0;
 }
 
 /* Ends what has waited in the mailbox beyond its deadline. */
@@ -449,9 +500,25 @@ void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places)
     }
 }
 
-bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent)
+/* Runs the messages of a pass, as far as the budget goes: those that are parked when it begins, then those in the
+ * mailbox. What is deferred waits for the next pass, and that for a turn that is not. False: parked ones cannot be read
+ * now, and the others wait behind them. */
+static bool run_pass(struct stead_agent *agent, bool *ret_more)
 {
     uint32_t budget = WAITING_PER_ROUND;
+    bool readable = true;
+
+    *ret_more = false;
+    if ((agent->flags & STEAD_AGENT_MAIL) && agent->wait->mailbox_left == 0)
+        readable = run_mail(agent, &budget, ret_more);
+    if (readable && !*ret_more)
+        run_mailbox(agent, &budget, ret_more);
+    return readable;
+}
+
+bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent)
+{
+    bool unfinished;
 
     /* While waiting messages run, the flag is down so that they pass; what is deferred again goes to the end. */
     agent->flags &= (uint8_t)~STEAD_AGENT_UNPARKING;
@@ -460,15 +527,15 @@ bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agen
     shard->waiting_ran = false;
     if (agent->flags & STEAD_AGENT_HELD)
         run_let_in(agent);
-    bool readable = !(agent->flags & STEAD_AGENT_MAIL) || run_mail(agent, &budget);
-    if (readable)
-        run_mailbox(agent, &budget);
+    bool readable = run_pass(agent, &unfinished);
     if ((agent->flags & STEAD_AGENT_HELD) && (agent->flags & STEAD_AGENT_MAIL))
         stead_holds_answer_parked(agent);
     shard->waiting_agent = NULL;
     agent->pins--;
     bool left = (agent->flags & STEAD_AGENT_MAIL) || stead_agent_waiting(agent) > 0;
-    bool more = readable && left && !(agent->flags & STEAD_AGENT_HELD) && (budget == 0 || shard->waiting_ran);
+    bool ran = shard->waiting_ran || agent->wait->pass_ran;
+    bool more = readable && left && !(agent->flags & STEAD_AGENT_HELD) && (unfinished || ran);
+    agent->wait->pass_ran = unfinished && ran;
     if (more || !readable) /* what comes now waits behind what cannot be read */
         agent->flags |= STEAD_AGENT_UNPARKING;
     return more;

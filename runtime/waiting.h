@@ -15,6 +15,8 @@ void stead_message_unpin(struct stead_message *message);
 bool stead_agent_lets_in(const struct stead_agent *agent, const struct stead_message *message);
 /* Is it this call that is taken back, by who may? A client only takes back what it asked itself. */
 bool stead_message_cancels(const struct stead_message *cancel, const struct stead_message *call);
+/* Where the parked mail of an agent is looked for: its first key, or one behind what was run already. */
+void stead_mail_begin(const struct stead_agent *agent, struct stead_row_key *ret_key);
 /* A call that still waits for its agent, in memory or parked, is not run: it is answered with `cancelled`. `cancel` is
  * borrowed. */
 void stead_shard_cancel_waiting(struct stead_shard *shard, const struct stead_message *cancel);

@@ -173,6 +173,12 @@ static void quicken_disk(void *self, uint64_t number, void *data)
     ((struct stead_sim_node *)self)->disk.stall = 1;
 }
 
+static void mend_reads(void *self, uint64_t number, void *data)
+{
+    (void)number, (void)data;
+    ((struct stead_sim_node *)self)->bad_read_permille = 0;
+}
+
 static void trouble_disk(void *self, uint64_t number, void *data)
 {
     struct stead_sim *sim = self;
@@ -190,6 +196,12 @@ static void trouble_disk(void *self, uint64_t number, void *data)
     }
     if (node->phase != STEAD_SIM_UP)
         return;
+    if (stead_world_chance(&sim->world, 500)) {
+        node->bad_read_permille = 1 + (uint32_t)stead_world_below(&sim->world, 300);
+        stead_world_note(&sim->world, "bad reads", node->index, node->bad_read_permille, 0);
+        stead_world_after(&sim->world, stead_world_delay(&sim->world, 20 * STEAD_MS), mend_reads, node, 0, NULL);
+        return;
+    }
     stead_store_memory_fail_writes(node->store, stead_world_below(&sim->world, 4));
     stead_world_note(&sim->world, "bad disk", node->index, 0, 0);
     stead_world_after(&sim->world, 5 * STEAD_MS, look_after_stop, node, node->starts, NULL);

@@ -166,6 +166,7 @@ struct stead_sim_node {
     struct stead_sim_disk disk;
     struct stead_table *table;             /* the newest it has heard of; NULL: none */
     int64_t jump_ms;                       /* wall clock minus the true one */
+    uint32_t bad_read_permille;            /* of the reads that its hosts make at once fail */
     uint64_t epochs[STEAD_SIM_SHARDS_MAX]; /* under which it serves, by shard id */
     struct stead_sim_host hosts[STEAD_SIM_REACTORS_MAX];
 };

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "net/codec.h"
+#include "runtime/rows.h"
 #include "tests/sim/sim.h"
 
 #define IDLE_ROUNDS_MAX 5000u
@@ -50,6 +51,11 @@ static void run_round(void *self, uint64_t life, void *data)
     host->run_planned = false;
     stead_sim_host_enter(host);
     bool more = stead_host_run(host->host);
+    const char *why;
+    if (stead_host_failed(host->host, &why) != 0) {
+        stead_world_note_text(&host->node->sim->world, "failed", host->node->index, why);
+        host->doomed = true;
+    }
     if (host->doomed) {
         stead_sim_node_crash(host->node, false);
         stead_sim_plan_start(host->node);
@@ -161,16 +167,56 @@ static void door_load(void *self, struct stead_load *load)
                       host, host->node->life, pending);
 }
 
+/* A read of the runtime's own rows that fails. What a turn reads of its keyed state fails that turn alone, and a
+ * message that was lost so is a dead letter, not an error: those are for the unit tests. */
+static bool is_bad_read(struct stead_sim_host *host, struct stead_slice key)
+{
+    struct stead_row_parsed row;
+    struct stead_sim *sim = host->node->sim;
+
+    if (host->node->bad_read_permille == 0 || sim->calm)
+        return false;
+    if (stead_row_parse(key, &row) == 0 && row.row_class == STEAD_ROW_PART && row.part == STEAD_PART_KV)
+        return false;
+    return stead_world_chance(&sim->world, host->node->bad_read_permille);
+}
+
+/* A scan that fails behind some of its rows. */
+struct bad_scan {
+    stead_row_visit_fn *visit;
+    void *context;
+    uint64_t left; /* rows that are shown before it fails */
+    bool failed;
+};
+
+static int visit_before(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct bad_scan *scan = context;
+
+    scan->failed = scan->left == 0;
+    if (scan->failed)
+        return 1;
+    scan->left--;
+    return scan->visit(scan->context, key, value);
+}
+
 static int door_get(void *self, struct stead_slice key, struct stead_writer *ret_value)
 {
+    if (is_bad_read(self, key))
+        return STEAD_EIO;
     return stead_store_get(((struct stead_sim_host *)self)->node->store, key, STEAD_STORE_ANY, ret_value);
 }
 
 static int door_scan(void *self, struct stead_slice from, struct stead_slice to, bool reverse,
                      stead_row_visit_fn *visit, void *context)
 {
-    return stead_store_scan(((struct stead_sim_host *)self)->node->store, from, to, reverse, STEAD_STORE_ANY, visit,
-                            context);
+    struct stead_sim_host *host = self;
+
+    if (!is_bad_read(host, from))
+        return stead_store_scan(host->node->store, from, to, reverse, STEAD_STORE_ANY, visit, context);
+    struct bad_scan scan = {.visit = visit, .context = context, .left = stead_world_below(&host->node->sim->world, 3)};
+    int code = stead_store_scan(host->node->store, from, to, reverse, STEAD_STORE_ANY, visit_before, &scan);
+    return code == 0 || scan.failed ? STEAD_EIO : code;
 }
 
 static int door_scan_ranges(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)

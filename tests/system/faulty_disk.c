@@ -8,6 +8,8 @@
  *   STEAD_DISK_FAIL_SYNC=N      the N-th sync of this process, from 1, fails with EIO; its data is dropped from the account
  *   STEAD_DISK_FULL_AFTER=N     writes fail with ENOSPC once the process has written N bytes
  *   STEAD_DISK_FULL_FILE=FILE   writes fail with ENOSPC while FILE exists
+ *   STEAD_DISK_BAD_FILE=FILE    while FILE exists, what a reactor of a node (a thread stead-react-*) reads of a table of
+ *                               the store (*.sst) fails with EIO; what other threads read does not
  *
  * Lost writes. SIGKILL alone loses nothing: the kernel has the pages. So the state file remembers, for every file, its
  * length at its last successful sync; it is shared memory and outlives the process. After the kill a test cuts each
@@ -35,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -67,7 +70,7 @@ static struct {
     bool active; /* a folder was given */
     char folder[PATH_MAX];
     size_t folder_size;
-    const char *full_file;
+    const char *full_file, *bad_file;
     uint64_t delay_us, fail_sync, full_after;
     uint64_t syncs, bytes; /* of this process */
     struct state *state;
@@ -116,6 +119,7 @@ __attribute__((constructor)) static void prepare(void)
         return;
     disk.folder_size = strlen(disk.folder);
     disk.full_file = getenv("STEAD_DISK_FULL_FILE");
+    disk.bad_file = getenv("STEAD_DISK_BAD_FILE");
     disk.delay_us = number_of("STEAD_DISK_DELAY_US");
     disk.fail_sync = number_of("STEAD_DISK_FAIL_SYNC");
     disk.full_after = number_of("STEAD_DISK_FULL_AFTER");
@@ -276,6 +280,33 @@ int rename(const char *from, const char *to)
     if (result == 0 && moved != NULL)
         memcpy(moved->path, full_to, sizeof moved->path);
     return result;
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+/* Whether the disk gives what is read; else errno says why not. */
+static bool gives(int file)
+{
+    char thread[16] = "", link[64], path[PATH_BYTES];
+    if (!disk.active || disk.bad_file == NULL || access(disk.bad_file, F_OK) != 0)
+        return true;
+    prctl(PR_GET_NAME, thread);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t size = strncmp(thread, "stead-react", 11) == 0 ? readlink(link, path, sizeof path - 1) : -1;
+    if (size < 4 || memcmp(path + size - 4, ".sst", 4) != 0 || strncmp(path, disk.folder, disk.folder_size) != 0)
+        return true;
+    errno = EIO;
+    return false;
+}
+
+ssize_t pread(int file, void *data, size_t size, off_t at)
+{
+    return gives(file) ? REAL(pread)(file, data, size, at) : -1;
+}
+
+ssize_t pread64(int file, void *data, size_t size, off64_t at)
+{
+    return gives(file) ? REAL(pread64)(file, data, size, at) : -1;
 }
 
 /* ---- Writing -------------------------------------------------------------------------------- */

@@ -135,6 +135,52 @@ class Disk(Test):
                 print(f"sync {at}: {acknowledged} acknowledged before it failed", flush=True)
                 (self.folder / "store-state").unlink()
 
+    def test_failed_read_of_the_nodes_own_rows_stops_it_and_nothing_acknowledged_is_lost(self):
+        """Letters from agents to agents, each pair in channels of its own, whose rows are in no cache."""
+        switch = self.folder / "bad"
+        self.healthy.options = ["--reactors", "2", "--memory", "64M"]
+        node = self.start(bad_file=str(switch))
+        pairs, sent = scaled(400, 100), {}
+        for pair in range(pairs):
+            node.call(f"post/from{pair}", "send", {"to": f"post/to{pair}"})
+            sent[pair] = 1
+        for number in range(600):
+            node.call(f"record/{number}", "fill", 1 << 17)
+        deaths = 0
+        for _ in range(scaled(4, 2)):
+            self.assertEqual(node.stop(), 0)
+            node = self.start(bad_file=str(switch))
+            for pair in range(pairs):
+                node.call(f"post/from{pair}", "get")  # the agent and the client's session are in memory
+            for number in range(600):
+                node.call(f"record/{number}", "get")  # what that has read is in the cache no longer
+            switch.touch()
+            for pair in random.sample(range(pairs), pairs):
+                try:
+                    node.call(f"post/from{pair}", "send", {"to": f"post/to{pair}"}, timeout=0.5)
+                    sent[pair] += 1
+                except (AgentError, OSError):
+                    if node.process.poll() is not None:
+                        break
+            switch.unlink()
+            if node.process.poll() is None:
+                continue
+            deaths += 1
+            self.assertEqual(node.wait(), 1, node.log())
+            self.assertRegex(node.log(), r"event=disk_failed .*cannot be read")
+            node = self.start(bad_file=str(switch))
+        for pair in range(pairs):
+            wait_until("what was sent is there", lambda: self.letters(node, pair) >= (sent[pair], True))
+        self.assertGreater(deaths, 0)
+        self.assertEqual(node.stop(), 0)
+        self.assert_sound(node.folder)
+
+    @staticmethod
+    def letters(node, pair):
+        """How many were taken, and whether it is all that were sent."""
+        there, here = node.call(f"post/from{pair}", "get"), node.call(f"post/to{pair}", "get")
+        return here["taken"], here["taken"] == there["sent"]
+
     def test_full_disk_stops_the_node_which_says_why_and_comes_back_whole(self):
         switch = self.folder / "full"
         adder = Adder()

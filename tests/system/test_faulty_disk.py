@@ -68,6 +68,23 @@ os.kill(os.getpid(), signal.SIGKILL)
         self.assertEqual(self.content("old"), b"before")
         self.assertFalse(os.path.exists(os.path.join(self.folder, "d")))
 
+    def test_reads_of_a_reactor_fail_while_the_file_is_there(self):
+        switch = os.path.join(self.scratch.name, "bad")
+        result = self.run_script(f"""
+a = create("a.sst"); b = create("b"); os.write(a, b"bytes"); os.write(b, b"bytes")
+codes = []
+for thread in ("other", "stead-react-0"):
+    for switch in (False, True):
+        open("/proc/self/comm", "w").write(thread)
+        if switch:
+            open("{switch}", "w").close()
+        codes.append([attempt(os.pread, file, 5, 0) for file in (a, b)])
+        if switch:
+            os.unlink("{switch}")
+print(codes)
+""", bad_file=switch)
+        self.assertEqual(result.stdout, f"[[0, 0], [0, 0], [0, 0], [{errno.EIO}, 0]]\n", result.stderr)
+
     def test_chosen_sync_fails_once_and_keeps_nothing(self):
         result = self.run_script("""
 a = create("a")

@@ -76,6 +76,8 @@ struct fx {
     uint64_t rows_scanned;                 /* shown to scans */
     uint64_t trimmed;                      /* the last index up to which a log was no longer needed */
     bool io_error;                         /* reads fail */
+    uint64_t reads;                        /* made at once, not by a load, with something to be found */
+    uint64_t fail_read;                    /* which of those fails, from 1; 0: none */
     struct stead_load *loads, *loads_tail;
     struct stead_queue answers, sends, jobs; /* what came out, oldest first */
     uint32_t cancels;                        /* jobs cancelled */
@@ -208,9 +210,20 @@ static inline void fx_door_load(void *self, struct stead_load *load)
     fx->loads_tail = load;
 }
 
-static inline int fx_door_get(void *self, struct stead_slice key, struct stead_writer *ret_value)
+/* Counts a read of a row, or of the rows up to `to`: is it the one that fails? */
+static inline bool fx_fails(struct fx *fx, struct stead_slice from, const struct stead_slice *to)
 {
-    struct fx *fx = self;
+    uint32_t at = fx_row_at(fx, from);
+
+    if (at == fx->row_count)
+        return false;
+    int order = stead_slice_compare(stead_bytes(fx->rows[at].key, fx->rows[at].key_size), to == NULL ? from : *to);
+    bool found = to == NULL ? order == 0 : to->size == 0 || order < 0;
+    return found && ++fx->reads == fx->fail_read;
+}
+
+static inline int fx_read_row(struct fx *fx, struct stead_slice key, struct stead_writer *ret_value)
+{
     uint32_t at = fx_row_at(fx, key);
 
     if (fx->io_error)
@@ -221,12 +234,16 @@ static inline int fx_door_get(void *self, struct stead_slice key, struct stead_w
     return 0;
 }
 
-static inline int fx_door_scan(void *self, struct stead_slice from, struct stead_slice to, bool reverse,
-                               stead_row_visit_fn *visit, void *context)
+static inline int fx_door_get(void *self, struct stead_slice key, struct stead_writer *ret_value)
 {
     struct fx *fx = self;
 
-    assert_false(reverse);
+    return fx_fails(fx, key, NULL) ? STEAD_EIO : fx_read_row(fx, key, ret_value);
+}
+
+static inline int fx_scan_rows(struct fx *fx, struct stead_slice from, struct stead_slice to, stead_row_visit_fn *visit,
+                               void *context)
+{
     if (fx->io_error)
         return STEAD_EIO;
     for (uint32_t i = fx_row_at(fx, from); i < fx->row_count; i++) {
@@ -241,6 +258,15 @@ static inline int fx_door_scan(void *self, struct stead_slice from, struct stead
     return 0;
 }
 
+static inline int fx_door_scan(void *self, struct stead_slice from, struct stead_slice to, bool reverse,
+                               stead_row_visit_fn *visit, void *context)
+{
+    struct fx *fx = self;
+
+    assert_false(reverse);
+    return fx_fails(fx, from, &to) ? STEAD_EIO : fx_scan_rows(fx, from, to, visit, context);
+}
+
 static inline int fx_door_scan_ranges(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
 {
     struct fx *fx = self;
@@ -249,7 +275,7 @@ static inline int fx_door_scan_ranges(void *self, stead_row_range_fn *next, stea
     if (fx->io_error)
         return STEAD_EIO;
     while (next(context, &from, &to))
-        (void)fx_door_scan(fx, from, to, false, visit, context);
+        (void)fx_scan_rows(fx, from, to, visit, context);
     return 0;
 }
 
@@ -598,9 +624,9 @@ static inline bool fx_loads_done(struct fx *fx)
         if (fx->loads == NULL)
             fx->loads_tail = NULL;
         load->next = NULL;
-        int code = load->to.size == 0 ? fx_door_get(fx, stead_written(&load->from), &load->ret_rows)
-                                      : fx_door_scan(fx, stead_written(&load->from), stead_written(&load->to), false,
-                                                     fx_load_row, load);
+        int code = load->to.size == 0
+                       ? fx_read_row(fx, stead_written(&load->from), &load->ret_rows)
+                       : fx_scan_rows(fx, stead_written(&load->from), stead_written(&load->to), fx_load_row, load);
         load->ret_found = code == 0;
         load->ret_code = code < 0 && code != STEAD_ENOTFOUND ? code : 0;
         stead_host_loaded(fx->host, &load);

@@ -443,6 +443,64 @@ static void test_channel_stops_at_an_agent_that_loads_and_goes_on_in_order(void 
     fx_destroy(fx);
 }
 
+static int signal_neighbour(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_signal(turn, there, "add", (struct stead_slice){0});
+}
+
+/* A folder in which the record of a taken message is still in the outbox, both ends in one shard: a failing disk has
+ * left such. */
+static void test_taken_record_of_the_same_shard_leaves_the_outbox(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_row_key row, record;
+    struct stead_writer bytes;
+    uint8_t ends[32] = {0};
+
+    (void)state;
+    fx_address(here, "d", 1, 0);
+    fx_address(there, "d", 1, 1);
+    fx_do[0] = signal_neighbour;
+    uint64_t epoch = fx->epoch;
+    assert_int_equal(fx_call(fx, &client, here, "do"), 0);
+    stead_host_stop(fx->host);
+    fx_run(fx);
+    stead_slot from = stead_address_slot(stead_str(here), 0), to = stead_address_slot(stead_str(there), 0);
+    stead_store64(ends, epoch);
+    stead_store64(ends + 8, 1);
+    stead_row_begin(&row, from, STEAD_ROW_CHANNEL_OUT);
+    stead_row_add_u16(&row, to.v);
+    fx_row_put(fx, stead_row_slice(&row), stead_bytes(ends, sizeof(ends)));
+    stead_row_begin(&record, from, STEAD_ROW_OUTBOX);
+    stead_row_add_u16(&record, to.v);
+    stead_row_add_u64(&record, epoch);
+    stead_row_add_u64(&record, 1);
+    struct stead_message *message = stead_message_create(
+        STEAD_SIGNAL,
+        &(struct stead_message_parts){.address = stead_str(there), .source = stead_str(here), .op = stead_str("add")});
+    message->slot = to;
+    message->source_slot = from;
+    message->groups = STEAD_GROUP_CHANNEL;
+    message->channel.number = (struct stead_seq){epoch, 1};
+    stead_writer_init(&bytes);
+    fx->doors.encode(message, &bytes);
+    fx_row_put(fx, stead_row_slice(&record), stead_written(&bytes));
+    stead_writer_deinit(&bytes);
+    stead_message_destroy(&message);
+    fx_crash(fx, false);
+    assert_int_equal(fx_stats(fx)->outbox_records, 1);
+    fx_step_ms(fx, 5000);
+    assert_int_equal(fx_stats(fx)->outbox_records, 0);
+    assert_int_equal(fx_stats(fx)->duplicates, 1);
+    assert_int_equal(fx_call_i64(fx, &client, there, "get"), 1);
+    fx_cold_restart(fx);
+    fx_step_ms(fx, 5000);
+    assert_int_equal(fx_stats(fx)->duplicates, 0);
+    fx_destroy(fx);
+}
+
 static void test_judge_names_each_case(void **state)
 {
     struct stead_seq at[12];
@@ -479,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_outbox_goes_on_behind_what_was_forgotten_here),
         cmocka_unit_test(test_trimmed_number_is_one_of_this_folder),
         cmocka_unit_test(test_channel_stops_at_an_agent_that_loads_and_goes_on_in_order),
+        cmocka_unit_test(test_taken_record_of_the_same_shard_leaves_the_outbox),
         cmocka_unit_test(test_judge_names_each_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

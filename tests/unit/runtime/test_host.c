@@ -665,7 +665,7 @@ static void test_signals_that_waited_for_a_start_run_in_order_before_new_ones(vo
             fx_crash(fx, true);
         fx->io_error = fails == 1;
         fx_run(fx);
-        assert_int_equal(seen, fails == 0 ? 200 : fails - 1);
+        assert_int_equal(seen, fails == 0 ? 200 : fails == 1 ? 0 : 64); /* those that one read has brought */
         fx->io_error = false;
         for (int i = 0; i < 3; i++)
             assert_int_equal(fx_call(fx, &client, a, "do"), 0);
