@@ -217,7 +217,8 @@ static bool apply_input(struct stead_engine *engine, const struct stead_history_
         engine->rewinding = !engine->in_void;
         return true;
     case STEAD_HISTORY_EVENT_RAISED:
-        stead_engine_raise(engine, event->id != 0 ? event->id : engine->last + 1, event->name, event->value);
+        stead_engine_raise(engine, STEAD_ENGINE_OWN_EVENTS + (event->id != 0 ? event->id : engine->last + 1),
+                           event->name, event->value);
         return true;
     default:
         return stead_engine_result(engine, event);
@@ -626,8 +627,24 @@ static int replay_event(struct stead_engine *engine, const struct stead_history_
     return 0;
 }
 
+/* An event that an earlier execution left untaken: its id is its number. */
+static int replay_carried(struct stead_engine *engine, const struct stead_history_event *event)
+{
+    if (event->id <= engine->carried || event->id >= STEAD_ENGINE_OWN_EVENTS)
+        return STEAD_ECORRUPT;
+    engine->carried = event->id;
+    if (engine->orchestrator != NULL)
+        stead_engine_raise(engine, event->id, event->name, event->value);
+    return 0;
+}
+
 int stead_engine_replay(struct stead_engine *engine, const struct stead_history_event *event)
 {
+    if (!engine->broken && engine->last == 0 && event->type == STEAD_HISTORY_EVENT_RAISED) {
+        int code = replay_carried(engine, event);
+        engine->broken = code != 0;
+        return code;
+    }
     if (engine->broken || event->id != engine->last + 1)
         return STEAD_ECORRUPT;
     engine->replaying = true;

@@ -44,7 +44,8 @@ void stead_engine_destroy(struct stead_engine **engine);
 /* The next stored event (its id and time are set; borrowed). STEAD_ECONFLICT: the code decides something else than what
  * is recorded: stead_engine_difference() says what. STEAD_ECORRUPT: no history. STEAD_EBUSY: the fiber was evicted
  * meanwhile. Then only destroy is allowed. An episode may end in the middle of its inputs: then it is open, input()
- * adds to it and run() closes it. Results nobody waits for are passed over. */
+ * adds to it and run() closes it. Results nobody waits for are passed over. Before the first event of the history go
+ * those that were carried into the execution: EVENT_RAISED with their numbers for ids, ascending. */
 int stead_engine_replay(struct stead_engine *engine, const struct stead_history_event *event) STEAD_MUST_USE;
 /* Before the replay, oldest first: a rewind whose EXECUTION_REWOUND has the id `at` made void what the code decided
  * from event `from` on. Steps that had not succeeded there are requested again by the episode of the rewind; results of
@@ -97,7 +98,8 @@ size_t stead_engine_bytes(const struct stead_engine *engine);
 /* What is still open: visits each request (TASK_SCHEDULED, CHILD_CREATED, TIMER_CREATED) without a result, in order of
  * ids; name and target are set. For rewind, terminate and for who must send again. */
 void stead_engine_open(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context);
-/* Events that came and nobody has taken, for continue-as-new: EVENT_RAISED, in order. */
+/* Events that came and nobody has taken, for continue-as-new: EVENT_RAISED, in about the order of their coming; of one
+ * that was carried into this execution the id is 0, and `ref` its number. */
 void stead_engine_untaken(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context);
 
 #endif

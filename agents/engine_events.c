@@ -176,9 +176,13 @@ void stead_engine_untaken(const struct stead_engine *engine, stead_engine_sink_f
             return;
         bool given = raised == NULL || (task != NULL && task->event < raised->id);
         struct stead_history_event event = {.type = STEAD_HISTORY_EVENT_RAISED,
-                                            .id = given ? task->event : raised->id,
                                             .name = stead_str(given ? task->name : raised->name->text),
                                             .value = given ? task->value : raised->value};
+        uint64_t id = given ? task->event : raised->id;
+        if (id >= STEAD_ENGINE_OWN_EVENTS)
+            event.id = id - STEAD_ENGINE_OWN_EVENTS;
+        else
+            event.ref = id;
         if (given)
             task = task->next;
         else

@@ -109,7 +109,7 @@ struct stead_engine_task {
     int32_t code;                      /* finished: 0 or how it failed */
     uint64_t request;                  /* id of the open request's event; 0: none */
     uint64_t timer;                    /* id of the timer beside it: the next attempt, a child's time; 0: none */
-    uint64_t event;                    /* finished event: id of EVENT_RAISED */
+    uint64_t event;                    /* finished event: as in stead_engine_raised */
     uint64_t observed;                 /* failed: the episode in which the code first saw it; 0: not yet */
     int64_t due_ms;                    /* timer; when a child's time is up or a next attempt due */
     int64_t timeout_ms;                /* of a child's attempt; 0: none */
@@ -131,10 +131,13 @@ struct stead_engine_tasks { /* a list */
 
 /* ---- External events ------------------------------------------------------------------------ */
 
+/* Events that this execution came by itself lie behind all that were carried into it. */
+#define STEAD_ENGINE_OWN_EVENTS ((uint64_t)1 << 62)
+
 /* One that came and nobody has taken. */
 struct stead_engine_raised {
-    uint64_t id;
-    struct stead_slice value;                    /* owned */
+    uint64_t id;              /* the number of a carried one, or STEAD_ENGINE_OWN_EVENTS + the id of EVENT_RAISED */
+    struct stead_slice value; /* owned */
     struct stead_engine_name *name;              /* borrowed */
     struct stead_engine_raised *next;            /* of that name, by id */
     struct stead_engine_raised *later, *earlier; /* of all, by id */
@@ -255,6 +258,7 @@ struct stead_engine {
     /* External events. */
     struct stead_engine_map names; /* by hash */
     struct stead_engine_raised *raised_first, *raised_last;
+    uint64_t carried; /* number of the newest event that was carried into this execution; 0: none */
 
     /* The critical section. */
     struct stead_engine_lock *locks; /* STEAD_ENGINE_LOCKS_MAX places; NULL: nothing was ever locked; owned */

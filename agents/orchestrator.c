@@ -13,7 +13,7 @@
  *   status {}          read-only: {id, name, version, execution, status, created, updated, events, parent, input, output, custom, error_name, error_sentence, dropped}
  *   history {after, limit}      read-only: {execution, status, more, events: [stead_history_write_map()...]}
  *   raw_history {first, part}   read-only: {name, version, execution, status, events, rewinds, next: [first, part] or nil, rows: [[first, part, bytes]...]}, parts as orchestrator_rows.c
- *                               cuts them; rewinds: pairs of uint64, little-endian: from, at
+ *                               cuts them, first the carried events', then the history's with 2^62 added to `first`; rewinds: pairs of uint64, little-endian: from, at
  *   tasks {}           read-only: {known, count, tasks: [{id, type, name, target, attempt, beat, details}...]}: what is open, the first 100; `beat`: when the activity last gave a sign of
  *                      life, ms since 1970, 0: never; not known of an active instance that is not in memory
  *   raise {name, value}, terminate {reason}, suspend {reason}, resume {}, rewind {}, restart {}, purge {}
@@ -50,6 +50,12 @@ static const struct stead_field fields[] = {STEAD_FIELD(TEXT, instance, name),
                                             STEAD_FIELD(BOOL, instance, going),
                                             STEAD_FIELD(BOOL, instance, sweep),
                                             STEAD_FIELD(U32, instance, swept),
+                                            STEAD_FIELD(U64, instance, carried_first),
+                                            STEAD_FIELD(U64, instance, carried_last),
+                                            STEAD_FIELD(U64, instance, carried_swept),
+                                            STEAD_FIELD(U32, instance, moving),
+                                            STEAD_FIELD(U64, instance, moved),
+                                            STEAD_FIELD(U64, instance, cleared),
                                             STEAD_FIELD(BOOL, instance, differs),
                                             STEAD_FIELD(U32, instance, looks),
                                             STEAD_FIELD(I64, instance, not_before),

@@ -2,7 +2,8 @@
 /*
  * orchestrator: what the files of the kind `orchestration` share. orchestrator.c is the kind and its ops,
  * orchestrator_run.c keeps the engine and runs episodes, orchestrator_rows.c stores histories, orchestrator_send.c
- * carries decisions out, orchestrator_life.c begins and ends executions, orchestrator_look.c answers who looks.
+ * carries decisions out, orchestrator_life.c begins and ends executions, orchestrator_carry.c takes what nobody has
+ * taken from one to the next, orchestrator_look.c answers who looks.
  *
  * Threads: turns of one agent.
  */
@@ -23,8 +24,10 @@ struct stead_resident {
     struct stead_engine_map calls; /* request -> its struct stead_call_id, owned: to cancel with */
     struct stead_engine_map beats; /* newest signs of life, by call (orchestrator_open.c); owned */
     size_t beat_bytes;             /* of them */
-    struct stead_turn *turn;       /* the present one, for what the code says */
-    bool ready;                    /* it has been replayed to the end of the stored history */
+    uint64_t *carried;             /* numbers of events that were carried into the execution, ascending; owned */
+    uint32_t carried_count, carried_capacity;
+    struct stead_turn *turn; /* the present one, for what the code says */
+    bool ready;              /* it has been replayed to the end of the stored history */
 };
 
 /* The state of `orchestration/ID`. Names without units are what lists show and filter by. */
@@ -43,11 +46,17 @@ struct stead_orchestration_state {
     int64_t open_ms; /* the stored history ends in an episode of this time that the code has not run in; 0: no */
     uint32_t send_execution; /* decisions are carried out up to event `sent` of this execution */
     uint64_t sent;
-    uint64_t send_row; /* first id of the row where that goes on */
-    bool begun;        /* the code has run, or tried to */
-    bool going;        /* a `go_on` is on its way */
-    bool sweep;        /* rows of executions from `swept` on, before `send_execution`, are there */
-    uint32_t swept;    /* none is below: a store passes over what was deleted one by one */
+    uint64_t send_row;      /* first id of the row where that goes on */
+    bool begun;             /* the code has run, or tried to */
+    bool going;             /* a `go_on` is on its way */
+    bool sweep;             /* rows of executions from `swept` on, before `send_execution`, are there */
+    uint32_t swept;         /* none is below: a store passes over what was deleted one by one */
+    uint64_t carried_first; /* number of the first carried event that may be there: those below are not wanted */
+    uint64_t carried_last;  /* of the newest; never given twice. 0: none yet */
+    uint64_t carried_swept; /* rows below are deleted */
+    uint32_t moving;        /* events of this execution have still to be carried, or taken ones deleted; 0: no */
+    uint64_t moved;         /* of its listed events those up to this one are carried */
+    uint64_t cleared;       /* of the listed numbers those up to this one are deleted */
     /* Failed because the code cannot go on from this history (it does not match it, or ends the process): inputs are
      * kept */
     bool differs;
@@ -75,6 +84,7 @@ struct stead_row_writer {
     uint64_t first; /* id of the first event in `events` */
     int64_t time_ms;
     uint32_t count;
+    bool carried;               /* carried events: each has a row of its own, under its number */
     uint64_t last_row;          /* first id of the newest row */
     struct stead_writer events; /* of the row that is being filled, written by stead_history_write() */
     struct stead_writer rows;   /* full ones: first id, size, bytes */
@@ -90,6 +100,12 @@ void stead_row_writer_deinit(struct stead_row_writer *writer);
 typedef int stead_rows_visit_fn(void *context, uint64_t first, struct stead_slice row);
 int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
                      void *context) STEAD_MUST_USE;
+/* The same of another class. */
+int stead_rows_visit_class(struct stead_turn *turn, char class, uint32_t execution, uint64_t from,
+                           stead_rows_visit_fn *visit, void *context) STEAD_MUST_USE;
+/* Puts a row, whole or in parts. */
+int stead_row_put(struct stead_turn *turn, char class, uint32_t execution, uint64_t first,
+                  struct stead_slice row) STEAD_MUST_USE;
 /* The first id of the row that event `id` lies in: of the last one that begins there or before. 0: there is none. */
 int stead_rows_find(struct stead_turn *turn, uint32_t execution, uint64_t id, uint64_t *ret_first) STEAD_MUST_USE;
 /* Deletes rows of executions from `from` on, below `execution`, a page a turn. `ret_more`: there are more. */
@@ -97,7 +113,7 @@ int stead_rows_sweep(struct stead_turn *turn, uint32_t from, uint32_t execution,
 /* The key of a stored row's part, for who reads them raw. */
 #define STEAD_ROW_KEY_MAX 16u
 struct stead_slice stead_row_key_of(uint8_t memory[STEAD_ROW_KEY_MAX], char class, uint32_t execution, uint64_t first);
-/* The other way; false: it is none of a history. */
+/* The other way; false: it is no row's. */
 bool stead_row_key_read(struct stead_slice key, uint32_t *ret_execution, uint64_t *ret_first, uint32_t *ret_part);
 
 /* ---- orchestrator_run.c --------------------------------------------------------------------- */
@@ -154,10 +170,10 @@ const struct stead_orchestrator *stead_orchestration_find(const struct stead_tur
 int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
 /* Answers those who still wait, once it is over; 0 before. */
 int stead_orchestration_answer(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
-/* The next execution of this instance, stored as an open episode: with the events that nobody had taken from that
- * engine (NULL: a restart, without any). */
+/* The next execution of this instance, stored as an open episode: with the events that nobody had taken in
+ * the one that `ended` (NULL: a restart, without any). */
 int stead_orchestration_again(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice input,
-                              const struct stead_engine *taken_from) STEAD_MUST_USE;
+                              const struct stead_resident *ended) STEAD_MUST_USE;
 /* Its orchestrator is not loaded here, or it is too early: Pending, and looks again later. */
 int stead_orchestration_pend(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
 /* Ops. */
@@ -170,6 +186,21 @@ int stead_orchestration_purge(struct stead_turn *turn, void *state, struct stead
 int stead_orchestration_terminate(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_terminate_child(struct stead_turn *turn, void *state, struct stead_slice args);
+
+/* ---- orchestrator_carry.c ------------------------------------------------------------------- */
+
+/* The execution before the present one has ended by continue-as-new, `ended` is of it: what nobody has taken stays. */
+int stead_carry_begin(struct stead_turn *turn, struct stead_orchestration_state *it,
+                      const struct stead_resident *ended) STEAD_MUST_USE;
+/* A page of what begin() has left to do, while `moving` is not 0. */
+int stead_carry_move(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
+/* Visits the carried events that the engine has not had; notes no number. */
+int stead_carry_visit(struct stead_turn *turn, const struct stead_orchestration_state *it, stead_rows_visit_fn *visit,
+                      void *context) STEAD_MUST_USE;
+/* This number went into the engine. */
+void stead_carry_note(struct stead_resident *resident, uint64_t number);
+/* Deletes carried events that are not wanted any more, a page a turn. */
+int stead_carry_sweep(struct stead_turn *turn, struct stead_orchestration_state *it, bool *ret_more) STEAD_MUST_USE;
 
 /* ---- orchestrator_open.c -------------------------------------------------------------------- */
 

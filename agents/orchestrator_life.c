@@ -126,6 +126,8 @@ int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_
     int64_t keep_ms = 0;
 
     (void)stead_timer_cancel(turn, "look");
+    if (!it->differs)
+        it->moving = 0; /* its code will never run */
     int code = answer_waiters(turn, it);
     if (code == 0)
         code = tell_parent(turn, it);
@@ -149,6 +151,8 @@ static void next_execution(struct stead_turn *turn, struct stead_orchestration_s
     it->events = it->end_row = it->rewind_from = 0;
     it->open_ms = 0;
     it->differs = it->begun = false;
+    it->carried_first = it->carried_last + 1;
+    it->moving = 0;
     it->error_code = 0;
     it->error_name[0] = it->error_sentence[0] = '\0';
     it->looks = 0;
@@ -175,36 +179,20 @@ static struct stead_history_event started(struct stead_turn *turn, const struct 
                                                               "execution", (uint64_t)it->execution)};
 }
 
-struct keeping {
-    struct stead_turn *turn;
-    struct stead_orchestration_state *it;
-    int code;
-};
-
-static void keep_untaken(void *context, const struct stead_history_event *event)
-{
-    struct keeping *keeping = context;
-
-    if (keeping->code == 0)
-        keeping->code = stead_orchestration_keep(keeping->turn, keeping->it, event);
-}
-
 int stead_orchestration_again(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice input,
-                              const struct stead_engine *taken_from)
+                              const struct stead_resident *ended)
 {
-    struct keeping keeping = {.turn = turn, .it = it};
     struct stead_resident *resident = it->resident;
 
-    it->resident = NULL; /* `taken_from` may be its engine */
+    it->resident = NULL; /* `ended` may be it */
     next_execution(turn, it);
     it->resident = resident;
     struct stead_history_event event = started(turn, it, input);
-    keeping.code = stead_orchestration_keep(turn, it, &event);
-    if (taken_from != NULL) {
-        it->begun = true; /* the instance has run: it can be terminated, not canceled */
-        stead_engine_untaken(taken_from, keep_untaken, &keeping);
-    }
-    return keeping.code;
+    int code = stead_orchestration_keep(turn, it, &event);
+    if (code != 0 || ended == NULL)
+        return code;
+    it->begun = true; /* the instance has run: it can be terminated, not canceled */
+    return stead_carry_begin(turn, it, ended);
 }
 
 struct beginning {

@@ -199,6 +199,7 @@ int stead_orchestration_op_history(struct stead_turn *turn, void *state, struct 
 struct raw {
     struct stead_writer rows;
     uint32_t count;
+    uint64_t base;       /* added to the first ids of the rows that are visited */
     uint64_t next_first; /* where the next page begins; 0: there is none */
     uint32_t next_part;
 };
@@ -212,21 +213,37 @@ static int visit_raw(void *context, struct stead_slice key, struct stead_slice v
     if (!stead_row_key_read(key, &execution, &first, &part))
         return 0;
     if (raw->count > 0 && raw->rows.size + value.size > PAGE_BYTES) {
-        raw->next_first = first;
+        raw->next_first = raw->base + first;
         raw->next_part = part;
         return 1;
     }
-    stead_pack(&raw->rows, "[u,u,B]", first, (uint64_t)part, value);
+    stead_pack(&raw->rows, "[u,u,B]", raw->base + first, (uint64_t)part, value);
     raw->count++;
     return 0;
 }
 
+static int scan_raw(struct stead_turn *turn, char class, uint32_t execution, uint64_t first, uint64_t part,
+                    struct raw *raw)
+{
+    uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
+    struct stead_slice from = stead_row_key_of(low, class, execution, first);
+
+    if (part > 0) {
+        low[from.size] = (uint8_t)(part >> 8);
+        low[from.size + 1] = (uint8_t)part;
+        from.size += 2;
+    }
+    return stead_kv_scan(turn, from, stead_row_key_of(high, class, execution + 1, 0), UINT32_MAX, visit_raw, raw);
+}
+
+/* What was carried into the execution comes first, under its numbers; the history behind it, under ids that are
+ * STEAD_ENGINE_OWN_EVENTS higher. */
 int stead_orchestration_op_raw_history(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     const struct stead_orchestration_state *it = state;
-    uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
     uint64_t first = 0, part = 0;
     struct raw raw = {.count = 0};
+    int code = 0;
     struct stead_writer answer;
 
     if (it->name[0] == '\0')
@@ -235,14 +252,14 @@ int stead_orchestration_op_raw_history(struct stead_turn *turn, void *state, str
         stead_get_u64(args, "part", &part) == STEAD_EARGUMENT || part > UINT16_MAX)
         return STEAD_EARGUMENT;
     stead_writer_init(&raw.rows);
-    struct stead_slice from = stead_row_key_of(low, 'h', it->execution, first);
-    if (part > 0) {
-        low[from.size] = (uint8_t)(part >> 8);
-        low[from.size + 1] = (uint8_t)part;
-        from.size += 2;
+    if (first < STEAD_ENGINE_OWN_EVENTS) {
+        code = scan_raw(turn, 'e', 0, first < it->carried_first ? it->carried_first : first, part, &raw);
+        first = STEAD_ENGINE_OWN_EVENTS;
+        part = 0;
     }
-    int code =
-        stead_kv_scan(turn, from, stead_row_key_of(high, 'h', it->execution + 1, 0), UINT32_MAX, visit_raw, &raw);
+    raw.base = STEAD_ENGINE_OWN_EVENTS;
+    if (code == 0 && raw.next_first == 0)
+        code = scan_raw(turn, 'h', it->execution, first - STEAD_ENGINE_OWN_EVENTS, part, &raw);
     if (code == 0) {
         stead_writer_init(&answer);
         stead_write_map(&answer, 8);

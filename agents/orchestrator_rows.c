@@ -5,6 +5,9 @@
  *     key    'h' | execution, 4 bytes | first event's id, 8 bytes [| part, 2 bytes]      big-endian, so that keys sort as events do
  *     value  the row (history.h), or ROW_PART bytes of it
  *
+ * Rows of other classes have keys and parts of the same form: 'e', events that are carried (orchestrator_carry.c), by
+ * number, each in a row of its own; 'u', lists of events.
+ *
  * A turn adds one row as a rule, more when its events outgrow ROW_BYTES. An event with a value at the payload limit
  * makes a row above the limit of a keyed value: a row that is ROW_PART bytes or longer is cut into parts of that size,
  * the first under the plain key. A part of exactly ROW_PART bytes has another one behind it, unless that is not there.
@@ -42,7 +45,7 @@ struct stead_slice stead_row_key_of(uint8_t memory[STEAD_ROW_KEY_MAX], char clas
 
 bool stead_row_key_read(struct stead_slice key, uint32_t *ret_execution, uint64_t *ret_first, uint32_t *ret_part)
 {
-    if ((key.size != KEY_SIZE && key.size != KEY_SIZE + 2) || key.data[0] != 'h')
+    if (key.size != KEY_SIZE && key.size != KEY_SIZE + 2)
         return false;
     *ret_execution = (uint32_t)load_be(key.data + 1, 4);
     *ret_first = load_be(key.data + 5, 8);
@@ -52,10 +55,10 @@ bool stead_row_key_read(struct stead_slice key, uint32_t *ret_execution, uint64_
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-static int put_row(struct stead_turn *turn, uint32_t execution, uint64_t first, struct stead_slice row)
+int stead_row_put(struct stead_turn *turn, char class, uint32_t execution, uint64_t first, struct stead_slice row)
 {
     uint8_t memory[STEAD_ROW_KEY_MAX];
-    struct stead_slice key = stead_row_key_of(memory, 'h', execution, first);
+    struct stead_slice key = stead_row_key_of(memory, class, execution, first);
     int code = 0;
 
     for (uint32_t part = 0; code == 0 && (part == 0 || row.size > 0); part++) {
@@ -101,7 +104,7 @@ void stead_row_writer_add(struct stead_row_writer *writer, const struct stead_hi
     }
     stead_history_write(&writer->events, event);
     writer->count++;
-    if (writer->events.size >= ROW_BYTES)
+    if (writer->events.size >= ROW_BYTES || writer->carried)
         flush(writer);
 }
 
@@ -114,7 +117,8 @@ int stead_row_writer_end(struct stead_row_writer *writer)
         uint64_t head[2];
         memcpy(head, writer->rows.data + at, sizeof(head));
         at += sizeof(head);
-        code = put_row(writer->turn, writer->execution, head[0], stead_bytes(writer->rows.data + at, head[1]));
+        code = stead_row_put(writer->turn, writer->carried ? 'e' : 'h', writer->execution, head[0],
+                             stead_bytes(writer->rows.data + at, head[1]));
         at += head[1];
     }
     return code;
@@ -169,19 +173,25 @@ static int visit_part(void *context, struct stead_slice key, struct stead_slice 
     return reading->ended;
 }
 
-int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
-                     void *context)
+int stead_rows_visit_class(struct stead_turn *turn, char class, uint32_t execution, uint64_t from,
+                           stead_rows_visit_fn *visit, void *context)
 {
     struct reading reading = {.visit = visit, .context = context};
     uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
 
     stead_writer_init(&reading.pieces);
-    int code = stead_kv_scan(turn, stead_row_key_of(low, 'h', execution, from),
-                             stead_row_key_of(high, 'h', execution + 1, 0), UINT32_MAX, visit_part, &reading);
+    int code = stead_kv_scan(turn, stead_row_key_of(low, class, execution, from),
+                             stead_row_key_of(high, class, execution + 1, 0), UINT32_MAX, visit_part, &reading);
     if (code == 0 && !reading.ended)
         (void)hand_pieces(&reading);
     stead_writer_deinit(&reading.pieces);
     return code;
+}
+
+int stead_rows_visit(struct stead_turn *turn, uint32_t execution, uint64_t from, stead_rows_visit_fn *visit,
+                     void *context)
+{
+    return stead_rows_visit_class(turn, 'h', execution, from, visit, context);
 }
 
 static int note_first(void *context, struct stead_slice key, struct stead_slice value)
@@ -218,13 +228,16 @@ int stead_rows_find(struct stead_turn *turn, uint32_t execution, uint64_t id, ui
 int stead_rows_sweep(struct stead_turn *turn, uint32_t from, uint32_t execution, bool *ret_more)
 {
     uint8_t low[STEAD_ROW_KEY_MAX], high[STEAD_ROW_KEY_MAX];
-    uint32_t count = 0, calls = 0;
+    uint32_t count = 0, calls = 0, lists = 0;
 
     int code = stead_kv_delete_range(turn, stead_row_key_of(low, 'h', from, 0),
                                      stead_row_key_of(high, 'h', execution, 0), SWEEP_MAX, &count);
     if (code == 0)
         code = stead_kv_delete_range(turn, stead_row_key_of(low, 'c', from, 0),
                                      stead_row_key_of(high, 'c', execution, 0), SWEEP_MAX, &calls);
-    *ret_more = count == SWEEP_MAX || calls == SWEEP_MAX;
+    if (code == 0)
+        code = stead_kv_delete_range(turn, stead_row_key_of(low, 'u', from, 0),
+                                     stead_row_key_of(high, 'u', execution, 0), SWEEP_MAX, &lists);
+    *ret_more = count == SWEEP_MAX || calls == SWEEP_MAX || lists == SWEEP_MAX;
     return code;
 }

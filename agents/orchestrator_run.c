@@ -24,6 +24,7 @@
 #define LATER 1                       /* the code cannot run in this turn */
 #define TOO_LARGE 2                   /* an episode decided more than a turn may store */
 
+#define UNREADABLE_SENTENCE "the stored history cannot be read"
 #define TOO_LARGE_SENTENCE "what the code decided between two awaits is larger than a turn may store"
 
 static const struct stead_slice nothing = {NULL, 0};
@@ -43,6 +44,7 @@ void stead_orchestration_unload(struct stead_orchestration_state *it)
             free(resident->calls.values[i]);
     stead_engine_map_deinit(&resident->calls);
     stead_resident_drop_beats(resident);
+    free(resident->carried);
     free(resident);
 }
 
@@ -135,6 +137,30 @@ static int replay_row(void *context, uint64_t first, struct stead_slice row)
     return replaying->code != 0 || replaying->left == 0;
 }
 
+/* A carried event; `number` is its row's. */
+static int replay_carried(void *context, uint64_t number, struct stead_slice row)
+{
+    struct replaying *replaying = context;
+    int ended = replay_row(context, number, row);
+
+    if (replaying->code == 0)
+        stead_carry_note(replaying->resident, number);
+    return ended;
+}
+
+/* Events that were carried into the execution, and then its history, as much of them as a turn may. */
+static int replay_page(struct stead_turn *turn, struct stead_orchestration_state *it, struct replaying *replaying)
+{
+    const struct stead_engine *engine = replaying->resident->engine;
+    int code = 0;
+
+    if (stead_engine_last(engine) == 0)
+        code = stead_carry_visit(turn, it, replay_carried, replaying);
+    if (code != 0 || replaying->code != 0 || replaying->left == 0)
+        return code;
+    return stead_rows_visit(turn, it->execution, stead_engine_last(engine) + 1, replay_row, replaying);
+}
+
 static void copy_text(char *to, size_t size, struct stead_slice text)
 {
     size_t used = text.size < size ? text.size : size - 1;
@@ -165,9 +191,8 @@ static int stop_differing(struct stead_turn *turn, struct stead_orchestration_st
     uint64_t event = 0;
     const char *why = stead_engine_difference(it->resident->engine, &event);
 
-    return code == STEAD_ECONFLICT
-               ? stop_code(turn, it, STEAD_EFAILED, "nondeterminism", why)
-               : stop_code(turn, it, STEAD_EFAILED, stead_error_name(code), "the stored history cannot be read");
+    return code == STEAD_ECONFLICT ? stop_code(turn, it, STEAD_EFAILED, "nondeterminism", why)
+                                   : stop_code(turn, it, STEAD_EFAILED, stead_error_name(code), UNREADABLE_SENTENCE);
 }
 
 /* In this same turn the process has died too often: it is had without the code. */
@@ -191,6 +216,20 @@ static int become_ready(struct stead_turn *turn, struct stead_orchestration_stat
     return 0;
 }
 
+/* Nothing runs before all that was left untaken is carried. */
+static int move_carried(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    int code = stead_carry_move(turn, it);
+
+    if (code == STEAD_ECORRUPT || code == STEAD_EVERSION)
+        return stop_code(turn, it, STEAD_EFAILED, stead_error_name(code), UNREADABLE_SENTENCE) == 0 ? LATER
+                                                                                                    : STEAD_EINTERNAL;
+    if (code == 0)
+        code = stead_orchestration_go_on(turn, it);
+    stead_pause(turn);
+    return code != 0 ? code : LATER;
+}
+
 /* 0: the engine is ready; LATER; or the failure of the turn. */
 static int make_ready(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
@@ -207,6 +246,8 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
     it->version = orchestrator->version; /* for life, also when it was loaded only after the start */
     if (stead_poison_kills(turn) > 0)
         return stop_deadly(turn, it) == 0 ? LATER : STEAD_EINTERNAL;
+    if (it->moving != 0)
+        return move_carried(turn, it);
     for (uint32_t lost = 0; lost < LOST_MAX; lost++) {
         struct stead_resident *resident = it->resident;
         if (resident != NULL && (stead_engine_is_lost(resident->engine) || /* O6 */
@@ -220,8 +261,7 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
         resident->ready = stead_engine_last(resident->engine) == it->events;
         if (resident->ready)
             return become_ready(turn, it);
-        int code =
-            stead_rows_visit(turn, it->execution, stead_engine_last(resident->engine) + 1, replay_row, &replaying);
+        int code = replay_page(turn, it, &replaying);
         if (code != 0)
             return code;
         if (replaying.code == STEAD_EBUSY)
@@ -394,7 +434,7 @@ static int follow_status(struct stead_turn *turn, struct stead_orchestration_sta
     enum stead_instance_status status = stead_engine_status(engine);
 
     if (status == STEAD_INSTANCE_CONTINUED_AS_NEW) {
-        int code = stead_orchestration_again(turn, it, again, engine);
+        int code = stead_orchestration_again(turn, it, again, it->resident);
         stead_orchestration_unload(it);
         return code != 0 ? code : stead_orchestration_go_on(turn, it);
     }
@@ -521,7 +561,8 @@ static int weigh(struct stead_turn *turn, const struct stead_orchestration_state
 
     if (resident != NULL)
         bytes = sizeof(*resident) + stead_engine_bytes(resident->engine) + (size_t)resident->calls.capacity * 16 +
-                (size_t)resident->calls.count * CALL_BYTES + resident->beat_bytes;
+                (size_t)resident->calls.count * CALL_BYTES + resident->beat_bytes +
+                (size_t)resident->carried_capacity * sizeof(*resident->carried);
     stead_carry(turn, bytes);
     return code;
 }
@@ -598,6 +639,18 @@ static int work_code(struct stead_turn *turn, struct stead_orchestration_state *
     return code == LATER ? stead_orchestration_go_on(turn, it) : code;
 }
 
+/* A page of what earlier executions have left. */
+static int sweep(struct stead_turn *turn, struct stead_orchestration_state *it, bool *ret_more)
+{
+    int code = stead_rows_sweep(turn, it->swept, it->send_execution, ret_more);
+
+    it->swept = *ret_more ? it->swept : it->send_execution;
+    if (code == 0 && !*ret_more)
+        code = stead_carry_sweep(turn, it, ret_more);
+    it->sweep = *ret_more;
+    return code;
+}
+
 int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
     bool more = false, rows = false;
@@ -607,11 +660,8 @@ int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration
         code = stead_decisions_send(turn, it, &more);
     if (code == 0)
         code = stead_orchestration_answer(turn, it);
-    if (code == 0 && it->sweep) {
-        code = stead_rows_sweep(turn, it->swept, it->send_execution, &rows);
-        it->sweep = rows;
-        it->swept = rows ? it->swept : it->send_execution;
-    }
+    if (code == 0 && it->sweep && it->moving == 0)
+        code = sweep(turn, it, &rows);
     if (code == 0 && (more || rows))
         code = stead_orchestration_go_on(turn, it);
     return weigh(turn, it, code);
