@@ -28,7 +28,7 @@ struct hub_options {
     const char *mode;                                      /* --poll: NULL, notify, backoff, or an interval */
     uint64_t interval_ms;                                  /* of --poll */
     uint64_t partitions, workers, hide_ms, keep_ms, tasks; /* 0: the default */
-    bool extended, apart;
+    bool extended, apart, force;
     uint64_t message; /* --message; 0: all */
 };
 
@@ -53,6 +53,7 @@ enum {
     OPTION_KEEP,
     OPTION_EXTENDED,
     OPTION_APART,
+    OPTION_FORCE,
     OPTION_MESSAGE
 };
 
@@ -67,6 +68,7 @@ static const struct argp_option options[] = {
      10},
     {"extended", OPTION_EXTENDED, NULL, 0, "Workers keep instances in memory between episodes", 10},
     {"apart", OPTION_APART, NULL, 0, "Queues and tables on a node that runs no workers", 10},
+    {"force", OPTION_FORCE, NULL, 0, "delete: with the instances that live on it", 10},
     {"message", OPTION_MESSAGE, "NUMBER", 0, "poison: only this one. Default: all", 10},
     {0}};
 
@@ -142,6 +144,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_APART:
         o->apart = true;
+        return 0;
+    case OPTION_FORCE:
+        o->force = true;
         return 0;
     case OPTION_MESSAGE:
         take_number(&o->message, "message", arg, UINT64_MAX, state);
@@ -238,11 +243,44 @@ static int create(const struct hub_options *o, struct stead_client *client)
     return code == 0 ? STEAD_EXIT_DONE : stead_connect_failed(&o->connect, code, &answer);
 }
 
+static int keep_id(void *context, const struct stead_instance *instance)
+{
+    snprintf(context, STEAD_INSTANCE_ID_MAX + 1, "%s", instance->id);
+    return 0;
+}
+
+/* An instance that is not over; "": there is none. */
+static int find_live(struct stead_client *client, const char *hub, char *ret_id, struct stead_answer *ret_answer)
+{
+    const struct stead_instance_options where = {.hub = hub};
+    bool more;
+    int code = 0;
+
+    ret_id[0] = '\0';
+    for (int status = 0; code == 0 && ret_id[0] == '\0' && status <= STEAD_INSTANCE_SUSPENDED; status++) {
+        if (stead_instance_is_over((enum stead_instance_status)status))
+            continue;
+        const struct stead_instance_filter live = {
+            .status = stead_instance_status_name((enum stead_instance_status)status), .limit = 1};
+        code = stead_instance_list(client, &live, &where, keep_id, ret_id, &more, ret_answer);
+    }
+    return code;
+}
+
 static int delete_hub(const struct hub_options *o, struct stead_client *client)
 {
     struct stead_answer answer = stead_connect_no_answer();
-    int code = stead_hub_drop(client, o->name, &answer);
+    char live[STEAD_INSTANCE_ID_MAX + 1] = "";
 
+    int code = o->force ? 0 : find_live(client, o->name, live, &answer);
+    if (code == 0 && live[0] != '\0') {
+        stead_complain(
+            "%s is not over: terminate what lives on hub %s, or --force, which leaves the locks that it holds", live,
+            o->name);
+        return STEAD_EXIT_FAILED;
+    }
+    if (code == 0)
+        code = stead_hub_drop(client, o->name, &answer);
     if (code != 0)
         return stead_connect_failed(&o->connect, code, &answer);
     printf(o->connect.json ? "{\"deleted\": true}\n" : "deleted: hub %s\n", o->name);

@@ -47,6 +47,17 @@ class Steering(OnHub, direct.Steering):
         self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
 
 
+    def test_hub_on_which_something_lives_is_deleted_only_by_force(self):
+        node = self.serve()
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        code, _, err = run_stead("hub", "delete", "main", node=node.endpoint)
+        self.assertEqual(code, 1)
+        self.assertIn("a1 is not over", err)
+        self.assertEqual(self.status("a1")["status"], "Running")
+        self.assertEqual(node.cli("hub", "delete", "main", "--force"), {"deleted": True})
+
+
     def test_start_that_meets_a_worker_without_its_code_waits_for_it(self):
         node = self.serve()
         modules, node.modules = node.modules, []

@@ -615,7 +615,7 @@ class Deadly(Orchestrations):
         doomed = [at for at in self.AT if at != "mother"] + ["daughter"]
         fuse = self.folder / "fuse"
         fuse.touch()
-        waits = [threading.Thread(target=lambda at=at, words=words: told.update({at: run_stead(*words, node=node.endpoint)}))
+        waits = [threading.Thread(target=lambda at=at, words=words: told.update({at: run_stead(*words, node=node.endpoint, timeout=200)}))
                  for at in self.AT for words in [("run", "bomb", json.dumps({"at": at, "fuse": str(fuse)}), "--id", at,
                                                   "--delay", "1s", "--wait", "--timeout", "3m", *self.FABRIC)]]
         told = {}
