@@ -366,7 +366,7 @@ static int check_owner(struct checker *checker, struct stead_slice key, const st
         checker->counts.agents++;
         return 0;
     case STEAD_ROW_PART:
-        if (parsed->incarnation == 0 || /* mail and dead letters wait for whatever incarnation comes */
+        if (parsed->incarnation == 0 ||         /* mail and dead letters wait for whatever incarnation comes */
             parsed->part == STEAD_PART_DELAYED) /* and a delayed signal for the first turn of an agent that had none */
             return 0;
         stead_row_agent(&other, parsed->slot, parsed->address);

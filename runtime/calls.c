@@ -184,6 +184,14 @@ void stead_shard_dead_answer(struct stead_shard *shard, const struct stead_messa
     stead_shard_dead_letter(shard, &named, status, name, sentence);
 }
 
+/* It was not run, for a reason that passes (a poison one was not run either). */
+static bool may_be_made_again(const struct stead_message *answer)
+{
+    return (answer->flags & STEAD_FLAG_NOT_RUN) &&
+           (answer->status == STEAD_EBUSY || answer->status == STEAD_EKIND || answer->status == STEAD_EUNAVAILABLE ||
+            answer->status == STEAD_EIO);
+}
+
 /* Runs the reply op. The caller has removed the pending call in this batch. */
 static void run_reply(struct stead_agent *agent, struct stead_message *answer, struct stead_slice reply_op,
                       struct stead_slice context)
@@ -219,7 +227,7 @@ static void run_reply(struct stead_agent *agent, struct stead_message *answer, s
                                      .reply_code = answer->status,
                                      .reply_name = words.name_text,
                                      .reply_sentence = words.sentence_text,
-                                     .reply_not_run = (answer->flags & STEAD_FLAG_NOT_RUN) != 0,
+                                     .reply_not_run = may_be_made_again(answer),
                                      .args = answer->status == 0 ? payload : (struct stead_slice){0},
                                      .context = context};
     (void)stead_turn_run(agent, answer, &input);

@@ -230,30 +230,33 @@ static void test_task_that_answers_busy_itself_has_ended(void **state)
 {
     struct stead_hub_part queue = stead_hub_part_queue(&settings, "work"),
                           told = stead_hub_part_queue(&settings, "poison");
-    const char *const names[] = {"dull", "d", "gone"}; /* an activity, an agent, a kind that nobody has loaded */
+    /* an activity, one that ends its process again and again, an agent, a kind that nobody has loaded */
+    const char *const names[] = {"dull", "dull", "d", "gone"}, *const ids[] = {"1", "2", "3", "4"};
 
     (void)state;
     fx_set_table(fx, NULL, 1, false);
     fx_do[0] = answer_busy;
-    for (int at = 0; at < 3; at++) {
+    for (int at = 0; at < 4; at++) {
         char agent[32];
         struct stead_writer args;
         snprintf(agent, sizeof(agent), "%s/x", names[at]);
         stead_writer_init(&args);
-        if (at == 0)
-            stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:s,s:s}}", "id", names[at], "body", "t", "work", "i", "x", "n",
-                       names[at], "m", names[at], "q", told.text);
+        if (at < 2)
+            stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:s,s:s}}", "id", ids[at], "body", "t", "work", "i", "x", "n",
+                       names[at], "m", ids[at], "q", told.text);
         else
-            stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "id", names[at], "body", "t", "work", "i", "x", "a",
-                       agent, "n", "do", "m", names[at], "q", told.text);
+            stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "id", ids[at], "body", "t", "work", "i", "x", "a",
+                       agent, "n", "do", "m", ids[at], "q", told.text);
         assert_int_equal(ask(queue.text, "enqueue", &args), 0);
     }
     fx_step_ms(fx, 10);
     struct stead_message *job = stead_queue_pop(&fx->jobs);
     stead_host_job_done(fx->host, &job, STEAD_EBUSY, "", "", (struct stead_slice){0});
+    job = stead_queue_pop(&fx->jobs);
+    stead_host_job_refused(fx->host, &job, STEAD_EPOISON);
     for (int rounds = 0; rounds < 100; rounds++)
         fx_step_ms(fx, 50);
-    assert_int_equal(depth_of_poison(), 2);
+    assert_int_equal(depth_of_poison(), 3);
     assert_int_equal(fx->jobs.count, 0);
 }
 
