@@ -21,10 +21,11 @@
 #include "runtime/turn.h"
 #include "stead/fiber.h"
 
-#define TURNS_PER_ROUND 1024u /* of one shard, before the next shard and the sockets are looked at */
-#define EXPIRE_PLACES 4096u   /* of each shard looked at in one tick */
-#define TICK_NS 1000000000u   /* idle agents, sessions */
-#define WARY_NS 10000000000u  /* after a start that knows messages which killed the process */
+#define TURNS_PER_ROUND 1024u         /* of one shard, before the next shard and the sockets are looked at */
+#define EXPIRE_PLACES 4096u           /* of each shard looked at in one tick */
+#define TICK_NS 1000000000u           /* idle agents, sessions */
+#define SESSIONS_TICK_NS 60000000000u /* where there is nothing else: sessions leave memory after minutes */
+#define WARY_NS 10000000000u          /* after a start that knows messages which killed the process */
 #define UNLOADS_PER_ROUND 4096u
 #define CLOCK_STEP_MS 1000u /* a step back of more is told */
 
@@ -570,7 +571,8 @@ bool stead_host_run(struct stead_host *host)
     bool active = host->stats.turns != host->round_turns || host->message_bytes > 0 || /* what waits may expire */
                   host->session_bytes > stead_host_session_bytes_max(host);            /* idle ones leave early */
     uint64_t idle_ns = (uint64_t)host->settings.idle_ms_max * 1000000u;
-    uint64_t next_tick_ns = host->now_ns + (active || idle_ns < TICK_NS ? TICK_NS : idle_ns);
+    uint64_t rest_ns = host->lru_last != NULL ? idle_ns : SESSIONS_TICK_NS;
+    uint64_t next_tick_ns = host->now_ns + (active || rest_ns < TICK_NS ? TICK_NS : rest_ns);
     if ((active || host->lru_last != NULL || host->session_bytes > 0) &&
         (!host->tick_armed || next_tick_ns < host->tick_ns)) {
         host->tick_armed = true;
