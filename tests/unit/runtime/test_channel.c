@@ -483,6 +483,7 @@ static void test_taken_record_of_the_same_shard_leaves_the_outbox(void **state)
     message->slot = to;
     message->source_slot = from;
     message->groups = STEAD_GROUP_CHANNEL;
+    message->channel.previous = (struct stead_seq){epoch, 0};
     message->channel.number = (struct stead_seq){epoch, 1};
     stead_writer_init(&bytes);
     fx->doors.encode(message, &bytes);
