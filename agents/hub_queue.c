@@ -361,7 +361,16 @@ static int serve(struct stead_turn *turn, struct queue *queue)
     return code == 0 ? set_timer(turn, queue) : code;
 }
 
-/* From the queue itself: a message has come; or the timer: one can be seen now, or somebody has waited long enough. */
+/* Nobody waits, and who polls shall not have to come again for each part of what was cancelled. */
+static int remove_more(struct stead_turn *turn, struct queue *queue)
+{
+    struct taking taking;
+
+    return queue->cancelled == 0 ? 0 : collect(turn, queue, STEAD_HUB_BATCH_MAX, &taking);
+}
+
+/* From the queue itself: a message has come, or there is more to remove; or the timer: one can be seen now, or somebody
+ * has waited long enough. */
 static int look(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct queue *queue = state;
@@ -373,7 +382,7 @@ static int look(struct stead_turn *turn, void *state, struct stead_slice args)
     queue->asked_ms = 0;
     if (queue->timer_ms <= stead_now_ms(turn))
         queue->timer_ms = 0;
-    int code = queue->waiting == 0 ? 0 : serve(turn, queue);
+    int code = queue->waiting == 0 ? remove_more(turn, queue) : serve(turn, queue);
     rest_clock(queue, clock_ms, dequeues);
     return code;
 }

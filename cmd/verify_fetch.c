@@ -173,14 +173,15 @@ static int take_hub_row(const struct stead_writer *row, struct stead_verify_fetc
 static int take_hub_page(struct stead_slice page, struct stead_writer *row, struct stead_verify_fetch *fetch)
 {
     struct stead_slice map, rows, piece;
-    uint64_t execution = 0, status = 0;
+    uint64_t execution = 0, status = 0, next = 0;
     uint32_t count = 0;
     int code = 0;
 
     if (stead_get_value(page, "row", &map) != 0 || stead_get_value(page, "rows", &rows) != 0 ||
-        stead_get_u64(page, "next", &fetch->next[0]) != 0 || stead_get_u64(map, "execution", &execution) != 0 ||
-        stead_get_u64(map, "status", &status) != 0)
+        stead_get_u64(page, "next", &next) != 0 || (next != 0 && next <= fetch->next[0]) ||
+        stead_get_u64(map, "execution", &execution) != 0 || stead_get_u64(map, "status", &status) != 0)
         return STEAD_ECORRUPT;
+    fetch->next[0] = next;
     if (fetch->execution == 0)
         fetch->execution = (uint32_t)execution;
     fetch->gone = execution != fetch->execution || stead_instance_is_over((enum stead_instance_status)status);

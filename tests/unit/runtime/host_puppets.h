@@ -56,6 +56,18 @@ static inline int fx_op_init(struct stead_turn *turn, void *state, struct stead_
 {
     return fx_run_body(fx_init, turn, state, args);
 }
+static struct stead_token fx_kept; /* of the next two */
+/* Bodies: one keeps its token for later, the other answers that with 42. */
+static inline int fx_keep_token(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_reply_later(turn, &fx_kept);
+}
+static inline int fx_use_token(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_answer(turn, &fx_kept, stead_packed(turn, "l", (int64_t)42));
+}
 /* Adds its argument (1 without) and answers the sum. */
 static inline int fx_op_add(struct stead_turn *turn, void *state, struct stead_slice args)
 {

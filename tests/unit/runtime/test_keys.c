@@ -180,20 +180,6 @@ static void test_same_key_in_flight_waits_until_its_deadline_or_its_cancel(void 
     fx_destroy(fx);
 }
 
-static struct stead_token kept;
-
-static int keep_token(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state, (void)args;
-    return stead_reply_later(turn, &kept);
-}
-
-static int use_token(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state, (void)args;
-    return stead_answer(turn, &kept, stead_packed(turn, "l", (int64_t)42));
-}
-
 static void test_same_key_while_the_answer_is_owed_gets_it_too(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -201,7 +187,7 @@ static void test_same_key_while_the_answer_is_owed_gets_it_too(void **state)
     char a[64];
 
     (void)state;
-    fx_do[0] = keep_token, fx_do[1] = use_token;
+    fx_do[0] = fx_keep_token, fx_do[1] = fx_use_token;
     send_keyed(fx, 1, fx_address(a, "d", 1, 0), "do", 5, "k");
     send_keyed(fx, 2, a, "do", 5, "k");
     fx_crash(fx, true);
@@ -233,7 +219,7 @@ static void test_key_that_is_owed_an_answer_does_not_age(void **state)
     char a[64];
 
     (void)state;
-    fx_do[0] = keep_token, fx_do[1] = use_token;
+    fx_do[0] = fx_keep_token, fx_do[1] = fx_use_token;
     send_keyed(fx, 1, fx_address(a, "d", 1, 0), "do", 5, "k");
     fx_step_ms(fx, 2 * fx->settings.idempotency_ms);
     fx_cold_restart(fx);

@@ -186,20 +186,6 @@ static void test_session_at_its_bound_refuses_new_requests_and_evicts_nothing(vo
     fx_destroy(fx);
 }
 
-static struct stead_token kept;
-
-static int keep_token(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state, (void)args;
-    return stead_reply_later(turn, &kept);
-}
-
-static int use_token(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state, (void)args;
-    return stead_answer(turn, &kept, stead_packed(turn, "l", (int64_t)42));
-}
-
 /* A request that tells, beyond its mark, that all up to `ended_to` has ended but one number (0: nothing). */
 static struct stead_message *telling(struct fx *fx, struct fx_client *client, const char *address, uint64_t ended_to,
                                      uint64_t open)
@@ -231,7 +217,7 @@ static void test_session_with_an_open_request_keeps_nothing_of_what_has_ended(vo
     char a[64];
 
     (void)state;
-    fx_do[0] = keep_token, fx_do[1] = use_token;
+    fx_do[0] = fx_keep_token, fx_do[1] = fx_use_token;
     fx->settings.session_answers_max = 4;
     fx_crash(fx, false);
     struct fx_client client = fx_client(fx, 1), other = fx_client(fx, 2);
@@ -308,7 +294,7 @@ static bool may_keep;
 
 static int keep_token_later(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    return may_keep ? keep_token(turn, state, args) : stead_defer(turn);
+    return may_keep ? fx_keep_token(turn, state, args) : stead_defer(turn);
 }
 
 /* The client has given up on a request that waits; when its turn keeps a token, that is no debt of the session. */

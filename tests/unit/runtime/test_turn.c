@@ -594,20 +594,6 @@ static int reply_incarnation(struct stead_turn *turn, void *state, struct stead_
     return stead_reply(turn, stead_packed(turn, "u", stead_incarnation(turn)));
 }
 
-static struct stead_token kept;
-
-static int keep_token(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state, (void)args;
-    return stead_reply_later(turn, &kept);
-}
-
-static int use_token(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state, (void)args;
-    return stead_answer(turn, &kept, (struct stead_slice){0});
-}
-
 static void test_destroyed_agent_starts_anew_and_nothing_old_reaches_it(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -615,7 +601,7 @@ static void test_destroyed_agent_starts_anew_and_nothing_old_reaches_it(void **s
     char a[64], b[64];
 
     (void)state;
-    fx_do[0] = set_up_life, fx_do[1] = keep_token, fx_do[2] = use_token, fx_look = reply_incarnation;
+    fx_do[0] = set_up_life, fx_do[1] = fx_keep_token, fx_do[2] = fx_use_token, fx_look = reply_incarnation;
     others = fx_address(b, "d", 1, 1);
     assert_int_equal(fx_call(fx, &client, fx_address(a, "d", 1, 0), "do"), 0);
     struct stead_message *later = fx_request(fx, &client, STEAD_SIGNAL, a, "add", (struct stead_slice){0}, NULL);
@@ -656,7 +642,7 @@ static void test_destroyed_agent_leaves_no_rows_but_its_number(void **state)
     char a[64], b[64];
 
     (void)state;
-    fx_do[0] = set_up_life, fx_do[1] = keep_token;
+    fx_do[0] = set_up_life, fx_do[1] = fx_keep_token;
     others = fx_address(b, "d", 1, 1);
     for (int cold = 0; cold < 2; cold++) {
         fx_address(a, "d", 1, 2 + (uint32_t)cold);
