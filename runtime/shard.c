@@ -396,7 +396,7 @@ static bool is_stalled(const struct stead_shard *shard)
 bool stead_shard_ready(const struct stead_shard *shard)
 {
     return shard->phase == STEAD_SHARD_SERVING && !is_stalled(shard) &&
-           (shard->local.count > 0 || shard->inbox.count > 0 || may_run_scheduled(shard));
+           (shard->stalled || shard->local.count > 0 || shard->inbox.count > 0 || may_run_scheduled(shard));
 }
 
 /* By the wall clock. What is further away than AHEAD_MS_MAX is looked for again then: a moment may lie behind the end
@@ -432,7 +432,8 @@ bool stead_shard_run(struct stead_shard *shard, uint32_t budget)
 
     if (shard->phase == STEAD_SHARD_RECOVERING)
         return false;
-    if (!is_stalled(shard) && shard->phase == STEAD_SHARD_SERVING) {
+    shard->stalled = is_stalled(shard);
+    if (!shard->stalled && shard->phase == STEAD_SHARD_SERVING) {
         shard->paused = false;
         more = stead_timers_run(shard, &next_due_ms);
         run_scheduled(shard, &budget);

@@ -107,6 +107,7 @@ struct stead_shard {
     bool patient;              /* what the turn under way stores can wait for a while (STEAD_OP_PATIENT) */
     uint64_t lazy_until_ns;    /* so long the batch may hold what can wait; 0: it holds nothing such */
     bool paused;               /* a turn of this round has asked for its end (stead_pause()) */
+    bool stalled;              /* its last round had no turns, and looked at nothing that was due */
     uint32_t early_jobs;       /* that were started before their commit, and are not over */
     uint64_t early_index;      /* newest batch that one of them was started in */
     uint64_t early_until_ns;   /* that batch may wait for their answers until then */

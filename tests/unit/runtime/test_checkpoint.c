@@ -41,10 +41,54 @@ static void test_turns_wait_for_checkpoints_that_do_not_keep_up(void **state)
     fx_destroy(fx);
 }
 
+static uint32_t rung;
+
+static int ring(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)state, (void)args;
+    rung++;
+    return 0;
+}
+
+static int set_timer(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_timer_after(turn, "t", 1000, "do3", (struct stead_slice){0});
+}
+
+/* A shard whose turns wait for the image has no request in its queues, but a timer that fell due meanwhile: it is
+ * looked at when the rows are written, not with the next message. */
+static void test_timers_do_not_wait_longer_than_the_checkpoint(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    rung = 0;
+    fx->settings.memory_bytes_max = 64u << 10;
+    fx_crash(fx, false);
+    struct fx_client client = fx_client(fx, 1);
+    fx_do[0] = put_large;
+    fx_do[1] = set_timer;
+    fx_do[2] = ring;
+    fx_address(a, "d", 1, 0);
+    fx_send(fx, &client, STEAD_CALL, a, "do2");
+    fx->hold_rows = true;
+    fx_send(fx, &client, STEAD_CALL, a, "do");
+    assert_int_equal(fx->answers.count, 2);
+    fx_step_ms(fx, 2000);
+    assert_int_equal(rung, 0);
+    fx->hold_rows = false;
+    fx_run(fx);
+    assert_int_equal(rung, 1);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turns_wait_for_checkpoints_that_do_not_keep_up),
+        cmocka_unit_test(test_timers_do_not_wait_longer_than_the_checkpoint),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
