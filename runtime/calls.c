@@ -9,6 +9,10 @@
  * of its call is on disk (placement.c): its answer finds the CALL row in the overlay, and its turn is behind it in the
  * same log.
  *
+ * A job that must begin in time may find no node that takes it: the row counts how often it was asked for and not
+ * refused. While that is 0, or its kind is loaded nowhere, no node has it, and it ends here when its time is over; else
+ * the node that has it sees to that.
+ *
  * A call that is cancelled, that times out, or whose caller is destroyed loses its row, and a CANCEL leaves for its
  * callee with that commit: best effort, for whoever answers all the same finds no row. A request that still waits in a
  * channel's outbox keeps its number but is expired there.
@@ -30,24 +34,28 @@
 #define ASK_AGAIN_MS 1000u /* first repeat of an unsequenced request */
 #define ASK_AGAIN_MS_MAX 32000u
 #define CALL_HEAD 28u /* bytes of a CALL row before its texts */
+#define CALL_TAIL 8u  /* bytes between its texts and the record, when it must begin in time */
 
-/* The CALL row: deadline u64, due u64, wait u32, callee size u16, reply op size u16, context size u32, then reply op,
- * context, callee, record. The callee's address is there where no record names it. */
+/* The CALL row: deadline u64, due u64, wait u16, asked u16, callee size u16, reply op size u16, context size u32, then
+ * reply op, context, callee, with `asked` begin u64, record. The callee's address is there where no record names it. */
 
 struct call_row {
     uint64_t deadline_ms; /* 0: none */
-    uint64_t due_ms;      /* of its due row: the deadline, or when to ask again */
+    uint64_t due_ms;      /* of its due row: the deadline, when to ask again, or when nobody has begun it in time */
     uint32_t wait_ms;     /* until the next repeat after that; 0: sequenced, never asked again */
+    uint16_t asked;       /* 0: it may begin at any time; else 1, and how often it was asked for and not refused */
+    uint64_t begin_ms;    /* with `asked`: when it must have begun */
     struct stead_slice reply_op, context, callee, record;
 };
 
 static void call_row_encode(const struct call_row *row, struct stead_writer *writer)
 {
-    uint8_t head[CALL_HEAD] = {0};
+    uint8_t head[CALL_HEAD] = {0}, tail[CALL_TAIL];
 
     stead_store64(head, row->deadline_ms);
     stead_store64(head + 8, row->due_ms);
-    stead_store32(head + 16, row->wait_ms);
+    stead_store16(head + 16, (uint16_t)row->wait_ms);
+    stead_store16(head + 18, row->asked);
     stead_store16(head + 20, (uint16_t)row->callee.size);
     stead_store16(head + 22, (uint16_t)row->reply_op.size);
     stead_store32(head + 24, (uint32_t)row->context.size);
@@ -55,6 +63,9 @@ static void call_row_encode(const struct call_row *row, struct stead_writer *wri
     stead_write_raw(writer, row->reply_op.data, row->reply_op.size);
     stead_write_raw(writer, row->context.data, row->context.size);
     stead_write_raw(writer, row->callee.data, row->callee.size);
+    stead_store64(tail, row->begin_ms);
+    if (row->asked != 0)
+        stead_write_raw(writer, tail, sizeof(tail));
     stead_write_raw(writer, row->record.data, row->record.size);
 }
 
@@ -64,18 +75,22 @@ static int call_row_decode(struct stead_slice value, struct call_row *ret_row)
         return STEAD_ECORRUPT;
     size_t callee_size = stead_load16(value.data + 20), op_size = stead_load16(value.data + 22);
     size_t context_size = stead_load32(value.data + 24), rest = value.size - CALL_HEAD;
-    if (rest < op_size || rest - op_size < context_size || rest - op_size - context_size < callee_size ||
+    uint16_t asked = stead_load16(value.data + 18);
+    size_t tail_size = asked != 0 ? CALL_TAIL : 0;
+    if (rest < op_size || rest - op_size < context_size || rest - op_size - context_size < callee_size + tail_size ||
         op_size > STEAD_OP_NAME_MAX)
         return STEAD_ECORRUPT;
-    const uint8_t *at = value.data + CALL_HEAD;
+    const uint8_t *at = value.data + CALL_HEAD, *tail = at + op_size + context_size + callee_size;
     *ret_row = (struct call_row){
         .deadline_ms = stead_load64(value.data),
         .due_ms = stead_load64(value.data + 8),
-        .wait_ms = stead_load32(value.data + 16),
+        .wait_ms = stead_load16(value.data + 16),
+        .asked = asked,
+        .begin_ms = asked != 0 ? stead_load64(tail) : 0,
         .reply_op = {at, op_size},
         .context = {at + op_size, context_size},
         .callee = {at + op_size + context_size, callee_size},
-        .record = {at + op_size + context_size + callee_size, rest - op_size - context_size - callee_size},
+        .record = {tail + tail_size, rest - op_size - context_size - callee_size - tail_size},
     };
     return 0;
 }
@@ -144,6 +159,10 @@ void stead_calls_made(struct stead_turn *turn, const struct stead_turn_call *cal
         shard->host->doors.encode(message, record);
         row.record = stead_written(record);
         row.wait_ms = ASK_AGAIN_MS;
+        if ((message->groups & STEAD_GROUP_LIMITS) && message->limits.start_ms != 0) {
+            row.asked = 2;
+            row.begin_ms = shard->host->now_ms + message->limits.start_ms;
+        }
         uint64_t again = shard->host->now_ms + ASK_AGAIN_MS;
         if (row.due_ms == 0 || again < row.due_ms)
             row.due_ms = again;
@@ -243,6 +262,31 @@ static bool is_asked_again(const struct call_row *row, const struct stead_messag
            (answer->status == STEAD_EUNAVAILABLE && row->reply_op.size == 0);
 }
 
+/* No node has loaded its kind: whatever became of what was asked before, nobody has it. */
+static bool is_loaded_nowhere(struct stead_host *host, const struct stead_message *refusal)
+{
+    struct stead_resolved to;
+
+    return stead_host_resolve(host, stead_bytes(refusal->source, refusal->source_size), &to) == 0 && to.kind == NULL &&
+           to.durability == STEAD_DURABLE;
+}
+
+/* A node has refused it. One that no node has is due when it must have begun, at the latest. */
+static void note_refusal(struct stead_agent *agent, const struct stead_message *refusal, struct call_row *row)
+{
+    struct stead_id id = refusal->id;
+
+    if (row->asked <= 1 || row->due_ms == 0)
+        return;
+    row->asked = is_loaded_nowhere(agent->shard->host, refusal) ? 1 : (uint16_t)(row->asked - 1);
+    if (row->asked == 1 && row->begin_ms < row->due_ms) {
+        stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_CALL,
+                                stead_bytes(id.v, sizeof(id.v)));
+        row->due_ms = row->begin_ms;
+    }
+    call_row_put(agent, id, row);
+}
+
 static void take_durable_answer(struct stead_agent *agent, struct stead_message *answer)
 {
     struct stead_shard *shard = agent->shard;
@@ -255,7 +299,9 @@ static void take_durable_answer(struct stead_agent *agent, struct stead_message 
     if (pending && !is_asked_again(&row, answer)) {
         call_row_delete(agent, answer->id, &row);
         run_reply(agent, answer, row.reply_op, row.context);
-    } else if (!pending) {
+    } else if (pending) {
+        note_refusal(agent, answer, &row);
+    } else {
         shard->host->stats.answers_dropped++;
     }
     stead_writer_deinit(&value);
@@ -511,8 +557,9 @@ void stead_calls_destroy_agent(struct stead_agent *agent)
 
 /* ---- Deadlines, and asking again ----------------------------------------------------------------------------- */
 
-/* An answer that nobody sent: the deadline has passed. */
-static struct stead_message *timeout_answer(const struct stead_agent *agent, struct stead_id id)
+/* An answer that nobody sent: a time has passed. `error`: NULL: the deadline. */
+static struct stead_message *timeout_answer(const struct stead_agent *agent, struct stead_id id,
+                                            const struct stead_answer_error *error)
 {
     struct stead_message request = {.type = STEAD_CALL,
                                     .id = id,
@@ -523,7 +570,13 @@ static struct stead_message *timeout_answer(const struct stead_agent *agent, str
                                     .source_size = agent->address_size,
                                     .slot = agent->slot,
                                     .source_slot = agent->slot};
-    return stead_message_answer(&request, STEAD_ETIMEOUT, NULL, (struct stead_slice){0});
+    return stead_message_answer(&request, STEAD_ETIMEOUT, error, (struct stead_slice){0});
+}
+
+/* No node has it, and its time to begin is over. */
+static bool has_not_begun(const struct call_row *row, uint64_t now_ms)
+{
+    return row->asked == 1 && row->begin_ms <= now_ms;
 }
 
 static void ask_again(struct stead_agent *agent, struct stead_id id, struct call_row *row)
@@ -534,9 +587,12 @@ static void ask_again(struct stead_agent *agent, struct stead_id id, struct call
     uint64_t next = shard->host->now_ms + row->wait_ms;
     row->wait_ms = row->wait_ms * 2 < ASK_AGAIN_MS_MAX ? row->wait_ms * 2 : ASK_AGAIN_MS_MAX;
     row->due_ms = row->deadline_ms != 0 && row->deadline_ms < next ? row->deadline_ms : next;
+    row->asked = (uint16_t)(row->asked + (row->asked != 0 && row->asked != UINT16_MAX));
     call_row_put(agent, id, row);
     if (shard->host->doors.decode(row->record, &request) != 0)
         return;
+    if (row->asked != 0 && row->begin_ms > shard->host->now_ms) /* else its node has died: from anew */
+        request->limits.start_ms = (uint32_t)(row->begin_ms - shard->host->now_ms);
     request->flags |= STEAD_FLAG_RETRY;
     request->depends_on = agent->depends_on;
     shard->host->stats.resends++;
@@ -545,9 +601,10 @@ static void ask_again(struct stead_agent *agent, struct stead_id id, struct call
 
 /* The reply op hears of it, at once or, if the agent is held by another, after the release: the row stays until then,
  * without a due row. */
-static void time_out(struct stead_agent *agent, struct stead_id id, struct call_row *row)
+static void time_out(struct stead_agent *agent, struct stead_id id, struct call_row *row,
+                     const struct stead_answer_error *error)
 {
-    struct stead_message *answer = timeout_answer(agent, id);
+    struct stead_message *answer = timeout_answer(agent, id, error);
 
     if (answer_waits(agent, answer, false)) {
         stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_CALL,
@@ -563,6 +620,8 @@ static void time_out(struct stead_agent *agent, struct stead_id id, struct call_
     stead_message_destroy(&answer);
 }
 
+static const struct stead_answer_error not_begun = {"start_timeout", "no node has begun the job in time"};
+
 void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struct stead_id id, uint64_t due_ms)
 {
     struct stead_writer value;
@@ -575,7 +634,9 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
         stead_shard_dirty(shard, true);
     } else if (row.deadline_ms != 0 && row.deadline_ms <= shard->host->now_ms) {
         tell_callee_of_row(agent, id, &row);
-        time_out(agent, id, &row);
+        time_out(agent, id, &row, NULL);
+    } else if (has_not_begun(&row, shard->host->now_ms)) {
+        time_out(agent, id, &row, &not_begun);
     } else {
         stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_CALL,
                                 stead_bytes(id.v, sizeof(id.v)));
@@ -587,7 +648,7 @@ void stead_calls_due(struct stead_shard *shard, struct stead_agent *agent, struc
 
 void stead_calls_due_volatile(struct stead_shard *shard, struct stead_agent *agent, struct stead_id id)
 {
-    struct stead_message *answer = timeout_answer(agent, id);
+    struct stead_message *answer = timeout_answer(agent, id, NULL);
     const struct stead_vcall *call = find_vcall(shard, id);
 
     if (call != NULL)

@@ -342,7 +342,8 @@ struct stead_call_options {
     /* As a client's: up to 128 bytes, scope: the address, kept 24 h; NULL: none. Stateless kinds run the job all the
      * same, but know one that ended its process by it: after three times it is answered with STEAD_EPOISON. */
     const char *idempotency_key;
-    /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after its node has the request; 0: none */
+    /* stateless kinds: STEAD_ETIMEOUT when the job has not begun so long after the call (a volatile agent's: after its
+     * node has the request); 0: none */
     uint32_t start_timeout_ms;
     /* stateless kinds: STEAD_ETIMEOUT when it runs so long; the job is told (stead_job_cancelled); 0: none */
     uint32_t run_timeout_ms;

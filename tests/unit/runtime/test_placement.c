@@ -186,6 +186,7 @@ static void test_expired_job_is_not_started_and_a_cancelled_one_is_told(void **s
 
 static uint32_t replies;
 static int last_code;
+static char last_name[64];
 static const char *job_address;
 
 static int call_job(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -207,6 +208,7 @@ static int note_reply(struct stead_turn *turn, void *state, struct stead_slice a
     (void)state, (void)args;
     replies++;
     last_code = stead_reply_code(turn);
+    snprintf(last_name, sizeof last_name, "%s", stead_reply_error_name(turn));
     return 0;
 }
 
@@ -496,6 +498,125 @@ static void test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_ag
     fx_destroy(fx);
 }
 
+static int call_in_time(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {
+        .reply_op = "reply", .timeout_ms = STEAD_TIMEOUT_NEVER, .start_timeout_ms = 2500, .run_timeout_ms = 100};
+
+    (void)state;
+    return stead_call(turn, job_address, "work", args, &options);
+}
+
+static void refuse_job(struct fx *fx)
+{
+    struct stead_message *request = stead_queue_pop(&fx->jobs);
+
+    stead_host_job_refused(fx->host, &request, STEAD_EKIND);
+    fx_run(fx);
+}
+
+/* Asked for at 0, 1 and 2 s and refused each time; the next time would be after the limit. */
+static void test_call_that_no_node_takes_ends_when_it_must_have_begun(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    fx_do[0] = call_in_time;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    refuse_job(fx);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fx->jobs.head->limits.start_ms, 1500); /* what is left of it */
+    assert_int_equal(fx->jobs.head->limits.run_ms, 100);
+    refuse_job(fx);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fx->jobs.head->limits.start_ms, 500);
+    refuse_job(fx);
+    fx_step_ms(fx, 499);
+    assert_int_equal(replies, 0);
+    fx_step_ms(fx, 1);
+    assert_int_equal(replies, 1);
+    assert_int_equal(last_code, STEAD_ETIMEOUT);
+    assert_string_equal(last_name, "start_timeout");
+    fx_step_ms(fx, 100000);
+    assert_int_equal(fx->jobs.count, 0);
+    assert_int_equal(replies, 1);
+    fx_destroy(fx);
+}
+
+static void test_call_of_a_kind_that_is_loaded_nowhere_ends_when_it_must_have_begun(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    fx_do[0] = call_in_time;
+    job_address = "nowhere/1";
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    fx_step_ms(fx, 1000);
+    fx_crash(fx, true);
+    fx_set_table(fx, NULL, 1, false);
+    fx_step_ms(fx, 1000);
+    fx_step_ms(fx, 499);
+    assert_int_equal(replies, 0);
+    fx_step_ms(fx, 1);
+    assert_int_equal(replies, 1);
+    assert_int_equal(last_code, STEAD_ETIMEOUT);
+    assert_string_equal(last_name, "start_timeout");
+    fx_step_ms(fx, 100000);
+    assert_int_equal(replies, 1);
+    fx_destroy(fx);
+}
+
+static void test_call_that_no_node_takes_ends_in_time_also_after_a_crash(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    fx_do[0] = call_in_time;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    refuse_job(fx);
+    fx_crash(fx, true);
+    fx_set_table(fx, NULL, 1, false);
+    fx_step_ms(fx, 2500);
+    if (fx->jobs.count > 0)
+        refuse_job(fx);
+    fx_step_ms(fx, 1);
+    assert_int_equal(replies, 1);
+    assert_int_equal(last_code, STEAD_ETIMEOUT);
+    fx_destroy(fx);
+}
+
+/* What was asked for and not refused may have begun: another node that refuses it later does not know. */
+static void test_call_that_a_node_has_taken_is_not_ended_by_the_refusal_of_another(void **state)
+{
+    struct fx_client client;
+    char a[64];
+    struct fx *fx = with_caller(&client, a, false);
+
+    (void)state;
+    fx_do[0] = call_in_time;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    fx_crash(fx, true); /* the caller is elsewhere; the job runs where it was */
+    fx_set_table(fx, NULL, 1, false);
+    for (int at = 0; at < 100; at++) {
+        fx_step_ms(fx, 1000);
+        if (fx->jobs.count > 0)
+            refuse_job(fx);
+    }
+    assert_int_equal(replies, 0);
+    while (fx->jobs.count == 0)
+        fx_step_ms(fx, 1000);
+    finish(fx, 0);
+    assert_int_equal(replies, 1);
+    assert_int_equal(last_code, 0);
+    fx_destroy(fx);
+}
+
 /* ---- Started before the commit ------------------------------------------------------------------------ */
 
 /* of a chain of jobs that `do3` begins and `reply` goes on with, until there were three; then its caller is answered */
@@ -642,6 +763,10 @@ int main(void)
         cmocka_unit_test(test_jobs_of_one_key_are_blamed_as_one),
         cmocka_unit_test(test_signal_whose_job_is_poison_is_a_dead_letter_of_its_sender),
         cmocka_unit_test(test_limits_of_a_call_come_with_its_request_also_when_it_is_asked_again),
+        cmocka_unit_test(test_call_that_no_node_takes_ends_when_it_must_have_begun),
+        cmocka_unit_test(test_call_of_a_kind_that_is_loaded_nowhere_ends_when_it_must_have_begun),
+        cmocka_unit_test(test_call_that_no_node_takes_ends_in_time_also_after_a_crash),
+        cmocka_unit_test(test_call_that_a_node_has_taken_is_not_ended_by_the_refusal_of_another),
         cmocka_unit_test(test_idempotent_jobs_run_before_the_commit_and_a_chain_of_them_costs_one_entry),
         cmocka_unit_test(test_answer_does_not_wait_for_somebodys_early_job),
         cmocka_unit_test(test_entry_waits_for_early_jobs_only_a_moment),
