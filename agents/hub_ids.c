@@ -13,6 +13,7 @@ struct id_row {
     int64_t deleted_ms; /* 0: in the queue */
     uint64_t seq;
     bool cancelled;
+    int64_t watched_ms; /* it can be seen from then, until it is first taken; 0: it is not watched */
 };
 
 static struct stead_hub_key id_key(struct stead_slice id)
@@ -40,11 +41,12 @@ static int get_row(struct stead_turn *turn, struct stead_slice id, struct id_row
 
     if (code != 0)
         return code;
-    if (value.size != 16 && value.size != 24)
+    if (value.size != 16 && value.size != 24 && value.size != 32)
         return STEAD_ECORRUPT;
     *ret_row = (struct id_row){.deleted_ms = (int64_t)stead_hub_load_u64(value.data),
                                .seq = stead_hub_load_u64(value.data + 8),
-                               .cancelled = value.size == 24};
+                               .cancelled = value.size > 16 && stead_hub_load_u64(value.data + 16) != 0,
+                               .watched_ms = value.size == 32 ? (int64_t)stead_hub_load_u64(value.data + 24) : 0};
     return 0;
 }
 
@@ -54,8 +56,10 @@ static int put_row(struct stead_turn *turn, struct stead_slice id, const struct 
 
     stead_hub_key_u64(&value, (uint64_t)row->deleted_ms);
     stead_hub_key_u64(&value, row->seq);
-    if (row->cancelled)
-        stead_hub_key_u64(&value, 1);
+    if (row->cancelled || row->watched_ms != 0)
+        stead_hub_key_u64(&value, row->cancelled);
+    if (row->watched_ms != 0)
+        stead_hub_key_u64(&value, (uint64_t)row->watched_ms);
     return stead_kv_put(turn, stead_hub_key(&key), stead_hub_key(&value));
 }
 
@@ -87,10 +91,10 @@ int stead_hub_ids_find(struct stead_turn *turn, struct stead_slice id, int64_t c
     return 0;
 }
 
-int stead_hub_ids_enter(struct stead_turn *turn, struct stead_slice id, uint64_t seq)
+int stead_hub_ids_enter(struct stead_turn *turn, struct stead_slice id, uint64_t seq, int64_t watched_ms)
 {
     struct stead_slice own = stead_hub_own_id(id);
-    struct id_row row = {.seq = seq}, before;
+    struct id_row row = {.seq = seq, .watched_ms = watched_ms}, before;
     int code = is_copy(id) ? put_row(turn, id, &row) : 0;
 
     if (code == 0 && is_copy(id) && get_row(turn, own, &before) == 0)
@@ -133,6 +137,18 @@ bool stead_hub_ids_unwanted(struct stead_turn *turn, struct stead_slice id)
     struct id_row row;
 
     return get_row(turn, stead_hub_own_id(id), &row) == 0 && row.cancelled;
+}
+
+/* Taking a message moves its row. */
+static bool is_untaken(struct stead_turn *turn, struct stead_slice id)
+{
+    struct stead_slice value;
+    struct id_row row;
+
+    if (get_row(turn, stead_hub_own_id(id), &row) != 0 || row.deleted_ms != 0 || row.cancelled || row.watched_ms == 0)
+        return false;
+    struct stead_hub_key key = stead_hub_message_key(row.watched_ms, row.seq);
+    return stead_kv_get(turn, stead_hub_key(&key), &value) == 0;
 }
 
 /* ---- Forgetting ----------------------------------------------------------------------------- */
@@ -183,28 +199,41 @@ int stead_hub_ids_forget(struct stead_turn *turn, int64_t clock_ms, int64_t *for
 
 /* ---- Asked by who works for one ------------------------------------------------------------- */
 
-int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args)
+/* Answers with those of the ids that are so. */
+static int tell_those(struct stead_turn *turn, struct stead_slice args,
+                      bool (*is_so)(struct stead_turn *turn, struct stead_slice id))
 {
     struct stead_reader reader = stead_reader(args);
     struct stead_writer list, answer;
     struct stead_slice id;
-    uint32_t count, gone = 0;
+    uint32_t count, those = 0;
 
-    (void)state;
     if (stead_read_array(&reader, &count) != 0 || count > STEAD_HUB_GONE_MAX)
-        return stead_fail(turn, "bad_argument", "gone takes up to %u ids", STEAD_HUB_GONE_MAX);
+        return stead_fail(turn, "bad_argument", "it takes up to %u ids", STEAD_HUB_GONE_MAX);
     stead_writer_init(&list);
     stead_writer_init(&answer);
     for (; count > 0 && stead_read_str(&reader, &id) == 0; count--) {
-        if (id.size > STEAD_HUB_ID_SIZE_MAX || !stead_hub_ids_unwanted(turn, id))
+        if (id.size > STEAD_HUB_ID_SIZE_MAX || !is_so(turn, id))
             continue;
         stead_write_str_slice(&list, id);
-        gone++;
+        those++;
     }
-    stead_write_array(&answer, gone);
+    stead_write_array(&answer, those);
     stead_write_raw(&answer, list.data, list.size);
     int code = stead_reply(turn, stead_written(&answer));
     stead_writer_deinit(&list);
     stead_writer_deinit(&answer);
     return code;
+}
+
+int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return tell_those(turn, args, stead_hub_ids_unwanted);
+}
+
+int stead_hub_queue_untaken(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return tell_those(turn, args, is_untaken);
 }

@@ -419,7 +419,7 @@ static int ask_to_look(struct stead_turn *turn, struct queue *queue)
 
 /* Puts a message in, whatever its id. */
 static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_slice id, struct stead_slice body,
-                  int64_t delay_ms)
+                  int64_t delay_ms, bool watched)
 {
     struct stead_hub_stored message = {.seen_ms = queue->clock_ms + delay_ms,
                                        .seq = ++queue->seq,
@@ -432,7 +432,7 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
     if (code == 0 && message.apart > 0)
         code = stead_hub_large_put(turn, stead_hub_body_key(message.seq), body);
     if (code == 0 && id.size > 0)
-        code = stead_hub_ids_enter(turn, id, message.seq);
+        code = stead_hub_ids_enter(turn, id, message.seq, watched ? message.seen_ms : 0);
     if (code == 0)
         code = ask_to_look(turn, queue);
     if (delay_ms > 0)
@@ -448,7 +448,7 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
     struct stead_slice id = {0}, body = {0};
     int64_t delay_ms = 0;
     uint64_t seq = 0;
-    bool copy = false;
+    bool copy = false, watched = false;
     int code = stead_hub_unpack(turn, args, &args);
 
     if (code != 0)
@@ -457,6 +457,8 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
         return bad(turn, "id is a text of at most 400 bytes");
     if (stead_get_bool(args, "copy", &copy) == STEAD_EARGUMENT || (!copy && stead_hub_own_id(id).size != id.size))
         return bad(turn, "an id with '#' is that of a copy, and copy is true or false");
+    if (stead_get_bool(args, "watch", &watched) == STEAD_EARGUMENT)
+        return bad(turn, "watch is true or false");
     if (!take_number(args, "delay", 0, DELAY_MS_MAX, &delay_ms))
         return bad(turn, "delay is from 0 ms to a century");
     if (stead_get_value(args, "body", &body) == 0 && body.size > STEAD_HUB_BODY_MAX)
@@ -470,7 +472,7 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
         queue->duplicates++;
         return stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", seq, "new", 0));
     }
-    code = code == STEAD_ENOTFOUND ? put_in(turn, queue, id, body, delay_ms) : code;
+    code = code == STEAD_ENOTFOUND ? put_in(turn, queue, id, body, delay_ms, watched) : code;
     if (code == 0 && id.size > 0)
         code = stead_hub_ids_forget(turn, queue->clock_ms, &queue->forget_ms);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", queue->seq, "new", 1));
@@ -677,7 +679,7 @@ static int drop_queue(struct stead_turn *turn, void *state, struct stead_slice a
 }
 
 static const struct stead_op ops[] = {
-    {"enqueue", enqueue, NULL, 0, "{id, body, delay}: puts a message in"},
+    {"enqueue", enqueue, NULL, 0, "{id, body, delay, watch}: puts a message in"},
     {"piece", stead_hub_piece, NULL, 0, "{parcel, at, bytes}: of the args of an operation that follows"},
     {"body", stead_hub_message_tell_body, NULL, STEAD_OP_READ_ONLY, "{seq, at}: a part of a long body"},
     {"dequeue", dequeue, NULL, STEAD_OP_QUIET, "{max, hide, wait, who}: takes messages, hidden for a while"},
@@ -686,6 +688,7 @@ static const struct stead_op ops[] = {
     {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},
     {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go when they are next taken or renewed"},
     {"gone", stead_hub_queue_gone, NULL, STEAD_OP_READ_ONLY, "[id...]: those of them that were cancelled"},
+    {"untaken", stead_hub_queue_untaken, NULL, STEAD_OP_READ_ONLY, "[id...]: watched ones that nobody has taken"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "depth, and what was done so far"},
     {"peek", peek, NULL, STEAD_OP_READ_ONLY, "{max, from_ms, from_seq}: what is in it, taking nothing"},
     {"drop", drop_queue, NULL, STEAD_OP_FREES, "forgets the queue with all that is in it"},

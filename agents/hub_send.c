@@ -14,8 +14,9 @@
 #include "agents/hub_key.h"
 
 #define EXECUTION_BITS 20u
-#define ROOM_MS 500        /* an earlier attempt ends within */
-#define LIFE_MAX INT64_MAX /* messages carry it as a number with a sign */
+#define ROOM_MS 500                                         /* an earlier attempt ends within */
+#define LIMIT_MS_MAX (INT64_C(10) * 366 * 24 * 3600 * 1000) /* nobody waits for a longer one to be over */
+#define LIFE_MAX INT64_MAX                                  /* messages carry it as a number with a sign */
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -100,7 +101,8 @@ static void enqueue(struct stead_hub_session *session, const char *queue, const 
     struct stead_writer args;
 
     stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:b,s:l,s:v}", "id", id, "copy", strchr(id, '#') != NULL, "delay", delay_ms, "body", body);
+    stead_pack(&args, "{s:s,s:b,s:b,s:l,s:v}", "id", id, "copy", strchr(id, '#') != NULL, "watch",
+               stead_hub_number(body, "start") > 0, "delay", delay_ms, "body", body);
     add(session, queue, "enqueue", stead_written(&args));
     stead_writer_deinit(&args);
 }
@@ -141,6 +143,31 @@ static int64_t option(const struct stead_history_event *event, const char *name)
     return stead_get_i64(event->extra, name, &it) == 0 && it > 0 ? it : 0;
 }
 
+/* When its time is over, its instance hears of it, whoever has the work then: at the latest as a whole; and when nobody
+ * has taken it when it must have begun. */
+static void send_limits(struct stead_hub_session *session, const struct stead_history_event *event)
+{
+    struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
+    int64_t whole_ms = option(event, "timeout"), start_ms = option(event, "start");
+    struct stead_writer body;
+
+    stead_writer_init(&body);
+    if (whole_ms > 0 && whole_ms <= LIMIT_MS_MAX) {
+        stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u,s:l,s:s,s:s}", "t", "result", "i", session->id, "x",
+                   stead_hub_life(session), "r", event->id, "k", (uint64_t)STEAD_HISTORY_TASK_FAILED, "c",
+                   (int64_t)STEAD_ETIMEOUT, "en", stead_error_name(STEAD_ETIMEOUT), "es",
+                   stead_error_sentence(STEAD_ETIMEOUT));
+        enqueue(session, queue.text, id_of(session, event->id, STEAD_HUB_WHOLE).text, whole_ms, stead_written(&body));
+    }
+    if (start_ms > 0 && start_ms <= LIMIT_MS_MAX && (whole_ms == 0 || start_ms < whole_ms)) {
+        stead_writer_reset(&body);
+        stead_pack(&body, "{s:s,s:s,s:u,s:u,s:s}", "t", "late", "i", session->id, "x", stead_hub_life(session), "r",
+                   event->id, "w", id_of(session, event->id, "w").text);
+        enqueue(session, queue.text, id_of(session, event->id, STEAD_HUB_LATE).text, start_ms, stead_written(&body));
+    }
+    stead_writer_deinit(&body);
+}
+
 static void send_work(struct stead_hub_session *session, const struct stead_history_event *event)
 {
     struct stead_hub_part queue = work_queue(session);
@@ -148,12 +175,13 @@ static void send_work(struct stead_hub_session *session, const struct stead_hist
     struct stead_writer body;
 
     stead_writer_init(&body);
-    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:S,s:v,s:l,s:l,s:l,s:l}", "t", "work", "i", session->id, "x",
-               stead_hub_life(session), "r", event->id, "n", event->name, "v", event->value, "timeout",
-               option(event, "timeout"), "start", option(event, "start"), "run", option(event, "run"), "heartbeat",
-               option(event, "heartbeat"));
+    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:S,s:v,s:l,s:l,s:l,s:l,s:l}", "t", "work", "i", session->id, "x",
+               stead_hub_life(session), "r", event->id, "n", event->name, "v", event->value, "at", session->now_ms,
+               "timeout", option(event, "timeout"), "start", option(event, "start"), "run", option(event, "run"),
+               "heartbeat", option(event, "heartbeat"));
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
     stead_writer_deinit(&body);
+    send_limits(session, event);
 }
 
 /* A call of an agent, or with `ref` 0 a signal: nobody gets the answer. */
@@ -164,9 +192,9 @@ static void send_call(struct stead_hub_session *session, const struct stead_hist
     struct stead_writer body;
 
     stead_writer_init(&body);
-    stead_pack(&body, "{s:s,s:S,s:S,s:v,s:u,s:l,s:s,s:u,s:u,s:s}", "t", "call", "a", event->target, "n", event->name,
-               "v", event->value, "f", fence, "timeout", option(event, "timeout"), "i", session->id, "x",
-               stead_hub_life(session), "r", ref, "m", id.text);
+    stead_pack(&body, "{s:s,s:S,s:S,s:v,s:u,s:l,s:l,s:s,s:u,s:u,s:s}", "t", "call", "a", event->target, "n",
+               event->name, "v", event->value, "f", fence, "at", session->now_ms, "timeout", option(event, "timeout"),
+               "i", session->id, "x", stead_hub_life(session), "r", ref, "m", id.text);
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
     stead_writer_deinit(&body);
 }

@@ -10,6 +10,11 @@
  * result comes first is taken. An agent's call carries the message's id as its idempotency key: it is carried out once,
  * and answered again.
  *
+ * The times of a work count from when it was sent, by whoever takes it, and however often it was put back: what is over
+ * is answered with a timeout and not run. One that was taken before may have begun: to begin again it has its time from
+ * anew, as a whole it has what is left. For what nobody takes its instance has messages of its own (hub_send.c), which
+ * are cancelled when the result is stored.
+ *
  * A message that goes on to another queue (one that was taken too often, one that nobody can take now) is put there
  * first and deleted then.
  */
@@ -114,7 +119,8 @@ static void put(struct stead_turn *turn, struct stead_hub_task *task, const char
     struct stead_writer args;
 
     stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:b,s:v,s:l}", "id", id, "copy", strchr(id, '#') != NULL, "body", body, "delay", delay_ms);
+    stead_pack(&args, "{s:s,s:b,s:b,s:v,s:l}", "id", id, "copy", strchr(id, '#') != NULL, "watch",
+               stead_hub_number(body, "start") > 0, "body", body, "delay", delay_ms);
     task->pending++;
     task->worker->counts.enqueues++;
     stead_hub_call(turn, task->worker, queue, "enqueue", stead_written(&args), "told", task);
@@ -171,6 +177,23 @@ static uint32_t short_ms(int64_t ms)
     return ms > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
+/* What is left of a time of a message: 0: it has none, below 0: it is over. */
+static int64_t left_of(const struct stead_turn *turn, const struct stead_hub_message *message, const char *field)
+{
+    int64_t limit_ms = positive(message->body, field), at_ms = positive(message->body, "at");
+    int64_t passed_ms = at_ms > 0 ? stead_now_ms(turn) - at_ms : 0;
+
+    if (limit_ms == 0 || passed_ms <= 0)
+        return limit_ms;
+    return passed_ms < limit_ms ? limit_ms - passed_ms : -1;
+}
+
+/* The same of the time until it must have begun. */
+static int64_t left_to_begin(const struct stead_turn *turn, const struct stead_hub_message *message)
+{
+    return message->count > 1 ? positive(message->body, "start") : left_of(turn, message, "start");
+}
+
 /* 32 hexadecimal digits of a message's id, which may be too long for a key. */
 static const char *key_of(struct stead_turn *turn, struct stead_slice id)
 {
@@ -188,7 +211,7 @@ static int call_activity(struct stead_turn *turn, struct stead_hub_task *task)
 {
     const struct stead_hub_message *message = task->message;
     struct stead_slice body = message->body, name = stead_hub_text(body, "n"), instance = stead_hub_text(body, "i");
-    int64_t timeout_ms = positive(body, "timeout");
+    int64_t timeout_ms = left_of(turn, message, "timeout");
     const char *try = stead_printed(turn, "%s %llu %.*s", message->queue, (unsigned long long)message->seq,
                                     (int)message->id.size, (const char *)message->id.data);
     const struct stead_call_options options = {.reply_op = "ran",
@@ -196,7 +219,7 @@ static int call_activity(struct stead_turn *turn, struct stead_hub_task *task)
                                                .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
                                                .timeout_ms = timeout_ms > 0 ? timeout_ms : STEAD_TIMEOUT_NEVER,
                                                .ret_call = &task->call,
-                                               .start_timeout_ms = short_ms(positive(body, "start")),
+                                               .start_timeout_ms = short_ms(left_to_begin(turn, message)),
                                                .run_timeout_ms = short_ms(positive(body, "run")),
                                                .heartbeat_timeout_ms = short_ms(positive(body, "heartbeat"))};
 
@@ -210,7 +233,7 @@ static int call_agent(struct stead_turn *turn, struct stead_hub_task *task)
 {
     struct stead_slice body = task->message->body, address = stead_hub_text(body, "a"), op = stead_hub_text(body, "n");
     struct stead_slice instance = stead_hub_text(body, "i"), args = stead_hub_value(body, "v");
-    int64_t timeout_ms = positive(body, "timeout");
+    int64_t timeout_ms = left_of(turn, task->message, "timeout");
     const struct stead_call_options options = {
         .reply_op = "ran",
         .context = stead_packed(turn, "u", (uint64_t)(uintptr_t)task),
@@ -248,6 +271,7 @@ static void tell(struct stead_turn *turn, struct stead_hub_task *task, const str
     uint64_t type = outcome->code == 0 ? STEAD_HISTORY_TASK_COMPLETED : STEAD_HISTORY_TASK_FAILED;
     struct stead_writer result;
 
+    task->told = true;
     stead_writer_init(&result);
     if (queue.size > 0) {
         stead_pack(&result, "{s:S,s:l,s:v,s:S,s:S}", "m", message_id, "c", (int64_t)outcome->code, "v", outcome->value,
@@ -270,11 +294,34 @@ static void tell(struct stead_turn *turn, struct stead_hub_task *task, const str
     stead_writer_deinit(&result);
 }
 
+static const struct outcome not_in_time = {
+    .code = STEAD_ETIMEOUT,
+    .error_name = {(const uint8_t *)"timeout", 7},
+    .error_sentence = {(const uint8_t *)"its time was over before it could be run", 40}};
+static const struct outcome not_begun = {.code = STEAD_ETIMEOUT,
+                                         .error_name = {(const uint8_t *)"start_timeout", 13},
+                                         .error_sentence = {(const uint8_t *)"it had not begun in time", 24}};
+
+/* What it has missed; NULL: nothing. */
+static const struct outcome *missed(const struct stead_turn *turn, const struct stead_hub_message *message)
+{
+    if (left_of(turn, message, "timeout") < 0)
+        return &not_in_time;
+    return left_to_begin(turn, message) < 0 ? &not_begun : NULL;
+}
+
 void stead_hub_task_take(struct stead_turn *turn, struct stead_hub_worker_state *worker,
                          struct stead_hub_message **message)
 {
     struct stead_hub_task *task = make_task(worker, message);
     bool is_call = stead_hub_text(task->message->body, "a").size > 0;
+    const struct outcome *late = missed(turn, task->message);
+
+    if (late != NULL) {
+        tell(turn, task, late);
+        go_on(turn, task);
+        return;
+    }
     int code = is_call ? call_agent(turn, task) : call_activity(turn, task);
 
     worker->counts.tasks++;
@@ -290,6 +337,16 @@ void stead_hub_task_take(struct stead_turn *turn, struct stead_hub_worker_state 
                                     .error_sentence = stead_str(stead_error_sentence(code))};
     tell(turn, task, &outcome);
     go_on(turn, task);
+}
+
+/* It is looked at again when a time of it is over, at the latest. */
+static int64_t until_next_try(const struct stead_turn *turn, const struct stead_hub_message *message)
+{
+    int64_t whole_ms = left_of(turn, message, "timeout"), start_ms = left_of(turn, message, "start");
+    int64_t delay_ms = UNKNOWN_MS;
+
+    delay_ms = whole_ms > 0 && whole_ms < delay_ms ? whole_ms : delay_ms;
+    return start_ms > 0 && start_ms < delay_ms ? start_ms : delay_ms;
 }
 
 static const struct outcome too_large = {
@@ -321,16 +378,40 @@ int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice 
     task->unwanted = false; /* a hold that was given: its instance sees to it that it ends */
     /* A module that is not loaded yet; an agent whose mailbox is full or that the disk keeps; a session that is over:
      * nothing that the instance should know. What the code itself answers is. */
-    if (stead_reply_not_run(turn) || code == STEAD_ESESSION) {
+    bool not_run = stead_reply_not_run(turn) || code == STEAD_ESESSION;
+    if (not_run && missed(turn, task->message) != NULL) {
+        tell(turn, task, missed(turn, task->message));
+    } else if (not_run) {
         struct stead_hub_message *message = task->message;
         task->message = NULL;
         task->ended = true;
-        stead_hub_postpone(turn, task->worker, &message, UNKNOWN_MS);
+        stead_hub_postpone(turn, task->worker, &message, until_next_try(turn, message));
     } else {
         tell(turn, task, &outcome);
     }
     go_on(turn, task);
     return 0;
+}
+
+/* Nobody needs any more what would have told the instance of its work's times; or the work that did not begin. */
+static void forget_limits(struct stead_turn *turn, struct stead_hub_task *task)
+{
+    const struct stead_hub_settings *settings = &task->worker->settings;
+    struct stead_slice body = task->message->body, id = stead_hub_own_id(task->message->id);
+    struct stead_slice work = stead_hub_text(body, "w"), instance = stead_hub_text(body, "i");
+    int size = id.size > 0 ? (int)id.size - 1 : 0;
+    const char *common = (const char *)id.data;
+
+    if (work.size > 0)
+        stead_hub_call(turn, task->worker, stead_hub_part_queue(settings, "work").text, "cancel",
+                       stead_packed(turn, "[S]", work), "done", NULL);
+    else if (size > 0 && positive(body, "at") > 0 && stead_hub_text(body, "a").size == 0 &&
+             positive(body, "timeout") + positive(body, "start") > 0)
+        stead_hub_call(turn, task->worker, stead_hub_control(settings, stead_hub_partition(settings, instance)).text,
+                       "cancel",
+                       stead_packed(turn, "[s,s]", stead_printed(turn, "%.*s%s", size, common, STEAD_HUB_WHOLE),
+                                    stead_printed(turn, "%.*s%s", size, common, STEAD_HUB_LATE)),
+                       "done", NULL);
 }
 
 /* Reply: the result, or the message that went on, is stored. */
@@ -344,12 +425,48 @@ int stead_hub_task_told(struct stead_turn *turn, void *state, struct stead_slice
     task->pending--;
     if (code == 0) {
         task->stored = true;
+        if (task->message != NULL && task->told)
+            forget_limits(turn, task);
     } else if ((code == STEAD_EFAILED || code == STEAD_ETOOLARGE) && !task->failed && task->message != NULL) {
         task->failed = true;
         tell(turn, task, &too_large);
     } else {
         task->ended = true; /* it comes back */
     }
+    go_on(turn, task);
+    return 0;
+}
+
+/* ---- What has not begun ---------------------------------------------------------------------------- */
+
+void stead_hub_task_take_late(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                              struct stead_hub_message **message)
+{
+    struct stead_hub_task *task = make_task(worker, message);
+
+    task->agent = true; /* it takes no room */
+    worker->call_count++;
+    task->pending++;
+    stead_hub_call(turn, worker, stead_hub_part_queue(&worker->settings, "work").text, "untaken",
+                   stead_packed(turn, "[S]", stead_hub_text(task->message->body, "w")), "late", task);
+}
+
+/* Reply: the work, if nobody has taken it. Who takes it later sees that it is too late. */
+int stead_hub_task_late(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_task *task = stead_hub_object(turn);
+    struct stead_reader reader = stead_reader(args);
+    uint32_t count = 0;
+
+    (void)state;
+    stead_hub_asked(turn, task->worker);
+    task->pending--;
+    if (stead_reply_code(turn) != 0 || stead_read_array(&reader, &count) != 0)
+        task->ended = true; /* it comes back */
+    else if (count > 0)
+        tell(turn, task, &not_begun);
+    else
+        task->stored = true;
     go_on(turn, task);
     return 0;
 }

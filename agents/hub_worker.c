@@ -195,6 +195,8 @@ static void take(struct stead_turn *turn, struct stead_hub_worker_state *worker,
         what = (struct stead_slice){0};
     if (stead_slice_equal(what, stead_str("work")) || stead_slice_equal(what, stead_str("call")))
         stead_hub_task_take(turn, worker, &message);
+    else if (stead_slice_equal(what, stead_str("late")))
+        stead_hub_task_take_late(turn, worker, &message);
     else if (stead_get_str(message->body, "i", &id) == 0 && id.size > 0 && id.size <= STEAD_INSTANCE_ID_MAX)
         stead_hub_session_take(turn, worker, id, &message);
     else
@@ -570,6 +572,7 @@ static const struct stead_op ops[] = {
     {"told", stead_hub_task_told, NULL, 0, "reply: a result is stored"},
     {"renew", stead_hub_task_renew, NULL, 0, "timer: hides what is under way"},
     {"look", stead_hub_task_look, NULL, 0, "timer: was something cancelled that is under way?"},
+    {"late", stead_hub_task_late, NULL, 0, "reply: whether somebody has taken what must have begun"},
     {"looked", stead_hub_task_looked, NULL, 0, "reply: what was cancelled"},
     {"renewed", stead_hub_task_renewed, NULL, 0, "reply: it is hidden, or nobody wants it any more"},
     {NULL, NULL, NULL, 0, NULL}};

@@ -10,11 +10,12 @@
  *   to an instance (control queue of its partition)
  *     start      {n, v, ver, p: parent, px, pr}       the row may be there (a client's start) or not (a child's)
  *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
+ *     late       {x, r, w: id of the work}            what has not been taken by now does not begin any more
  *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason, p, px, pr: only this request's child}
  *   of an agent (control queue of its partition)
- *     call       {a: address, n: op, v, f: fence, to: timeout, i, x, r | q: reply queue, m: its id}
+ *     call       {a: address, n: op, v, f: fence, timeout, at, i, x, r | q: reply queue, m: its id}
  *   work queue
- *     work       {n: activity, v, i, x, r, start, run, heartbeat, timeout}
+ *     work       {n: activity, v, i, x, r, at: when it was sent, start, run, heartbeat, timeout}
  *
  * One thread: everything runs in turns of the worker.
  */
@@ -25,6 +26,10 @@
 #include "agents/hub_settings.h"
 
 #define STEAD_HUB_MESSAGE_ID_MAX 400u
+
+/* Last letters of the ids of what tells an instance that the time of a work is over, and that it must have begun. */
+#define STEAD_HUB_WHOLE "l"
+#define STEAD_HUB_LATE "b"
 
 /* A message that was taken. */
 struct stead_hub_message {
@@ -105,6 +110,7 @@ struct stead_hub_task {
     bool holds;       /* the call is one of stead.hold: its answer is looked at in any case */
     bool agent;       /* a call of an agent: it may wait for as long as somebody else holds that */
     bool unwanted;    /* its message is gone: nobody wants the result */
+    bool told;        /* who asked is told, or was: no message that goes on */
     bool stored;      /* so is the result: the message can be deleted */
     bool failed;      /* the result was too large: it is a failure instead */
     bool ended;       /* to be freed */
@@ -307,6 +313,10 @@ int stead_hub_task_ran(struct stead_turn *turn, void *state, struct stead_slice 
 int stead_hub_task_told(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slice args);
+/* A message says that a work must have begun by now; and the answer, whether nobody has taken it. */
+void stead_hub_task_take_late(struct stead_turn *turn, struct stead_hub_worker_state *worker,
+                              struct stead_hub_message **message);
+int stead_hub_task_late(struct stead_turn *turn, void *state, struct stead_slice args);
 /* The timer that looks for what was cancelled, and its answer. */
 int stead_hub_task_look(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_task_looked(struct stead_turn *turn, void *state, struct stead_slice args);

@@ -121,7 +121,8 @@ struct stead_retry {
 
 struct stead_task_options {
     struct stead_retry retry; /* activities, children and calls */
-    /* activity: fails with STEAD_ETIMEOUT when it has not begun to run so long after it was sent; 0: none */
+    /* activity: fails with STEAD_ETIMEOUT when it has not begun to run so long after it was sent; from anew when the
+     * node that had it dies; 0: none */
     int64_t start_timeout_ms;
     int64_t run_timeout_ms; /* activity: cancelled, STEAD_ETIMEOUT, when it runs longer; 0: none */
     /* activity: cancelled, STEAD_ETIMEOUT, when it runs so long without stead_job_heartbeat(); 0: none */

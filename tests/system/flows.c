@@ -14,6 +14,7 @@
  *   rounds      number: begins anew until it is 0; "done"
  *   crash       any: one activity that kills its process the first two times
  *   works       {log}: an activity that says how far it is, and fails once
+ *   tardy       {name, start, timeout}: an activity that must begin, and end, so soon (ms, 0: at any time)
  *   bomb        {at, fuse}: waits for a thing of that sort, and faults behind it (at mine: in it) while the file `fuse` is there; "lives"
  */
 #include <fcntl.h>
@@ -367,6 +368,18 @@ static int reborn(struct stead_orchestration *o, struct stead_slice input)
     return left > 0 ? stead_continue_as_new(o, stead_packed_for(o, "l", left - 1)) : stead_complete(o, input);
 }
 
+static int tardy(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_task_options options = {.version = 0};
+    char name[64];
+
+    if (stead_get_text(input, "name", name, sizeof name) != 0 ||
+        stead_get_i64(input, "start", &options.start_timeout_ms) != 0 ||
+        stead_get_i64(input, "timeout", &options.timeout_ms) != 0)
+        return stead_fail_with(o, "bad_input", "tardy takes {name, start, timeout}");
+    return stead_await(o, stead_begin_activity(o, name, stead_packed_for(o, "s", "Ada"), &options), NULL);
+}
+
 static int works(struct stead_orchestration *o, struct stead_slice input)
 {
     const struct stead_task_options options = {.retry = {.first_ms = 1, .attempts_max = 2}};
@@ -448,7 +461,8 @@ ORCHESTRATOR(reborn);
 ORCHESTRATOR(crash);
 ORCHESTRATOR(bomb);
 ORCHESTRATOR(works);
+ORCHESTRATOR(tardy);
 STEAD_ORCHESTRATORS(&hello_orchestrator, &steps_orchestrator, &fan_orchestrator, &approve_orchestrator,
                     &gated_orchestrator, &parent_orchestrator, &locked_orchestrator, &putter_orchestrator,
                     &rounds_orchestrator, &reborn_orchestrator, &adding_orchestrator, &crash_orchestrator,
-                    &bomb_orchestrator, &works_orchestrator);
+                    &bomb_orchestrator, &works_orchestrator, &tardy_orchestrator);

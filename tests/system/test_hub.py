@@ -98,6 +98,10 @@ class Dying(OnHub, direct.Dying):
         self.assert_sound(node.folder)
 
 
+class Timing(OnHub, direct.Timing):
+    pass
+
+
 class Deadly(OnHub, direct.Deadly):
     """All that is taken with what kills the node comes back after each death: it is not set aside with it."""
     FABRIC = ("--fabric", "hub")

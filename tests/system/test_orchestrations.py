@@ -582,6 +582,22 @@ class Open(Orchestrations):
         self.assertEqual(self.status("w1")["tasks"], [])
 
 
+class Timing(Orchestrations):
+    def test_activity_that_is_loaded_nowhere_fails_when_its_time_is_over(self):
+        self.serve()
+        began = time.monotonic()
+        self.start("tardy", {"name": "flows.nowhere", "start": 500, "timeout": 0}, id="s1")
+        self.start("tardy", {"name": "flows.nowhere", "start": 0, "timeout": 3000}, id="t1")
+        self.start("tardy", {"name": "flows.nowhere", "start": 700, "timeout": 60000}, id="b1")
+        self.start("tardy", {"name": "flows.greet", "start": 60000, "timeout": 60000}, id="g1")
+        self.start("tardy", {"name": "flows.nowhere", "start": 0, "timeout": 0}, id="n1")
+        self.assertEqual(self.await_status("g1", "Completed")["output"], None)
+        for id, name in (("s1", "start_timeout"), ("b1", "start_timeout"), ("t1", "timeout")):
+            self.assertEqual(self.await_status(id, "Failed")["error"]["name"], name, id)
+        self.assertLess(time.monotonic() - began, scaled(20))
+        self.assertEqual(self.status("n1")["status"], "Running")
+
+
 class Deadly(Orchestrations):
     """Code that faults: its node dies, again at each start, until the turn is poison; what is beside it lives."""
     AT = ("start", "timer", "event", "activity", "child", "call", "lock", "mother")

@@ -423,6 +423,146 @@ static void test_activity_that_is_taken_again_is_the_same_job(void **state)
     assert_memory_not_equal(fx->jobs.tail->id.v, fx->jobs.head->id.v, sizeof(first.v));
 }
 
+/* ---- Times ----------------------------------------------------------------------------------------------- */
+
+/* Puts a work into its queue; its result goes into `poison`, where nobody takes it. */
+static void put_work(const char *id, const char *name, int64_t at_ms, int64_t timeout_ms, int64_t start_ms)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(&settings, "work"),
+                          told = stead_hub_part_queue(&settings, "poison");
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:b,s:{s:s,s:s,s:s,s:s,s:s,s:l,s:l,s:l}}", "id", id, "watch", 1, "body", "t", "work", "i",
+               "x", "n", name, "m", id, "q", told.text, "at", at_ms, "timeout", timeout_ms, "start", start_ms);
+    assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+}
+
+static void wait_ms(int64_t ms)
+{
+    for (; ms > 0; ms -= 50)
+        fx_step_ms(fx, 50);
+}
+
+/* Of the newest result. */
+static void assert_told(const char *error_name)
+{
+    struct stead_slice name = {0}, body = {0};
+    struct stead_writer args;
+    uint32_t count = 0, members;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:u}", "max", (uint64_t)10);
+    assert_int_equal(ask(stead_hub_part_queue(&settings, "poison").text, "peek", &args), 0);
+    struct stead_reader reader = stead_reader(stead_message_payload(answer));
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    for (; count > 0; count--) {
+        assert_int_equal(stead_read_array(&reader, &members), 0);
+        for (uint32_t skipped = 0; skipped < 5; skipped++)
+            assert_int_equal(stead_read_skip(&reader), 0);
+        assert_int_equal(stead_read_value(&reader, &body), 0);
+    }
+    assert_int_equal(stead_get_str(body, "en", &name), 0);
+    assert_true(stead_slice_equal(name, stead_str(error_name)));
+}
+
+/* Every postponement is a message of its own; its times are those of the first. */
+static void test_work_that_is_loaded_nowhere_is_told_when_its_time_is_over(void **state)
+{
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    put_work("a", "missing", (int64_t)fx->now_ms, 5000, 0);
+    wait_ms(4900);
+    assert_int_equal(depth_of_poison(), 0);
+    wait_ms(200);
+    assert_int_equal(depth_of_poison(), 1);
+    assert_told("timeout");
+    put_work("b", "missing", (int64_t)fx->now_ms, 0, 500);
+    wait_ms(400);
+    assert_int_equal(depth_of_poison(), 1);
+    wait_ms(200);
+    assert_int_equal(depth_of_poison(), 2);
+    assert_told("start_timeout");
+    assert_int_equal(fx->jobs.count, 0);
+}
+
+static void test_work_that_was_late_in_its_queue_is_told_and_not_run(void **state)
+{
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    put_work("a", "dull", (int64_t)fx->now_ms - 600, 0, 500);
+    put_work("b", "dull", (int64_t)fx->now_ms - 600, 500, 0);
+    wait_ms(50);
+    assert_int_equal(depth_of_poison(), 2);
+    assert_int_equal(fx->jobs.count, 0);
+    put_work("c", "dull", (int64_t)fx->now_ms - 100, 500, 300); /* gets what is left */
+    wait_ms(50);
+    assert_int_equal(fx->jobs.count, 1);
+    assert_in_range(fx->jobs.head->limits.start_ms, 150, 200);
+    assert_in_range(fx->jobs.head->deadline_ms, fx->now_ms + 300, fx->now_ms + 400);
+}
+
+/* Its worker has died: it may begin again, in what is left as a whole. */
+static void test_work_that_was_taken_before_has_its_time_to_begin_from_anew(void **state)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(&settings, "work");
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    stop_worker();
+    put_work("a", "dull", (int64_t)fx->now_ms, 60000, 500);
+    take_in_vain(queue.text, 1);
+    wait_ms(20000);
+    assert_int_equal(fx->jobs.count, 1);
+    assert_int_equal(fx->jobs.head->limits.start_ms, 500);
+    assert_in_range(fx->jobs.head->deadline_ms, fx->now_ms + 39000, fx->now_ms + 60000);
+    assert_true(fx->jobs.head->deadline_ms <= fx->now_ms + 60000);
+}
+
+/* Says that the work of this id must have begun by now. */
+static void put_late(const char *id, const char *work)
+{
+    struct stead_hub_part queue = stead_hub_control(&settings, 0);
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:u,s:u,s:s,s:s,s:s}}", "id", id, "body", "t", "late", "i", "x", "x",
+               (uint64_t)1, "r", (uint64_t)3, "w", work, "m", work, "q",
+               stead_hub_part_queue(&settings, "poison").text);
+    assert_int_equal(ask(queue.text, "enqueue", &args), 0);
+}
+
+static void test_work_that_nobody_has_taken_in_time_is_told_and_goes(void **state)
+{
+    struct stead_hub_part queue = stead_hub_part_queue(&settings, "work");
+
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    for (uint32_t at = 0; at < settings.tasks; at++) {
+        char id[16];
+        snprintf(id, sizeof id, "n%u", at);
+        put_work(id, "dull", (int64_t)fx->now_ms, 0, 0);
+    }
+    wait_ms(500);
+    assert_int_equal(fx->jobs.count, settings.tasks); /* there is no room for more */
+    put_work("a", "dull", (int64_t)fx->now_ms, 0, 500);
+    put_late("n0b", "n0"); /* was taken */
+    put_late("ab", "a");
+    wait_ms(1000);
+    assert_int_equal(depth_of_poison(), 1);
+    assert_told("start_timeout");
+    struct stead_message *job = stead_queue_pop(&fx->jobs);
+    stead_host_job_done(fx->host, &job, 0, "", "", (struct stead_slice){0});
+    wait_ms(1000);
+    assert_int_equal(fx->jobs.count, settings.tasks - 1);
+    struct stead_writer none;
+    int64_t depth = -1;
+    stead_writer_init(&none);
+    assert_int_equal(ask(queue.text, "status", &none), 0);
+    assert_int_equal(stead_get_i64(stead_message_payload(answer), "depth", &depth), 0);
+    assert_int_equal(depth, settings.tasks - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +578,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_message_taken_too_often_with_what_ended_the_process_is_tried_by_each_worker, setup_polled, teardown),
         cmocka_unit_test_setup_teardown(test_activity_that_is_taken_again_is_the_same_job, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_work_that_is_loaded_nowhere_is_told_when_its_time_is_over, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_work_that_was_late_in_its_queue_is_told_and_not_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_work_that_was_taken_before_has_its_time_to_begin_from_anew, setup_polled,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_work_that_nobody_has_taken_in_time_is_told_and_goes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
