@@ -94,6 +94,7 @@ struct layout {
     const uint8_t *groups; /* first group */
     struct stead_slice extensions;
     struct stead_message_parts parts;
+    uint64_t after;
     uint32_t group_bits;
     uint16_t flags;
     uint8_t type;
@@ -107,9 +108,20 @@ static size_t groups_size(uint32_t bits)
     return size;
 }
 
+static bool is_request_of_session(uint8_t type, uint32_t groups)
+{
+    return (type == STEAD_CALL || type == STEAD_SIGNAL) && (groups & STEAD_GROUP_SESSION);
+}
+
+static bool follows(const struct stead_message *m)
+{
+    return is_request_of_session(m->type, m->groups) && m->after != 0;
+}
+
 static size_t extensions_size(const struct stead_message *m)
 {
-    return (m->chain_size > 0 ? 4u + m->chain_size : 0u) + (m->ended_size > 0 ? 4u + m->ended_size : 0u);
+    return (m->chain_size > 0 ? 4u + m->chain_size : 0u) + (m->ended_size > 0 ? 4u + m->ended_size : 0u) +
+           (follows(m) ? 4u + 8u : 0u);
 }
 
 /* ---- Encoding ------------------------------------------------------------------------------- */
@@ -183,6 +195,8 @@ static uint8_t *put_extensions(uint8_t *at, const struct stead_message *m)
         at = put16(put16(at, STEAD_WIRE_EXTENSION_ENDED), m->ended_size);
         at = put_bytes(at, stead_message_ended(m).data, m->ended_size);
     }
+    if (follows(m))
+        at = put64(put16(put16(at, STEAD_WIRE_EXTENSION_AFTER), 8), m->after);
     return at;
 }
 
@@ -293,25 +307,35 @@ static int find_parts(struct stead_slice record, struct layout *ret_layout)
     return 0;
 }
 
-/* The session's mark in a record whose group SESSION was checked or will be. */
-static uint64_t mark_of(const struct layout *l)
+/* The group SESSION of a record; it was checked or will be. */
+static const uint8_t *session_of(const struct layout *l)
 {
-    return stead_load64(l->groups + groups_size(l->group_bits & (STEAD_GROUP_SESSION - 1u)) + 32);
+    return l->groups + groups_size(l->group_bits & (STEAD_GROUP_SESSION - 1u));
 }
 
-/* One that is known: the chain of a call, or what has ended of a session. */
+static int take_after(struct layout *l, struct stead_slice value)
+{
+    if (value.size != 8 || l->after != 0)
+        return STEAD_EPROTOCOL;
+    l->after = stead_load64(value.data);
+    return l->after != 0 && l->after < stead_load64(session_of(l) + 24) ? 0 : STEAD_EPROTOCOL;
+}
+
+/* One that is known: the chain of a call, what has ended of a session, which of its numbers is before. */
 static int take_extension(struct layout *l, uint16_t type, struct stead_slice value)
 {
-    bool request = l->type == STEAD_CALL || l->type == STEAD_SIGNAL;
+    bool of_session = is_request_of_session(l->type, l->group_bits);
 
     if (l->type == STEAD_CALL && type == STEAD_WIRE_EXTENSION_CHAIN) {
         if (l->parts.chain.size > 0 || !stead_chain_check(value))
             return STEAD_EPROTOCOL;
         l->parts.chain = value;
-    } else if (request && type == STEAD_WIRE_EXTENSION_ENDED && (l->group_bits & STEAD_GROUP_SESSION)) {
-        if (l->parts.ended.size > 0 || !stead_message_ended_check(value, mark_of(l)))
+    } else if (of_session && type == STEAD_WIRE_EXTENSION_ENDED) {
+        if (l->parts.ended.size > 0 || !stead_message_ended_check(value, stead_load64(session_of(l) + 32)))
             return STEAD_EPROTOCOL;
         l->parts.ended = value;
+    } else if (of_session && type == STEAD_WIRE_EXTENSION_AFTER) {
+        return take_after(l, value);
     }
     return 0;
 }
@@ -559,6 +583,7 @@ static struct stead_message *make_message(const struct layout *l)
     m->table_version = stead_load64(l->core + AT_TABLE_VERSION);
     if (m->groups != 0)
         get_groups(l->groups, m);
+    m->after = l->after;
     return m;
 }
 

@@ -22,6 +22,7 @@
 #define STEAD_WIRE_PAYLOAD_MAX (32u * 1024u * 1024u) /* bytes; answers, tables; requests: stead_codec_limits */
 #define STEAD_WIRE_EXTENSION_CHAIN 1u                /* of a CALL: the addresses of runtime/chain.h */
 #define STEAD_WIRE_EXTENSION_ENDED 2u                /* of a SIGNAL or CALL of a session: stead_message_ended() */
+#define STEAD_WIRE_EXTENSION_AFTER 3u                /* of a SIGNAL or CALL of a session: its `after` */
 #define STEAD_WIRE_EXTENSION_MUST 0x8000u /* bit of an extension's type: who does not know it refuses the record */
 
 struct stead_codec_limits {

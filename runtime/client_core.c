@@ -13,6 +13,9 @@
  * one with unanswered > 0 may have been, and completes with timeout. For the same reason a request goes over to a new
  * session only when its sole send was refused by the old one.
  *
+ * Requests to one agent are taken in their order (client_order.h). What was refused for the time being waits, and with
+ * it all that was submitted behind it to the same agent: when the time of one of them has come, they go together.
+ *
  * Invariants: C1 an item in use is in one peer's list, in the due queue and in flight in its session. C2 a number is
  * sent only while it is above its session's mark. C3 an item is out of all of these before its completion runs, so the
  * completion may submit.
@@ -22,6 +25,7 @@
 #include <stdlib.h>
 
 #include "runtime/base.h"
+#include "runtime/client_order.h"
 #include "runtime/client_peer.h"
 #include "runtime/client_request.h"
 #include "runtime/client_route.h"
@@ -47,14 +51,14 @@ struct request {
     uint32_t unanswered;                  /* sends without a refusal */
     uint32_t node;                        /* queries to a node: which; 0: any */
     uint32_t free_next;                   /* free cells: the next one + 1 */
-    int32_t refused;                      /* the code of the refusal that it waits after; 0: it does not */
-    int32_t refusal;                      /* the code of its last refusal; 0: none */
-    uint16_t kind_size;                   /* bytes of the kind's name in the address */
-    uint8_t sends;                        /* saturating, as the next */
-    uint8_t refusals;                     /* in a row */
-    bool moved;                           /* it has changed its session once */
-    bool anywhere;                        /* other nodes may serve it as well */
-    bool fail_fast;                       /* as asked for */
+    int32_t refused;    /* the code of the refusal that it waits after, or one before it to its agent; 0: it does not */
+    int32_t refusal;    /* the code of its last refusal; 0: none */
+    uint16_t kind_size; /* bytes of the kind's name in the address */
+    uint8_t sends;      /* saturating, as the next */
+    uint8_t refusals;   /* in a row */
+    bool moved;         /* it has changed its session once */
+    bool anywhere;      /* other nodes may serve it as well */
+    bool fail_fast;     /* as asked for */
 };
 
 struct stead_client_core {
@@ -68,18 +72,16 @@ struct stead_client_core {
     struct stead_table *table;          /* held */
     uint32_t *place_peer;               /* by place: index of the peer */
     struct stead_client_peers peers;
-    struct stead_client_session *sessions; /* owned, newest first; the first one may be open, the others drain */
-    bool session_open;                     /* the first session takes new requests */
-    struct request *requests;              /* by item */
-    uint32_t request_count;                /* cells ever used */
-    uint32_t request_capacity;             /* cells allocated */
-    uint32_t request_free;                 /* first free cell + 1; 0: none */
-    uint32_t in_flight;                    /* cells in use */
-    struct stead_due_queue due;            /* by item: the earlier of resend and deadline */
+    struct stead_client_order order; /* of signals and calls, by item */
+    struct stead_client_sessions sessions;
+    struct request *requests;   /* by item */
+    uint32_t request_count;     /* cells ever used */
+    uint32_t request_capacity;  /* cells allocated */
+    uint32_t request_free;      /* first free cell + 1; 0: none */
+    uint32_t in_flight;         /* cells in use */
+    struct stead_due_queue due; /* by item: the earlier of resend and deadline */
     struct stead_client_counters counters;
 };
-
-static void dispatch(struct stead_client_core *core, uint32_t item);
 
 /* ---- Life ----------------------------------------------------------------------------------- */
 
@@ -109,13 +111,9 @@ void stead_client_core_destroy(struct stead_client_core **core)
     for (uint32_t i = 0; i < it->request_count; i++)
         if (it->requests[i].message != NULL)
             stead_message_destroy(&it->requests[i].message);
-    while (it->sessions != NULL) {
-        struct stead_client_session *session = it->sessions;
-
-        it->sessions = session->next;
-        stead_client_session_destroy(&session);
-    }
+    stead_client_sessions_deinit(&it->sessions);
     stead_client_peers_deinit(&it->peers);
+    stead_client_order_deinit(&it->order);
     stead_due_queue_deinit(&it->due);
     stead_client_routes_destroy(&it->routes);
     stead_table_release(&it->table);
@@ -132,64 +130,35 @@ void stead_client_core_set_now(struct stead_client_core *core, uint64_t mono_ns,
 
 /* ---- Sessions ------------------------------------------------------------------------------- */
 
-/* Frees sessions that take no requests any more and have none in flight. */
-static void drop_drained_sessions(struct stead_client_core *core)
+static void leave_session(struct stead_client_core *core, uint32_t item)
 {
-    struct stead_client_session **at = &core->sessions;
-
-    if (core->session_open && *at != NULL)
-        at = &(*at)->next;
-    while (*at != NULL) {
-        struct stead_client_session *session = *at;
-
-        if (session->in_flight > 0) {
-            at = &session->next;
-            continue;
-        }
-        *at = session->next;
-        stead_client_session_destroy(&session);
-    }
-}
-
-/* The session for a new request. The one at hand is left at half of the age at which receivers end it, so that what was
- * asked in it last can still be asked again for as long. */
-static struct stead_client_session *session_for_new(struct stead_client_core *core)
-{
-    struct stead_client_session *session = core->sessions;
-
-    if (core->session_open && core->now_ns - session->opened_ns < core->options.session_ms_max / 2 * MS_NS)
-        return session;
-    core->session_open = false;
-    drop_drained_sessions(core);
-    session = stead_client_session_create(&core->rng, core->now_ns, core->wall_ms, core->options.ended_above_max);
-    session->next = core->sessions;
-    core->sessions = session;
-    core->session_open = true;
-    core->counters.sessions++;
-    return session;
-}
-
-static void leave_session(struct stead_client_core *core, struct request *request)
-{
+    struct request *request = &core->requests[item];
     struct stead_client_session *session = request->session;
 
+    stead_client_order_remove(&core->order, item);
     stead_client_session_end(session, request->message->session.number);
     request->session = NULL;
     if (session->in_flight == 0)
-        drop_drained_sessions(core);
+        stead_client_sessions_drop_drained(&core->sessions);
 }
 
 static void join_session(struct stead_client_core *core, uint32_t item)
 {
     struct request *request = &core->requests[item];
-    struct stead_client_session *session = session_for_new(core);
+    const struct stead_client_session *newest = core->sessions.newest;
+    struct stead_client_session *session =
+        stead_client_sessions_for_new(&core->sessions, &core->rng, core->now_ns, core->wall_ms,
+                                      core->options.session_ms_max / 2 * MS_NS, core->options.ended_above_max);
 
+    core->counters.sessions += session != newest;
     request->session = session;
     request->message->groups |= STEAD_GROUP_SESSION;
     request->message->session.id = session->id;
     request->message->session.start_ms = session->start_ms;
     request->message->session.number = stead_client_session_take(session, item);
     request->message->session.mark = session->mark;
+    if (request->message->type != STEAD_QUERY)
+        stead_client_order_put(&core->order, item, request->message);
 }
 
 /* ---- Routing -------------------------------------------------------------------------------- */
@@ -237,15 +206,6 @@ static uint32_t choose_peer(struct stead_client_core *core, uint32_t pool, uint3
     return draw_peer(core, pool);
 }
 
-/* Before the first table (a cluster that has not formed) a node can still be asked about itself. */
-static uint32_t any_peer_up(const struct stead_client_core *core, uint32_t node)
-{
-    for (uint32_t i = 1; i < core->peers.count; i++)
-        if (core->peers.peers[i]->up && (node == 0 || core->peers.peers[i]->node == node))
-            return i;
-    return STEAD_CLIENT_NOWHERE;
-}
-
 static uint32_t route_query(struct stead_client_core *core, struct request *request, uint32_t current)
 {
     uint32_t place;
@@ -253,7 +213,7 @@ static uint32_t route_query(struct stead_client_core *core, struct request *requ
     request->anywhere = request->node == 0;
     request->message->slot.v = STEAD_SLOT_NODE;
     if (core->routes == NULL || stead_client_place_count(core->routes) == 0)
-        return any_peer_up(core, request->node);
+        return stead_client_peers_find_up(&core->peers, request->node);
     if (request->node == 0)
         return choose_peer(core, stead_client_pool_all(core->routes), current);
     place = stead_client_place_find(core->routes, request->node, 0);
@@ -309,6 +269,17 @@ static bool is_elsewhere(const void *self, uint32_t item, stead_slot slot)
     return request->sends > 0 && request->message->slot.v != slot.v;
 }
 
+/* The number that its agent takes before it; 0: it need not wait for any. A job is run anywhere. */
+static uint64_t number_before(const struct stead_client_core *core, uint32_t item)
+{
+    uint32_t before = stead_client_order_before(&core->order, item);
+    const struct request *request = &core->requests[item];
+
+    if (before == STEAD_CLIENT_ORDER_NONE || request->anywhere || core->requests[before].session != request->session)
+        return 0;
+    return core->requests[before].message->session.number;
+}
+
 /* Sends to the peer that has it, which is up. */
 static void transmit(struct stead_client_core *core, uint32_t item)
 {
@@ -321,6 +292,7 @@ static void transmit(struct stead_client_core *core, uint32_t item)
         core->counters.resent++;
     }
     request->message->session.mark = request->session->mark;
+    request->message->after = number_before(core, item);
     request->message->table_version = version_of(core);
     request->sends = (uint8_t)(request->sends + (request->sends < UINT8_MAX));
     request->unanswered++;
@@ -348,11 +320,29 @@ static void want_connection(struct stead_client_core *core, uint32_t peer)
     core->options.effects.connect(core->options.effects.self, it->node, it->reactor);
 }
 
+/* Waits after a refusal, or behind one that does. */
+static void let_wait(struct stead_client_core *core, uint32_t item, int32_t refused, uint64_t until_ns)
+{
+    core->requests[item].refused = core->requests[item].refusal = refused;
+    move_to_peer(core, item, STEAD_CLIENT_NOWHERE);
+    schedule(core, item, until_ns);
+}
+
+static bool is_waiting(const struct stead_client_core *core, uint32_t item)
+{
+    return item != STEAD_CLIENT_ORDER_NONE && core->requests[item].refused != 0;
+}
+
 /* Routes a request that is in some list, and sends it if it can be sent now. */
-static void dispatch(struct stead_client_core *core, uint32_t item)
+static void dispatch_one(struct stead_client_core *core, uint32_t item)
 {
     uint32_t current = stead_client_peers_of(&core->peers, item), peer = route_request(core, item, current);
+    uint32_t before = stead_client_order_before(&core->order, item);
 
+    if (is_waiting(core, before) && !core->requests[item].anywhere) {
+        let_wait(core, item, core->requests[before].refused, core->requests[before].resend_ns);
+        return;
+    }
     if (peer != current)
         move_to_peer(core, item, peer);
     if (core->peers.peers[peer]->up) {
@@ -367,6 +357,21 @@ static void dispatch(struct stead_client_core *core, uint32_t item)
         want_connection(core, peer);
 }
 
+/* The same, and where it waited, of all that wait before and behind it. */
+static void dispatch(struct stead_client_core *core, uint32_t item)
+{
+    uint32_t first = item;
+
+    if (!is_waiting(core, item) || core->requests[item].anywhere) {
+        dispatch_one(core, item);
+        return;
+    }
+    while (is_waiting(core, stead_client_order_before(&core->order, first)))
+        first = stead_client_order_before(&core->order, first);
+    for (uint32_t at = first; is_waiting(core, at); at = stead_client_order_after(&core->order, at))
+        dispatch_one(core, at);
+}
+
 /* ---- Ending --------------------------------------------------------------------------------- */
 
 /* Completes a request. `*answer` is consumed. */
@@ -377,7 +382,7 @@ static void finish(struct stead_client_core *core, uint32_t item, int code, stru
 
     stead_due_queue_remove(&core->due, item);
     stead_client_peers_remove(&core->peers, item);
-    leave_session(core, request);
+    leave_session(core, item);
     stead_message_destroy(&request->message);
     request->free_next = core->request_free;
     core->request_free = item + 1;
@@ -448,7 +453,7 @@ int stead_client_core_submit(struct stead_client_core *core, const struct stead_
     if (code != 0)
         return code;
     if (core->in_flight >= core->options.in_flight_max ||
-        (core->session_open && stead_client_session_span(core->sessions) >= STEAD_CLIENT_SPAN_MAX))
+        (core->sessions.open && stead_client_session_span(core->sessions.newest) >= STEAD_CLIENT_SPAN_MAX))
         return STEAD_EBUSY;
     item = take_cell(core);
     core->requests[item] = (struct request){
@@ -464,7 +469,7 @@ int stead_client_core_submit(struct stead_client_core *core, const struct stead_
     core->counters.submitted++;
     join_session(core, item);
     stead_client_peers_put(&core->peers, STEAD_CLIENT_NOWHERE, item);
-    dispatch(core, item);
+    dispatch_one(core, item);
     return 0;
 }
 
@@ -509,13 +514,12 @@ int stead_client_core_tell(struct stead_client_core *core, struct stead_slice ad
 
 static uint32_t request_of_answer(const struct stead_client_core *core, const struct stead_message *answer)
 {
-    const struct stead_client_session *session = core->sessions;
+    const struct stead_client_session *session;
     uint32_t item;
 
     if (answer->type != STEAD_ANSWER || (answer->groups & STEAD_GROUP_SESSION) == 0)
         return STEAD_CLIENT_ITEM_NONE;
-    while (session != NULL && !stead_id_equal(session->id, answer->session.id))
-        session = session->next;
+    session = stead_client_sessions_find(&core->sessions, answer->session.id);
     if (session == NULL)
         return STEAD_CLIENT_ITEM_NONE;
     item = stead_client_session_find(session, answer->session.number);
@@ -531,7 +535,7 @@ static void take_refusal(struct stead_client_core *core, uint32_t item, struct s
     uint64_t wait_ns = stead_client_backoff_ms(*answer, request->refusals, &core->rng) * MS_NS;
 
     core->counters.refusals++;
-    request->refusal = request->refused = (*answer)->status;
+    request->refusal = (*answer)->status;
     request->refusals = (uint8_t)(request->refusals + (request->refusals < UINT8_MAX));
     if (request->unanswered > 0)
         request->unanswered--;
@@ -540,8 +544,7 @@ static void take_refusal(struct stead_client_core *core, uint32_t item, struct s
         finish(core, item, (*answer)->status, answer);
         return;
     }
-    move_to_peer(core, item, STEAD_CLIENT_NOWHERE);
-    schedule(core, item, core->now_ns + wait_ns);
+    let_wait(core, item, (*answer)->status, core->now_ns + wait_ns);
     if ((*answer)->status != STEAD_EBUSY)
         ask_for_table(core);
     stead_message_destroy(answer);
@@ -553,8 +556,8 @@ static void take_session_end(struct stead_client_core *core, uint32_t item, stru
 {
     struct request *request = &core->requests[item];
 
-    if (request->session == core->sessions)
-        core->session_open = false;
+    if (request->session == core->sessions.newest)
+        core->sessions.open = false;
     if (request->moved || request->unanswered != 1) {
         finish(core, item, STEAD_ESESSION, answer);
         return;
@@ -562,9 +565,9 @@ static void take_session_end(struct stead_client_core *core, uint32_t item, stru
     stead_message_destroy(answer);
     request->moved = true;
     request->unanswered = 0;
-    leave_session(core, request);
+    leave_session(core, item);
     join_session(core, item);
-    dispatch(core, item);
+    dispatch_one(core, item);
 }
 
 void stead_client_core_deliver(struct stead_client_core *core, struct stead_message **message)
@@ -609,16 +612,6 @@ void stead_client_core_peer_up(struct stead_client_core *core, uint32_t node, ui
         transmit(core, i - 1);
 }
 
-static void drop_tells(struct stead_client_core *core, uint32_t peer)
-{
-    struct stead_message *tell;
-
-    while ((tell = stead_client_peers_take_tell(&core->peers, peer)) != NULL) {
-        core->counters.tells_dropped++;
-        stead_message_destroy(&tell);
-    }
-}
-
 void stead_client_core_peer_down(struct stead_client_core *core, uint32_t node, uint16_t reactor)
 {
     uint32_t at = stead_client_peers_get(&core->peers, node, reactor);
@@ -626,7 +619,7 @@ void stead_client_core_peer_down(struct stead_client_core *core, uint32_t node, 
 
     peer->up = false;
     peer->failing = true;
-    drop_tells(core, at);
+    core->counters.tells_dropped += stead_client_peers_drop_tells(&core->peers, at);
     for (uint32_t i = peer->first, next; i != 0; i = next) {
         next = stead_client_peers_next(&core->peers, i - 1);
         if (core->requests[i - 1].anywhere)
@@ -658,13 +651,17 @@ static void map_places(struct stead_client_core *core)
 /* Looks at one peer's requests in the light of a new table. Busy ones wait for their time. */
 static void reroute_peer(struct stead_client_core *core, uint32_t at)
 {
-    for (uint32_t i = core->peers.peers[at]->first, next; i != 0; i = next) {
-        next = stead_client_peers_next(&core->peers, i - 1);
-        if (core->requests[i - 1].refused == STEAD_EBUSY)
-            continue;
-        if (at == STEAD_CLIENT_NOWHERE || route_request(core, i - 1, at) != at)
-            dispatch(core, i - 1);
+    uint32_t count = core->peers.peers[at]->count, left = 0, *items = stead_alloc((count + 1) * sizeof(*items));
+
+    for (uint32_t i = core->peers.peers[at]->first; i != 0; i = stead_client_peers_next(&core->peers, i - 1))
+        items[left++] = i - 1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (core->requests[items[i]].refused == STEAD_EBUSY || stead_client_peers_of(&core->peers, items[i]) != at)
+            continue; /* or it has gone with one before it */
+        if (at == STEAD_CLIENT_NOWHERE || route_request(core, items[i], at) != at)
+            dispatch(core, items[i]);
     }
+    free(items);
 }
 
 static void reroute_tells(struct stead_client_core *core)
@@ -719,7 +716,7 @@ static void finish_all(struct stead_client_core *core, int code, bool unsent_onl
 void stead_client_core_unreachable(struct stead_client_core *core)
 {
     for (uint32_t i = 0; i < core->peers.count; i++)
-        drop_tells(core, i);
+        core->counters.tells_dropped += stead_client_peers_drop_tells(&core->peers, i);
     finish_all(core, STEAD_EUNAVAILABLE, true);
 }
 
@@ -774,11 +771,11 @@ const struct stead_client_counters *stead_client_core_counters(const struct stea
 
 void stead_client_core_check(const struct stead_client_core *core)
 {
-    uint32_t used = 0, in_sessions = 0;
+    uint32_t used = 0, in_sessions = 0, ordered = stead_client_order_check(&core->order);
 
     stead_client_peers_check(&core->peers);
     stead_due_queue_check(&core->due);
-    for (const struct stead_client_session *it = core->sessions; it != NULL; it = it->next) {
+    for (const struct stead_client_session *it = core->sessions.newest; it != NULL; it = it->next) {
         stead_client_session_check(it);
         in_sessions += it->in_flight;
     }
@@ -788,10 +785,11 @@ void stead_client_core_check(const struct stead_client_core *core)
         if (request->message == NULL)
             continue;
         used++;
+        ordered -= request->message->type != STEAD_QUERY;
         (void)stead_client_peers_of(&core->peers, i);
         STEAD_ASSERT(core->due.positions[i] != 0);
         STEAD_ASSERT(stead_client_session_find(request->session, request->message->session.number) == i);
         STEAD_ASSERT(request->sends >= request->unanswered || request->sends == UINT8_MAX);
     }
-    STEAD_ASSERT(used == core->in_flight && in_sessions == core->in_flight && core->due.count == used);
+    STEAD_ASSERT(ordered == 0 && used == core->in_flight && in_sessions == core->in_flight && core->due.count == used);
 }

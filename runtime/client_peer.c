@@ -38,11 +38,8 @@ void stead_client_peers_init(struct stead_client_peers *peers)
 
 void stead_client_peers_deinit(struct stead_client_peers *peers)
 {
-    struct stead_message *tell;
-
     for (uint32_t i = 0; i < peers->count; i++) {
-        while ((tell = stead_client_peers_take_tell(peers, i)) != NULL)
-            stead_message_destroy(&tell);
+        (void)stead_client_peers_drop_tells(peers, i);
         free(peers->peers[i]);
     }
     free(peers->peers);
@@ -93,6 +90,14 @@ uint32_t stead_client_peers_get(struct stead_client_peers *peers, uint32_t node,
 uint32_t stead_client_peers_find(const struct stead_client_peers *peers, uint32_t node, uint16_t reactor)
 {
     return *bucket_of(peers, node, reactor);
+}
+
+uint32_t stead_client_peers_find_up(const struct stead_client_peers *peers, uint32_t node)
+{
+    for (uint32_t i = 1; i < peers->count; i++)
+        if (peers->peers[i]->up && (node == 0 || peers->peers[i]->node == node))
+            return i;
+    return STEAD_CLIENT_NOWHERE;
 }
 
 /* ---- Lists ---------------------------------------------------------------------------------- */
@@ -184,6 +189,16 @@ struct stead_message *stead_client_peers_take_tell(struct stead_client_peers *pe
     it->tell_count--;
     peers->tell_count--;
     return tell;
+}
+
+uint32_t stead_client_peers_drop_tells(struct stead_client_peers *peers, uint32_t peer)
+{
+    struct stead_message *tell;
+    uint32_t count = 0;
+
+    for (; (tell = stead_client_peers_take_tell(peers, peer)) != NULL; count++)
+        stead_message_destroy(&tell);
+    return count;
 }
 
 void stead_client_peers_check(const struct stead_client_peers *peers)

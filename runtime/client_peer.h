@@ -52,6 +52,10 @@ void stead_client_peers_deinit(struct stead_client_peers *peers);
 uint32_t stead_client_peers_get(struct stead_client_peers *peers, uint32_t node, uint16_t reactor);
 uint32_t stead_client_peers_find(const struct stead_client_peers *peers, uint32_t node, uint16_t reactor);
 
+/* A peer of `node` (0: of any) whose connection is up: before the first table (a cluster that has not formed) a node
+ * can still be asked about itself. STEAD_CLIENT_NOWHERE. */
+uint32_t stead_client_peers_find_up(const struct stead_client_peers *peers, uint32_t node);
+
 /* Puts an item at the end of a peer's list; it is in none yet. */
 void stead_client_peers_put(struct stead_client_peers *peers, uint32_t peer, uint32_t item);
 /* Takes it out of its list, if it is in one. */
@@ -64,6 +68,8 @@ uint32_t stead_client_peers_next(const struct stead_client_peers *peers, uint32_
 /* Tells that wait. Put: consumed. Take: the oldest, returned, NULL when there is none. */
 void stead_client_peers_put_tell(struct stead_client_peers *peers, uint32_t peer, struct stead_message **tell);
 struct stead_message *stead_client_peers_take_tell(struct stead_client_peers *peers, uint32_t peer);
+/* Destroys those that wait at a peer; how many. */
+uint32_t stead_client_peers_drop_tells(struct stead_client_peers *peers, uint32_t peer);
 /* Asserts that lists, links and counts agree; for tests. */
 void stead_client_peers_check(const struct stead_client_peers *peers);
 

@@ -183,3 +183,58 @@ void stead_client_session_check(const struct stead_client_session *session)
     STEAD_ASSERT(session->straggler_count == STEAD_CLIENT_STRAGGLERS_MAX ||
                  ended_above(session) <= session->ended_above_max);
 }
+
+/* ---- All of a client ---------------------------------------------------------------------------------- */
+
+void stead_client_sessions_deinit(struct stead_client_sessions *sessions)
+{
+    while (sessions->newest != NULL) {
+        struct stead_client_session *session = sessions->newest;
+        sessions->newest = session->next;
+        stead_client_session_destroy(&session);
+    }
+}
+
+struct stead_client_session *stead_client_sessions_for_new(struct stead_client_sessions *sessions,
+                                                           struct stead_rng *rng, uint64_t mono_ns, uint64_t wall_ms,
+                                                           uint64_t age_ns_max, uint32_t ended_above_max)
+{
+    struct stead_client_session *session = sessions->newest;
+
+    if (sessions->open && mono_ns - session->opened_ns < age_ns_max)
+        return session;
+    sessions->open = false;
+    stead_client_sessions_drop_drained(sessions);
+    session = stead_client_session_create(rng, mono_ns, wall_ms, ended_above_max);
+    session->next = sessions->newest;
+    sessions->newest = session;
+    sessions->open = true;
+    return session;
+}
+
+void stead_client_sessions_drop_drained(struct stead_client_sessions *sessions)
+{
+    struct stead_client_session **at = &sessions->newest;
+
+    if (sessions->open)
+        at = &(*at)->next;
+    while (*at != NULL) {
+        struct stead_client_session *session = *at;
+        if (session->in_flight > 0) {
+            at = &session->next;
+            continue;
+        }
+        *at = session->next;
+        stead_client_session_destroy(&session);
+    }
+}
+
+struct stead_client_session *stead_client_sessions_find(const struct stead_client_sessions *sessions,
+                                                        struct stead_id id)
+{
+    struct stead_client_session *session = sessions->newest;
+
+    while (session != NULL && !stead_id_equal(session->id, id))
+        session = session->next;
+    return session;
+}

@@ -29,7 +29,7 @@ struct stead_client_straggler {
 };
 
 struct stead_client_session {
-    struct stead_client_session *next; /* the owner's list */
+    struct stead_client_session *next; /* older */
     struct stead_id id;                /* random, fixed */
     uint64_t start_ms;                 /* wall clock of its opening; receivers count its age from here */
     uint64_t opened_ns;                /* monotonic time of the same */
@@ -66,5 +66,24 @@ struct stead_message *stead_client_session_tell(const struct stead_client_sessio
                                                 const void *self);
 /* Asserts the picture above; for tests. Linear in the span. */
 void stead_client_session_check(const struct stead_client_session *session);
+
+/* A client's sessions: the newest takes its requests, the others drain. Zero it. */
+struct stead_client_sessions {
+    struct stead_client_session *newest; /* owned, and those behind it */
+    bool open;                           /* the newest takes new requests */
+};
+
+/* Frees every session. */
+void stead_client_sessions_deinit(struct stead_client_sessions *sessions);
+/* The session for a new request: the newest, or one made now when that is closed or `age_ns_max` old. That is half of
+ * the age at which receivers end it, so that what was asked in it last can still be asked again for as long. */
+struct stead_client_session *stead_client_sessions_for_new(struct stead_client_sessions *sessions,
+                                                           struct stead_rng *rng, uint64_t mono_ns, uint64_t wall_ms,
+                                                           uint64_t age_ns_max, uint32_t ended_above_max);
+/* Frees those that take no requests any more and have none in flight. */
+void stead_client_sessions_drop_drained(struct stead_client_sessions *sessions);
+/* The session of this id; NULL. */
+struct stead_client_session *stead_client_sessions_find(const struct stead_client_sessions *sessions,
+                                                        struct stead_id id);
 
 #endif

@@ -34,6 +34,7 @@
     X(drop_unreadable_mail, "what comes for an agent that cannot be read is taken and forgotten")                      \
     X(overtake_mail, "an agent that gets ready does not know of mail that waited for a start")                         \
     X(unreadable_keeps_others, "due rows of an agent that cannot be read keep others' of its slot")                    \
+    X(overtake_refused, "a request does not wait for one before it that was refused for the time being")               \
     X(read_error_is_nothing, "rows of the runtime that cannot be read are taken for none")
 
 enum stead_fault {

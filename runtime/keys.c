@@ -101,7 +101,7 @@ bool stead_key_known(struct stead_shard *shard, struct stead_message *request)
             stead_owed_attach(shard, request, token);
             struct stead_session *session = stead_session_of(shard, request);
             if (session != NULL)
-                stead_session_owed(shard, session, request->session.number, token);
+                stead_session_owed(shard, session, request, token);
         } else {
             struct stead_message *answer = stead_message_answer(request, 0, NULL, rest);
             answer->status = (int32_t)stead_load32(row.data + 4);

@@ -91,6 +91,7 @@ struct stead_message {
     uint32_t block_size; /* bytes of the whole allocation: what mailboxes and queues account */
     uint16_t chain_size; /* behind the payload: stead_message_chain() */
     uint16_t ended_size; /* behind that: stead_message_ended() */
+    uint64_t after;      /* SIGNAL, CALL of a session: its number that the agent takes before this; 0: none */
     const char *address; /* into this block, as the next four */
     const char *source;
     const char *op;

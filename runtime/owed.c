@@ -134,7 +134,7 @@ void stead_owed_add(struct stead_turn *turn)
     stead_shard_put(shard, &key, stead_written(&row), false);
     stead_writer_deinit(&row);
     if (session != NULL)
-        stead_session_owed(shard, session, turn->message->session.number, turn->token);
+        stead_session_owed(shard, session, turn->message, turn->token);
     if (turn->message->key_size > 0)
         stead_key_owed(shard, turn->message, turn->token);
 }

@@ -29,7 +29,7 @@ void stead_shard_reply(struct stead_shard *shard, const struct stead_message *re
         if (stored || stead_registry_find(shard->host->registry, request->address,
                                           (size_t)(strchr(request->address, '/') - request->address))
                               ->durability != STEAD_DURABLE)
-            stead_session_answered(shard, session, answer, stored);
+            stead_session_answered(shard, session, request, answer, stored);
         else
             stead_session_forget(session, request->session.number); /* read-only: it can be asked again */
         keep_keyed(shard, request, answer, stored);
@@ -84,6 +84,8 @@ void stead_shard_refuse(struct stead_shard *shard, const struct stead_message *r
         if (stead_session_route(session, request->session.number, &route))
             answer->route = route;
         stead_session_forget(session, request->session.number);
+        if (answer->flags & STEAD_FLAG_NOT_RUN)
+            stead_session_turned_away(session, request);
     }
     answer->depends_on = depends_on;
     answer->flags |= request->flags & STEAD_FLAG_UNSEQUENCED;

@@ -14,13 +14,10 @@
  */
 #include "runtime/session.h"
 
+#include "runtime/address.h"
+#include "runtime/session_row.h"
 #include "runtime/shard.h"
 
-#define ROW_VERSION 1u
-#define ROW_VERSION_OPEN 2u      /* with what has ended above the mark */
-#define ROW_HEAD 21u             /* bytes: version, start, mark, count */
-#define OPEN_HEAD 12u            /* bytes: ended_to, count */
-#define REQUEST_HEAD 19u         /* bytes: number, state, class, own_row, status, size */
 #define IDLE_MS 60000u           /* a session without requests leaves memory; its row stays */
 #define IDLE_MS_VOLATILE 120000u /* one with answers of volatile agents */
 #define IDLE_MS_TIGHT 10000u     /* any, when sessions take too much: whoever waits asks again within 8 s */
@@ -45,60 +42,12 @@ static void answer_key(struct stead_row_key *key, const struct stead_session *se
 
 /* ---- Requests of a session ------------------------------------------------------------------------ */
 
-/* Position of the first request whose number is >= `number`. */
-static uint32_t lower_bound(const struct stead_session *session, uint64_t number)
-{
-    uint32_t low = session->first, high = session->first + session->count;
-
-    if (session->count > 0 && session->requests[high - 1].number < number)
-        return high;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (session->requests[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct stead_request *find_request(const struct stead_session *session, uint64_t number)
-{
-    uint32_t at = lower_bound(session, number);
-    bool here = at < session->first + session->count && session->requests[at].number == number;
-    return here ? &session->requests[at] : NULL;
-}
-
-static struct stead_request *add_request(struct stead_session *session, uint64_t number)
-{
-    uint32_t end = session->first + session->count;
-
-    if (end == session->capacity && session->first > session->capacity / 2) {
-        memmove(session->requests, session->requests + session->first, session->count * sizeof(*session->requests));
-        session->first = 0;
-    } else if (end == session->capacity) {
-        session->capacity = session->capacity == 0 ? 1 : session->capacity * 2;
-        session->requests = stead_realloc(session->requests, session->capacity * sizeof(*session->requests));
-    }
-    uint32_t at = lower_bound(session, number);
-    end = session->first + session->count;
-    memmove(session->requests + at + 1, session->requests + at, (end - at) * sizeof(*session->requests));
-    session->requests[at] = (struct stead_request){.number = number};
-    session->count++;
-    return &session->requests[at];
-}
-
-static struct stead_request *need_request(struct stead_session *session, uint64_t number)
-{
-    struct stead_request *request = find_request(session, number);
-    return request != NULL ? request : add_request(session, number);
-}
-
 /* What the session takes, after a change. */
 static void count_bytes(struct stead_shard *shard, struct stead_session *session)
 {
     uint64_t bytes = sizeof(*session) + session->capacity * sizeof(*session->requests) +
-                     session->open_count * sizeof(*session->open) + session->value_bytes;
+                     session->open_count * sizeof(*session->open) + session->value_bytes +
+                     session->order.capacity * sizeof(*session->order.places);
 
     shard->host->session_bytes += bytes - session->bytes;
     session->bytes = bytes;
@@ -123,40 +72,16 @@ static void mark_dirty(struct stead_shard *shard, struct stead_session *session,
     shard->dirty_sessions = session;
 }
 
-/* Position of the first open number >= `number`. */
-static uint32_t open_bound(const struct stead_session *session, uint64_t number)
-{
-    uint32_t low = 0, high = session->open_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (session->open[middle] < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* The client has said that it will not ask for this number again. */
-static bool has_ended(const struct stead_session *session, uint64_t number)
-{
-    if (number <= session->mark || number > session->ended_to)
-        return number <= session->mark;
-    uint32_t at = open_bound(session, number);
-    return at == session->open_count || session->open[at] != number;
-}
-
 /* Forgets the requests that have ended; those that have not stay in front of what is above `ended_to`. */
 static void forget_ended(struct stead_shard *shard, struct stead_session *session)
 {
-    uint32_t end = lower_bound(session, session->ended_to + 1), kept = end;
+    uint32_t end = stead_session_bound(session, session->ended_to + 1), kept = end;
     struct stead_row_key key;
     bool stored = false;
 
     for (uint32_t i = end; i > session->first; i--) {
         struct stead_request *request = &session->requests[i - 1];
-        if (!has_ended(session, request->number) && !STEAD_FAULT(&shard->host->settings, forget_open)) {
+        if (!stead_session_has_ended(session, request->number) && !STEAD_FAULT(&shard->host->settings, forget_open)) {
             session->requests[--kept] = *request;
             continue;
         }
@@ -185,7 +110,7 @@ static void take_open(struct stead_session *session, struct stead_slice ended)
     uint64_t *open = stead_alloc(ended.size);
     for (size_t at = 8; at < ended.size; at += 8) {
         uint64_t number = stead_load64(ended.data + at);
-        if (!has_ended(session, number))
+        if (!stead_session_has_ended(session, number))
             open[count++] = number;
     }
     free(session->open);
@@ -204,7 +129,7 @@ static void take_ended(struct stead_shard *shard, struct stead_session *session,
     if (ended.size > 0)
         take_open(session, ended);
     if (request->session.mark > session->mark) {
-        uint32_t passed = open_bound(session, request->session.mark + 1);
+        uint32_t passed = stead_session_open_bound(session, request->session.mark + 1);
         session->mark = request->session.mark;
         session->open_count -= passed;
         if (passed > 0)
@@ -216,130 +141,6 @@ static void take_ended(struct stead_shard *shard, struct stead_session *session,
     count_bytes(shard, session);
 }
 
-/* ---- The row ---------------------------------------------------------------------------------------- */
-
-/* What follows the head of a row with open numbers. */
-static void write_open(struct stead_writer *writer, const struct stead_session *session)
-{
-    uint8_t number[8], head[OPEN_HEAD];
-
-    stead_store64(head, session->ended_to);
-    stead_store32(head + 8, session->open_count);
-    stead_write_raw(writer, head, sizeof(head));
-    for (uint32_t i = 0; i < session->open_count; i++) {
-        stead_store64(number, session->open[i]);
-        stead_write_raw(writer, number, sizeof(number));
-    }
-}
-
-static void write_row(struct stead_shard *shard, const struct stead_session *session)
-{
-    struct stead_writer *writer = &shard->host->scratch;
-    struct stead_row_key key;
-    uint8_t head[ROW_HEAD];
-    uint32_t stored = 0;
-
-    stead_writer_reset(writer);
-    head[0] = session->ended_to > session->mark ? ROW_VERSION_OPEN : ROW_VERSION;
-    stead_store64(head + 1, session->start_ms);
-    stead_store64(head + 9, session->mark);
-    stead_write_raw(writer, head, sizeof(head));
-    if (head[0] == ROW_VERSION_OPEN)
-        write_open(writer, session);
-    for (uint32_t i = session->first; i < session->first + session->count; i++) {
-        const struct stead_request *request = &session->requests[i];
-        uint8_t line[REQUEST_HEAD];
-        if (!request->stored)
-            continue;
-        stored++;
-        stead_store64(line, request->number);
-        line[8] = request->state;
-        line[9] = request->durability;
-        line[10] = request->own_row;
-        stead_store32(line + 11, (uint32_t)request->status);
-        stead_store32(line + 15, request->size);
-        stead_write_raw(writer, line, sizeof(line));
-        if (request->state == STEAD_REQUEST_OWED)
-            stead_write_raw(writer, request->token.v, sizeof(request->token.v));
-        else if (!request->own_row)
-            stead_write_raw(writer, request->value, request->size);
-    }
-    stead_store32(writer->data + 17, stored);
-    session_key(&key, session->slot, session->id);
-    stead_shard_put(shard, &key, stead_written(writer), false);
-}
-
-static int read_request(struct stead_session *session, struct stead_slice *row)
-{
-    const uint8_t *at = row->data;
-
-    if (row->size < REQUEST_HEAD)
-        return STEAD_ECORRUPT;
-    uint64_t number = stead_load64(at);
-    uint32_t size = stead_load32(at + 15);
-    bool owed = at[8] == STEAD_REQUEST_OWED;
-    size_t follows = owed ? sizeof(struct stead_id) : at[10] ? 0 : size;
-    if (row->size - REQUEST_HEAD < follows || has_ended(session, number) || find_request(session, number) != NULL)
-        return STEAD_ECORRUPT;
-    struct stead_request *request = add_request(session, number);
-    request->state = at[8];
-    request->durability = at[9];
-    request->own_row = at[10] != 0;
-    request->status = (int32_t)stead_load32(at + 11);
-    request->size = size;
-    request->stored = true;
-    if (owed) {
-        memcpy(request->token.v, at + REQUEST_HEAD, sizeof(request->token.v));
-    } else if (!request->own_row && size > 0) {
-        request->value = stead_alloc(size);
-        memcpy(request->value, at + REQUEST_HEAD, size);
-        session->value_bytes += size;
-    }
-    row->data += REQUEST_HEAD + follows;
-    row->size -= REQUEST_HEAD + follows;
-    return 0;
-}
-
-static int read_open(struct stead_session *session, struct stead_slice *row)
-{
-    if (row->size < OPEN_HEAD)
-        return STEAD_ECORRUPT;
-    uint64_t ended_to = stead_load64(row->data), last = session->mark;
-    uint32_t count = stead_load32(row->data + 8);
-    row->data += OPEN_HEAD;
-    row->size -= OPEN_HEAD;
-    if (count > STEAD_MESSAGE_OPEN_MAX || row->size / 8 < count || ended_to <= session->mark)
-        return STEAD_ECORRUPT;
-    session->open = stead_alloc(count * sizeof(*session->open) + 1);
-    for (; session->open_count < count; row->data += 8, row->size -= 8) {
-        uint64_t number = stead_load64(row->data);
-        if (number <= last || number > ended_to)
-            return STEAD_ECORRUPT;
-        session->open[session->open_count++] = last = number;
-    }
-    session->ended_to = ended_to;
-    return 0;
-}
-
-static int read_row(struct stead_session *session, struct stead_slice row)
-{
-    if (row.size < ROW_HEAD || (row.data[0] != ROW_VERSION && row.data[0] != ROW_VERSION_OPEN))
-        return STEAD_ECORRUPT;
-    session->start_ms = stead_load64(row.data + 1);
-    session->mark = session->ended_to = stead_load64(row.data + 9);
-    uint32_t count = stead_load32(row.data + 17);
-    struct stead_slice rest = {row.data + ROW_HEAD, row.size - ROW_HEAD};
-    int open_code = row.data[0] == ROW_VERSION_OPEN ? read_open(session, &rest) : 0;
-    if (open_code != 0)
-        return open_code;
-    for (uint32_t i = 0; i < count; i++) {
-        int code = read_request(session, &rest);
-        if (code != 0)
-            return code;
-    }
-    return rest.size == 0 ? 0 : STEAD_ECORRUPT;
-}
-
 static void free_session(struct stead_shard *shard, struct stead_session *session)
 {
     for (uint32_t i = session->first; i < session->first + session->count; i++)
@@ -347,6 +148,7 @@ static void free_session(struct stead_shard *shard, struct stead_session *sessio
     shard->host->session_bytes -= session->bytes;
     free(session->requests);
     free(session->open);
+    stead_order_deinit(&session->order);
     stead_map_remove(&shard->sessions, session->hash, session);
     free(session);
 }
@@ -385,7 +187,7 @@ static struct stead_session *get_session(struct stead_shard *shard, const struct
     stead_writer_init(&row);
     int code = stead_shard_read(shard, &host->doors, &key, &row);
     if (code == 0 && !STEAD_FAULT(&host->settings, forget_session))
-        code = read_row(session, stead_written(&row));
+        code = stead_session_row_read(session, stead_written(&row));
     session->has_row = code == 0;
     session->forgotten_to = stead_forgotten_number(&shard->forgotten, session->slot, session->id, hash);
     count_bytes(shard, session);
@@ -439,6 +241,32 @@ static enum stead_session_verdict refuse(struct stead_shard *shard, const struct
     return STEAD_SESSION_REFUSED;
 }
 
+/* What it names as before it has been taken, or has ended. */
+static bool is_its_turn(const struct stead_session *session, const struct stead_message *request, uint64_t taken)
+{
+    uint64_t after = request->after;
+
+    return after <= taken || stead_session_has_ended(session, after) || after <= session->forgotten_to ||
+           stead_session_find(session, after) != NULL;
+}
+
+/* A request that is not known, in its place among those to its agent. */
+static enum stead_session_verdict judge_place(struct stead_shard *shard, struct stead_session *session,
+                                              const struct stead_message *request)
+{
+    uint64_t who = stead_order_who(request), number = request->session.number;
+    struct stead_order_place place = stead_order_get(&session->order, who);
+    bool overtakes = STEAD_FAULT(&shard->host->settings, overtake_refused);
+
+    if (number <= place.closed && request->key_size == 0 && !overtakes) /* a key says itself whether it has run */
+        return STEAD_SESSION_LATE;
+    if (!is_its_turn(session, request, place.number) && !overtakes)
+        return refuse(shard, request, STEAD_EBUSY);
+    stead_order_take(&session->order, who, number, request->after, stead_session_is_over, session);
+    count_bytes(shard, session);
+    return STEAD_SESSION_NEW;
+}
+
 enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct stead_message *request,
                                                struct stead_session **ret_session)
 {
@@ -453,11 +281,13 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
     if (session == NULL)
         return refuse(shard, request, STEAD_EIO);
     session->used_ms = host->now_ns / 1000000u;
+    if (request->address_hash == 0)
+        request->address_hash = stead_hash(request->address, request->address_size);
     take_ended(shard, session, request);
     request->ended_size = 0;
-    if (has_ended(session, request->session.number))
+    if (stead_session_has_ended(session, request->session.number))
         return STEAD_SESSION_STALE;
-    struct stead_request *known = find_request(session, request->session.number);
+    struct stead_request *known = stead_session_find(session, request->session.number);
     if (known != NULL) {
         host->stats.duplicates++;
         if (known->gone)
@@ -477,7 +307,12 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
     if (session->count >= host->settings.session_answers_max && request->session.number > session->ended_to + 1)
         return refuse(shard, request, STEAD_EBUSY);
     *ret_session = session;
-    return STEAD_SESSION_NEW;
+    return judge_place(shard, session, request);
+}
+
+void stead_session_turned_away(struct stead_session *session, const struct stead_message *request)
+{
+    stead_order_turn_back(&session->order, stead_order_who(request), request->session.number);
 }
 
 struct stead_session *stead_session_of(struct stead_shard *shard, const struct stead_message *request)
@@ -499,23 +334,33 @@ struct stead_session *stead_session_load(struct stead_shard *shard, const struct
 void stead_session_running(struct stead_shard *shard, struct stead_session *session,
                            const struct stead_message *request)
 {
-    struct stead_request *it = need_request(session, request->session.number);
+    struct stead_request *it = stead_session_need(session, request->session.number);
 
     count_bytes(shard, session);
     it->state = STEAD_REQUEST_RUNNING;
     it->route = request->groups & STEAD_GROUP_ROUTE ? request->route : (struct stead_route){0};
 }
 
-void stead_session_owed(struct stead_shard *shard, struct stead_session *session, uint64_t number,
+/* A request's effect is in the open batch: what it names is closed for good. */
+static void note_stored(struct stead_session *session, const struct stead_message *request)
+{
+    if (request->after != 0)
+        stead_order_store(&session->order, stead_order_who(request), request->after);
+}
+
+void stead_session_owed(struct stead_shard *shard, struct stead_session *session, const struct stead_message *request,
                         struct stead_id token)
 {
-    if (has_ended(session, number))
+    uint64_t number = request->session.number;
+
+    if (stead_session_has_ended(session, number))
         return; /* the client gave up on it while it waited */
-    struct stead_request *it = need_request(session, number);
+    struct stead_request *it = stead_session_need(session, number);
     it->state = STEAD_REQUEST_OWED;
     it->token = token;
     it->stored = true;
     it->index = shard->next_index;
+    note_stored(session, request);
     count_bytes(shard, session);
     mark_dirty(shard, session, true);
 }
@@ -527,13 +372,13 @@ static bool has_room(const struct stead_host *host, uint32_t size)
 }
 
 void stead_session_answered(struct stead_shard *shard, struct stead_session *session,
-                            const struct stead_message *answer, bool stored)
+                            const struct stead_message *request, const struct stead_message *answer, bool stored)
 {
     struct stead_row_key key;
 
-    if (has_ended(session, answer->session.number))
+    if (stead_session_has_ended(session, answer->session.number))
         return; /* the client gave up on it meanwhile */
-    struct stead_request *it = need_request(session, answer->session.number);
+    struct stead_request *it = stead_session_need(session, answer->session.number);
     free_value(session, it);
     it->state = STEAD_REQUEST_ANSWERED;
     it->status = answer->status;
@@ -553,13 +398,15 @@ void stead_session_answered(struct stead_shard *shard, struct stead_session *ses
         session->value_bytes += answer->payload_size;
     }
     count_bytes(shard, session);
-    if (it->stored)
-        mark_dirty(shard, session, true);
+    if (!it->stored)
+        return;
+    note_stored(session, request);
+    mark_dirty(shard, session, true);
 }
 
 bool stead_session_route(const struct stead_session *session, uint64_t number, struct stead_route *ret_route)
 {
-    const struct stead_request *it = find_request(session, number);
+    const struct stead_request *it = stead_session_find(session, number);
 
     if (it == NULL || it->route.node == 0)
         return false;
@@ -569,7 +416,7 @@ bool stead_session_route(const struct stead_session *session, uint64_t number, s
 
 void stead_session_forget(struct stead_session *session, uint64_t number)
 {
-    uint32_t at = lower_bound(session, number);
+    uint32_t at = stead_session_bound(session, number);
     uint32_t end = session->first + session->count;
 
     if (at == end || session->requests[at].number != number || session->requests[at].stored)
@@ -581,12 +428,16 @@ void stead_session_forget(struct stead_session *session, uint64_t number)
 
 void stead_session_batch_end(struct stead_shard *shard)
 {
+    struct stead_row_key key;
+
     while (shard->dirty_sessions != NULL) {
         struct stead_session *session = shard->dirty_sessions;
         shard->dirty_sessions = session->dirty_next;
         session->dirty = false;
         session->has_row = true;
-        write_row(shard, session);
+        session_key(&key, session->slot, session->id);
+        stead_session_row_write(session, &shard->host->scratch);
+        stead_shard_put(shard, &key, stead_written(&shard->host->scratch), false);
     }
 }
 
@@ -652,7 +503,7 @@ static int visit_row(void *context, struct stead_slice key, struct stead_slice r
     struct stead_host *host = aged->shard->host;
     struct stead_row_parsed parsed;
 
-    if (stead_row_parse(key, &parsed) == 0 && row.size >= ROW_HEAD &&
+    if (stead_row_parse(key, &parsed) == 0 && row.size >= STEAD_SESSION_ROW_HEAD &&
         stead_load64(row.data + 1) + host->settings.session_age_ms_max <= host->now_ms)
         stead_write_raw(&aged->ids, parsed.session.v, sizeof(parsed.session.v));
     return 0;

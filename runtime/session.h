@@ -14,7 +14,8 @@
  *                           `--- op keeps a token --> OWED ---^
  *
  * Invariants: S1 a number's effect is in the same entry as its answer (or its debt); S2 no
- * number is forgotten before it or the session has ended; S3 an ended session executes nothing.
+ * number is forgotten before it or the session has ended; S3 an ended session executes nothing; S4 a request that
+ * names another as before it is taken after that, or after that has ended; that one then is not taken any more.
  *
  * Called by the shard that owns the slot, on its thread.
  */
@@ -22,6 +23,7 @@
 #define STEAD_RUNTIME_SESSION_H
 
 #include "runtime/message.h"
+#include "runtime/order.h"
 
 struct stead_shard;
 
@@ -61,6 +63,7 @@ struct stead_session {
     uint64_t value_bytes;            /* of the values of its requests */
     uint64_t bytes;                  /* of all that, as counted in host->session_bytes */
     uint64_t used_ms;                /* monotonic ms of the newest request */
+    struct stead_order order;        /* of its requests to each agent */
     struct stead_request *requests;  /* by number, ascending; owned */
     uint32_t first, count, capacity; /* live: requests[first .. first + count) */
     stead_slot slot;
@@ -72,6 +75,7 @@ enum stead_session_verdict {
     STEAD_SESSION_NEW,      /* run it; `ret_session` is where its answer goes */
     STEAD_SESSION_ANSWERED, /* the first answer was sent again */
     STEAD_SESSION_ATTACHED, /* it is being run: the answer will go to the newest connection */
+    STEAD_SESSION_LATE,     /* the same, but it may change nothing any more: later ones to its agent were taken */
     STEAD_SESSION_STALE,    /* it has ended: nobody waits for it; dropped */
     STEAD_SESSION_REFUSED   /* busy, session expired, or the store failed: an answer was sent */
 };
@@ -89,13 +93,15 @@ struct stead_session *stead_session_load(struct stead_shard *shard, const struct
 void stead_session_running(struct stead_shard *shard, struct stead_session *session,
                            const struct stead_message *request);
 /* The request's turn kept a token. */
-void stead_session_owed(struct stead_shard *shard, struct stead_session *session, uint64_t number,
+void stead_session_owed(struct stead_shard *shard, struct stead_session *session, const struct stead_message *request,
                         struct stead_id token);
-/* Its answer (borrowed), in the open batch if `stored`. */
+/* Its answer (both borrowed), in the open batch if `stored`. */
 void stead_session_answered(struct stead_shard *shard, struct stead_session *session,
-                            const struct stead_message *answer, bool stored);
+                            const struct stead_message *request, const struct stead_message *answer, bool stored);
 /* Where the newest retry of a waiting request came in; false: none is known. */
 bool stead_session_route(const struct stead_session *session, uint64_t number, struct stead_route *ret_route);
+/* A request that was judged NEW is refused for the time being: those that follow it are, until it comes again. */
+void stead_session_turned_away(struct stead_session *session, const struct stead_message *request);
 /* A waiting request is dropped without an answer being kept (refused, expired). */
 void stead_session_forget(struct stead_session *session, uint64_t number);
 

@@ -69,6 +69,8 @@ struct stead_vowed {
 struct stead_vrequest {
     struct stead_vrequest *next, *prev;           /* by time of the next sending */
     struct stead_vrequest *slot_next, *slot_prev; /* ring of those to the same slot in the same session, by number */
+    struct stead_vrequest *before, *after;        /* to the same agent in the same session, by number */
+    uint64_t who;                                 /* stead_order_who(), and the session: of that agent */
     uint32_t lane;                                /* which of the shard's sessions it goes in */
     stead_slot slot;                              /* it went to */
     uint64_t number;                              /* in the shard's session */
@@ -165,6 +167,7 @@ struct stead_shard {
     struct stead_map vcalls;    /* struct stead_vcall by id */
     struct stead_map vrequests; /* struct stead_vrequest by number */
     struct stead_map vslots;    /* by slot and session: the oldest such struct stead_vrequest to it */
+    struct stead_map vorder;    /* by agent and session: the newest */
     struct stead_vrequest *vrequest_head, *vrequest_tail;
     struct stead_map seen;  /* struct stead_seen by id */
     struct stead_map vowed; /* struct stead_vowed by token */

@@ -325,11 +325,27 @@ static void take_sequenced(struct stead_shard *shard, struct stead_message *mess
     stead_message_destroy(&message);
 }
 
+/* What it has changed is in the log, and that it has been run with it. */
+static bool changes_something(const struct stead_shard *shard, const struct stead_message *message)
+{
+    const struct stead_kind *kind = kind_of(shard->host, message);
+    const struct stead_op *op =
+        kind == NULL ? NULL : stead_registry_op(shard->host->registry, kind, message->op, message->op_size);
+
+    return op != NULL && kind->durability == STEAD_DURABLE && (op->flags & (STEAD_OP_READ_ONLY | STEAD_OP_QUIET)) == 0;
+}
+
 static void take_of_session(struct stead_shard *shard, struct stead_message *message)
 {
     struct stead_session *session;
+    enum stead_session_verdict verdict = stead_session_judge(shard, message, &session);
 
-    if (stead_session_judge(shard, message, &session) != STEAD_SESSION_NEW) {
+    if (verdict == STEAD_SESSION_LATE && changes_something(shard, message)) {
+        stead_shard_conclude(shard, message, false, false, STEAD_EEXPIRED,
+                             "its client's later requests have been taken");
+        return;
+    }
+    if (verdict != STEAD_SESSION_NEW && verdict != STEAD_SESSION_LATE) {
         stead_message_destroy(&message);
         return;
     }

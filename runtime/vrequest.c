@@ -115,6 +115,49 @@ static void leave_ring(struct stead_shard *shard, struct stead_vrequest *request
         stead_map_add(&shard->vslots, hash, request->slot_next);
 }
 
+static bool is_for_the_same(const struct stead_message *a, const struct stead_message *b)
+{
+    return stead_id_equal(a->session.id, b->session.id) &&
+           stead_slice_equal(stead_bytes(a->address, a->address_size), stead_bytes(b->address, b->address_size));
+}
+
+/* Behind all others to its agent (order.h). */
+static void join_order(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    struct stead_vrequest *newest;
+    uint32_t at;
+
+    request->who = stead_order_who(request->message) ^ number_hash(request->lane);
+    for (newest = stead_map_first(&shard->vorder, request->who, &at); newest != NULL;
+         newest = stead_map_next(&shard->vorder, request->who, &at))
+        if (is_for_the_same(newest->message, request->message))
+            break;
+    if (newest != NULL) {
+        stead_map_remove(&shard->vorder, request->who, newest);
+        newest->after = request;
+    }
+    request->before = newest;
+    stead_map_add(&shard->vorder, request->who, request);
+}
+
+static void leave_order(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    if (request->before != NULL)
+        request->before->after = request->after;
+    if (request->after != NULL) {
+        request->after->before = request->before;
+        return;
+    }
+    stead_map_remove(&shard->vorder, request->who, request);
+    if (request->before != NULL)
+        stead_map_add(&shard->vorder, request->who, request->before);
+}
+
+static uint64_t number_before(const struct stead_vrequest *request)
+{
+    return request->before == NULL ? 0 : request->before->number;
+}
+
 /* The session that a request goes in: 0, or, for what is a long poll as a rule, another one. */
 static uint32_t lane_of(const struct stead_host *host, const struct stead_message *message)
 {
@@ -154,6 +197,8 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
     join_ring(shard, request);
     message->session.mark = oldest_of(shard, request)->number - 1;
     request->message = stead_message_copy(message);
+    join_order(shard, request);
+    message->after = number_before(request);
     request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
     append(shard, request);
     stead_shard_emit(shard, message);
@@ -163,6 +208,7 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
 static void free_request(struct stead_shard *shard, struct stead_vrequest *request)
 {
     unlink_request(shard, request);
+    leave_order(shard, request);
     leave_ring(shard, request);
     stead_map_remove(&shard->vrequests, number_hash(request->number), request);
     stead_message_destroy(&request->message);
@@ -190,12 +236,25 @@ void stead_vrequest_drop(struct stead_shard *shard, uint64_t number)
         free_request(shard, request);
 }
 
+/* Of those that are due: before any other the one that its agent takes first. */
+static struct stead_vrequest *first_due(const struct stead_shard *shard)
+{
+    uint64_t now_ns = shard->host->now_ns;
+    struct stead_vrequest *first = shard->vrequest_head;
+
+    if (first == NULL || first->resend_ns > now_ns)
+        return NULL;
+    while (first->before != NULL && first->before->resend_ns <= now_ns)
+        first = first->before;
+    return first;
+}
+
 uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
 {
     struct stead_host *host = shard->host;
+    struct stead_vrequest *request;
 
-    while (shard->vrequest_head != NULL && shard->vrequest_head->resend_ns <= host->now_ns) {
-        struct stead_vrequest *request = shard->vrequest_head;
+    while ((request = first_due(shard)) != NULL) {
         bool over = request->message->deadline_ms != 0 && request->message->deadline_ms <= host->now_ms;
         if (over) { /* the caller's own deadline has told it */
             free_request(shard, request);
@@ -206,6 +265,7 @@ uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
         append(shard, request);
         struct stead_message *again = stead_message_copy(request->message);
         again->session.mark = oldest_of(shard, request)->number - 1;
+        again->after = number_before(request);
         again->flags |= STEAD_FLAG_RETRY;
         host->stats.resends++;
         stead_shard_emit(shard, again);
@@ -316,5 +376,6 @@ void stead_calls_deinit(struct stead_shard *shard)
     stead_map_deinit(&shard->vcalls);
     stead_map_deinit(&shard->vrequests);
     stead_map_deinit(&shard->vslots);
+    stead_map_deinit(&shard->vorder);
     stead_map_deinit(&shard->seen);
 }

@@ -40,6 +40,7 @@ const struct stead_workload *const stead_workloads[] = {
     &stead_work_flow,
     &stead_work_break,
     &stead_work_hub,
+    &stead_work_order,
     &stead_work_cron, /* the last: drawn only by name (plan.c) */
     NULL,
 };

@@ -14,7 +14,8 @@ extern const struct stead_workload stead_work_counter, stead_work_register, stea
     stead_work_ledger, stead_work_stock, stead_work_bank, stead_work_signal, stead_work_timer, stead_work_call,
     stead_work_job, stead_work_life, stead_work_tell, stead_work_keyed, stead_work_lock, stead_work_hold,
     stead_work_volatile, stead_work_blob, stead_work_letter, stead_work_poison, stead_work_queues, stead_work_flow,
-    stead_work_break, stead_work_upgrade, stead_work_hub, stead_work_errand, stead_work_consensus, stead_work_cron;
+    stead_work_break, stead_work_upgrade, stead_work_hub, stead_work_errand, stead_work_consensus, stead_work_order,
+    stead_work_cron;
 
 /* An op of a workload kind saw what must never be, committed or not: ends the process as stead_world_fail() does. */
 _Noreturn void stead_sim_broken(const char *format, ...) STEAD_PRINTF(1, 2);
@@ -74,6 +75,9 @@ int stead_sink_taken(struct stead_turn *turn, void *state, struct stead_slice ar
 int stead_sink_last(struct stead_turn *turn, void *state, struct stead_slice args);
 /* work_timer.c: the op of a timer with {id, due}: counts under 'r' how often it has rung, and that it is not early. */
 int stead_alarm_ring(struct stead_turn *turn, void *state, struct stead_slice args);
+
+/* work_order.c: sessions last long enough in this run for order to be judged: it ends with them. */
+bool stead_sim_keeps_order(const struct stead_sim *sim);
 
 /* Keyed state as a map from numbers to counts, inside turns. The key: `prefix` and 16 hexadecimal digits. */
 int64_t stead_kv_number(struct stead_turn *turn, char prefix, uint64_t number);

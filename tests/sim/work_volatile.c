@@ -23,6 +23,7 @@ enum { DRONE_FLY, DRONE_WAVE, DRONE_PING, DRONE_ECHO };
 
 struct drone {
     uint64_t life;
+    uint64_t waves;
     uint64_t pings;
     uint64_t recent[RECENT]; /* newest pings */
 };
@@ -96,7 +97,8 @@ static int wave(struct stead_turn *turn, void *state, struct stead_slice args)
     if (stead_get_u64(args, "id", &id) != 0 || stead_get_u64(args, "to", &to) != 0)
         return stead_fail(turn, "bad_args", "id and to are needed");
     int code = stead_signal(turn, stead_printed(turn, "hangar/h%llu", (unsigned long long)to), "waved",
-                            stead_packed(turn, "{s:u,s:u}", "id", id, "life", drone->life));
+                            stead_packed(turn, "{s:u,s:u,s:u,s:s}", "id", id, "life", drone->life, "wave",
+                                         ++drone->waves, "drone", stead_self_key(turn)));
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "l", (int64_t)0));
 }
 
@@ -171,8 +173,22 @@ static int land(struct stead_turn *turn, void *state, struct stead_slice args)
 
 static int waved(struct stead_turn *turn, void *state, struct stead_slice args)
 {
+    uint64_t number = 0, life = 0;
+    char drone[16];
+
     (void)state;
     count_effect(turn, args, 'w');
+    if (stead_get_u64(args, "wave", &number) != 0 || stead_get_u64(args, "life", &life) != 0 ||
+        stead_get_text(args, "drone", drone, sizeof drone) != 0)
+        stead_sim_broken("%s is waved to by nobody", stead_self(turn));
+    uint64_t who = (uint64_t)(drone[1] - '0');
+    bool same_life = stead_kv_number(turn, 'n', who) == (int64_t)life;
+    int64_t last = same_life ? stead_kv_number(turn, 'o', who) : 0;
+    if ((int64_t)number <= last && stead_sim_keeps_order(stead_sim_current()))
+        stead_sim_broken("%s sees wave %llu of %s behind wave %lld", stead_self(turn), (unsigned long long)number,
+                         drone, (long long)last);
+    stead_kv_set_number(turn, 'n', who, (int64_t)life);
+    stead_kv_set_number(turn, 'o', who, (int64_t)number);
     return 0;
 }
 

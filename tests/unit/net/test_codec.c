@@ -555,7 +555,7 @@ static int decode_extended(const uint8_t *area, size_t size)
 static void test_decode_unknown_extension_is_skipped_unless_it_must_be_understood(void **state)
 {
     (void)state;
-    static const uint8_t optional[] = {0x03, 0x00, 0x02, 0x00, 0xaa, 0xbb, 0x04, 0x00, 0x00, 0x00};
+    static const uint8_t optional[] = {0x73, 0x00, 0x02, 0x00, 0xaa, 0xbb, 0x74, 0x00, 0x00, 0x00};
     static const uint8_t must[] = {0x01, 0x80, 0x00, 0x00};
     static const uint8_t beyond[] = {0x01, 0x00, 0x03, 0x00, 0xaa, 0xbb};
     static const uint8_t cut[] = {0x01, 0x00, 0x00};
@@ -641,6 +641,37 @@ static void test_ended_numbers_of_a_session_survive_the_wire_and_are_checked(voi
     assert_int_equal(decode_extended(cut, sizeof cut), STEAD_EPROTOCOL);
 }
 
+static void test_number_before_a_request_survives_the_wire_and_is_checked(void **state)
+{
+    (void)state;
+    struct stead_message *call = client_call(), *back = NULL;
+    uint8_t bytes[1024];
+    call->session.number = 9, call->session.mark = 3, call->after = 8;
+    size_t size = stead_codec_encode(call, bytes);
+    assert_int_equal(size, stead_codec_size(call));
+    assert_int_equal(decode_copy(bytes, size, &back, NULL), 0);
+    assert_int_equal(back->after, 8);
+    stead_message_destroy(&back);
+    call->after = 9; /* not before itself */
+    size = stead_codec_encode(call, bytes);
+    assert_int_equal(decode_copy(bytes, size, NULL, NULL), STEAD_EPROTOCOL);
+    struct stead_message *answer = stead_message_answer(call, 0, NULL, (struct stead_slice){NULL, 0});
+    assert_int_equal(stead_codec_encode(answer, bytes), stead_codec_size(answer)); /* says nothing of it */
+    assert_int_equal(decode_copy(bytes, stead_codec_size(answer), &back, NULL), 0);
+    assert_int_equal(back->after, 0);
+    stead_message_destroy(&back);
+    stead_message_destroy(&answer);
+    stead_message_destroy(&call);
+    static const uint8_t cut[] = {STEAD_WIRE_EXTENSION_AFTER, 0, 7, 0, 1, 0, 0, 0, 0, 0, 0};
+    static const uint8_t none[] = {STEAD_WIRE_EXTENSION_AFTER, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t twice[] = {STEAD_WIRE_EXTENSION_AFTER, 0, 8, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+                                    STEAD_WIRE_EXTENSION_AFTER, 0, 8, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+    assert_int_equal(decode_extended(cut, sizeof cut), STEAD_EPROTOCOL);
+    assert_int_equal(decode_extended(none, sizeof none), STEAD_EPROTOCOL);
+    assert_int_equal(decode_extended(twice, 12), 0);
+    assert_int_equal(decode_extended(twice, sizeof twice), STEAD_EPROTOCOL);
+}
+
 /* ---- Refusals ------------------------------------------------------------------------------- */
 
 static void test_refusal_of_readable_request_answers_its_sender(void **state)
@@ -710,6 +741,7 @@ int main(void)
         cmocka_unit_test(test_decode_unknown_extension_is_skipped_unless_it_must_be_understood),
         cmocka_unit_test(test_chain_of_a_call_survives_the_wire_and_is_checked),
         cmocka_unit_test(test_ended_numbers_of_a_session_survive_the_wire_and_are_checked),
+        cmocka_unit_test(test_number_before_a_request_survives_the_wire_and_is_checked),
         cmocka_unit_test(test_refusal_of_readable_request_answers_its_sender),
         cmocka_unit_test(test_refusal_of_unreadable_record_has_no_answer),
         cmocka_unit_test(test_client_check_refuses_what_only_nodes_say),
