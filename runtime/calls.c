@@ -377,8 +377,10 @@ void stead_calls_answer(struct stead_shard *shard, struct stead_message *answer,
     bool sequenced = (answer->groups & STEAD_GROUP_CHANNEL) && !taken;
     size_t kind_size;
 
-    if (answer->groups & STEAD_GROUP_SESSION)
-        stead_vrequest_answered(shard, answer);
+    if ((answer->groups & STEAD_GROUP_SESSION) && stead_vrequest_answered(shard, answer)) {
+        stead_message_destroy(&answer);
+        return;
+    }
     if (stead_address_check(address, &kind_size) != 0) {
         stead_message_destroy(&answer);
         return;
@@ -459,19 +461,19 @@ static void cancel_volatile(struct stead_agent *agent, struct stead_vcall *call)
     free_vcall(shard, call);
 }
 
-bool stead_calls_pending(struct stead_agent *agent, struct stead_id id)
+int stead_calls_pending(struct stead_agent *agent, struct stead_id id)
 {
     struct stead_writer value;
     struct call_row row;
 
     if (!stead_agent_durable(agent)) {
         const struct stead_vcall *call = find_vcall(agent->shard, id);
-        return call != NULL && call->agent == agent;
+        return call != NULL && call->agent == agent ? 0 : STEAD_ENOTFOUND;
     }
     stead_writer_init(&value);
-    bool pending = call_row_get(agent, id, &value, &row) == 0 && row.reply_op.size > 0;
+    int code = call_row_get(agent, id, &value, &row);
     stead_writer_deinit(&value);
-    return pending;
+    return code == 0 && row.reply_op.size == 0 ? STEAD_ENOTFOUND : code; /* a signal to a stateless kind */
 }
 
 void stead_calls_cancel(struct stead_agent *agent, struct stead_id id)

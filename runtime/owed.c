@@ -145,20 +145,20 @@ bool stead_owed_is_volatile(struct stead_agent *agent, struct stead_id token)
     return owed != NULL && owed->agent == agent;
 }
 
-bool stead_owed_exists(struct stead_agent *agent, struct stead_id token)
+int stead_owed_exists(struct stead_agent *agent, struct stead_id token)
 {
     struct stead_row_key key;
     struct stead_writer row;
 
     if (stead_owed_is_volatile(agent, token))
-        return true;
+        return 0;
     if (!stead_agent_durable(agent))
-        return false;
+        return STEAD_ENOTFOUND;
     owed_key(&key, agent, token);
     stead_writer_init(&row);
     int code = stead_shard_read(agent->shard, stead_agent_image(agent), &key, &row);
     stead_writer_deinit(&row);
-    return code == 0;
+    return code;
 }
 
 static void answer_all(struct stead_agent *agent, struct stead_slice row, int status,

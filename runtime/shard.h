@@ -71,6 +71,7 @@ struct stead_vrequest {
     struct stead_vrequest *slot_next, *slot_prev; /* ring of those to the same slot in the same session, by number */
     struct stead_vrequest *before, *after;        /* to the same agent in the same session, by number */
     uint64_t who;                                 /* stead_order_who(), and the session: of that agent */
+    uint64_t named;                               /* the number before it, as it was sent last; 0: none */
     uint32_t lane;                                /* which of the shard's sessions it goes in */
     stead_slot slot;                              /* it went to */
     uint64_t number;                              /* in the shard's session */
@@ -425,8 +426,8 @@ void stead_shard_dead_answer(struct stead_shard *shard, const struct stead_messa
 /* A durable agent has called: its CALL row and deadline, in the open batch. `unsequenced`: the request is kept in it,
  * to be sent again. */
 void stead_calls_made(struct stead_turn *turn, const struct stead_turn_call *call, bool unsequenced);
-/* Does the agent wait for the answer of this call? */
-bool stead_calls_pending(struct stead_agent *agent, struct stead_id id);
+/* Does the agent wait for the answer of this call? 0; STEAD_ENOTFOUND; it cannot be read (the host has failed). */
+int stead_calls_pending(struct stead_agent *agent, struct stead_id id);
 /* It does not any more: its row or entry goes in the open batch, its callee is told with the commit. A call that is not
  * pending: nothing. */
 void stead_calls_cancel(struct stead_agent *agent, struct stead_id id);
@@ -442,8 +443,8 @@ void stead_calls_due_volatile(struct stead_shard *shard, struct stead_agent *age
 void stead_calls_forget_volatile(struct stead_shard *shard, struct stead_id call);
 /* Owed answers: the row of a token, in the open batch. */
 void stead_owed_add(struct stead_turn *turn);
-/* Does the token stand for an answer still owed? */
-bool stead_owed_exists(struct stead_agent *agent, struct stead_id token);
+/* Does the token stand for an answer still owed? 0; STEAD_ENOTFOUND; it cannot be read (the host has failed). */
+int stead_owed_exists(struct stead_agent *agent, struct stead_id token);
 /* Is it one of a volatile agent, or a promise of a quiet op? */
 bool stead_owed_is_volatile(struct stead_agent *agent, struct stead_id token);
 /* `stored`: the turn writes, so that the answer of a volatile promise is kept with it for those who ask again. */
@@ -466,8 +467,9 @@ void stead_vrequest_open_sessions(struct stead_shard *shard);
 uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
 /* The request of this number is not sent again. */
 void stead_vrequest_drop(struct stead_shard *shard, uint64_t number);
-/* An answer of a session (borrowed): its request is not sent again. */
-void stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer);
+/* An answer of a session (borrowed). True: the request was refused for the time being and goes again, and nobody is to
+ * hear of it. */
+bool stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer);
 uint64_t stead_vrequest_resend_due(struct stead_shard *shard);
 void stead_calls_deinit(struct stead_shard *shard);
 

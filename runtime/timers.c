@@ -173,7 +173,7 @@ int stead_timers_cron_next(struct stead_shard *shard, const char *cron, const ch
     return code;
 }
 
-bool stead_timers_exists(struct stead_agent *agent, const char *name, bool is_volatile)
+int stead_timers_exists(struct stead_agent *agent, const char *name, bool is_volatile)
 {
     struct stead_writer value;
     struct stead_timer_row row;
@@ -182,13 +182,13 @@ bool stead_timers_exists(struct stead_agent *agent, const char *name, bool is_vo
         for (const struct stead_vtimer *timer = agent->wait == NULL ? NULL : agent->wait->timers; timer != NULL;
              timer = timer->agent_next)
             if (timer->name != NULL && strcmp(timer->name, name) == 0)
-                return true;
-        return false;
+                return 0;
+        return STEAD_ENOTFOUND;
     }
     stead_writer_init(&value);
     int code = get_row(agent, stead_str(name), &value, &row);
     stead_writer_deinit(&value);
-    return code == 0;
+    return code;
 }
 
 void stead_timers_commit(struct stead_agent *agent, const struct stead_timer_request *request)

@@ -76,8 +76,9 @@ int stead_timers_cron_next(struct stead_shard *shard, const char *cron, const ch
 
 /* Commits one request of an agent's turn. */
 void stead_timers_commit(struct stead_agent *agent, const struct stead_timer_request *request);
-/* Does a durable timer, or one in memory, of that name stand? */
-bool stead_timers_exists(struct stead_agent *agent, const char *name, bool is_volatile);
+/* Does a durable timer, or one in memory, of that name stand? 0; STEAD_ENOTFOUND; it cannot be read (the host has
+ * failed). */
+int stead_timers_exists(struct stead_agent *agent, const char *name, bool is_volatile);
 
 /* The TIMER_DUE row of something of an agent; part and name say what. */
 void stead_timers_add_due(struct stead_shard *shard, stead_slot slot, struct stead_slice address, uint64_t due_ms,

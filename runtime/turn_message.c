@@ -231,8 +231,9 @@ static int answer_token(struct stead_turn *turn, const struct stead_token *token
     if (code != 0)
         return code;
     bool of_this_turn = turn->later && stead_id_equal(turn->token, id);
-    if (!of_this_turn && !stead_owed_exists(turn->agent, id))
-        return STEAD_ENOTFOUND;
+    code = of_this_turn ? 0 : stead_owed_exists(turn->agent, id);
+    if (code != 0)
+        return code == STEAD_ENOTFOUND ? code : stead_turn_break(turn, code);
     bool quiet = turn->quiet && (of_this_turn || stead_owed_is_volatile(turn->agent, id));
     code = quiet ? stead_turn_count_volatile(turn, value.size) : stead_turn_count(turn, value.size);
     if (code != 0)
@@ -484,9 +485,10 @@ int stead_call_cancel(struct stead_turn *turn, const struct stead_call_id *call)
     for (const struct stead_turn_cancel *other = turn->cancels; other != NULL; other = other->next)
         if (stead_id_equal(other->id, id))
             return STEAD_ENOTFOUND;
-    if (!stead_calls_pending(turn->agent, id))
-        return STEAD_ENOTFOUND;
-    int code = stead_turn_count(turn, sizeof(id));
+    int code = stead_calls_pending(turn->agent, id);
+    if (code != 0)
+        return code == STEAD_ENOTFOUND ? code : stead_turn_break(turn, code);
+    code = stead_turn_count(turn, sizeof(id));
     if (code != 0)
         return code;
     struct stead_turn_cancel *cancel = stead_turn_alloc(turn, sizeof(*cancel));

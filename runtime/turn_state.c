@@ -351,12 +351,14 @@ int stead_timer_cron(struct stead_turn *turn, const char *name, const struct ste
 int stead_timer_cancel(struct stead_turn *turn, const char *name)
 {
     struct stead_timer_request request = {.name = name};
-    bool stands = stead_timers_exists(turn->agent, name, turn->quiet || !stead_agent_durable(turn->agent));
+    int code = stead_timers_exists(turn->agent, name, turn->quiet || !stead_agent_durable(turn->agent));
 
     for (const struct stead_timer_request *it = turn->timers; it != NULL; it = it->next)
         if (strcmp(it->name, name) == 0)
-            stands = it->op != NULL;
-    return stands ? add_timer(turn, &request) : STEAD_ENOTFOUND;
+            code = it->op != NULL ? 0 : STEAD_ENOTFOUND;
+    if (code != 0)
+        return code == STEAD_ENOTFOUND ? code : stead_turn_break(turn, code);
+    return add_timer(turn, &request);
 }
 
 /* ---- Lifecycle and locks ---------------------------------------------------------------------------------- */

@@ -153,9 +153,10 @@ static void leave_order(struct stead_shard *shard, struct stead_vrequest *reques
         stead_map_add(&shard->vorder, request->who, request->before);
 }
 
-static uint64_t number_before(const struct stead_vrequest *request)
+static void name_before(struct stead_vrequest *request, struct stead_message *sent)
 {
-    return request->before == NULL ? 0 : request->before->number;
+    request->named = request->before == NULL ? 0 : request->before->number;
+    sent->after = request->named;
 }
 
 /* The session that a request goes in: 0, or, for what is a long poll as a rule, another one. */
@@ -198,7 +199,7 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
     message->session.mark = oldest_of(shard, request)->number - 1;
     request->message = stead_message_copy(message);
     join_order(shard, request);
-    message->after = number_before(request);
+    name_before(request, message);
     request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
     append(shard, request);
     stead_shard_emit(shard, message);
@@ -215,17 +216,24 @@ static void free_request(struct stead_shard *shard, struct stead_vrequest *reque
     free(request);
 }
 
-void stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer)
+/* Refused for the time being. A call hears of it, unless it may have been for one before it; nobody would hear of a
+ * signal: it is sent again until it is taken. */
+static bool goes_again(const struct stead_vrequest *request)
+{
+    return request->message->type == STEAD_SIGNAL || request->named != 0;
+}
+
+bool stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer)
 {
     struct stead_vrequest *request = find_request(shard, answer->session.number);
     bool later = answer->status == STEAD_EBUSY || answer->status == STEAD_EUNAVAILABLE;
 
     if (request == NULL || !stead_id_equal(request->message->session.id, answer->session.id))
-        return; /* of an earlier life of this shard */
-
-    /* A call hears of it; nobody would hear of a signal: it is sent again until it is taken. */
-    if (!(later && request->message->type == STEAD_SIGNAL))
-        free_request(shard, request);
+        return false; /* of an earlier life of this shard */
+    if (later && goes_again(request))
+        return true;
+    free_request(shard, request);
+    return false;
 }
 
 void stead_vrequest_drop(struct stead_shard *shard, uint64_t number)
@@ -265,7 +273,7 @@ uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
         append(shard, request);
         struct stead_message *again = stead_message_copy(request->message);
         again->session.mark = oldest_of(shard, request)->number - 1;
-        again->after = number_before(request);
+        name_before(request, again);
         again->flags |= STEAD_FLAG_RETRY;
         host->stats.resends++;
         stead_shard_emit(shard, again);

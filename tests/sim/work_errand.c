@@ -132,6 +132,8 @@ static int give_up(struct stead_turn *turn, void *state, struct stead_slice args
     memcpy(made.bytes, bytes.data, sizeof made.bytes);
     bool waits = stead_kv_number(turn, 't', id) == 0;
     int code = stead_call_cancel(turn, &made);
+    if (code == STEAD_EIO)
+        return code;
     if (code != (waits ? 0 : STEAD_ENOTFOUND))
         stead_sim_broken("errand %llu of %s is cancelled, although it has ended, or not although it waits: %s",
                          (unsigned long long)id, stead_self(turn), stead_error_name(code));

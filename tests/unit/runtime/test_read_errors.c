@@ -47,17 +47,22 @@ static int promise(struct stead_turn *turn, void *state, struct stead_slice args
     return code;
 }
 
-/* Gives it; `a` moves a timer: `do3`. */
+/* Gives it; `a` moves a timer: `do3`. What stands is never told to be gone. */
 static int go_on(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct puppet *puppet = state;
     struct stead_token token;
 
     (void)args;
-    if (puppet->token[0] == '\0')
-        return stead_timer_after(turn, "moved", 5000, "add", (struct stead_slice){0});
+    if (puppet->token[0] == '\0') {
+        int code = stead_timer_cancel(turn, "moved");
+        assert_int_not_equal(code, STEAD_ENOTFOUND);
+        return code != 0 ? code : stead_timer_after(turn, "moved", 5000, "add", (struct stead_slice){0});
+    }
     memcpy(token.text, puppet->token, sizeof(token.text));
-    return stead_answer(turn, &token, stead_packed(turn, "l", (int64_t)1000));
+    int code = stead_answer(turn, &token, stead_packed(turn, "l", (int64_t)1000));
+    assert_int_not_equal(code, STEAD_ENOTFOUND);
+    return code;
 }
 
 /* An answer counts 1,000, the end of who had promised it 10,000, anything else 100. */

@@ -208,6 +208,32 @@ static void test_signal_refused_with_busy_is_sent_again_and_a_call_is_told(void 
     fx_destroy(fx);
 }
 
+static void test_call_refused_behind_a_signal_that_was_not_taken_goes_again(void **state)
+{
+    struct fx *fx = begin(1);
+    struct fx_client client = fx_client(fx, 1);
+    char v[64], w[64];
+
+    (void)state;
+    to = fx_address(w, "v", 2, 0);
+    assert_int_equal(fx_call(fx, &client, fx_address(v, "v", 1, 0), "do2"), 0); /* the signal, which is lost */
+    stead_queue_clear(&fx->sends);
+    assert_int_equal(fx_call(fx, &client, v, "do"), 0);
+    assert_int_equal(fx->sends.tail->after, fx->sends.tail->session.number - 1);
+    answer_from_there(fx, STEAD_EBUSY);
+    assert_int_equal(replies, 0);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fx->sends.count, 2); /* both, in their order */
+    assert_int_equal(fx->sends.head->type, STEAD_SIGNAL);
+    assert_int_equal(fx->sends.head->after, 0);
+    assert_int_equal(fx->sends.tail->after, fx->sends.head->session.number);
+    answer_from_there(fx, 0);
+    answer_from_there(fx, 0);
+    assert_int_equal(replies, 1);
+    assert_int_equal(last_code, 0);
+    fx_destroy(fx);
+}
+
 static void test_call_of_a_volatile_agent_times_out_and_is_not_sent_again(void **state)
 {
     struct fx *fx = begin(1);
@@ -391,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_receiver_forgets_what_it_answered_while_another_has_not_answered),
         cmocka_unit_test(test_receiver_forgets_what_it_answered_while_a_long_poll_of_it_waits),
         cmocka_unit_test(test_signal_refused_with_busy_is_sent_again_and_a_call_is_told),
+        cmocka_unit_test(test_call_refused_behind_a_signal_that_was_not_taken_goes_again),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
         cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),
         cmocka_unit_test(test_answer_for_an_earlier_incarnation_is_dropped),
