@@ -47,7 +47,9 @@ enum core_at {
 
 #define GROUP_COUNT 13u
 #define GROUPS_KNOWN ((1u << GROUP_COUNT) - 1u)
-#define FLAGS_KNOWN (STEAD_FLAG_GAP | STEAD_FLAG_UNSEQUENCED | STEAD_FLAG_RETRY | STEAD_FLAG_JOB | STEAD_FLAG_NOT_RUN)
+#define FLAGS_KNOWN                                                                                                    \
+    (STEAD_FLAG_GAP | STEAD_FLAG_UNSEQUENCED | STEAD_FLAG_RETRY | STEAD_FLAG_JOB | STEAD_FLAG_NOT_RUN |                \
+     STEAD_FLAG_EARLY)
 
 /* Bytes of each group, by its bit. The key's bytes are among the texts. */
 static const uint8_t group_sizes[GROUP_COUNT] = {48, 40, 8, 36, 16, 8, 8, 25, 5, 14, 8, 0, 12};
@@ -382,7 +384,7 @@ static int check_shape(const struct layout *l)
     uint32_t both = STEAD_GROUP_CHANNEL | STEAD_GROUP_SESSION;
     if ((l->group_bits & both) == both && l->type != STEAD_ANSWER)
         return STEAD_EPROTOCOL;
-    if ((l->flags & STEAD_FLAG_NOT_RUN) && l->type != STEAD_ANSWER)
+    if ((l->flags & (STEAD_FLAG_NOT_RUN | STEAD_FLAG_EARLY)) && l->type != STEAD_ANSWER)
         return STEAD_EPROTOCOL;
     if ((l->flags & STEAD_FLAG_GAP) && l->type != STEAD_ACK)
         return STEAD_EPROTOCOL;

@@ -61,7 +61,9 @@ enum stead_message_flags {                          /* wire bits */
                                1 << 3, /* already placed: run this stateless request on the node it arrives at */
                            /* ANSWER: the request was not run, for the reason that the status tells: it may be asked
                             * again */
-                           STEAD_FLAG_NOT_RUN = 1 << 4
+                           STEAD_FLAG_NOT_RUN = 1 << 4,
+                           /* ANSWER, busy: what the request names as before it has not been taken */
+                           STEAD_FLAG_EARLY = 1 << 5
 };
 
 struct stead_message {

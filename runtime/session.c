@@ -241,6 +241,18 @@ static enum stead_session_verdict refuse(struct stead_shard *shard, const struct
     return STEAD_SESSION_REFUSED;
 }
 
+/* It goes again when what is before it has gone. */
+static enum stead_session_verdict refuse_early(struct stead_shard *shard, const struct stead_message *request)
+{
+    struct stead_message *answer = stead_message_answer(request, STEAD_EBUSY, NULL, (struct stead_slice){0});
+
+    answer->durability = STEAD_CLASS_VOLATILE;
+    answer->flags |= STEAD_FLAG_NOT_RUN | STEAD_FLAG_EARLY;
+    shard->host->stats.refused_busy++;
+    stead_shard_emit(shard, answer);
+    return STEAD_SESSION_REFUSED;
+}
+
 /* What it names as before it has been taken, or has ended. */
 static bool is_its_turn(const struct stead_session *session, const struct stead_message *request, uint64_t taken)
 {
@@ -261,7 +273,7 @@ static enum stead_session_verdict judge_place(struct stead_shard *shard, struct 
     if (number <= place.closed && request->key_size == 0 && !overtakes) /* a key says itself whether it has run */
         return STEAD_SESSION_LATE;
     if (!is_its_turn(session, request, place.number) && !overtakes)
-        return refuse(shard, request, STEAD_EBUSY);
+        return refuse_early(shard, request);
     stead_order_take(&session->order, who, number, request->after, stead_session_is_over, session);
     count_bytes(shard, session);
     return STEAD_SESSION_NEW;

@@ -71,7 +71,7 @@ struct stead_vrequest {
     struct stead_vrequest *slot_next, *slot_prev; /* ring of those to the same slot in the same session, by number */
     struct stead_vrequest *before, *after;        /* to the same agent in the same session, by number */
     uint64_t who;                                 /* stead_order_who(), and the session: of that agent */
-    uint64_t named;                               /* the number before it, as it was sent last; 0: none */
+    bool early;                                   /* refused, because what is before it has not been taken */
     uint32_t lane;                                /* which of the shard's sessions it goes in */
     stead_slot slot;                              /* it went to */
     uint64_t number;                              /* in the shard's session */

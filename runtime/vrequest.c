@@ -153,10 +153,9 @@ static void leave_order(struct stead_shard *shard, struct stead_vrequest *reques
         stead_map_add(&shard->vorder, request->who, request->before);
 }
 
-static void name_before(struct stead_vrequest *request, struct stead_message *sent)
+static uint64_t number_before(const struct stead_vrequest *request)
 {
-    request->named = request->before == NULL ? 0 : request->before->number;
-    sent->after = request->named;
+    return request->before == NULL ? 0 : request->before->number;
 }
 
 /* The session that a request goes in: 0, or, for what is a long poll as a rule, another one. */
@@ -199,28 +198,39 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
     message->session.mark = oldest_of(shard, request)->number - 1;
     request->message = stead_message_copy(message);
     join_order(shard, request);
-    name_before(request, message);
+    message->after = number_before(request);
     request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
     append(shard, request);
     stead_shard_emit(shard, message);
     return request->number;
 }
 
+/* What it waited for has gone: it need not wait for its time. */
+static void hurry(struct stead_shard *shard, struct stead_vrequest *request)
+{
+    unlink_request(shard, request);
+    request->resend_ns = shard->host->now_ns;
+    request->prev = NULL;
+    request->next = shard->vrequest_head;
+    if (shard->vrequest_head != NULL)
+        shard->vrequest_head->prev = request;
+    else
+        shard->vrequest_tail = request;
+    shard->vrequest_head = request;
+}
+
 static void free_request(struct stead_shard *shard, struct stead_vrequest *request)
 {
+    struct stead_vrequest *next = request->after;
+
+    if (next != NULL && next->early)
+        hurry(shard, next);
     unlink_request(shard, request);
     leave_order(shard, request);
     leave_ring(shard, request);
     stead_map_remove(&shard->vrequests, number_hash(request->number), request);
     stead_message_destroy(&request->message);
     free(request);
-}
-
-/* Refused for the time being. A call hears of it, unless it may have been for one before it; nobody would hear of a
- * signal: it is sent again until it is taken. */
-static bool goes_again(const struct stead_vrequest *request)
-{
-    return request->message->type == STEAD_SIGNAL || request->named != 0;
 }
 
 bool stead_vrequest_answered(struct stead_shard *shard, const struct stead_message *answer)
@@ -230,7 +240,11 @@ bool stead_vrequest_answered(struct stead_shard *shard, const struct stead_messa
 
     if (request == NULL || !stead_id_equal(request->message->session.id, answer->session.id))
         return false; /* of an earlier life of this shard */
-    if (later && goes_again(request))
+    request->early = (answer->flags & STEAD_FLAG_EARLY) != 0;
+    if (request->early && request->before == NULL) /* that has gone meanwhile */
+        hurry(shard, request);
+    /* A call hears that there is no room for it; nobody would hear of a signal: it is sent again until it is taken. */
+    if (request->early || (later && request->message->type == STEAD_SIGNAL))
         return true;
     free_request(shard, request);
     return false;
@@ -273,7 +287,8 @@ uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
         append(shard, request);
         struct stead_message *again = stead_message_copy(request->message);
         again->session.mark = oldest_of(shard, request)->number - 1;
-        name_before(request, again);
+        again->after = number_before(request);
+        request->early = false;
         again->flags |= STEAD_FLAG_RETRY;
         host->stats.resends++;
         stead_shard_emit(shard, again);

@@ -410,6 +410,10 @@ static void not_run_in_call(struct stead_message *m)
 {
     m->flags = STEAD_FLAG_NOT_RUN;
 }
+static void early_in_call(struct stead_message *m)
+{
+    m->flags = STEAD_FLAG_EARLY;
+}
 static void wrong_slot(struct stead_message *m)
 {
     m->slot.v ^= 1;
@@ -448,6 +452,7 @@ static void test_decode_broken_rule_is_a_protocol_error(void **state)
     assert_int_equal(decode_changed(answer_of_call, status_positive), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, gap_in_call), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, not_run_in_call), STEAD_EPROTOCOL);
+    assert_int_equal(decode_changed(client_call, early_in_call), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, wrong_slot), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, key_bit_without_key), STEAD_EPROTOCOL);
     assert_int_equal(decode_changed(client_call, tell_with_session), STEAD_EPROTOCOL);

@@ -43,7 +43,7 @@ static struct fx *begin(uint32_t shards)
 }
 
 /* The other node answers the oldest request it was sent. Its session number. */
-static uint64_t answer_from_there(struct fx *fx, int status)
+static uint64_t answer_with(struct fx *fx, int status, uint16_t flags)
 {
     struct stead_message *request = stead_queue_pop(&fx->sends);
 
@@ -51,10 +51,16 @@ static uint64_t answer_from_there(struct fx *fx, int status)
     assert_true(request->groups & STEAD_GROUP_SESSION);
     struct stead_message *answer = stead_message_answer(request, status, NULL, (struct stead_slice){0});
     uint64_t number = request->session.number;
+    answer->flags |= flags;
     stead_message_destroy(&request);
     stead_host_deliver(fx->host, &answer);
     fx_run(fx);
     return number;
+}
+
+static uint64_t answer_from_there(struct fx *fx, int status)
+{
+    return answer_with(fx, status, 0);
 }
 
 static void test_call_between_volatile_agents_is_answered(void **state)
@@ -208,7 +214,7 @@ static void test_signal_refused_with_busy_is_sent_again_and_a_call_is_told(void 
     fx_destroy(fx);
 }
 
-static void test_call_refused_behind_a_signal_that_was_not_taken_goes_again(void **state)
+static void test_request_refused_as_early_goes_again_behind_the_one_before_it(void **state)
 {
     struct fx *fx = begin(1);
     struct fx_client client = fx_client(fx, 1);
@@ -216,21 +222,26 @@ static void test_call_refused_behind_a_signal_that_was_not_taken_goes_again(void
 
     (void)state;
     to = fx_address(w, "v", 2, 0);
-    assert_int_equal(fx_call(fx, &client, fx_address(v, "v", 1, 0), "do2"), 0); /* the signal, which is lost */
-    stead_queue_clear(&fx->sends);
+    assert_int_equal(fx_call(fx, &client, fx_address(v, "v", 1, 0), "do2"), 0);
+    stead_queue_clear(&fx->sends); /* the signal is lost */
     assert_int_equal(fx_call(fx, &client, v, "do"), 0);
     assert_int_equal(fx->sends.tail->after, fx->sends.tail->session.number - 1);
-    answer_from_there(fx, STEAD_EBUSY);
+    answer_with(fx, STEAD_EBUSY, STEAD_FLAG_EARLY);
     assert_int_equal(replies, 0);
     fx_step_ms(fx, 1000);
     assert_int_equal(fx->sends.count, 2); /* both, in their order */
     assert_int_equal(fx->sends.head->type, STEAD_SIGNAL);
     assert_int_equal(fx->sends.head->after, 0);
     assert_int_equal(fx->sends.tail->after, fx->sends.head->session.number);
+    struct stead_message *signal = stead_queue_pop(&fx->sends);
+    answer_with(fx, STEAD_EBUSY, STEAD_FLAG_EARLY);
+    stead_queue_push(&fx->sends, signal);
     answer_from_there(fx, 0);
-    answer_from_there(fx, 0);
+    assert_int_equal(fx->sends.count, 1); /* at once: there is nothing to wait for any more */
+    assert_int_equal(fx->sends.head->after, 0);
+    answer_from_there(fx, STEAD_EBUSY);
     assert_int_equal(replies, 1);
-    assert_int_equal(last_code, 0);
+    assert_int_equal(last_code, STEAD_EBUSY);
     fx_destroy(fx);
 }
 
@@ -417,7 +428,7 @@ int main(void)
         cmocka_unit_test(test_receiver_forgets_what_it_answered_while_another_has_not_answered),
         cmocka_unit_test(test_receiver_forgets_what_it_answered_while_a_long_poll_of_it_waits),
         cmocka_unit_test(test_signal_refused_with_busy_is_sent_again_and_a_call_is_told),
-        cmocka_unit_test(test_call_refused_behind_a_signal_that_was_not_taken_goes_again),
+        cmocka_unit_test(test_request_refused_as_early_goes_again_behind_the_one_before_it),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
         cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),
         cmocka_unit_test(test_answer_for_an_earlier_incarnation_is_dropped),
