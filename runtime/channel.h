@@ -104,6 +104,8 @@ struct stead_channel_out {
 /* The end for `slot` -> `destination`, read from the rows if it is not in memory. NULL: the store failed, or the row is
  * damaged. Borrowed. */
 struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination);
+/* It has records that are not acknowledged: what must not overtake them goes behind them. */
+bool stead_channel_out_waits(const struct stead_shard *shard, stead_slot slot, stead_slot destination);
 /* Numbers `message` (source_slot and slot are set), stores its record in the outbox at the open entry, and passes it
  * on: to this shard, or to be sent after the commit if the window is open. Consumed. */
 void stead_channel_out_send(struct stead_shard *shard, struct stead_message **message);

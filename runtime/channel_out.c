@@ -58,7 +58,8 @@ static void watch(struct stead_shard *shard, struct stead_channel_out *channel, 
         shard->resend_ns = channel->resend_ns;
 }
 
-struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination)
+/* Among those in memory, as all that have something to send are; NULL. */
+static struct stead_channel_out *find(const struct stead_shard *shard, stead_slot slot, stead_slot destination)
 {
     uint64_t hash = stead_channel_hash(slot, destination);
     struct stead_channel_out *channel;
@@ -68,6 +69,22 @@ struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead
          channel = stead_map_next(&shard->channels_out, hash, &at))
         if (channel->slot.v == slot.v && channel->destination.v == destination.v)
             return channel;
+    return NULL;
+}
+
+bool stead_channel_out_waits(const struct stead_shard *shard, stead_slot slot, stead_slot destination)
+{
+    const struct stead_channel_out *channel = find(shard, slot, destination);
+
+    return channel != NULL && stead_seq_compare(channel->acknowledged, channel->last) != 0;
+}
+
+struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead_slot slot, stead_slot destination)
+{
+    struct stead_channel_out *channel = find(shard, slot, destination);
+
+    if (channel != NULL)
+        return channel;
     channel = stead_alloc_zero(sizeof(*channel));
     channel->slot = slot;
     channel->destination = destination;
@@ -78,7 +95,7 @@ struct stead_channel_out *stead_channel_out_get(struct stead_shard *shard, stead
         free(channel);
         return NULL;
     }
-    stead_map_add(&shard->channels_out, hash, channel);
+    stead_map_add(&shard->channels_out, stead_channel_hash(slot, destination), channel);
     return channel;
 }
 

@@ -9,7 +9,7 @@
  *   any       tell    any                          plain; after the commit of what its sender has seen
  *   durable   signal  durable, volatile            channel
  *   durable   call    durable                      channel, and a CALL row that waits for the answer
- *   durable   call    volatile, stateless, read-only op, job that must begin in time; signal to stateless: unsequenced; the CALL row keeps the request, to be asked again
+ *   durable   call    volatile, stateless, read-only op with nothing before it, job that must begin in time; signal to stateless: unsequenced; the CALL row keeps the request, to be asked again
  *   durable   call    stateless and idempotent, on this node: the same, but its job starts at once, before the commit
  *   volatile  signal, call   same shard            plain: nothing is lost inside one process
  *   volatile  signal, call   another shard         the shard's own session, kept in memory and sent again until answered
@@ -557,6 +557,13 @@ static bool begins_in_time(const struct stead_message *message)
     return (message->groups & STEAD_GROUP_LIMITS) && message->limits.start_ms != 0;
 }
 
+/* A read-only op is asked without a number, again until it is answered, but not past what was sent before. */
+static bool reads_only(const struct stead_turn *turn, const struct stead_message *message, const struct stead_op *op)
+{
+    return op != NULL && (op->flags & STEAD_OP_READ_ONLY) &&
+           !stead_channel_out_waits(turn->shard, message->source_slot, message->slot);
+}
+
 static void send_durable(struct stead_turn *turn, struct stead_message *message)
 {
     struct stead_host *host = turn->shard->host;
@@ -569,8 +576,8 @@ static void send_durable(struct stead_turn *turn, struct stead_message *message)
     uint8_t durability = to.durability;
     const struct stead_op *op =
         kind == NULL ? NULL : stead_registry_op(host->registry, kind, message->op, message->op_size);
-    bool again = durability != STEAD_DURABLE || (op != NULL && (op->flags & STEAD_OP_READ_ONLY)) ||
-                 (kind == NULL && begins_in_time(message));
+    bool again =
+        durability != STEAD_DURABLE || reads_only(turn, message, op) || (kind == NULL && begins_in_time(message));
     const struct stead_turn_call *call = message->type == STEAD_CALL ? next_call(turn, message) : &nobody;
     if (message->type == STEAD_SIGNAL && durability != STEAD_STATELESS) {
         stead_channel_out_send(turn->shard, &message);

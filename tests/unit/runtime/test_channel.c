@@ -89,6 +89,38 @@ static void test_signal_leaves_after_its_commit_and_once(void **state)
     fx_destroy(fx);
 }
 
+static int ask_there(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct stead_call_options options = {.reply_op = "reply"};
+
+    (void)state;
+    return stead_call(turn, there, "get", args, &options);
+}
+
+/* `get` is read-only: it needs no number of its own, but must see what its caller has sent before. */
+static void test_read_only_call_does_not_overtake_signals(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fx_do[1] = ask_there;
+    say(fx, &client, 1);
+    expect_sent(fx, 1, 1, 0);
+    assert_int_equal(fx_call(fx, &client, here, "do2"), 0);
+    assert_int_equal(fx->sends.count, 1);
+    assert_int_equal(fx->sends.head->type, STEAD_CALL);
+    assert_int_equal(fx->sends.head->channel.previous.counter, 1);
+    assert_true(fx->sends.head->groups & STEAD_GROUP_CHANNEL);
+    stead_queue_clear(&fx->sends);
+    acknowledge(fx, fx->epoch, 2, false);
+    assert_int_equal(fx_call(fx, &client, here, "do2"), 0); /* there is nothing before this one */
+    assert_int_equal(fx->sends.count, 1);
+    assert_true(fx->sends.head->flags & STEAD_FLAG_UNSEQUENCED);
+    assert_false(fx->sends.head->groups & STEAD_GROUP_CHANNEL);
+    fx_destroy(fx);
+}
+
 static void test_window_bounds_what_is_in_flight(void **state)
 {
     struct fx *fx = begin(4);
@@ -525,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signal_leaves_after_its_commit_and_once),
+        cmocka_unit_test(test_read_only_call_does_not_overtake_signals),
         cmocka_unit_test(test_window_bounds_what_is_in_flight),
         cmocka_unit_test(test_unacknowledged_signals_are_sent_again_ever_more_rarely),
         cmocka_unit_test(test_peer_that_is_back_gets_what_it_is_owed_at_once),
