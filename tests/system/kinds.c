@@ -3,7 +3,7 @@
  * kinds: agents that remember everything that happened to them, so that a test can compare it with what its clients
  * were told.
  *
- *   record  durable: every number added, and how often: one more than once is an effect that happened twice
+ *   record  durable: every number added, and how often: one more than once is an effect that happened twice, one below another came late
  *   post    durable: numbered letters and calls between agents: one lost, repeated or out of order is counted where it arrives
  *   alarm   durable: timers, each of which rings once
  *   where, where-gpu   stateless: the node that ran the job; the second only where the label gpu is
@@ -19,10 +19,13 @@
 struct record {
     int64_t count; /* adds that had an effect, repeated ones included */
     int64_t twice; /* adds of a number that was there */
+    int64_t late;  /* adds of a number below one that was there */
+    int64_t newest;
 };
 
-static const struct stead_field record_fields[] = {STEAD_FIELD(I64, struct record, count),
-                                                   STEAD_FIELD(I64, struct record, twice), STEAD_FIELDS_END};
+static const struct stead_field record_fields[] = {
+    STEAD_FIELD(I64, struct record, count), STEAD_FIELD(I64, struct record, twice),
+    STEAD_FIELD(I64, struct record, late), STEAD_FIELD(I64, struct record, newest), STEAD_FIELDS_END};
 
 /* A number as a key: big-endian, so that a scan is in its order. */
 static struct stead_slice key_of(struct stead_turn *turn, uint64_t number)
@@ -45,6 +48,9 @@ static int record_add(struct stead_turn *turn, void *state, struct stead_slice a
     key = key_of(turn, number);
     record->twice += stead_kv_get(turn, key, &there) == 0;
     record->count++;
+    record->late += (int64_t)number < record->newest;
+    if ((int64_t)number > record->newest)
+        record->newest = (int64_t)number;
     int code = stead_kv_put(turn, key, stead_bytes("", 0));
     return code == 0 ? stead_reply(turn, stead_packed(turn, "l", record->count)) : code;
 }
@@ -96,7 +102,8 @@ static int record_get(struct stead_turn *turn, void *state, struct stead_slice a
     const struct record *record = state;
 
     (void)args;
-    return stead_reply(turn, stead_packed(turn, "{s:l,s:l}", "count", record->count, "twice", record->twice));
+    return stead_reply(turn, stead_packed(turn, "{s:l,s:l,s:l}", "count", record->count, "twice", record->twice, "late",
+                                          record->late));
 }
 
 /* {size}: one value of so many bytes, beside the numbers. */
@@ -139,7 +146,7 @@ static const struct stead_op record_ops[] = {
     {"forget", record_forget, NULL, STEAD_OP_FREES, "destroys it"},
     {"add", record_add, NULL, 0, "a number: remembers it, answers how many there were"},
     {"list", record_list, NULL, STEAD_OP_READ_ONLY, "{from}: the numbers in order, a page of them"},
-    {"get", record_get, NULL, STEAD_OP_READ_ONLY, "{count, twice}"},
+    {"get", record_get, NULL, STEAD_OP_READ_ONLY, "{count, twice, late}"},
     {NULL, NULL, NULL, 0, NULL}};
 
 static const struct stead_kind record_kind = {.abi = STEAD_ABI,

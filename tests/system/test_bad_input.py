@@ -83,7 +83,7 @@ class Wire(Test):
 
     def check_unharmed(self):
         self.assertIsNone(self.served.process.poll(), self.served.log())
-        self.assertEqual(self.served.call("record/safe", "get"), {"count": 20, "twice": 0})
+        self.assertEqual(self.served.call("record/safe", "get"), {"count": 20, "twice": 0, "late": 0})
 
     def check_unharmed_at_last(self):
         self.check_unharmed()
