@@ -310,7 +310,8 @@ void stead_agent_free(struct stead_agent *agent)
 
     if (host->marked_agent == agent)
         host->marked_agent = NULL; /* another may come to lie here */
-
+    if (host->at_work == agent)
+        host->at_work = NULL;
     if (agent->phase == STEAD_AGENT_READY)
         lru_remove(agent);
     if (agent->wait != NULL) {

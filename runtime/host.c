@@ -449,6 +449,12 @@ uint32_t stead_host_jobs(const struct stead_host *host)
 
 /* ---- Memory ------------------------------------------------------------------------------------------------ */
 
+/* In the middle of work that its unloading would begin again. */
+static bool is_at_work(const struct stead_host *host, const struct stead_agent *agent)
+{
+    return agent == host->at_work && host->now_ns < host->at_work_until_ns;
+}
+
 static bool may_unload(const struct stead_agent *agent)
 {
     bool keeps = !stead_agent_durable(agent) &&
@@ -492,8 +498,9 @@ static void unload_some(struct stead_host *host, enum unload_why why)
             agent = newer;
             continue;
         }
-        if (may_unload(agent) || (everything && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
-                                  !(agent->flags & STEAD_AGENT_SCHEDULED)))
+        if ((may_unload(agent) && (idle || !is_at_work(host, agent))) ||
+            (everything && agent->pins == 0 && stead_agent_waiting(agent) == 0 &&
+             !(agent->flags & STEAD_AGENT_SCHEDULED)))
             stead_agent_unload(agent);
         else if (!everything)
             stead_agent_touch(agent);

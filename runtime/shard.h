@@ -244,7 +244,9 @@ struct stead_host {
     uint32_t shard_count;
     struct stead_shard **shard_of; /* by slot: the shard of this host that serves it, or NULL; STEAD_SLOTS entries */
     struct stead_agent *lru_first, *lru_last; /* READY activations, most recently used first */
-    uint64_t agent_bytes;                     /* blocks and what hangs off them */
+    struct stead_agent *at_work; /* its work goes on in further turns (stead_pause()): it stays meanwhile; or NULL */
+    uint64_t at_work_until_ns;   /* if the next of them has begun by then */
+    uint64_t agent_bytes;        /* blocks and what hangs off them */
     uint64_t agent_count;
     uint64_t message_bytes;                          /* waiting in mailboxes and for keys */
     uint64_t session_bytes;                          /* of sessions, and what is remembered in place of them */

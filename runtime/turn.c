@@ -24,6 +24,8 @@
 #define SNAPSHOT_EVERY 100u
 #define HEAVY_EFFECTS 512u /* a turn with so many ends its round, as stead_pause() does: others are to have theirs */
 
+#define WORK_NS 10000000000u /* between two parts of some work, at most */
+
 /* Which turns are timed: to read the clock costs as much as a small turn does. */
 #define CLOCK_FIRST 4u              /* the first ones of each round: all of them, on a host that is not busy */
 #define CLOCK_EVERY 16u             /* one in so many */
@@ -630,6 +632,22 @@ void stead_turn_note_round(struct stead_host *host, uint64_t took_ns)
                      took_ns / 1000000u);
 }
 
+/* Work in parts is not begun again for want of memory as long as it is the only one: what was done so far may be in
+ * memory alone, and would be thrown away before each part. */
+static void note_work(const struct stead_turn *turn)
+{
+    struct stead_host *host = turn->shard->host;
+
+    if (host->at_work != NULL && host->at_work != turn->agent && host->now_ns < host->at_work_until_ns)
+        return;
+    if (turn->goes_on) {
+        host->at_work = turn->agent;
+        host->at_work_until_ns = host->now_ns + WORK_NS;
+    } else if (host->at_work == turn->agent) {
+        host->at_work = NULL;
+    }
+}
+
 int stead_turn_run(struct stead_agent *agent, struct stead_message *message, const struct stead_turn_input *input)
 {
     struct stead_shard *shard = agent->shard;
@@ -686,6 +704,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
         stead_shard_turn_done(agent);
     shard->patient = false;
     shard->paused |= turn.effects >= HEAVY_EFFECTS;
+    note_work(&turn);
     stead_writer_deinit(&image);
     end_turn(&turn, &before);
     if (timed)

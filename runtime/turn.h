@@ -77,6 +77,7 @@ struct stead_turn {
     bool quiet;     /* its promises and timers are volatile */
     bool unwritten; /* a quiet op's turn that has changed nothing stored: as a read-only one */
     bool wrote;     /* something was collected that a read-only op may not */
+    bool goes_on;   /* in another turn of its agent (stead_pause()) */
     bool replied;
     bool later; /* a token was taken */
     bool deferred;

@@ -415,6 +415,7 @@ int stead_defer(struct stead_turn *turn)
 void stead_pause(struct stead_turn *turn)
 {
     turn->shard->paused = true;
+    turn->goes_on = true;
 }
 
 void stead_carry(struct stead_turn *turn, size_t bytes)

@@ -263,7 +263,8 @@ STEAD_PUBLIC const char *stead_node_name(const struct stead_turn *turn);
 /* ---- A turn: memory ------------------------------------------------------------------------- */
 
 /* This turn was one part of long work, which goes on in another turn of the same agent (a signal to itself): its
- * reactor looks at its sockets and at its other shards before that, and at what else has come for this one. */
+ * reactor looks at its sockets and at its other shards before that, and at what else has come for this one. One agent
+ * of a reactor whose work goes on so is not unloaded for want of memory. */
 STEAD_PUBLIC void stead_pause(struct stead_turn *turn);
 /* The agent keeps so many bytes beside its state, which its on_unload frees: they count against the node's memory until
  * it says otherwise, or is unloaded. */

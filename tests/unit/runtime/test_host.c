@@ -389,6 +389,47 @@ static void test_turn_that_pauses_ends_the_round(void **state)
     fx_destroy(fx);
 }
 
+/* What the parts have gathered is more than the budget: two of them take turns at the disk's pace otherwise. */
+static int do_heavy_part(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct puppet *puppet = state;
+
+    (void)args;
+    stead_carry(turn, 1000000000);
+    if (++puppet->value == 8)
+        return 0;
+    stead_pause(turn);
+    return stead_signal(turn, stead_self(turn), "do", (struct stead_slice){NULL, 0});
+}
+
+static void test_agent_stays_until_its_work_in_parts_is_done(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64], b[64];
+
+    (void)state;
+    fx_do[0] = do_heavy_part;
+    fx_unloaded = 0;
+    fx_send(fx, &client, STEAD_SIGNAL, fx_address(a, "d", 1, 0), "do");
+    assert_int_equal(fx_unloaded, 1); /* behind the last part */
+    stead_queue_clear(&fx->answers);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 8);
+    fx_unloaded = 0;
+    struct stead_message *one =
+        fx_request(fx, &client, STEAD_SIGNAL, fx_address(a, "d", 1, 1), "do", (struct stead_slice){NULL, 0}, NULL);
+    struct stead_message *two =
+        fx_request(fx, &client, STEAD_SIGNAL, fx_address(b, "d", 1, 2), "do", (struct stead_slice){NULL, 0}, NULL);
+    stead_host_deliver(fx->host, &one);
+    stead_host_deliver(fx->host, &two);
+    fx_run(fx);
+    stead_queue_clear(&fx->answers);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 8); /* one of them is let finish, the other gives way */
+    assert_int_equal(fx_call_i64(fx, &client, b, "get"), 8);
+    assert_in_range(fx_unloaded, 2, 16);
+    fx_destroy(fx);
+}
+
 static void test_memory_budget_unloads_the_least_recently_used(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -765,6 +806,7 @@ int main(void)
         cmocka_unit_test(test_idle_agent_is_unloaded_with_its_hooks_and_comes_back),
         cmocka_unit_test(test_kind_that_may_idle_longer_does_not_keep_others),
         cmocka_unit_test(test_volatile_agent_stays_unless_its_kind_may_be_forgotten),
+        cmocka_unit_test(test_agent_stays_until_its_work_in_parts_is_done),
         cmocka_unit_test(test_memory_budget_unloads_the_least_recently_used),
         cmocka_unit_test(test_what_agents_carry_counts_against_the_budget),
         cmocka_unit_test(test_turn_that_pauses_ends_the_round),
