@@ -101,6 +101,7 @@ struct stead_engine_again {
     uint32_t attempts; /* made */
     uint64_t asked;    /* id of the newest request, open or not */
     uint64_t resumes;  /* a child that the next request rewinds: the request it was begun by; 0: it begins one anew */
+    uint64_t resumed;  /* the same of the request that is open: it may not have come to the child yet */
 };
 
 struct stead_engine_name;

@@ -257,13 +257,23 @@ static void decide_cancel(struct stead_engine *engine, uint64_t ref, struct stea
     (void)stead_engine_decide(engine, &event);
 }
 
+/* Its open request is not wanted any more; nor is the one that this resumes, which the child may still be known by. */
+static void cancel_request(struct stead_engine *engine, const struct stead_engine_task *task)
+{
+    struct stead_slice name = stead_str(task->name), target = stead_str(task->target);
+
+    decide_cancel(engine, task->request, name, target);
+    if (task->again != NULL && task->again->resumed != 0)
+        decide_cancel(engine, task->again->resumed, name, target);
+}
+
 /* Decides that its request and its timer are not wanted any more. */
 static void decide_cancels(struct stead_engine *engine, struct stead_engine_task *task)
 {
     if (task->request != 0 && task->kind == STEAD_ENGINE_TIMER)
         decide_cancel(engine, task->request, nothing, nothing);
     else if (task->request != 0)
-        decide_cancel(engine, task->request, stead_str(task->name), stead_str(task->target));
+        cancel_request(engine, task);
     if (task->timer != 0)
         decide_cancel(engine, task->timer, nothing, nothing);
 }
@@ -278,7 +288,7 @@ static void drop_request(struct stead_engine *engine, uint64_t *id)
 /* A child whose time was up. */
 static void expire(struct stead_engine *engine, struct stead_engine_task *task)
 {
-    decide_cancel(engine, task->request, stead_str(task->name), stead_str(task->target));
+    cancel_request(engine, task);
     task->request = 0;
     stead_engine_list_remove(&engine->due, task);
     task->phase = STEAD_ENGINE_REQUESTED;
@@ -319,6 +329,7 @@ static void request_again(struct stead_engine *engine, struct stead_engine_task 
     stead_writer_init(&writer);
     if (again->resumes != 0)
         extra = set_number(&writer, extra, "resumes", again->resumes);
+    again->resumed = again->resumes;
     again->resumes = 0;
     decide_request(engine, task, again->value, extra);
     stead_writer_deinit(&writer);
@@ -460,13 +471,13 @@ void stead_engine_cancel_open(struct stead_engine *engine, bool timers_only)
         if (is_timer(&open[i]))
             decide_cancel(engine, open[i].id, nothing, nothing);
         else if (!timers_only)
-            decide_cancel(engine, open[i].id, stead_str(task->name), stead_str(task->target));
+            cancel_request(engine, task);
     }
     free(open);
     /* Children whose time was up while the code could not run: their results are taken no more, and they still run. */
     for (const struct stead_engine_task *task = engine->due.first; task != NULL && !timers_only; task = task->next)
         if (task->request != 0)
-            decide_cancel(engine, task->request, stead_str(task->name), stead_str(task->target));
+            cancel_request(engine, task);
 }
 
 void stead_engine_open(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context)
