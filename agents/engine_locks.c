@@ -11,7 +11,7 @@
  *
  * A rewind of an instance that failed behind such a section's begin finds it open in the history and released in truth:
  * by the end of the execution, or by code that the rewind has made void. So before anything goes on it is locked anew,
- * in the same order, by requests of the engine itself, and what is requested behind that carries the new fences.
+ * in the same order, by requests of the engine itself (O9), and what is requested behind that carries the new fences.
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"
