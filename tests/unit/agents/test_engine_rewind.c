@@ -283,7 +283,7 @@ static void test_rewind_of_who_could_not_lock_keeps_the_order(void **state)
     }
 }
 
-/* While it waits for a lock: it is suspended, events come, and it is terminated with what it has and what it may get. */
+/* While it waits for a lock it is suspended, and terminated with what it has and what it may still get. */
 static void test_rewind_that_waits_for_a_lock_can_be_steered(void **state)
 {
     struct en en;
