@@ -5,8 +5,9 @@ Usage: test_rewind.py PROGRAM [unittest arguments]"""
 import json
 import pathlib
 import subprocess
+import threading
 
-from harness import Test, built, main, wait_until
+from harness import CliError, Test, built, main, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -119,6 +120,46 @@ class Rewind(Test):
         node.restart()
         self.steer("raise", "a1 KID", "go")
         self.assertEqual(self.await_status("a1", "Completed")["output"], [-1, "nondeterminism"])
+
+
+    def rewind_in_spite_of_all(self, id):
+        """Asks until it has been done: nodes die."""
+        def asked():
+            try:
+                self.steer("rewind", id)
+            except CliError as error:
+                return error.error.get("code") == "wrong_state"
+            return True
+        wait_until(f"{id} is rewound", asked)
+
+    def test_many_are_rewound_while_their_node_is_killed(self):
+        node = self.serve()
+        sections, families = [f"s{number}" for number in range(24)], [f"f{number}" for number in range(8)]
+        for number, id in enumerate(sections):
+            accounts = {"from": f"till/a{number % 4}", "to": f"till/b{number % 3}"}
+            self.start(("transfer", "inside")[number % 2], self.args(**accounts), id)
+        for id in families:
+            self.start("family", self.args(), id)
+        for id in sections + families:
+            self.await_status(id, "Failed")
+        self.gate.touch()
+        mixed = sections[::3] + families + sections[1::3] + sections[2::3]
+        rewinding = [threading.Thread(target=lambda ids: [self.rewind_in_spite_of_all(id) for id in ids], args=(mixed[part::3],))
+                     for part in range(3)]
+        for thread in rewinding:
+            thread.start()
+        for part in (2, 8, 16, 24):
+            wait_until(f"{part} have been rewound", lambda: sum(self.look(id)["status"] != "Failed" for id in mixed) >= part)
+            node.restart()
+        for thread in rewinding:
+            thread.join()
+        for id in mixed:
+            self.await_status(id, "Completed")
+        for side, count in (("a", 4), ("b", 3)):
+            self.assertEqual(sum(self.count(f"till/{side}{number}") for number in range(count)), len(sections))
+        self.assertEqual(self.log.read_text().split().count("step"), len(families))  # before the first kill
+        self.assertEqual({self.look(f"{id} KID")["execution"] for id in families}, {1})
+        wait_until("nothing is held any more", lambda: not node.cli("locks"))
 
 
 class OnHub(Rewind):
