@@ -14,7 +14,8 @@
  * A rewind makes a range of the history void. In it no code runs and no decision counts; results of older requests do,
  * failures make their tasks due again; and the episode of the rewind requests everything that had not succeeded. The
  * range begins with the episode in which the code first saw the failure that ended it: what the code did before cannot
- * depend on it.
+ * depend on it. A critical section that was open there is locked anew first (engine_locks.c): until that is done,
+ * perhaps episodes later, nothing is requested and no code runs.
  *
  * Invariants: O1 an episode's decisions lie behind all of its inputs. O2 the code runs at most once in an episode. O3
  * replaying any prefix of whole episodes ends in the state that the engine had there. O4 what is kept follows the open
@@ -71,6 +72,7 @@ void stead_engine_destroy(struct stead_engine **engine_pointer)
     free_tasks(engine);
     stead_engine_events_deinit(engine);
     stead_engine_locks_deinit(engine);
+    stead_engine_relocks_deinit(engine);
     while (engine->spare != NULL) {
         struct stead_engine_task *task = engine->spare;
         engine->spare = task->next;
@@ -272,8 +274,6 @@ static uint64_t rewind_point(const struct stead_engine *engine, int code, bool o
         point = engine->seen[-code];
     if (point == 0)
         point = engine->episode;
-    if (engine->lock_count > 0 && engine->lock_episode < point)
-        point = engine->lock_episode;
     return point;
 }
 
@@ -301,6 +301,25 @@ static void decide_failure(struct stead_engine *engine, int code)
         event.error_sentence = stead_str(engine->why_code == code ? engine->why : stead_error_sentence(code));
     }
     engine->rewind_point = rewind_point(engine, event.code, own);
+    stead_engine_unlock(engine);
+    stead_engine_cancel_open(engine, true);
+    (void)stead_engine_decide(engine, &event);
+    engine->status = STEAD_INSTANCE_FAILED;
+}
+
+/* A rewind could not have a lock that it goes on with: the next one begins where this one did. */
+static void fail_relock(struct stead_engine *engine)
+{
+    const struct stead_engine_task *task = engine->relock;
+    bool named = task->error_name != NULL;
+    const struct stead_history_event event = {
+        .type = STEAD_HISTORY_EXECUTION_FAILED,
+        .code = task->code,
+        .error_name = stead_str(named ? task->error_name : stead_error_name(task->code)),
+        .error_sentence = stead_str(named ? task->error_sentence : stead_error_sentence(task->code))};
+
+    stead_fiber_destroy(&engine->fiber);
+    engine->rewind_point = engine->relock_episode;
     stead_engine_unlock(engine);
     stead_engine_cancel_open(engine, true);
     (void)stead_engine_decide(engine, &event);
@@ -368,9 +387,17 @@ static int run_code(struct stead_engine *engine)
     }
     if (engine->status != STEAD_INSTANCE_RUNNING || !engine->begun)
         return 0;
-    if (engine->rewinding)
+    if (engine->rewinding) {
+        stead_engine_rewind_locks(engine);
         stead_engine_rewind_tasks(engine);
+    }
     engine->rewinding = false;
+    int locked = stead_engine_relock(engine);
+    if (locked != 0) {
+        if (locked != STEAD_ENGINE_WAITS_LOCK)
+            fail_relock(engine);
+        return 0;
+    }
     stead_engine_request_due(engine);
     if (is_ready(engine))
         resume(engine);

@@ -49,11 +49,13 @@ void stead_engine_destroy(struct stead_engine **engine);
 int stead_engine_replay(struct stead_engine *engine, const struct stead_history_event *event) STEAD_MUST_USE;
 /* Before the replay, oldest first: a rewind whose EXECUTION_REWOUND has the id `at` made void what the code decided
  * from event `from` on. Steps that had not succeeded there are requested again by the episode of the rewind; results of
- * older requests that came meanwhile still count. */
+ * older requests that came meanwhile still count. Where something was locked there, it is locked anew first, by holds
+ * that the engine requests, and nothing else is requested and no code runs until it has all. A child is requested with
+ * `resumes` in its extra: the request that it was begun by. */
 void stead_engine_expect_rewind(struct stead_engine *engine, uint64_t from, uint64_t at);
 /* After the status became Failed: where a rewind begins, the ORCHESTRATOR_STARTED of the episode in which the code
- * first saw the failure that ended it; the last episode when it failed by itself. To be put into EXECUTION_REWOUND's
- * `ref`. 0: it has not failed. */
+ * first saw the failure that ended it; the last episode when it failed by itself; that of the last rewind when this one
+ * could not lock what it had to. To be put into EXECUTION_REWOUND's `ref`. 0: it has not failed. */
 uint64_t stead_engine_rewind_point(const struct stead_engine *engine);
 /* Opens an episode at this time: ORCHESTRATOR_STARTED. Chance is drawn from a hash of instance, execution and event id:
  * nothing of it is stored. */

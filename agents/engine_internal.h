@@ -31,6 +31,7 @@
     0xff000u /* bytes of an output: 4 KiB of the limit are for the map that tells of the instance */
 #define STEAD_ENGINE_STATUS_MAX (16u << 10) /* bytes of a custom status */
 #define STEAD_ENGINE_AGAIN 1                /* what stead_continue_as_new() returns */
+#define STEAD_ENGINE_WAITS_LOCK 1           /* what stead_engine_relock() returns */
 #define STEAD_ENGINE_CODES 64u              /* failures are remembered by code */
 #define STEAD_ENGINE_TEXT_MAX 512u          /* bytes of a sentence, with its zero */
 
@@ -98,6 +99,9 @@ struct stead_engine_again {
     struct stead_retry retry;
     int64_t began_ms;  /* the first attempt */
     uint32_t attempts; /* made */
+    uint64_t asked;    /* id of the newest request, open or not */
+    uint64_t resumes;  /* a child that the next request rewinds: the request it was begun by; 0: it begins one anew */
+    uint64_t resumed;  /* the same of the request that is open: it may not have come to the child yet */
 };
 
 struct stead_engine_name;
@@ -263,7 +267,12 @@ struct stead_engine {
     /* The critical section. */
     struct stead_engine_lock *locks; /* STEAD_ENGINE_LOCKS_MAX places; NULL: nothing was ever locked; owned */
     uint32_t lock_count;
-    uint64_t lock_episode; /* in which it was asked for */
+    /* A rewind: what was locked where it goes on from, to be locked anew, with the fences of then; owned. While it is
+     * not NULL no code runs and nothing is requested. */
+    struct stead_engine_lock *relocks;
+    uint32_t relock_count, relock_at; /* the one that is asked for next, or waited for */
+    struct stead_engine_task *relock; /* the hold that is waited for; NULL: none; borrowed from the tasks */
+    uint64_t relock_episode;          /* that of the rewind: where a further one begins when a lock cannot be had */
 
     uint64_t difference_event;
 };
@@ -301,8 +310,10 @@ void stead_engine_task_call_it(struct stead_engine_task *task, struct stead_slic
 bool stead_engine_result(struct stead_engine *engine, const struct stead_history_event *event);
 /* Requests what is due; at the begin of a run. */
 void stead_engine_request_due(struct stead_engine *engine);
-/* Makes every task that has not succeeded due: a rewind's run. */
+/* Makes every task that has not succeeded due, and every hold that has not been read: a rewind's run. */
 void stead_engine_rewind_tasks(struct stead_engine *engine);
+/* An agent has a new fence: what is still to be requested of it with the old one carries the new one. */
+void stead_engine_refence(struct stead_engine *engine, const char *address, uint64_t old, uint64_t fence);
 /* Decides TASK_CANCELED for everything that is open, or for timers only, in order of ids. */
 void stead_engine_cancel_open(struct stead_engine *engine, bool timers_only);
 /* A list's end. */
@@ -354,6 +365,13 @@ uint64_t stead_engine_fence(const struct stead_engine *engine, const char *addre
 void stead_engine_keep_lock(struct stead_engine *engine, const char *address, uint64_t fence);
 /* Decides LOCKS_RELEASED when something is locked. */
 void stead_engine_unlock(struct stead_engine *engine);
+/* A rewind's run: what is locked was released for good by the failure, and is to be locked anew. */
+void stead_engine_rewind_locks(struct stead_engine *engine);
+/* Goes on with that, at the begin of a run. 0: all is locked; STEAD_ENGINE_WAITS_LOCK; or how a lock could not be had:
+ * then engine->relock has failed. */
+int stead_engine_relock(struct stead_engine *engine);
+/* Forgets what is locked, and what is to be locked anew. */
 void stead_engine_locks_deinit(struct stead_engine *engine);
+void stead_engine_relocks_deinit(struct stead_engine *engine);
 
 #endif

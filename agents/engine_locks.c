@@ -8,6 +8,10 @@
  * addresses with their fences: at stead_unlock(), and at any end of the execution. A hold that was asked for and not
  * awaited any more (the execution was terminated) is cancelled; whoever carries it out releases what it may still be
  * given.
+ *
+ * A rewind of an instance that failed behind such a section's begin finds it open in the history and released in truth:
+ * by the end of the execution, or by code that the rewind has made void. So before anything goes on it is locked anew,
+ * in the same order, by requests of the engine itself (O9), and what is requested behind that carries the new fences.
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"
@@ -51,6 +55,8 @@ static void take_unread_holds(struct stead_engine *engine)
         if (task->kind != STEAD_ENGINE_HOLD || task->code != 0 || engine->lock_count == STEAD_ENGINE_LOCKS_MAX ||
             stead_get_u64(task->value, NULL, &fence) != 0)
             continue;
+        if (task == engine->relock)
+            engine->relock = NULL;
         stead_engine_keep_lock(engine, task->target, fence);
         stead_engine_task_free(engine, task);
     }
@@ -88,13 +94,78 @@ void stead_engine_unlock(struct stead_engine *engine)
     stead_engine_locks_deinit(engine);
 }
 
+static struct stead_engine_task *ask_for(struct stead_engine *engine, const char *address)
+{
+    struct stead_engine_task *task = stead_engine_task_new(engine, STEAD_ENGINE_HOLD);
+
+    stead_engine_request(engine, task, stead_str(STEAD_OP_HOLD), stead_str(address), nothing, nothing);
+    return task;
+}
+
+/* ---- Anew ----------------------------------------------------------------------------------- */
+
+void stead_engine_relocks_deinit(struct stead_engine *engine)
+{
+    for (uint32_t i = 0; engine->relocks != NULL && i < engine->relock_count; i++)
+        free(engine->relocks[i].address);
+    free(engine->relocks);
+    engine->relocks = NULL;
+    engine->relock_count = engine->relock_at = 0;
+}
+
+void stead_engine_rewind_locks(struct stead_engine *engine)
+{
+    engine->relock_episode = engine->episode;
+    if (engine->relocks != NULL) { /* the rewind before got its last lock where this one goes on from */
+        for (uint32_t i = 0; i < engine->lock_count; i++)
+            engine->relocks[i].fence = engine->locks[i].fence;
+        stead_engine_locks_deinit(engine);
+        if (engine->relock != NULL)
+            stead_engine_task_free(engine, engine->relock);
+        engine->relock = NULL;
+        engine->relock_at = 0;
+    }
+    if (engine->lock_count == 0)
+        return;
+    engine->relocks = engine->locks;
+    engine->relock_count = engine->lock_count;
+    engine->relock_at = 0;
+    engine->locks = NULL;
+    engine->lock_count = 0;
+}
+
+int stead_engine_relock(struct stead_engine *engine)
+{
+    while (engine->relocks != NULL) {
+        const struct stead_engine_lock *lock = &engine->relocks[engine->relock_at];
+        uint64_t fence = 0;
+        if (engine->relock == NULL)
+            engine->relock = ask_for(engine, lock->address);
+        struct stead_engine_task *task = engine->relock;
+        if (task->phase != STEAD_ENGINE_FINISHED)
+            return STEAD_ENGINE_WAITS_LOCK;
+        if (task->code == 0 && stead_get_u64(task->value, NULL, &fence) != 0)
+            task->code = STEAD_ECORRUPT;
+        if (task->code != 0)
+            return task->code;
+        engine->relock = NULL;
+        stead_engine_task_free(engine, task);
+        stead_engine_keep_lock(engine, lock->address, fence);
+        stead_engine_refence(engine, lock->address, lock->fence, fence);
+        if (++engine->relock_at == engine->relock_count)
+            stead_engine_relocks_deinit(engine);
+    }
+    return 0;
+}
+
+/* ---- Sections ------------------------------------------------------------------------------- */
+
 /* Asks for one and waits until it is held. */
 static int hold(struct stead_engine *engine, const char *address, uint64_t *ret_fence)
 {
-    struct stead_engine_task *task = stead_engine_task_new(engine, STEAD_ENGINE_HOLD);
+    struct stead_engine_task *task = ask_for(engine, address);
     struct stead_slice value = nothing;
 
-    stead_engine_request(engine, task, stead_str(STEAD_OP_HOLD), stead_str(address), nothing, nothing);
     stead_engine_wait_for(engine, task);
     int code = stead_engine_read(engine, task, &value);
     if (code == 0 && stead_get_u64(value, NULL, ret_fence) != 0)
@@ -140,7 +211,6 @@ int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint
         if (!stead_engine_is_address(stead_str(addresses[i])))
             return STEAD_EADDRESS;
     count = sort_addresses(o, addresses, count, sorted);
-    engine->lock_episode = engine->episode;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t fence = engine->episode;
         int code = STEAD_AGENT_FAULT(lock_not_taken) && i > 0 ? 0 : hold(engine, sorted[i], &fence);

@@ -132,6 +132,8 @@ static void decide_request(struct stead_engine *engine, struct stead_engine_task
         event.type = STEAD_HISTORY_TIMER_CREATED;
     task->phase = STEAD_ENGINE_REQUESTED;
     task->request = stead_engine_decide(engine, &event);
+    if (task->again != NULL)
+        task->again->asked = task->request;
     if (task->kind != STEAD_ENGINE_TIMER || !engine->replaying || !STEAD_AGENT_FAULT(timer_lost_at_replay))
         stead_engine_map_put(&engine->requests, task->request, task);
 }
@@ -255,13 +257,23 @@ static void decide_cancel(struct stead_engine *engine, uint64_t ref, struct stea
     (void)stead_engine_decide(engine, &event);
 }
 
+/* Its open request is not wanted any more; nor is the one that this resumes, which the child may still be known by. */
+static void cancel_request(struct stead_engine *engine, const struct stead_engine_task *task)
+{
+    struct stead_slice name = stead_str(task->name), target = stead_str(task->target);
+
+    decide_cancel(engine, task->request, name, target);
+    if (task->again != NULL && task->again->resumed != 0)
+        decide_cancel(engine, task->again->resumed, name, target);
+}
+
 /* Decides that its request and its timer are not wanted any more. */
 static void decide_cancels(struct stead_engine *engine, struct stead_engine_task *task)
 {
     if (task->request != 0 && task->kind == STEAD_ENGINE_TIMER)
         decide_cancel(engine, task->request, nothing, nothing);
     else if (task->request != 0)
-        decide_cancel(engine, task->request, stead_str(task->name), stead_str(task->target));
+        cancel_request(engine, task);
     if (task->timer != 0)
         decide_cancel(engine, task->timer, nothing, nothing);
 }
@@ -276,12 +288,51 @@ static void drop_request(struct stead_engine *engine, uint64_t *id)
 /* A child whose time was up. */
 static void expire(struct stead_engine *engine, struct stead_engine_task *task)
 {
-    decide_cancel(engine, task->request, stead_str(task->name), stead_str(task->target));
+    cancel_request(engine, task);
     task->request = 0;
     stead_engine_list_remove(&engine->due, task);
     task->phase = STEAD_ENGINE_REQUESTED;
     fail_attempt(engine, task, STEAD_ETIMEOUT, stead_str(stead_error_name(STEAD_ETIMEOUT)),
                  stead_str("the child did not end in time"));
+}
+
+/* `extra` with this member set, one more or in the place of an old one; owned by the writer. */
+static struct stead_slice set_number(struct stead_writer *writer, struct stead_slice extra, const char *name,
+                                     uint64_t number)
+{
+    struct stead_reader reader = stead_reader(extra);
+    struct stead_slice member, value;
+    uint32_t members = 0;
+    uint64_t old = 0;
+
+    if (extra.size > 0 && stead_read_map(&reader, &members) != 0)
+        return extra;
+    stead_write_map(writer, members + (stead_get_u64(extra, name, &old) != 0));
+    for (; members > 0 && stead_read_str(&reader, &member) == 0 && stead_read_value(&reader, &value) == 0; members--) {
+        if (stead_slice_equal(member, stead_str(name)))
+            continue;
+        stead_write_str_slice(writer, member);
+        stead_write_value(writer, value);
+    }
+    stead_write_str(writer, name);
+    stead_write_u64(writer, number);
+    return stead_written(writer);
+}
+
+/* A child that a rewind resumes is named by the request it was begun by: once, later attempts begin anew. */
+static void request_again(struct stead_engine *engine, struct stead_engine_task *task)
+{
+    struct stead_engine_again *again = task->again;
+    struct stead_slice extra = again->extra;
+    struct stead_writer writer;
+
+    stead_writer_init(&writer);
+    if (again->resumes != 0)
+        extra = set_number(&writer, extra, "resumes", again->resumes);
+    again->resumed = again->resumes;
+    again->resumes = 0;
+    decide_request(engine, task, again->value, extra);
+    stead_writer_deinit(&writer);
 }
 
 void stead_engine_request_due(struct stead_engine *engine)
@@ -303,7 +354,7 @@ void stead_engine_request_due(struct stead_engine *engine)
         }
         if (!engine->replaying || !STEAD_AGENT_FAULT(retry_counted_wrong))
             task->again->attempts++;
-        decide_request(engine, task, task->again->value, task->again->extra);
+        request_again(engine, task);
         start_child_timer(engine, task);
     }
 }
@@ -420,13 +471,13 @@ void stead_engine_cancel_open(struct stead_engine *engine, bool timers_only)
         if (is_timer(&open[i]))
             decide_cancel(engine, open[i].id, nothing, nothing);
         else if (!timers_only)
-            decide_cancel(engine, open[i].id, stead_str(task->name), stead_str(task->target));
+            cancel_request(engine, task);
     }
     free(open);
     /* Children whose time was up while the code could not run: their results are taken no more, and they still run. */
     for (const struct stead_engine_task *task = engine->due.first; task != NULL && !timers_only; task = task->next)
         if (task->request != 0)
-            decide_cancel(engine, task->request, stead_str(task->name), stead_str(task->target));
+            cancel_request(engine, task);
 }
 
 void stead_engine_open(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context)
@@ -470,29 +521,72 @@ static void unfinish(struct stead_engine *engine, struct stead_engine_task *task
         engine->missing++;
 }
 
+/* A hold that the code waits for, given or refused: that was released, or is asked for again. */
+static void rewind_holds(struct stead_engine *engine)
+{
+    struct stead_engine_task *next;
+
+    for (struct stead_engine_task *task = engine->finished.first; task != NULL; task = next) {
+        next = task->next;
+        if (task->kind != STEAD_ENGINE_HOLD || task->again == NULL)
+            continue;
+        unfinish(engine, task);
+        make_due(engine, task, 0);
+    }
+}
+
+/* A child is resumed, whatever became of it, unless its time was up. */
+static void rewind_task(struct stead_engine *engine, struct stead_engine_task *task)
+{
+    bool expired = task->phase == STEAD_ENGINE_DUE && task->request != 0;
+
+    if (task->phase == STEAD_ENGINE_FINISHED)
+        unfinish(engine, task);
+    if (task->phase == STEAD_ENGINE_DUE)
+        stead_engine_list_remove(&engine->due, task);
+    if (task->kind == STEAD_ENGINE_CHILD && !expired) {
+        drop_request(engine, &task->request);
+        task->again->resumes = task->again->asked;
+    }
+    decide_cancels(engine, task);
+    drop_request(engine, &task->request);
+    drop_request(engine, &task->timer);
+    task->again->attempts = 0;
+    task->again->began_ms = engine->now_ms;
+    make_due(engine, task, 0);
+}
+
 void stead_engine_rewind_tasks(struct stead_engine *engine)
 {
     struct stead_engine_task **tasks = stead_engine_alloc(engine->tasks.count * sizeof(struct stead_engine_task *));
     uint32_t count = 0;
 
+    rewind_holds(engine);
     for (uint32_t i = 0; i < engine->tasks.capacity; i++) {
         struct stead_engine_task *task = engine->tasks.keys[i] != 0 ? engine->tasks.values[i] : NULL;
         if (task != NULL && task->again != NULL && !(task->phase == STEAD_ENGINE_FINISHED && task->code == 0))
             tasks[count++] = task;
     }
     qsort(tasks, count, sizeof(struct stead_engine_task *), compare_numbers);
-    for (uint32_t i = 0; i < count; i++) {
-        struct stead_engine_task *task = tasks[i];
-        if (task->phase == STEAD_ENGINE_FINISHED)
-            unfinish(engine, task);
-        if (task->phase == STEAD_ENGINE_DUE)
-            stead_engine_list_remove(&engine->due, task);
-        decide_cancels(engine, task);
-        drop_request(engine, &task->request);
-        drop_request(engine, &task->timer);
-        task->again->attempts = 0;
-        task->again->began_ms = engine->now_ms;
-        make_due(engine, task, 0);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        rewind_task(engine, tasks[i]);
     free(tasks);
+}
+
+void stead_engine_refence(struct stead_engine *engine, const char *address, uint64_t old, uint64_t fence)
+{
+    for (uint32_t i = 0; i < engine->tasks.capacity; i++) {
+        const struct stead_engine_task *task = engine->tasks.keys[i] != 0 ? engine->tasks.values[i] : NULL;
+        struct stead_engine_again *again = task != NULL && task->fenced ? task->again : NULL;
+        uint64_t carried = 0;
+        if (again == NULL || strcmp(task->target, address) != 0 ||
+            stead_get_u64(again->extra, "fence", &carried) != 0 || carried != old)
+            continue;
+        struct stead_writer writer;
+        stead_writer_init(&writer);
+        struct stead_slice extra = stead_engine_copy(set_number(&writer, again->extra, "fence", fence));
+        stead_writer_deinit(&writer);
+        free((void *)(uintptr_t)again->extra.data);
+        again->extra = extra;
+    }
 }

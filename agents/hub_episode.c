@@ -182,7 +182,7 @@ static bool create_engine(struct stead_hub_episode *episode, struct stead_slice 
 
 /* ---- What an episode begins with --------------------------------------------------------------------- */
 
-static void set_row(struct stead_hub_session *session, struct stead_slice map)
+void stead_hub_set_row(struct stead_hub_session *session, struct stead_slice map)
 {
     struct stead_writer row;
 
@@ -277,10 +277,12 @@ static bool begin_fresh(struct stead_hub_episode *episode)
     stead_engine_destroy(&session->engine);
     if (!create_engine(episode, stead_hub_text(body, "n"), stead_hub_number(body, "ver")))
         return false;
-    set_row(session, stead_packed(episode->turn, "{s:S,s:l,s:S,s:S,s:l,s:l}", "name", stead_hub_text(body, "n"),
-                                  "created", session->exists && (!again || same_life) ? created : session->now_ms,
-                                  "start", stead_hub_own_id(episode->start->id), "parent", stead_hub_text(body, "p"),
-                                  "px", stead_hub_number(body, "px"), "pr", stead_hub_number(body, "pr")));
+    stead_hub_set_row(session,
+                      stead_packed(episode->turn, "{s:S,s:l,s:S,s:S,s:l,s:l}", "name", stead_hub_text(body, "n"),
+                                   "created", session->exists && (!again || same_life) ? created : session->now_ms,
+                                   "start", stead_hub_own_id(episode->start->id), "parent", stead_hub_text(body, "p"),
+                                   "px", stead_hub_number(body, "px"), "pr",
+                                   stead_hub_number(same_life ? row : body, "pr"))); /* a rewound parent asks anew */
     session->version = episode->orchestrator->version;
     return true;
 }
@@ -292,7 +294,7 @@ static void fail_by_difference(struct stead_hub_episode *episode)
     uint64_t event = 0;
     const char *sentence = stead_engine_difference(session->engine, &event);
     const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
-                                            .code = STEAD_ECONFLICT,
+                                            .code = STEAD_EFAILED,
                                             .error_name = stead_str("nondeterminism"),
                                             .error_sentence = stead_str(sentence)};
 
@@ -577,7 +579,7 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
     if (episode->left)
         write_out(episode, args);
     stead_write_raw(args, episode->list.data, episode->list.size);
-    set_row(session, stead_written(&row));
+    stead_hub_set_row(session, stead_written(&row));
     stead_writer_deinit(&start_id);
     stead_writer_deinit(&row);
 }
@@ -611,7 +613,7 @@ static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct s
     else
         stead_engine_begin(session->engine, session->now_ms);
     stead_hub_give_all(episode);
-    if (episode->inputs == 0 && !episode->mended) {
+    if (episode->inputs == 0 && !episode->mended && !episode->resumed) {
         stead_engine_destroy(&session->engine); /* it has an open episode */
         return STEAD_HUB_SEND;
     }
@@ -692,7 +694,7 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
     if (session->exists && (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW))
         return STEAD_HUB_PENDING;
     if (!session->exists || is_past(session, status))
-        return stead_hub_give_back(episode);
+        return episode->resumed ? stead_hub_tell_again(episode, args) : stead_hub_give_back(episode);
     bool ends = stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL;
     bool rewinds = stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) != NULL;
     if (stead_hub_differs(session) && !rewinds)

@@ -30,6 +30,7 @@ struct stead_hub_episode {
     bool clear;           /* the history before is thrown away */
     bool left;            /* ... that of an execution which began in it, too */
     bool fresh;           /* an execution begins here */
+    bool resumed;         /* a rewound parent asks for it, by a new request */
     bool mended;          /* code that did not match its history does now */
     bool keeping;         /* the engine is one without the code: inputs are stored, and nothing runs */
     bool differs;         /* it ends as Failed by code that does not match; what comes is kept */
@@ -52,6 +53,8 @@ bool stead_hub_differs(const struct stead_hub_session *session);
 int64_t stead_hub_time_of(const struct stead_turn *turn, const struct stead_hub_session *session);
 /* Sorts out what was taken before, and finds the start. True: there is something left. */
 bool stead_hub_sort(struct stead_hub_episode *episode);
+/* The instance's row becomes a copy of this map, which may be its own. */
+void stead_hub_set_row(struct stead_hub_session *session, struct stead_slice map);
 /* The message that asks for this; NULL: none does. */
 const struct stead_hub_message *stead_hub_find_steer(const struct stead_hub_session *session, int64_t type);
 /* An input: the engine takes it, or, where nothing runs, it is stored. False: it says nothing to this execution. */
@@ -86,6 +89,8 @@ enum stead_hub_verdict stead_hub_keep_suspended(struct stead_hub_episode *episod
 enum stead_hub_verdict stead_hub_give_back(struct stead_hub_episode *episode);
 /* A rewind that met code which does not match, or ends the process: what failed is as it was, and says why. */
 enum stead_hub_verdict stead_hub_stay_failed(struct stead_hub_episode *episode, struct stead_writer *args);
+/* It has completed, and a rewound parent asks: its output is told once more, under the new request. */
+enum stead_hub_verdict stead_hub_tell_again(struct stead_hub_episode *episode, struct stead_writer *args);
 /* From here on a death of the process is this episode's doing. How often it has been, when that is too often; 0: the
  * code may run. */
 uint32_t stead_hub_accuse(struct stead_hub_episode *episode);

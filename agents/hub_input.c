@@ -81,15 +81,17 @@ void stead_hub_give(struct stead_hub_episode *episode, const struct stead_hub_me
         give_result(episode, body);
         return;
     }
-    if (engine == NULL)
+    if (engine == NULL || (message->resumes && episode->rewind_from == 0))
         return;
-    if (is(message, "start")) {
+    if (message->resumes)
+        type = STEAD_HISTORY_EXECUTION_REWOUND;
+    if (is(message, "start") && !message->resumes) {
         stead_hub_give_start(episode, body, &event);
     } else if (is(message, "raise")) {
         event = (struct stead_history_event){
             .type = STEAD_HISTORY_EVENT_RAISED, .name = stead_hub_text(body, "n"), .value = stead_hub_value(body, "v")};
         episode->inputs += stead_hub_put_input(episode, &event);
-    } else if (is(message, "steer") &&
+    } else if (is(message, message->resumes ? "start" : "steer") &&
                ((type == STEAD_HISTORY_EXECUTION_TERMINATED && !episode->keeping) ||
                 type == STEAD_HISTORY_EXECUTION_SUSPENDED || type == STEAD_HISTORY_EXECUTION_RESUMED ||
                 type == STEAD_HISTORY_EXECUTION_REWOUND)) {
@@ -112,17 +114,65 @@ enum stead_instance_status stead_hub_status_of(const struct stead_hub_session *s
     return (enum stead_instance_status)status;
 }
 
+/* The present execution was begun by this start. */
+static bool starts_with(const struct stead_hub_session *session, const struct stead_hub_message *message)
+{
+    return stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), stead_hub_own_id(message->id));
+}
+
 /* A start that begins an execution; any other one is a repetition, or comes too late. */
 static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
 {
     enum stead_instance_status status = stead_hub_status_of(session);
-    bool same = stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), stead_hub_own_id(message->id));
+    bool same = starts_with(session, message);
 
     if (!session->exists)
         return true;
     if (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW)
         return same;
     return stead_instance_is_over(status) && !same;
+}
+
+/* The start of a child that this instance is, repeated by a rewound parent; not of one that was ended. */
+static bool resumes(const struct stead_hub_session *session, const struct stead_hub_message *message)
+{
+    struct stead_slice row = stead_written(&session->row), body = message->body;
+    enum stead_instance_status status = stead_hub_status_of(session);
+    int64_t known = stead_hub_number(row, "pr"), asked = stead_hub_number(body, "pr");
+    bool final = false;
+
+    if (!session->exists || !is(message, "start") || stead_hub_number(body, "rw") <= 0 ||
+        !stead_slice_equal(stead_hub_text(row, "parent"), stead_hub_text(body, "p")) ||
+        stead_hub_number(row, "px") != stead_hub_number(body, "px"))
+        return false;
+    if (status == STEAD_INSTANCE_FAILED && stead_get_bool(row, "final", &final) == 0 && final)
+        return false;
+    return (known == stead_hub_number(body, "rw") || (known == asked && !starts_with(session, message))) &&
+           status != STEAD_INSTANCE_TERMINATED && status != STEAD_INSTANCE_CANCELED;
+}
+
+/* From now on the parent is told under the new request. */
+static void resume(struct stead_hub_episode *episode, const struct stead_hub_message *message)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_reader reader = stead_reader(stead_written(&session->row));
+    struct stead_slice member, value;
+    struct stead_writer row;
+    uint32_t members = 0;
+
+    stead_writer_init(&row);
+    if (stead_read_map(&reader, &members) == 0)
+        stead_write_map(&row, members);
+    for (; members > 0 && stead_read_str(&reader, &member) == 0 && stead_read_value(&reader, &value) == 0; members--) {
+        stead_write_str_slice(&row, member);
+        if (stead_slice_equal(member, stead_str("pr")))
+            stead_write_i64(&row, stead_hub_number(message->body, "pr"));
+        else
+            stead_write_value(&row, value);
+    }
+    stead_hub_set_row(session, stead_written(&row));
+    stead_writer_deinit(&row);
+    episode->resumed = true;
 }
 
 /* It is meant for the child of one request, and this instance is another one: started by a later life of the parent, or
@@ -141,11 +191,14 @@ static bool is_for_another(const struct stead_hub_episode *episode, const struct
 /* Sorts out what was taken before, and finds the start. True: there is something left. */
 bool stead_hub_sort(struct stead_hub_episode *episode)
 {
-    bool left = false;
+    bool goes_on = stead_hub_status_of(episode->session) == STEAD_INSTANCE_CONTINUED_AS_NEW, left = false;
 
     for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
         it->dropped = stead_hub_was_taken(episode->session, it);
-        if (!it->dropped && is(it, "start")) {
+        it->resumes = !it->dropped && (episode->start == NULL || goes_on) && resumes(episode->session, it);
+        if (it->resumes) {
+            resume(episode, it);
+        } else if (!it->dropped && is(it, "start")) {
             it->dropped = episode->start != NULL || !starts_now(episode->session, it);
             if (it->dropped && episode->session->exists &&
                 !stead_instance_is_over(stead_hub_status_of(episode->session)))
@@ -161,11 +214,17 @@ bool stead_hub_sort(struct stead_hub_episode *episode)
     return left;
 }
 
+static bool asks_for(const struct stead_hub_message *message, int64_t type)
+{
+    return (is(message, "steer") && stead_hub_number(message->body, "k") == type) ||
+           (message->resumes && type == STEAD_HISTORY_EXECUTION_REWOUND);
+}
+
 /* The message that asks for this; NULL: none does. */
 const struct stead_hub_message *stead_hub_find_steer(const struct stead_hub_session *session, int64_t type)
 {
     for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
-        if (!it->dropped && is(it, "steer") && stead_hub_number(it->body, "k") == type)
+        if (!it->dropped && asks_for(it, type))
             return it;
     return NULL;
 }
@@ -197,7 +256,7 @@ void stead_hub_give_all(struct stead_hub_episode *episode)
     for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
         if (it->dropped)
             continue;
-        over = over && !(is(it, "steer") && stead_hub_number(it->body, "k") == STEAD_HISTORY_EXECUTION_REWOUND);
+        over = over && !asks_for(it, STEAD_HISTORY_EXECUTION_REWOUND);
         if (over)
             give_to_nobody(episode, it);
         else

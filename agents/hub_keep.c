@@ -56,6 +56,14 @@ static int keep_inputs(struct stead_hub_episode *episode)
     return code;
 }
 
+/* No episode is opened for nothing. */
+static void open_none(struct stead_hub_episode *episode)
+{
+    stead_writer_reset(&episode->events);
+    episode->event_count = 0;
+    episode->last = 0;
+}
+
 enum stead_hub_verdict stead_hub_keep_suspended(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -64,8 +72,10 @@ enum stead_hub_verdict stead_hub_keep_suspended(struct stead_hub_episode *episod
     stead_engine_destroy(&session->engine);
     if (code != 0)
         return STEAD_HUB_ABANDON;
-    if (episode->inputs == 0)
+    if (episode->inputs == 0 && !episode->resumed)
         return STEAD_HUB_SEND;
+    if (episode->inputs == 0)
+        open_none(episode);
     stead_hub_write_episode(episode, STEAD_INSTANCE_SUSPENDED, args);
     return STEAD_HUB_WRITE;
 }
@@ -83,11 +93,8 @@ enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct 
         return STEAD_HUB_ABANDON;
     if (episode->inputs == 0 && !failed_now)
         return STEAD_HUB_SEND;
-    if (episode->inputs == 0) { /* no episode is opened for nothing */
-        stead_writer_reset(&episode->events);
-        episode->event_count = 0;
-        episode->last = 0;
-    }
+    if (episode->inputs == 0)
+        open_none(episode);
     if (!failed_now) {
         copy_field(session, "error_name", episode->error_name, sizeof(episode->error_name));
         copy_field(session, "error_sentence", episode->error_sentence, sizeof(episode->error_sentence));
@@ -113,6 +120,37 @@ enum stead_hub_verdict stead_hub_stay_failed(struct stead_hub_episode *episode, 
     (void)stead_hub_give_back(episode);
     stead_hub_note_taken(episode);
     stead_hub_write_episode(episode, STEAD_INSTANCE_FAILED, args);
+    return STEAD_HUB_WRITE;
+}
+
+/* The output of one that has completed, to the request that asks now. */
+static void tell_output(struct stead_hub_episode *episode)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_hub_walk walk = {.at = 0};
+    struct stead_history_row row;
+    struct stead_history_event event;
+
+    while (stead_hub_next_row(session, &walk)) {
+        if (walk.events.size == 0 || stead_history_row_begin(walk.events, &row) != 0)
+            continue;
+        while (stead_history_row_next(&row, &event) == 0)
+            if (event.type == STEAD_HISTORY_EXECUTION_COMPLETED)
+                stead_hub_send_end(session, &event);
+    }
+}
+
+enum stead_hub_verdict stead_hub_tell_again(struct stead_hub_episode *episode, struct stead_writer *args)
+{
+    struct stead_hub_session *session = episode->session;
+    struct stead_slice row = stead_written(&session->row), name = stead_hub_text(row, "name");
+
+    session->version = (uint32_t)stead_hub_number(row, "version");
+    episode->orchestrator = stead_orchestrator_find(
+        episode->turn, stead_printed(episode->turn, "%.*s", (int)name.size, (const char *)name.data), session->version);
+    (void)stead_hub_give_back(episode);
+    tell_output(episode);
+    stead_hub_write_episode(episode, STEAD_INSTANCE_COMPLETED, args);
     return STEAD_HUB_WRITE;
 }
 

@@ -219,9 +219,9 @@ static void send_child(struct stead_hub_session *session, const struct stead_his
     struct stead_writer body;
 
     stead_writer_init(&body);
-    stead_pack(&body, "{s:s,s:S,s:S,s:v,s:l,s:s,s:u,s:u}", "t", "start", "i", event->target, "n", event->name, "v",
+    stead_pack(&body, "{s:s,s:S,s:S,s:v,s:l,s:s,s:u,s:u,s:l}", "t", "start", "i", event->target, "n", event->name, "v",
                event->value, "ver", option(event, "version"), "p", session->id, "px", stead_hub_life(session), "pr",
-               event->id);
+               event->id, "rw", option(event, "resumes"));
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
     stead_writer_deinit(&body);
 }
@@ -355,8 +355,11 @@ void stead_hub_send_end(struct stead_hub_session *session, const struct stead_hi
         stead_get_u64(row, "pr", &ref) != 0)
         return;
     struct stead_hub_part queue = control_of(session, parent);
-    struct message_id id = id_of(session, end->id, "d");
+    struct message_id id;
+    char done[32];
     bool terminated = end->type == STEAD_HISTORY_EXECUTION_TERMINATED;
+    print(done, sizeof(done), "%llu:d", (unsigned long long)ref); /* each request of the parent is told once */
+    id = id_of(session, end->id, done);
     stead_writer_init(&body);
     stead_pack(&body, "{s:s,s:S,s:u,s:u,s:u,s:v,s:l,s:S,s:S}", "t", "result", "i", parent, "x", execution, "r", ref,
                "k", (uint64_t)(ok ? STEAD_HISTORY_CHILD_COMPLETED : STEAD_HISTORY_CHILD_FAILED), "v",
@@ -467,7 +470,7 @@ static void send_failure_again(struct stead_hub_session *session)
     struct stead_slice row = stead_written(&session->row), name = stead_hub_text(row, "error_name");
     bool poison = stead_slice_equal(name, stead_str(stead_error_name(STEAD_EPOISON)));
     const struct stead_history_event end = {.type = STEAD_HISTORY_EXECUTION_FAILED,
-                                            .code = poison ? STEAD_EPOISON : STEAD_ECONFLICT,
+                                            .code = poison ? STEAD_EPOISON : STEAD_EFAILED,
                                             .error_name = name,
                                             .error_sentence = stead_hub_text(row, "error_sentence")};
 

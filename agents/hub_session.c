@@ -142,13 +142,14 @@ static bool came_twice(const struct stead_hub_message *messages)
     return false;
 }
 
-/* A rewind is replayed from the rows. */
+/* A rewind is replayed from the rows; so is what a rewound parent asks for. */
 static bool rewinds(const struct stead_hub_message *messages)
 {
     uint64_t kind = 0;
 
     for (; messages != NULL; messages = messages->next)
-        if (stead_get_u64(messages->body, "k", &kind) == 0 && kind == STEAD_HISTORY_EXECUTION_REWOUND)
+        if ((stead_get_u64(messages->body, "k", &kind) == 0 && kind == STEAD_HISTORY_EXECUTION_REWOUND) ||
+            stead_hub_number(messages->body, "rw") > 0)
             return true;
     return false;
 }

@@ -8,7 +8,8 @@
  * ...}.
  *
  *   to an instance (control queue of its partition)
- *     start      {n, v, ver, p: parent, px, pr}       the row may be there (a client's start) or not (a child's)
+ *     start      {n, v, ver, p: parent, px, pr, rw: its request that a rewound parent repeats, or 0}       the row may be
+ *                                                     there (a client's start) or not (a child's)
  *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
  *     late       {x, r, w: id of the work}            what has not been taken by now does not begin any more
  *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason, p, px, pr: only this request's child}
@@ -38,6 +39,7 @@ struct stead_hub_message {
     uint64_t seq, receipt, count;
     struct stead_slice id, body; /* owned: in the same block */
     bool dropped;                /* it says nothing to the episode */
+    bool resumes;                /* the start of a child that is there, by a rewound parent */
     size_t missing;              /* bytes of a long body that is still to be fetched */
 };
 

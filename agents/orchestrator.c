@@ -17,9 +17,10 @@
  *   tasks {}           read-only: {known, count, tasks: [{id, type, name, target, attempt, beat, details}...]}: what is open, the first 100; `beat`: when the activity last gave a sign of
  *                      life, ms since 1970, 0: never; not known of an active instance that is not in memory
  *   raise {name, value}, terminate {reason}, suspend {reason}, resume {}, rewind {}, restart {}, purge {}
- * Between agents, signals: start_child {name, version, input, parent: {id, life, execution, ref}}, terminate_child {id,
- * life, execution, ref}, child_done {life, execution, ref, value | code, error_name, error_sentence}, event {name,
- * value}; `life` is the parent's incarnation, which a purge ends; of activities: heartbeat; to itself: go_on, refused;
+ * Between agents, signals: start_child {name, version, input, parent: {id, life, execution, ref, resumes}},
+ * terminate_child {id, life, execution, ref}, child_done {life, execution, ref, value | code, error_name,
+ * error_sentence}, event {name, value}; `life` is the parent's incarnation, which a purge ends; `resumes`: of a rewound
+ * parent, the request that the child was begun by, 0: it begins; of activities: heartbeat; to itself: go_on, refused;
  * timers: timer, look, expire; answers: done.
  *
  * The engine lives beside the state, as long as the agent is in memory: unloading it frees the fiber, so a million
@@ -42,6 +43,7 @@ static const struct stead_field fields[] = {STEAD_FIELD(TEXT, instance, name),
                                             STEAD_FIELD(U64, instance, parent_life),
                                             STEAD_FIELD(U32, instance, parent_execution),
                                             STEAD_FIELD(U64, instance, parent_ref),
+                                            STEAD_FIELD(U64, instance, begun_by),
                                             STEAD_FIELD(I64, instance, open_ms),
                                             STEAD_FIELD(U32, instance, send_execution),
                                             STEAD_FIELD(U64, instance, sent),

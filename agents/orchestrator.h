@@ -43,6 +43,7 @@ struct stead_orchestration_state {
     uint64_t parent_life;      /* its incarnation: the next one of its id waits for other children */
     uint32_t parent_execution; /* who waits for the end */
     uint64_t parent_ref;       /* 0: nobody */
+    uint64_t begun_by;         /* the parent's request, still when it has been told; 0: no parent's */
     int64_t open_ms; /* the stored history ends in an episode of this time that the code has not run in; 0: no */
     uint32_t send_execution; /* decisions are carried out up to event `sent` of this execution */
     uint64_t sent;

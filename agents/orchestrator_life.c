@@ -201,6 +201,7 @@ struct beginning {
     int64_t delay_ms;
     struct stead_slice parent; /* its id; empty: none */
     uint64_t parent_life, parent_execution, parent_ref;
+    uint64_t resumes; /* it is there, begun by this request of the parent, and shall go on; 0: it begins */
 };
 
 static int begin(struct stead_turn *turn, struct stead_orchestration_state *it, const struct beginning *from)
@@ -213,7 +214,7 @@ static int begin(struct stead_turn *turn, struct stead_orchestration_state *it, 
         memcpy(it->parent, from->parent.data, from->parent.size);
     it->parent_life = from->parent_life;
     it->parent_execution = (uint32_t)from->parent_execution;
-    it->parent_ref = from->parent_ref;
+    it->parent_ref = it->begun_by = from->parent_ref;
     it->version = (uint32_t)from->version;
     const struct stead_orchestrator *orchestrator = stead_orchestration_find(turn, it);
     if (orchestrator != NULL)
@@ -246,7 +247,8 @@ static int read_beginning(struct stead_slice args, struct beginning *ret_from)
         (stead_get_str(parent, "id", &from.parent) != 0 || stead_instance_id_check(from.parent) != 0 ||
          stead_get_u64(parent, "life", &from.parent_life) != 0 ||
          stead_get_u64(parent, "execution", &from.parent_execution) != 0 ||
-         stead_get_u64(parent, "ref", &from.parent_ref) != 0))
+         stead_get_u64(parent, "ref", &from.parent_ref) != 0 ||
+         stead_get_u64(parent, "resumes", &from.resumes) == STEAD_EARGUMENT))
         return STEAD_EARGUMENT;
     *ret_from = from;
     return 0;
@@ -373,6 +375,26 @@ static bool is_child_of(const struct stead_orchestration_state *it, struct stead
     return it->parent[0] != '\0' && stead_slice_equal(stead_str(it->parent), parent);
 }
 
+/* The parent was rewound: what has failed is rewound with it, what goes on or has completed meanwhile is told to the
+ * request that asks now. Not so what somebody ended, or restarted under another parent. */
+static bool can_resume(const struct stead_orchestration_state *it, const struct beginning *from)
+{
+    enum stead_instance_status status = stead_orchestration_status(it);
+    bool same = from->resumes != 0 && is_child_of(it, from->parent) && it->parent_life == from->parent_life &&
+                it->parent_execution == from->parent_execution && it->begun_by == from->resumes;
+
+    return same && (stead_orchestration_is_active(it) || status == STEAD_INSTANCE_COMPLETED ||
+                    (status == STEAD_INSTANCE_FAILED && (it->differs || it->rewind_from != 0)));
+}
+
+static int resume_child(struct stead_turn *turn, struct stead_orchestration_state *it, const struct beginning *from)
+{
+    it->parent_ref = it->begun_by = from->parent_ref;
+    if (stead_orchestration_status(it) == STEAD_INSTANCE_FAILED)
+        return stead_orchestration_rewind(turn, it, nothing);
+    return stead_orchestration_is_active(it) ? 0 : tell_parent(turn, it);
+}
+
 int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_orchestration_state *it = state;
@@ -381,6 +403,8 @@ int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct
     int code = read_beginning(args, &from);
     if (code != 0)
         return code;
+    if (can_resume(it, &from))
+        return resume_child(turn, it, &from);
     if (stead_orchestration_is_active(it) && from.parent.size > 0 && !is_child_of(it, from.parent))
         return stead_signal(
             turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%.*s", (int)from.parent.size, from.parent.data),

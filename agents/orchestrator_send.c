@@ -112,10 +112,11 @@ static const char *instance_address(struct stead_turn *turn, struct stead_slice 
 
 static int send_child(struct stead_turn *turn, uint32_t execution, const struct stead_history_event *event)
 {
-    struct stead_slice args = stead_packed(turn, "{s:S,s:u,s:v,s:{s:s,s:u,s:u,s:u}}", "name", event->name, "version",
-                                           (uint64_t)option(event->extra, "version"), "input", event->value, "parent",
-                                           "id", stead_self_key(turn), "life", stead_incarnation(turn), "execution",
-                                           (uint64_t)execution, "ref", event->id);
+    struct stead_slice args =
+        stead_packed(turn, "{s:S,s:u,s:v,s:{s:s,s:u,s:u,s:u,s:u}}", "name", event->name, "version",
+                     (uint64_t)option(event->extra, "version"), "input", event->value, "parent", "id",
+                     stead_self_key(turn), "life", stead_incarnation(turn), "execution", (uint64_t)execution, "ref",
+                     event->id, "resumes", (uint64_t)option(event->extra, "resumes"));
     if (STEAD_AGENT_FAULT(child_started_twice))
         (void)stead_signal(turn, instance_address(turn, event->target), "start_child", args);
     return stead_signal(turn, instance_address(turn, event->target), "start_child", args);

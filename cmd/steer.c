@@ -44,13 +44,15 @@ static const struct steering resume_it = {STEAD_INSTANCE_RESUME, "resumed",
                                           "REASON is kept in its history." ELSEWHERE "Examples:\n"
                                           "  stead resume order-17\n"
                                           "  stead resume order-17 'the price list is there'"};
-static const struct steering rewind_it = {STEAD_INSTANCE_REWIND, "rewound",
-                                          "Tries the failed steps of a failed instance again, and goes on from there.\n"
-                                          "\n"
-                                          "What succeeded is kept. Children that failed are rewound with it." ELSEWHERE
-                                          "Examples:\n"
-                                          "  stead rewind order-17\n"
-                                          "  stead rewind order-17 'the payment service is back'"};
+static const struct steering rewind_it = {
+    STEAD_INSTANCE_REWIND, "rewound",
+    "Tries the failed steps of a failed instance again, and goes on from there.\n"
+    "\n"
+    "What succeeded is kept. Children that failed are rewound with it. What was\n"
+    "locked where it failed is locked again first: it waits for who holds it, and\n"
+    "what the code had read of it before may have changed." ELSEWHERE "Examples:\n"
+    "  stead rewind order-17\n"
+    "  stead rewind order-17 'the payment service is back'"};
 static const struct steering restart_it = {STEAD_INSTANCE_RESTART, "restarted",
                                            "Begins an instance that is over anew, with the same id and input.\n"
                                            "\n"

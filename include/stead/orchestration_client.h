@@ -98,7 +98,8 @@ enum stead_instance_action {
     STEAD_INSTANCE_TERMINATE, /* with its children and activities; `reason` is kept */
     STEAD_INSTANCE_SUSPEND,   /* events and results are kept, the code does not run */
     STEAD_INSTANCE_RESUME,
-    STEAD_INSTANCE_REWIND,  /* Failed: failed steps are tried again */
+    /* Failed: failed steps are tried again, failed children rewound; what was locked there is locked anew first */
+    STEAD_INSTANCE_REWIND,
     STEAD_INSTANCE_RESTART, /* over: the same input, a new execution */
     STEAD_INSTANCE_PURGE,   /* over: forgets it */
 };

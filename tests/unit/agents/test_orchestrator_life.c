@@ -404,11 +404,74 @@ static void test_life_child_fails_its_parent_and_both_can_be_rewound(void **stat
     assert_string_equal(or_told().error_name, "bad_luck");
     or_expect_status("i:1:1", STEAD_INSTANCE_FAILED);
     or_bad_is_good = true;
+    uint32_t before = or_jobs_done;
     assert_int_equal(asked("i", "rewind"), 0);
+    or_crash();
     or_do_jobs();
     or_expect_status("i", STEAD_INSTANCE_COMPLETED);
     assert_int_equal(or_output(), 5);
     or_expect_status("i:1:1", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_told().execution, 1);
+    assert_int_equal(or_jobs_done - before, 3); /* its second and third, and the parent's: its first had succeeded */
+}
+
+/* The parent has failed, and its child as well. */
+static void fail_with_child(void)
+{
+    or_ask("i", "start", "{s:s,s:l}", "name", "parent", "input", 1ll);
+    or_do_jobs();
+    or_expect_status("i", STEAD_INSTANCE_FAILED);
+    or_bad_is_good = true;
+}
+
+/* Whatever became of it meanwhile: it is not done again, waited for, or begun anew. */
+static void test_life_rewind_takes_the_child_as_it_is(void **state)
+{
+    (void)state;
+    fail_with_child();
+    assert_int_equal(asked("i:1:1", "rewind"), 0); /* by hand, and it completes */
+    or_do_jobs();
+    or_expect_status("i:1:1", STEAD_INSTANCE_COMPLETED);
+    or_expect_status("i", STEAD_INSTANCE_FAILED);
+    uint32_t before = or_jobs_done;
+    assert_int_equal(asked("i", "rewind"), 0);
+    or_do_jobs();
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 5);
+    assert_int_equal(or_jobs_done - before, 1);
+}
+
+static void test_life_rewind_waits_for_a_child_that_goes_on(void **state)
+{
+    (void)state;
+    fail_with_child();
+    assert_int_equal(asked("i:1:1", "restart"), 0);
+    or_expect_status("i:1:1", STEAD_INSTANCE_RUNNING);
+    uint32_t before = or_jobs_done;
+    assert_int_equal(asked("i", "rewind"), 0);
+    or_expect_status("i:1:1", STEAD_INSTANCE_RUNNING);
+    assert_int_equal(or_told().execution, 2);
+    or_do_jobs();
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 5);
+    assert_int_equal(or_jobs_done - before, 4);
+}
+
+static void test_life_rewind_begins_a_child_anew_that_is_gone_or_was_ended(void **state)
+{
+    (void)state;
+    fail_with_child();
+    assert_int_equal(asked("i:1:1", "purge"), 0);
+    assert_int_equal(asked("i", "rewind"), 0);
+    or_expect_status("i:1:1", STEAD_INSTANCE_RUNNING);
+    assert_int_equal(asked("i:1:1", "terminate"), 0);
+    or_expect_status("i", STEAD_INSTANCE_FAILED);
+    assert_int_equal(asked("i", "rewind"), 0);
+    or_expect_status("i:1:1", STEAD_INSTANCE_RUNNING);
+    assert_int_equal(or_told().execution, 2);
+    or_do_jobs();
+    or_expect_status("i", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(or_output(), 5);
 }
 
 static void test_life_restart_begins_with_the_same_input(void **state)
@@ -554,6 +617,9 @@ int main(void)
         TEST(test_life_terminate_reaches_children_and_activities),
         TEST(test_life_rewind_tries_the_failed_step_again),
         TEST(test_life_child_fails_its_parent_and_both_can_be_rewound),
+        TEST(test_life_rewind_takes_the_child_as_it_is),
+        TEST(test_life_rewind_waits_for_a_child_that_goes_on),
+        TEST(test_life_rewind_begins_a_child_anew_that_is_gone_or_was_ended),
         TEST(test_life_restart_begins_with_the_same_input),
         TEST(test_life_purge_and_retention_forget_it),
         TEST(test_life_other_code_fails_precisely_and_rewind_goes_on_with_the_old),

@@ -42,9 +42,10 @@ struct instance {
     uint32_t parent; /* index; UINT32_MAX: none */
     uint64_t parent_ref;
     uint32_t parent_execution, execution;
-    bool over;
+    bool over, completed;
     uint32_t rewind_count;
     uint64_t rewinds[REWINDS_MAX][2]; /* from, at */
+    uint64_t rewind_from;             /* failed: where a rewind begins */
     uint64_t last;                    /* event of the history */
     struct stead_engine *engine;      /* NULL: unloaded */
     struct stead_writer history;      /* [id time event]..., of this execution */
@@ -283,8 +284,39 @@ static uint32_t add_instance(struct world *world, struct stead_slice id, const c
     return world->instance_count++;
 }
 
+static void rewind_instance(struct world *world, uint32_t at);
+static void answer_parent(struct world *world, const struct instance *instance);
+
+/* The parent was rewound: what failed is too, what goes on is waited for, what has completed says so again. */
+static bool resume_child(struct world *world, uint32_t from, const struct stead_history_event *event)
+{
+    uint64_t resumes = 0;
+
+    if (stead_get_u64(event->extra, "resumes", &resumes) != 0)
+        return false;
+    for (uint32_t at = 0; at < world->instance_count; at++) {
+        struct instance *instance = &world->instances[at];
+        if (instance->parent != from || instance->parent_ref != resumes ||
+            instance->parent_execution != world->instances[from].execution)
+            continue;
+        bool failed = instance->error[0] != 0 && instance->rewind_from != 0 && instance->rewind_count < REWINDS_MAX;
+        bool completed = instance->over && instance->completed;
+        if (instance->over && !failed && !completed)
+            return false;
+        instance->parent_ref = event->id;
+        if (completed)
+            answer_parent(world, instance);
+        else if (instance->over)
+            rewind_instance(world, at);
+        return true;
+    }
+    return false;
+}
+
 static void add_child(struct world *world, uint32_t from, const struct stead_history_event *event)
 {
+    if (resume_child(world, from, event))
+        return;
     uint32_t to = add_instance(world, event->target, world->instances[from].id, event->value);
 
     world->instances[to].parent = from;
@@ -549,19 +581,20 @@ static void begin_anew(struct world *world, uint32_t at, struct stead_slice inpu
     instance->last = 0;
 }
 
-/* The root, which has failed, tries again what failed: effects may be there once more now, and children draw anew. */
-static void rewind_root(struct world *world, struct instance *root)
+/* One that has failed tries again what failed: effects may be there once more now, and children draw anew. */
+static void rewind_instance(struct world *world, uint32_t at)
 {
-    struct stead_history_event rewound = {.type = STEAD_HISTORY_EXECUTION_REWOUND,
-                                          .ref = stead_engine_rewind_point(root->engine)};
+    struct instance *it = &world->instances[at];
+    struct stead_history_event rewound = {.type = STEAD_HISTORY_EXECUTION_REWOUND, .ref = it->rewind_from};
 
-    assert_true(rewound.ref > 0 && rewound.ref < root->last);
-    root->rewinds[root->rewind_count][0] = rewound.ref;
-    root->rewinds[root->rewind_count++][1] = root->last + 2;
-    root->error[0] = 0;
-    stead_engine_destroy(&root->engine);
+    assert_true(rewound.ref > 0 && rewound.ref < it->last);
+    it->rewinds[it->rewind_count][0] = rewound.ref;
+    it->rewinds[it->rewind_count++][1] = it->last + 2;
+    it->error[0] = 0;
+    it->over = false;
+    stead_engine_destroy(&it->engine);
     world->known_count = 0;
-    post(world, 0, 0, 0, &rewound);
+    post(world, at, 0, 0, &rewound);
 }
 
 static void step_instance(struct world *world, uint32_t at, const uint32_t *chosen, uint32_t count)
@@ -589,10 +622,15 @@ static void step_instance(struct world *world, uint32_t at, const uint32_t *chos
         begin_anew(world, at, stead_written(&next));
     } else if (at == 0 && instance->error[0] != 0 && instance->rewind_count < REWINDS_MAX &&
                stead_rng_below(&world->rng, 2) == 0) {
-        rewind_root(world, instance);
+        instance->rewind_from = stead_engine_rewind_point(instance->engine);
+        rewind_instance(world, at);
     } else if (stead_instance_is_over(instance->engine == NULL ? STEAD_INSTANCE_RUNNING
                                                                : stead_engine_status(instance->engine))) {
         stead_write_raw(&world->all, instance->history.data, instance->history.size);
+        if (instance->engine != NULL) {
+            instance->rewind_from = stead_engine_rewind_point(instance->engine);
+            instance->completed = stead_engine_status(instance->engine) == STEAD_INSTANCE_COMPLETED;
+        }
         end_instance(world, at);
         answer_parent(world, instance);
     }
