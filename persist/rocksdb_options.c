@@ -7,9 +7,9 @@
  * were; in the memtable too. Index and filter blocks live in the block cache, which is the memory bound. No compression
  * of the log: it is young and short-lived. No statistics threads: an idle node does not wake.
  *
- * RocksDB writes nothing into its own log (the file LOG, which stays empty). What it has to say comes as the error of a
- * write or a read; and on a full disk the second flush of that file ends the process, by an assertion in RocksDB, before
- * the node could say why it stops. The C interface has no other logger to put in its place.
+ * RocksDB writes nothing into its own log (the file LOG, which stays empty). What it has to say comes as the error of
+ * a write or a read; and on a full disk the second flush of that file ends the process, by an assertion in RocksDB,
+ * before the node could say why it stops. The C interface has no other logger to put in its place.
  */
 #include "persist/rocksdb_options.h"
 
