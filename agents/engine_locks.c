@@ -15,6 +15,7 @@
  */
 #include "agents/engine_internal.h"
 #include "agents/fault.h"
+#include "agents/instance.h"
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -197,6 +198,15 @@ static uint32_t sort_addresses(struct stead_orchestration *o, const char *const 
     return kept;
 }
 
+/* The agent that the instance itself is, on the direct fabric. */
+static bool is_itself(const struct stead_orchestration *o, const char *address)
+{
+    size_t kind_size = strlen(STEAD_ORCHESTRATION_KIND "/");
+
+    return strncmp(address, STEAD_ORCHESTRATION_KIND "/", kind_size) == 0 &&
+           strcmp(address + kind_size, stead_instance_id(o)) == 0;
+}
+
 int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint32_t count)
 {
     struct stead_engine *engine = stead_engine_of(o);
@@ -210,6 +220,9 @@ int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint
     for (uint32_t i = 0; i < count; i++)
         if (!stead_engine_is_address(stead_str(addresses[i])))
             return STEAD_EADDRESS;
+    for (uint32_t i = 0; i < count; i++)
+        if (is_itself(o, addresses[i]))
+            return stead_engine_refuse_await(engine, "an instance cannot lock itself: no answer would reach it");
     count = sort_addresses(o, addresses, count, sorted);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t fence = engine->episode;

@@ -18,6 +18,7 @@
 #include "agents/instance.h"
 
 #define WAIT_MS 20000
+#define LATE_MS 1000 /* an answer that was asked for at the end of the time may come so much later */
 #define LIST_DEFAULT 100u
 #define LIST_MAX 10000u
 #define REPLACE_TRIES 3u
@@ -135,11 +136,15 @@ int stead_hub_instance_start(struct stead_client *client, const char *id, const 
 struct patience {
     uint64_t until_ns; /* its time is over then */
     int64_t next_ms;   /* back-off: until the next question */
+    uint32_t ask_ms;   /* how long the next answer may take */
 };
 
-static void begin_wait(struct patience *patience, const struct stead_hub_settings *settings, uint32_t timeout_ms)
+static void begin_wait(struct patience *patience, const struct stead_client *client,
+                       const struct stead_hub_settings *settings, uint32_t timeout_ms)
 {
-    patience->until_ns = stead_client_monotonic_ns() + (timeout_ms == 0 ? 30000 : timeout_ms) * UINT64_C(1000000);
+    if (timeout_ms == 0)
+        timeout_ms = stead_client_timeout_ms(client);
+    patience->until_ns = stead_client_monotonic_ns() + timeout_ms * UINT64_C(1000000);
     patience->next_ms = settings->mode == STEAD_HUB_FIXED ? settings->interval_ms : settings->first_ms;
 }
 
@@ -155,6 +160,8 @@ static bool pack_wait(struct patience *patience, const struct stead_hub_settings
         return false;
     int64_t left_ms = (int64_t)((patience->until_ns - now_ns + 999999) / 1000000);
     ms = ms < left_ms ? ms : left_ms;
+    patience->ask_ms =
+        left_ms < WAIT_MS + STEAD_HUB_ANSWER_MS - LATE_MS ? (uint32_t)left_ms + LATE_MS : WAIT_MS + STEAD_HUB_ANSWER_MS;
     if (settings->mode == STEAD_HUB_BACKOFF)
         patience->next_ms = patience->next_ms * 2 < settings->max_ms ? patience->next_ms * 2 : settings->max_ms;
     stead_writer_init(args);
@@ -182,9 +189,9 @@ int stead_hub_instance_wait(struct stead_client *client, const char *id, const s
     if (code != 0)
         return code;
     struct stead_hub_part table = table_of(settings, id);
-    begin_wait(&patience, settings, options->timeout_ms);
+    begin_wait(&patience, client, settings, options->timeout_ms);
     while (pack_wait(&patience, settings, id, 0, &args)) {
-        code = stead_hub_ask(client, table.text, "wait", &args, WAIT_MS + STEAD_HUB_ANSWER_MS, ret_answer);
+        code = stead_hub_ask(client, table.text, "wait", &args, patience.ask_ms, ret_answer);
         if (code != 0 || tells_end(ret_answer->value))
             return code;
     }
@@ -228,7 +235,6 @@ static void fail_run(struct run *run, int code)
 
 static void run_on(void *context, const struct stead_answer *answer)
 {
-    const struct stead_request_options long_time = {.timeout_ms = WAIT_MS + STEAD_HUB_ANSWER_MS};
     struct run *run = context;
     struct stead_writer args;
 
@@ -251,8 +257,9 @@ static void run_on(void *context, const struct stead_answer *answer)
         fail_run(run, STEAD_ETIMEOUT);
         return;
     }
+    const struct stead_request_options request = {.timeout_ms = run->patience.ask_ms};
     struct stead_hub_part table = table_of(run->settings, run->id);
-    int code = stead_hub_ask_async(run->client, table.text, "wait", stead_written(&args), &long_time, run_on, run);
+    int code = stead_hub_ask_async(run->client, table.text, "wait", stead_written(&args), &request, run_on, run);
     stead_writer_deinit(&args);
     if (code != 0)
         fail_run(run, code);
@@ -281,7 +288,7 @@ int stead_hub_instance_run_async(struct stead_client *client, const char *id, co
     run->completion = completion;
     run->context = context;
     memcpy(run->id, id, strlen(id) + 1);
-    begin_wait(&run->patience, settings, options->timeout_ms);
+    begin_wait(&run->patience, client, settings, options->timeout_ms);
     stead_writer_init(&run->start);
     pack_start(&run->start, id, name, input, options, start.text);
     stead_writer_init(&args);
@@ -427,9 +434,9 @@ static int await_holding(struct stead_client *client, const struct stead_hub_set
     struct stead_writer args;
     uint64_t etag = before;
 
-    begin_wait(&patience, settings, options->timeout_ms);
+    begin_wait(&patience, client, settings, options->timeout_ms);
     while (pack_wait(&patience, settings, id, etag, &args)) {
-        int code = stead_hub_ask(client, table.text, "wait", &args, WAIT_MS + STEAD_HUB_ANSWER_MS, answer);
+        int code = stead_hub_ask(client, table.text, "wait", &args, patience.ask_ms, answer);
         if (code == STEAD_ENOTFOUND)
             return 0; /* it was purged meanwhile */
         if (code != 0 || holds(action, answer->value, before))

@@ -16,6 +16,7 @@
 #include "cmd/parse.h"
 #include "cmd/print.h"
 #include "node/config.h"
+#include "persist/backup.h"
 #include "persist/check.h"
 #include "persist/store_rocksdb.h"
 
@@ -118,6 +119,17 @@ static int open_store(const char *folder, struct stead_store **ret_store, char *
     return stead_store_rocksdb_open(folder, &store_options, ret_store, ret_sentence);
 }
 
+/* Perhaps it is a backup: another command looks at those. */
+static void hint_at_backup(const char *folder)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    int length = snprintf(path, sizeof path, "%s/%s", folder, STEAD_BACKUP_MANIFEST);
+
+    if (length > 0 && (size_t)length < sizeof path && stat(path, &info) == 0)
+        fprintf(stderr, "    it is a backup: `stead restore --verify %s` checks it\n", folder);
+}
+
 int stead_cmd_check(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "FOLDER", doc, NULL, NULL, NULL};
@@ -137,6 +149,8 @@ int stead_cmd_check(int argc, char **argv)
     stead_store_close(&store);
     if (code != 0) {
         stead_complain("%s", sentence[0] ? sentence : stead_error_sentence(code));
+        if (code == STEAD_ENOTFOUND)
+            hint_at_backup(o.folder);
         return STEAD_EXIT_FAILED;
     }
     print_counts(&o, &counts);

@@ -163,42 +163,52 @@ static void complain_of_answer(int code, const struct stead_answer *answer)
     free(sentence);
 }
 
-/* True: some node answers, but not the one that owns the agent, which is named; or nobody may run its jobs. */
-static bool complain_of_owner(const struct stead_connect *connect, const char *address, const char *safe)
+/* What another look finds. */
+enum presence { REFUSED, SILENT, TOLD };
+
+/* TOLD: some node answers, but not the one that owns the agent, which is named; or nobody may run its jobs. SILENT:
+ * nobody answers, and nobody refuses. An empty address: no agent was asked. */
+static enum presence look_around(const struct stead_connect *connect, const char *address, const char *safe)
 {
     const struct stead_client_options options = {.endpoints = stead_connect_endpoints(connect),
                                                  .timeout_ms = LOCATE_MS};
+    uint64_t begun_ns = stead_client_monotonic_ns();
+    enum presence presence = REFUSED;
     struct stead_location where;
     struct stead_client *client;
 
     if (stead_client_open(&options, &client) != 0)
-        return false;
-    bool found = stead_client_locate(client, address, &where) == 0;
-    if (found)
-        stead_complain("node %s at %s owns %s and does not answer: is it down?", where.node, where.endpoint, safe);
-    if (!found && stead_client_locate(client, "agent/any", &where) == 0) {
+        return REFUSED;
+    if (stead_client_locate(client, *address ? address : "agent/any", &where) == 0) {
+        if (*address)
+            stead_complain("node %s at %s owns %s and does not answer: is it down?", where.node, where.endpoint, safe);
+        presence = *address ? TOLD : REFUSED;
+    } else if (stead_client_monotonic_ns() - begun_ns >= LOCATE_MS * UINT64_C(1000000)) {
+        presence = SILENT;
+    } else if (*address && stead_client_locate(client, "agent/any", &where) == 0) {
         stead_complain("nobody serves %s: no node that is up owns it, or has the label that its kind needs", safe);
-        found = true;
+        presence = TOLD;
     }
     stead_client_close(&client);
-    return found;
+    return presence;
 }
 
 /* Nobody was there: no node at all, or not the one that owns the agent. */
 static void complain_of_absence(const struct stead_connect *connect, const struct stead_answer *answer)
 {
     char *agent = stead_print_safe(stead_str(answer ? answer->error_agent : ""));
+    enum presence presence = look_around(connect, answer ? answer->error_agent : "", agent);
+    const char *silence = presence == SILENT ? ", and nothing refuses" : "";
 
-    if (*agent && complain_of_owner(connect, answer->error_agent, agent)) {
-        free(agent);
-        return;
-    }
-    if (*agent)
-        stead_complain("nobody serves %s: no node answers at %s", agent, stead_connect_endpoints(connect));
-    else
-        stead_complain("no node answers at %s", stead_connect_endpoints(connect));
+    if (presence != TOLD && *agent)
+        stead_complain("nobody serves %s: no node answers at %s%s", agent, stead_connect_endpoints(connect), silence);
+    else if (presence != TOLD)
+        stead_complain("no node answers at %s%s", stead_connect_endpoints(connect), silence);
     free(agent);
-    fprintf(stderr, "    start one with `stead node`, or name one that runs with --node ENDPOINT or $STEAD_NODE\n");
+    if (presence == SILENT)
+        fprintf(stderr, "    is it stopped or too busy, or its machine down? --timeout says how long to wait for it\n");
+    else if (presence == REFUSED)
+        fprintf(stderr, "    start one with `stead node`, or name one that runs with --node ENDPOINT or $STEAD_NODE\n");
 }
 
 int stead_connect_failed(const struct stead_connect *connect, int code, const struct stead_answer *answer)

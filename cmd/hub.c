@@ -35,6 +35,7 @@ struct hub_options {
 static const char doc[] =
     "Makes a task hub, shows what is in it, deletes it; or deals with messages that were set aside.\n"
     "\n"
+    "A hub keeps the settings that it was made with: to create one that is there, with others, is refused. "
     "`status` shows the queues' depths and oldest messages, leases and workers. A message that was taken more than 10 "
     "times, in vain, lies in the queue `poison`: `poison list` shows it, `poison retry` puts it back where it was, "
     "`poison drop` forgets it. NAME is main unless it is given.\v"
@@ -200,11 +201,74 @@ static void add_number(struct stead_writer *map, uint32_t *count, const char *na
     (*count)++;
 }
 
+struct differences {
+    char text[512]; /* "; 4 partitions, not 8" and so on */
+};
+
+static void differ(struct differences *it, const char *what, const char *is, const char *asked)
+{
+    size_t size = strlen(it->text);
+
+    if (strcmp(is, asked) != 0)
+        snprintf(it->text + size, sizeof(it->text) - size, "%s%s %s, not %s", size > 0 ? "; " : "", what, is, asked);
+}
+
+/* `asked` 0: it was not. */
+static void differ_number(struct differences *it, const char *what, uint64_t is, uint64_t asked)
+{
+    char is_text[24], asked_text[24];
+
+    snprintf(is_text, sizeof(is_text), "%llu", (unsigned long long)is);
+    snprintf(asked_text, sizeof(asked_text), "%llu", (unsigned long long)asked);
+    differ(it, what, is_text, asked == 0 ? is_text : asked_text);
+}
+
+static void differ_time(struct differences *it, const char *what, uint64_t is_ms, uint64_t asked_ms)
+{
+    char is_text[STEAD_PRINT_SIZE], asked_text[STEAD_PRINT_SIZE];
+
+    if (asked_ms != 0)
+        differ(it, what, stead_print_duration(is_ms * 1000000u, is_text),
+               stead_print_duration(asked_ms * 1000000u, asked_text));
+}
+
+/* What was asked for and is not so, because the hub was there before. */
+static struct differences compare_settings(const struct hub_options *o, const struct stead_hub_settings *is)
+{
+    struct differences it = {""};
+
+    differ_number(&it, "partitions", is->partitions, o->partitions);
+    differ_number(&it, "workers", is->workers, o->workers);
+    differ_number(&it, "tasks", is->tasks, o->tasks);
+    differ_time(&it, "hide", (uint64_t)is->hide_ms, o->hide_ms);
+    differ_time(&it, "keep", (uint64_t)is->keep_ms, o->keep_ms);
+    if (o->extended && !is->extended)
+        differ(&it, "extended", "no", "yes");
+    if (o->mode != NULL)
+        differ(&it, "poll", stead_hub_mode_name(is->mode), o->mode);
+    if (is->mode == STEAD_HUB_FIXED)
+        differ_time(&it, "poll", (uint64_t)is->interval_ms, o->interval_ms);
+    return it;
+}
+
+/* A hub stays as it was made: whoever asked for another one must hear of it. */
+static int refuse_other(const struct hub_options *o, const char *differences)
+{
+    char sentence[600];
+    struct stead_answer answer = stead_connect_no_answer();
+
+    snprintf(sentence, sizeof(sentence), "hub %s is there already, with other settings: %s", o->name, differences);
+    answer.code = STEAD_ECONFLICT;
+    answer.error_sentence = sentence;
+    return stead_connect_failed(&o->connect, STEAD_ECONFLICT, &answer);
+}
+
 static int create(const struct hub_options *o, struct stead_client *client)
 {
     struct stead_answer answer = stead_connect_no_answer();
     struct stead_hub_settings made;
     struct stead_writer members, map;
+    struct differences differences = {""};
     uint32_t count = 0;
 
     stead_writer_init(&members);
@@ -228,9 +292,13 @@ static int create(const struct hub_options *o, struct stead_client *client)
     stead_write_raw(&map, members.data, members.size);
     int code = stead_hub_create(client, o->name, stead_written(&map), o->apart, &made, &answer);
     stead_writer_reset(&map);
-    if (code == 0)
+    if (code == 0) {
         stead_hub_settings_write(&made, &map);
-    if (code == 0 && o->connect.json) {
+        differences = compare_settings(o, &made);
+    }
+    if (differences.text[0] != '\0') {
+        code = STEAD_ECONFLICT;
+    } else if (code == 0 && o->connect.json) {
         json_t *tree = stead_json_from_value(stead_written(&map));
         stead_json_print(tree, 0);
         json_decref(tree);
@@ -240,6 +308,8 @@ static int create(const struct hub_options *o, struct stead_client *client)
     }
     stead_writer_deinit(&members);
     stead_writer_deinit(&map);
+    if (differences.text[0] != '\0')
+        return refuse_other(o, differences.text);
     return code == 0 ? STEAD_EXIT_DONE : stead_connect_failed(&o->connect, code, &answer);
 }
 

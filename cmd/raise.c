@@ -67,7 +67,7 @@ int stead_cmd_raise(int argc, char **argv)
     struct stead_json_error error;
     char **guarded = stead_alloc(((size_t)argc + 2) * sizeof(*guarded));
 
-    argc = stead_request_guard_numbers(argc, argv, guarded);
+    argc = stead_request_guard_numbers(&argp, argc, argv, guarded);
     error_t parsed = argp_parse(&argp, argc, guarded, 0, NULL, &o);
     free(guarded);
     if (parsed != 0 || !stead_fabric_check_id(o.id))

@@ -85,28 +85,66 @@ error_t stead_request_parse_words(struct stead_request *request, int key, char *
     return ARGP_ERR_UNKNOWN;
 }
 
-int stead_request_guard_numbers(int argc, char **argv, char **ret_argv)
+/* The option of this key; of this name, or the last one that begins so, when there is a name. NULL: there is none. */
+static const struct argp_option *find_option(const struct argp *argp, int key, const char *name)
 {
+    const struct argp_option *found = NULL;
+
+    for (const struct argp_option *it = argp->options; it && (it->name || it->key); it++) {
+        if (name ? it->name && strcmp(it->name, name) == 0 : it->key == key)
+            return it;
+        if (name && it->name && strncmp(it->name, name, strlen(name)) == 0)
+            found = it;
+    }
+    for (const struct argp_child *child = argp->children; child && child->argp; child++) {
+        const struct argp_option *inside = find_option(child->argp, key, name);
+        if (inside && name && strcmp(inside->name, name) == 0)
+            return inside;
+        found = inside ? inside : found;
+    }
+    return found;
+}
+
+/* Is the word an option whose value is the next word? */
+static bool takes_next(const struct argp *argp, const char *word)
+{
+    if (word[0] != '-' || word[1] == '\0')
+        return false;
+    if (word[1] == '-') {
+        const struct argp_option *option = strchr(word, '=') ? NULL : find_option(argp, 0, word + 2);
+        return option && option->arg;
+    }
+    for (word++; *word; word++) { /* letters in one word: the first that takes a value takes the rest of the word */
+        const struct argp_option *option = find_option(argp, *word, NULL);
+        if (!option || option->arg)
+            return option && word[1] == '\0';
+    }
+    return false;
+}
+
+int stead_request_guard_numbers(const struct argp *argp, int argc, char **argv, char **ret_argv)
+{
+    char **words = stead_alloc(((size_t)argc + 1) * sizeof *words); /* those that are moved */
     int plain = 0, numbers = 0;
 
     for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--") == 0) { /* the user took care */
+        if (i > 0 && strcmp(argv[i], "--") == 0) { /* the user took care */
             memcpy(ret_argv, argv, ((size_t)argc + 1) * sizeof *argv);
+            free(words);
             return argc;
         }
+        if (i > 0 && argv[i][0] == '-' && argv[i][1] >= '0' && argv[i][1] <= '9') {
+            words[numbers++] = argv[i];
+            continue;
+        }
+        ret_argv[plain++] = argv[i];
+        if (i > 0 && i + 1 < argc && takes_next(argp, argv[i]))
+            ret_argv[plain++] = argv[++i];
     }
-    for (int i = 0; i < argc; i++) {
-        bool number = i > 0 && argv[i][0] == '-' && argv[i][1] >= '0' && argv[i][1] <= '9';
-        if (!number)
-            ret_argv[plain++] = argv[i];
-    }
-    ret_argv[plain++] = (char *)(uintptr_t) "--";
-    for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-' && argv[i][1] >= '0' && argv[i][1] <= '9')
-            ret_argv[plain + numbers++] = argv[i];
-    }
-    if (numbers == 0)
-        plain--;
+    if (numbers > 0)
+        ret_argv[plain++] = (char *)(uintptr_t) "--";
+    memcpy(ret_argv + plain, words, (size_t)numbers * sizeof *words);
+    free(words);
     ret_argv[plain + numbers] = NULL;
     return plain + numbers;
 }
@@ -118,7 +156,7 @@ int stead_request_parse(const struct argp *argp, int argc, char **argv, struct s
 
     memset(request, 0, sizeof *request);
     stead_writer_init(&request->args);
-    argc = stead_request_guard_numbers(argc, argv, guarded);
+    argc = stead_request_guard_numbers(argp, argc, argv, guarded);
     error_t parsed = argp_parse(argp, argc, guarded, 0, NULL, request);
     free(guarded);
     if (parsed != 0 || !stead_connect_check_address(request->address))

@@ -23,8 +23,9 @@ extern const struct argp stead_request_argp;
 error_t stead_request_parse_words(struct stead_request *request, int key, char *arg, struct argp_state *state);
 
 /* Moves words that are negative numbers behind a "--", so that `stead call counter/a add -5` does not read as an
- * option. `ret_argv` has room for argc + 2 pointers. The new argc. */
-int stead_request_guard_numbers(int argc, char **argv, char **ret_argv);
+ * option; but for those that an option of `argp`, or of its children, takes. `ret_argv` has room for argc + 2 pointers.
+ * The new argc. */
+int stead_request_guard_numbers(const struct argp *argp, int argc, char **argv, char **ret_argv);
 
 /* Parses the command line into `*request` with `argp`, and the JSON argument. 0, or an exit code after complaining;
  * ends the process for --help and for what argp refuses. */

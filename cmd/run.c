@@ -227,7 +227,7 @@ int stead_cmd_run(int argc, char **argv)
     char **guarded = stead_alloc(((size_t)argc + 2) * sizeof(*guarded));
 
     argp_program_version = NULL; /* --version is the orchestrator's here */
-    argc = stead_request_guard_numbers(argc, argv, guarded);
+    argc = stead_request_guard_numbers(&argp, argc, argv, guarded);
     error_t parsed = argp_parse(&argp, argc, guarded, 0, NULL, &o);
     free(guarded);
     if (parsed == 0 && !stead_orchestrator_name_check(o.name)) {

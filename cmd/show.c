@@ -89,9 +89,12 @@ static void print_calls(const json_t *calls)
 
     json_array_foreach(calls, index, call)
     {
-        char due[64];
-        describe_due(stead_json_member_int(call, "deadline_ms"), due, sizeof due);
-        print_line(index == 0 ? "waits for" : "", "%s, then %s; times out %s", stead_json_member_text(call, "op"),
+        char due[64] = "never";
+        int64_t deadline_ms = stead_json_member_int(call, "deadline_ms");
+
+        if (deadline_ms != 0)
+            describe_due(deadline_ms, due, sizeof due);
+        print_line(index == 0 ? "waits for" : "", "an answer, then %s; times out %s",
                    stead_json_member_text(call, "reply_op"), due);
     }
 }

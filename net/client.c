@@ -490,6 +490,11 @@ uint64_t stead_client_monotonic_ns(void)
     return stead_client_now_ns();
 }
 
+uint32_t stead_client_timeout_ms(const struct stead_client *client)
+{
+    return client->timeout_ms;
+}
+
 int stead_client_random_id(struct stead_client *client, char ret_text[STEAD_RANDOM_ID_SIZE])
 {
     static const char digits[] = "0123456789abcdef";

@@ -46,6 +46,7 @@ struct stead_client_search {
     struct stead_link *link; /* the one being tried; NULL: take the next */
     uint64_t next_ns;        /* no new search before */
     uint32_t failures;       /* searches in a row that found nobody */
+    bool silent;             /* somebody was neither there nor refused: who waits may wait on */
 };
 
 struct stead_client {

@@ -5,8 +5,9 @@
  * The core says which connections it wants; this file opens a link for each, greets, and tells the core when it is up
  * or down. A search runs beside it whenever nobody is connected and something is wanted: it tries the endpoints the
  * user gave, then those of the table's nodes, one at a time; the first WELCOME ends it. When it has been through all of
- * them, no node can be reached: the core then ends what was never sent, so the user hears of it in milliseconds, and
- * what was sent stays until its deadline while searches go on, less and less often.
+ * them and all have refused, no node can be reached: the core then ends what was never sent, so the user hears of it in
+ * milliseconds, and what was sent stays until its deadline while searches go on, less and less often. Who says nothing
+ * may be stopped, or busy: what was never sent stays until its deadline too.
  *
  * One turn: flush, receive, retry, flush; then wait. A socket is asked for frames until it has none before every wait
  * (client_link.c says why), so poll(2) on the descriptors is enough and a round trip costs one send, one poll and one
@@ -22,7 +23,7 @@
 
 #include "runtime/base.h"
 
-#define SEARCH_LINK_NS 1000000000ull /* an endpoint that says nothing for so long is given up */
+#define SEARCH_LINK_NS 1000000000ull /* an endpoint that says nothing for so long is given up in this search */
 #define OPENING_NS 5000000000ull     /* the same for a link that is wanted anyway */
 #define SEARCH_NS_MIN 10000000ull
 #define SEARCH_DOUBLINGS_MAX 6u
@@ -236,6 +237,7 @@ void stead_client_want_node(struct stead_client *client)
     client->search.on = true;
     client->search.tried = 0;
     client->search.link = NULL;
+    client->search.silent = false;
 }
 
 static void end_search(struct stead_client *client, bool found)
@@ -252,6 +254,8 @@ static void end_search(struct stead_client *client, bool found)
     }
     search->failures++;
     search->next_ns = stead_client_now_ns() + (SEARCH_NS_MIN << doublings);
+    if (search->silent)
+        return;
     client->lost++;
     client->news++;
     stead_client_core_unreachable(client->core);
@@ -263,8 +267,10 @@ static void step_search(struct stead_client *client)
     struct stead_client_search *search = &client->search;
     const char *endpoint;
 
-    if (search->on && search->link != NULL && stead_client_now_ns() - search->link->opened_ns >= SEARCH_LINK_NS)
+    if (search->on && search->link != NULL && stead_client_now_ns() - search->link->opened_ns >= SEARCH_LINK_NS) {
+        search->silent = true;
         link_failed(client, search->link);
+    }
     while (search->on && search->link == NULL) {
         struct stead_link *link;
 

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_SIZE 4096
@@ -60,6 +62,23 @@ int stead_coordinator_lock_publish(struct stead_coordinator_lock *lock, const ch
     if (pwrite(lock->fd, line, size, 0) != (ssize_t)size || ftruncate(lock->fd, (off_t)size) != 0)
         return STEAD_EIO;
     return 0;
+}
+
+int stead_coordinator_lock_watch(const char *folder)
+{
+    char path[PATH_SIZE];
+    int fd = make_path(folder, path) == 0 ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1;
+    if (fd >= 0 && inotify_add_watch(fd, path, IN_ATTRIB) < 0) { /* the number of its names is one of them */
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+bool stead_coordinator_lock_is_gone(const struct stead_coordinator_lock *lock)
+{
+    struct stat status;
+    return fstat(lock->fd, &status) == 0 && status.st_nlink == 0;
 }
 
 void stead_coordinator_lock_release(struct stead_coordinator_lock *lock)

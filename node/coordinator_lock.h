@@ -31,6 +31,10 @@ struct stead_coordinator_place {
 int stead_coordinator_lock_take(const char *folder, struct stead_coordinator_lock *ret_lock) STEAD_MUST_USE;
 /* Says where this process serves. STEAD_EIO. */
 int stead_coordinator_lock_publish(struct stead_coordinator_lock *lock, const char *endpoint) STEAD_MUST_USE;
+/* A descriptor that may be read when the held file was changed or deleted: of inotify, close it. -1: there is none. */
+int stead_coordinator_lock_watch(const char *folder);
+/* Was the held file deleted, and with it, as a rule, the folder? */
+bool stead_coordinator_lock_is_gone(const struct stead_coordinator_lock *lock);
 /* Safe when it is not held. */
 void stead_coordinator_lock_release(struct stead_coordinator_lock *lock);
 

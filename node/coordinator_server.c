@@ -13,7 +13,8 @@
  * heartbeat, no more.
  *
  * The loop sleeps until a message or a signal comes; it ticks once a second while somebody is alive and not at all
- * otherwise.
+ * otherwise. When its folder is deleted and nobody is alive, it ends at once and writes nothing: whoever killed a node
+ * and removes what is left should not have to look for its coordinator.
  */
 #define _GNU_SOURCE
 #include "node/coordinator_server.h"
@@ -58,6 +59,7 @@ struct server {
     char *why;     /* the caller's buffer */
     int stop_fd;   /* readable: stop */
     int signal_fd; /* ours, or -1 */
+    int watch_fd;  /* readable: something has happened to the folder's lock; ours, or -1 */
     sigset_t mask; /* the caller's, to be put back */
     void *zmq;     /* context */
     void *router;
@@ -377,16 +379,30 @@ static long next_timeout(struct server *server, uint64_t now)
     return due == UINT64_MAX ? -1 : due > now ? (long)(due - now) : 0;
 }
 
+/* The folder was deleted and nobody needs this process any more. What it holds open is not closed: that would write. */
+static void end_if_gone(struct server *server)
+{
+    char events[1024];
+
+    while (read(server->watch_fd, events, sizeof events) > 0)
+        ;
+    if (anybody_alive(server) || !stead_coordinator_lock_is_gone(&server->lock))
+        return;
+    stead_log_event(STEAD_TRACE_WARN, "coordinator_gone", "its folder was deleted and no node is alive: ending", NULL);
+    _exit(EXIT_FAILURE);
+}
+
 static int serve(struct server *server)
 {
     int code = 0;
     server->ticked_ms = server->heard_ms = mono_ms();
     refresh_table(server);
     while (code == 0) {
-        zmq_pollitem_t items[2] = {{.socket = server->router, .events = ZMQ_POLLIN},
-                                   {.fd = server->stop_fd, .events = ZMQ_POLLIN}};
+        zmq_pollitem_t items[3] = {{.socket = server->router, .events = ZMQ_POLLIN},
+                                   {.fd = server->stop_fd, .events = ZMQ_POLLIN},
+                                   {.fd = server->watch_fd, .events = ZMQ_POLLIN}};
         uint64_t now = mono_ms();
-        if (zmq_poll(items, 2, next_timeout(server, now)) < 0 && errno != EINTR)
+        if (zmq_poll(items, server->watch_fd >= 0 ? 3 : 2, next_timeout(server, now)) < 0 && errno != EINTR)
             return fail(server, STEAD_EIO, "poll: %s", zmq_strerror(errno));
         if (items[1].revents)
             return 0;
@@ -398,6 +414,8 @@ static int serve(struct server *server)
             stead_log_event(STEAD_TRACE_INFO, "coordinator_idle", "no node was heard from: ending", NULL);
             return 0;
         }
+        if (code == 0)
+            end_if_gone(server); /* behind the tick, which may find that nobody is alive any more */
     }
     return code;
 }
@@ -554,6 +572,8 @@ static int start(struct server *server)
     if (code == 0)
         code = open_store(server);
     if (code == 0)
+        server->watch_fd = stead_coordinator_lock_watch(server->options->folder);
+    if (code == 0)
         code = make_coordinator(server);
     if (code == 0)
         code = open_router(server);
@@ -574,6 +594,8 @@ static void stop(struct server *server)
     stead_writer_deinit(&server->effects.rows);
     stead_writer_deinit(&server->table);
     stead_writer_deinit(&server->out);
+    if (server->watch_fd >= 0)
+        close(server->watch_fd);
     if (server->signal_fd >= 0) {
         /* A signal that stays pending would end the process when it is unblocked. */
         struct signalfd_siginfo taken;
@@ -591,7 +613,7 @@ int stead_coordinator_server_run(const struct stead_coordinator_server_options *
     struct server *server = stead_alloc_zero(sizeof *server);
     server->options = options;
     server->why = ret_why;
-    server->signal_fd = -1;
+    server->signal_fd = server->watch_fd = -1;
     server->lock.fd = -1;
     ret_why[0] = 0;
     stead_writer_init(&server->effects.rows);

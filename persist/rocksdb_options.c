@@ -6,6 +6,10 @@
  * out of order in 7.8). Bloom filters for rows, since most gets of a virtual actor system ask for agents that never
  * were; in the memtable too. Index and filter blocks live in the block cache, which is the memory bound. No compression
  * of the log: it is young and short-lived. No statistics threads: an idle node does not wake.
+ *
+ * RocksDB writes nothing into its own log (the file LOG, which stays empty). What it has to say comes as the error of
+ * a write or a read; and on a full disk the second flush of that file ends the process, by an assertion in RocksDB,
+ * before the node could say why it stops. The C interface has no other logger to put in its place.
  */
 #include "persist/rocksdb_options.h"
 
@@ -18,6 +22,7 @@
     16 /* fresh files of the log that are merged at once: it is written once, hardly read and deleted from its start */
 #define BLOOM_BITS 10.0
 #define BLOCK_BYTES 4096
+#define NO_MESSAGES 5 /* above the level of fatal errors: the C interface has no name for it */
 
 rocksdb_cache_t *stead_rocksdb_cache(const struct stead_store_rocksdb_options *given)
 {
@@ -96,7 +101,7 @@ rocksdb_options_t *stead_rocksdb_database_options(const struct stead_store_rocks
     rocksdb_options_set_max_background_compactions(options, 1);
     rocksdb_options_set_bytes_per_sync(options, MEBIBYTE);
     rocksdb_options_set_keep_log_file_num(options, 2);
-    rocksdb_options_set_info_log_level(options, 2); /* warnings */
+    rocksdb_options_set_info_log_level(options, NO_MESSAGES);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_stats_persist_period_sec(options, 0);
     return options;

@@ -70,8 +70,9 @@ STEAD_PUBLIC void stead_client_close(struct stead_client **client);
  * completion the synchronous ones are STEAD_ESTATE: the loop is below it. */
 
 /* Asks and waits for the op's answer. The answer's code: 0, committed if the kind is durable; the op's failure;
- * STEAD_ETIMEOUT (outcome unknown); STEAD_EUNAVAILABLE (no node could be reached, or nobody serves the agent);
- * whatever else the node says (error.h). */
+ * STEAD_ETIMEOUT (outcome unknown); STEAD_EUNAVAILABLE (no node could be reached, or nobody serves the agent: it has
+ * not run; at once when every endpoint refuses, at the deadline when one says nothing); whatever else the node says
+ * (error.h). */
 STEAD_PUBLIC int stead_client_call(struct stead_client *client, const char *address, const char *op,
                                    struct stead_slice args, const struct stead_request_options *options,
                                    struct stead_answer *ret_answer) STEAD_MUST_USE;
@@ -119,6 +120,8 @@ STEAD_PUBLIC int stead_client_locate(struct stead_client *client, const char *ad
 
 /* Nanoseconds of the clock that deadlines are counted by; from no particular moment. Any thread. */
 STEAD_PUBLIC uint64_t stead_client_monotonic_ns(void);
+/* The default deadline of its requests, in milliseconds: what it was opened with. */
+STEAD_PUBLIC uint32_t stead_client_timeout_ms(const struct stead_client *client);
 
 /* A name that nobody else has: 32 hexadecimal digits, 128 bits of the system's generator. 0; STEAD_EIO: no random
  * numbers to be had. */

@@ -199,9 +199,9 @@ STEAD_PUBLIC int stead_send_event(struct stead_orchestration *o, const char *ins
 
 /* Locks the agents for this instance, in the order of their addresses whatever the order given, and waits until it has
  * all: while they are held only this instance's calls reach them. Durable; visible and breakable (`stead locks`): a
- * broken lock's calls fail with STEAD_ESTATE. No nesting, and no child inside (STEAD_ESTATE). Ends with stead_unlock(),
- * and with the execution; a rewind into it locks all of them anew before the code goes on. 0 or STEAD_EADDRESS,
- * STEAD_EARGUMENT (none, or over 64). */
+ * broken lock's calls fail with STEAD_ESTATE. No nesting, no lock of the instance itself, and no child inside
+ * (STEAD_ESTATE). Ends with stead_unlock(), and with the execution; a rewind into it locks all of them anew before the
+ * code goes on. 0 or STEAD_EADDRESS, STEAD_EARGUMENT (none, or over 64). */
 STEAD_PUBLIC int stead_lock(struct stead_orchestration *o, const char *const *addresses, uint32_t count) STEAD_MUST_USE;
 STEAD_PUBLIC void stead_unlock(struct stead_orchestration *o);
 /* The fencing number that a locked agent gave: above that of every earlier hold of it; after a rewind another one. 0:

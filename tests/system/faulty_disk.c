@@ -8,6 +8,7 @@
  *   STEAD_DISK_FAIL_SYNC=N      the N-th sync of this process, from 1, fails with EIO; its data is dropped from the account
  *   STEAD_DISK_FULL_AFTER=N     writes fail with ENOSPC once the process has written N bytes
  *   STEAD_DISK_FULL_FILE=FILE   writes fail with ENOSPC while FILE exists
+ *   STEAD_DISK_FULL_BUT=END     but for files whose name ends so: they had their room before
  *   STEAD_DISK_BAD_FILE=FILE    while FILE exists, what a reactor of a node (a thread stead-react-*) reads of a table of
  *                               the store (*.sst) fails with EIO; what other threads read does not
  *
@@ -70,7 +71,7 @@ static struct {
     bool active; /* a folder was given */
     char folder[PATH_MAX];
     size_t folder_size;
-    const char *full_file, *bad_file;
+    const char *full_file, *full_but, *bad_file;
     uint64_t delay_us, fail_sync, full_after;
     uint64_t syncs, bytes; /* of this process */
     struct state *state;
@@ -119,6 +120,7 @@ __attribute__((constructor)) static void prepare(void)
         return;
     disk.folder_size = strlen(disk.folder);
     disk.full_file = getenv("STEAD_DISK_FULL_FILE");
+    disk.full_but = getenv("STEAD_DISK_FULL_BUT");
     disk.bad_file = getenv("STEAD_DISK_BAD_FILE");
     disk.delay_us = number_of("STEAD_DISK_DELAY_US");
     disk.fail_sync = number_of("STEAD_DISK_FAIL_SYNC");
@@ -311,12 +313,20 @@ ssize_t pread64(int file, void *data, size_t size, off64_t at)
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
+static bool ends_with(const char *path, const char *end)
+{
+    size_t size = strlen(path), end_size = strlen(end);
+    return size >= end_size && memcmp(path + size - end_size, end, end_size) == 0;
+}
+
 /* Whether the disk takes `size` more bytes; else errno says why not. */
 static bool takes(int file, size_t size)
 {
-    if (record_of(file) == NULL)
+    const struct record *record = record_of(file);
+    if (record == NULL)
         return true;
-    bool full = disk.full_file != NULL && access(disk.full_file, F_OK) == 0;
+    bool full = disk.full_file != NULL && access(disk.full_file, F_OK) == 0 &&
+                (disk.full_but == NULL || !ends_with(record->path, disk.full_but));
     uint64_t bytes = add(&disk.bytes, size);
     if (full || (disk.full_after > 0 && bytes > disk.full_after)) {
         errno = ENOSPC;

@@ -5,9 +5,11 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
@@ -16,6 +18,35 @@ COMMANDS = ["call", "signal", "tell", "agents", "show", "journal", "deadletters"
             "cluster", "coordinator", "backup", "restore", "check", "run", "orchestrations", "status", "history", "raise", "terminate",
             "suspend", "resume", "rewind", "restart", "purge", "locks"]
 NOBODY = "tcp://127.0.0.1:1"  # a port that nothing listens on
+
+
+ASKER = """
+#include "stead/agent.h"
+struct asker { int64_t told; };
+static const struct stead_field fields[] = {STEAD_FIELD(I64, struct asker, told), STEAD_FIELDS_END};
+static int ask(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct stead_call_options options = {.reply_op = "told", .timeout_ms = STEAD_TIMEOUT_NEVER};
+    (void)state;
+    return stead_call(turn, "asker/mute", "keep", args, &options);
+}
+static int keep(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_token token;
+    (void)state, (void)args;
+    return stead_reply_later(turn, &token);
+}
+static int told(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)state, (void)args;
+    return 0;
+}
+static const struct stead_op ops[] = {{"ask", ask, NULL, 0, NULL}, {"keep", keep, NULL, 0, NULL}, {"told", told, NULL, 0, NULL},
+                                      {NULL, NULL, NULL, 0, NULL}};
+static const struct stead_kind asker = {.abi = STEAD_ABI, .struct_size = sizeof(struct stead_kind), .name = "asker",
+                                        .state_size = sizeof(struct asker), .fields = fields, .ops = ops};
+STEAD_MODULE(&asker);
+"""
 
 
 def stead(*words, node=NOBODY, stdin=None):
@@ -116,6 +147,25 @@ class WithoutNode(unittest.TestCase):
             self.assertIn("stead node", err, line)
             self.assertIn("--node ENDPOINT", err, line)
 
+    def test_somebody_who_says_nothing_is_waited_for_and_told_from_nobody(self):
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            there = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+            for line in (["call", "a/b", "c"], ["stats"]):
+                begun = time.monotonic()
+                code, out, err = stead(*line, "--timeout", "2500ms", node=there)
+                self.assertEqual((code, out), (3, ""), err)
+                self.assertGreaterEqual(time.monotonic() - begun, 2.5)
+                self.assertIn(f"no node answers at {there}, and nothing refuses\n    is it stopped", err)
+
+    def test_negative_value_of_an_option_is_complained_of_by_itself(self):
+        for line, what in ((["signal", "a/b", "c", "--delay", "-5"], "--delay -5: not a time"),
+                           (["call", "a/b", "c", "--timeout", "-5"], "--timeout -5: not a time"),
+                           (["run", "a", "--version", "-1", "--id", "b"], "--version -1: not a number above 0"),
+                           (["raise", "a", "b", "--timeout", "-1"], "--timeout -1: not a time")):
+            code, _, err = stead(*line)
+            self.assertEqual(code, 2, line)
+            self.assertIn(what, err)
+
     def test_error_with_json_is_a_document_too(self):
         code, out, _ = stead("call", "--json", "a/b", "c")
         self.assertEqual(code, 3)
@@ -146,9 +196,11 @@ class WithNode(unittest.TestCase):
         folder = cls.scratch.name
         subprocess.run(["cc", "-shared", "-fPIC", "-I", ROOT / "include", "-o", f"{folder}/counter.so", ROOT / "examples/counter.c"],
                        check=True)
+        subprocess.run(["cc", "-shared", "-fPIC", "-I", ROOT / "include", "-o", f"{folder}/asker.so", "-x", "c", "-"],
+                       input=ASKER, text=True, check=True)
         cls.log = open(f"{folder}/log", "w+")
         cls.node = subprocess.Popen([PROGRAM, "node", "--json", "--folder", f"{folder}/data", "--listen", "tcp://127.0.0.1:0",
-                                     "--module", f"{folder}/counter.so"], stdout=subprocess.PIPE, stderr=cls.log, text=True)
+                                     "--module", f"{folder}/counter.so", "--module", f"{folder}/asker.so"], stdout=subprocess.PIPE, stderr=cls.log, text=True)
         ready = cls.node.stdout.readline()
         if not ready:
             cls.node.wait()
@@ -195,6 +247,34 @@ class WithNode(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("unknown_op", err)
         self.assertIn('did you mean the op "add"?', err)
+
+    def test_node_that_is_stopped_for_a_while_is_waited_for(self):
+        self.node.send_signal(signal.SIGSTOP)
+        try:
+            call = subprocess.Popen([PROGRAM, "call", "--timeout", "30s", "counter/patient", "add"], stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True, env={**os.environ, "STEAD_NODE": self.endpoint})
+            with self.assertRaises(subprocess.TimeoutExpired):
+                call.wait(timeout=4)
+        finally:
+            self.node.send_signal(signal.SIGCONT)
+        self.assertEqual(call.communicate(timeout=60), ("1\n", ""))
+        self.assertEqual(call.returncode, 0)
+
+    def test_call_without_a_deadline_is_shown_as_one(self):
+        self.assertEqual(self.stead("signal", "asker/a", "ask")[0], 0)
+        self.assertIn("  waits for    an answer, then told; times out never\n", self.stead("show", "asker/a")[1])
+
+    def test_hub_that_is_there_with_other_settings_is_not_made(self):
+        line = ("hub", "create", "x", "--partitions", "2", "--poll", "250ms", "--hide", "1m")
+        self.assertEqual(self.stead(*line)[0], 0)
+        self.assertEqual(self.stead(*line)[0], 0)
+        self.assertEqual(self.stead("hub", "create", "x")[0], 0)
+        code, out, err = self.stead("hub", "create", "x", "--partitions", "8", "--poll", "notify", "--hide", "60s", "--extended")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("hub x is there already, with other settings: partitions 2, not 8; extended no, not yes; poll fixed, not notify\n", err)
+        code, out, _ = self.stead("hub", "create", "x", "--poll", "1s", "--json")
+        self.assertEqual((code, json.loads(out)["error"]["code"]), (1, "conflict"))
+        self.assertIn("poll 250 ms, not 1 s", json.loads(out)["error"]["sentence"])
 
     def test_key_has_its_effect_once_and_conflicts_with_another_payload(self):
         self.assertEqual(self.stead("call", "--key", "k1", "counter/key", "add", "5")[:2], (0, "5\n"))
@@ -285,6 +365,9 @@ class WithNode(unittest.TestCase):
         self.assertEqual(code, 0, err)
         directory = json.loads(out)["nodes"][0]["directory"]
         self.assertEqual(stead("restore", "--verify", directory)[0], 0)
+        code, _, err = stead("check", directory)
+        self.assertEqual(code, 1)
+        self.assertIn(f"`stead restore --verify {directory}`", err)
         code, out, err = stead("restore", directory, restored)
         self.assertEqual(code, 0, err)
         code, out, err = stead("check", "--json", restored)

@@ -456,6 +456,16 @@ class SingleNode(WithModule):
         self.assertEqual(node.wait(PATIENCE), 0)
         self.assertFalse(runs(coordinator))
 
+    def test_coordinator_ends_when_its_node_was_killed_and_its_folder_deleted(self):
+        node, _ = self.start_node()
+        coordinator = self.coordinator_pid()
+        self.addCleanup(lambda: runs(coordinator) and os.kill(coordinator, signal.SIGKILL))
+        node.kill()
+        node.wait()
+        shutil.rmtree(self.folder / "coordinator")
+        await_("the coordinator ends", lambda: not runs(coordinator))
+        self.assertFalse((self.folder / "coordinator").exists())
+
     def kill_coordinator(self):
         pid = self.coordinator_pid()
         if pid and runs(pid):

@@ -198,6 +198,27 @@ class Disk(Test):
         self.assertEqual(node.stop(), 0)
         self.assert_sound(node.folder)
 
+    def test_disk_that_is_full_for_the_store_s_own_threads_stops_the_node_which_says_why(self):
+        """Their first write that fails is of a table; the store's log of what went wrong must not be the next."""
+        switch = self.folder / "full"
+        self.healthy.options += ["--memory", "64M"]
+        node = self.start(full_file=str(switch), full_but=".log")
+        with node.client(timeout=10.0) as client:
+            for number in itertools.count():
+                if number == 32:
+                    switch.touch()
+                client.start("signal", f"record/{number % 32}", "fill", 1 << 17)
+                while len(client.tickets) > 8 and node.process.poll() is None:
+                    client.poll(0.02)
+                if node.process.poll() is not None:
+                    break
+        self.assertEqual(node.wait(), 1, node.log())
+        self.assertRegex(node.log(), r"event=disk_failed .*(?i:no space left)")
+        switch.unlink()
+        node = self.start()
+        self.assertEqual(node.stop(), 0)
+        self.assert_sound(node.folder)
+
     def test_start_on_a_full_disk_is_refused_with_a_reason_and_changes_nothing(self):
         switch = self.folder / "full"
         adder = Adder()

@@ -120,6 +120,14 @@ print([before, during, attempt(os.write, a, b"x")])
 """, full_file=switch)
         self.assertEqual(result.stdout.strip(), str([0, errno.ENOSPC, 0]))
 
+    def test_full_disk_has_room_for_some_files(self):
+        switch = os.path.join(self.scratch.name, "full")
+        open(switch, "w").close()
+        result = self.run_script("""
+print([attempt(os.write, create(name), b"x") for name in ("a.log", "a.sst")])
+""", full_file=switch, full_but=".log")
+        self.assertEqual(result.stdout.strip(), str([0, errno.ENOSPC]))
+
     def test_syncs_are_delayed_and_counted(self):
         result = self.run_script("""
 import time

@@ -4,6 +4,7 @@
 in the middle, on one node and on several; and messages that nobody can take are set aside.
 Usage: test_hub.py PROGRAM [unittest arguments]"""
 import json
+import time
 
 import test_orchestrations as direct
 from harness import Test, built, main, run_stead, scaled, wait_until
@@ -45,6 +46,18 @@ class Steering(OnHub, direct.Steering):
         self.assertEqual(self.status("h1")["status"], "Terminated")
         self.start("hello", ["Ada"], id="h1")
         self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
+
+
+    def test_timeout_rules_where_the_hub_is_slow_to_take_what_is_asked(self):
+        node = self.serve()
+        node.cli("hub", "create", "slow", "--poll", "10s")
+        node.cli("run", "approve", "--hub", "slow", "--id", "a1")
+        wait_until("it runs", lambda: node.cli("status", "a1", "--hub", "slow")["status"] == "Running")
+        begun = time.monotonic()
+        code, out, err = run_stead("suspend", "a1", "--hub", "slow", "--timeout", "1s", node=node.endpoint)
+        self.assertEqual((code, out), (4, ""), err)
+        self.assertIn("no answer within 1 s", err)
+        self.assertLess(time.monotonic() - begun, 6)
 
 
     def test_hub_on_which_something_lives_is_deleted_only_by_force(self):

@@ -406,8 +406,13 @@ static int transfer(struct stead_orchestration *o, struct stead_slice input)
 {
     const char *const both[] = {"acct/b", "acct/a", "acct/b"};
     const char *const other[] = {"acct/c"};
+    char itself[STEAD_ADDRESS_MAX + 1];
+    const char *const own[] = {"acct/a", itself};
 
     (void)input;
+    snprintf(itself, sizeof(itself), "orchestration/%s", stead_instance_id(o));
+    if (!is_refused(o, stead_lock(o, own, 2), "cannot lock itself"))
+        return STEAD_EINTERNAL;
     if (stead_lock(o, both, 3) != 0 || !is_refused(o, stead_lock(o, other, 1), "do not nest"))
         return STEAD_EINTERNAL;
     if (stead_lock_fence(o, "acct/a") != 11 || stead_lock_fence(o, "acct/b") != 12 ||

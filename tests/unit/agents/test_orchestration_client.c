@@ -116,6 +116,12 @@ void *stead_client_extra(const struct stead_client *client)
     return NULL;
 }
 
+uint32_t stead_client_timeout_ms(const struct stead_client *client)
+{
+    (void)client;
+    return 0;
+}
+
 void stead_client_set_extra(struct stead_client *client, void *extra, void (*destroy)(void *extra))
 {
     (void)client, (void)extra, (void)destroy;

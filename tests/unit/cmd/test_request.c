@@ -11,6 +11,14 @@
 
 #include "cmd/request.h"
 
+static const struct argp_option inner_options[] = {
+    {"timeout", 't', "TIME", 0, NULL, 0}, {"json", 'j', NULL, 0, NULL, 0}, {0}};
+static const struct argp inner = {inner_options, NULL, NULL, NULL, NULL, NULL, NULL};
+static const struct argp_option outer_options[] = {
+    {"delay", 'd', "TIME", 0, NULL, 0}, {"wait", 'w', NULL, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {{&inner, 0, NULL, 0}, {0}};
+static const struct argp outer = {outer_options, NULL, NULL, NULL, children, NULL, NULL};
+
 /* Guards the words of `line` (separated by single spaces) and compares what comes out, joined again. */
 static void assert_guarded(const char *line, const char *expected)
 {
@@ -22,7 +30,7 @@ static void assert_guarded(const char *line, const char *expected)
     for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
         argv[argc++] = word;
     argv[argc] = NULL;
-    int count = stead_request_guard_numbers(argc, argv, guarded);
+    int count = stead_request_guard_numbers(&outer, argc, argv, guarded);
     assert_null(guarded[count]);
     for (int i = 0; i < count; i++) {
         strcat(joined, i ? " " : "");
@@ -36,6 +44,19 @@ static void test_guard_negative_number_goes_behind_two_dashes(void **state)
     (void)state;
     assert_guarded("call a/b add -5", "call a/b add -- -5");
     assert_guarded("call a/b add -5 --json", "call a/b add --json -- -5");
+}
+
+static void test_guard_negative_number_that_an_option_takes_stays_there(void **state)
+{
+    (void)state;
+    assert_guarded("call a/b add --delay -5", "call a/b add --delay -5");
+    assert_guarded("call a/b add -d -5 -6", "call a/b add -d -5 -- -6");
+    assert_guarded("call a/b --timeout -1 add --json -5", "call a/b --timeout -1 add --json -- -5");
+    assert_guarded("call a/b add --del -5", "call a/b add --del -5");
+    assert_guarded("call a/b add -wd -5", "call a/b add -wd -5");
+    assert_guarded("call a/b add -d5 -5", "call a/b add -d5 -- -5");
+    assert_guarded("call a/b add --delay=5 -5", "call a/b add --delay=5 -- -5");
+    assert_guarded("call a/b add -wj -5", "call a/b add -wj -- -5");
 }
 
 static void test_guard_line_without_negative_number_is_unchanged(void **state)
@@ -67,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guard_negative_number_goes_behind_two_dashes),
+        cmocka_unit_test(test_guard_negative_number_that_an_option_takes_stays_there),
         cmocka_unit_test(test_guard_line_without_negative_number_is_unchanged),
         cmocka_unit_test(test_guard_line_with_two_dashes_is_left_to_the_user),
         cmocka_unit_test(test_exit_codes_follow_the_error),
