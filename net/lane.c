@@ -78,7 +78,7 @@ uint64_t stead_lane_bytes(const struct stead_lane *lane)
 bool stead_lane_add(struct stead_lane *lane, const struct stead_message *message, uint64_t bytes_max)
 {
     size_t size = STEAD_FRAME_HEADER_SIZE + sizeof(uint32_t) + stead_codec_size(message);
-    if (stead_lane_bytes(lane) + size > bytes_max)
+    if (stead_lane_bytes(lane) > 0 && stead_lane_bytes(lane) + size > bytes_max)
         return false;
     if (!stead_frame_add(&lane->open, message)) {
         zmq_msg_t full;

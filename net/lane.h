@@ -30,7 +30,8 @@ struct stead_lane_count {
     uint64_t bytes;
 };
 
-/* Queues a record. False, and nothing changed: it would hold more than `bytes_max`. `message` is borrowed. */
+/* Queues a record. False, and nothing changed: it would hold more than `bytes_max`; an empty lane takes any record.
+ * `message` is borrowed. */
 bool stead_lane_add(struct stead_lane *lane, const struct stead_message *message, uint64_t bytes_max) STEAD_MUST_USE;
 
 /* Sends all it can on `socket`; `routing_id` names the connection of a ROUTER, size 0 for a DEALER. 0: the lane is

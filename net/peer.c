@@ -363,6 +363,17 @@ void stead_peers_poll(struct stead_transport *t, bool all)
 
 /* ---- Out ------------------------------------------------------------------------------------ */
 
+/* A full lane is flushed first: what came of one turn of the loop may be more than it holds. */
+static bool add_record(struct stead_transport *t, struct stead_peer *peer, const struct stead_message *message)
+{
+    if (stead_lane_add(&peer->lane, message, t->options.queue_bytes_max))
+        return true;
+    if (peer->state != STEAD_PEER_UP)
+        return false;
+    (void)!stead_lane_flush(&peer->lane, peer->dealer, (struct stead_slice){NULL, 0}, &t->sent);
+    return stead_lane_add(&peer->lane, message, t->options.queue_bytes_max);
+}
+
 void stead_transport_send(struct stead_transport *transport, uint32_t node, uint16_t reactor,
                           struct stead_message **message)
 {
@@ -372,7 +383,7 @@ void stead_transport_send(struct stead_transport *transport, uint32_t node, uint
         open_peer(t, peer);
     if (peer->state == STEAD_PEER_CLOSED || peer->state == STEAD_PEER_DOWN) {
         t->stats.dropped_gone++;
-    } else if (!stead_lane_add(&peer->lane, *message, t->options.queue_bytes_max)) {
+    } else if (!add_record(t, peer, *message)) {
         t->stats.dropped_full++;
     } else {
         t->stats.records_out++;

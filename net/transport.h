@@ -63,11 +63,11 @@ struct stead_transport_options {
     uint64_t incarnation;
     const char *node_name; /* copied */
     uint16_t reactor;
-    uint32_t payload_bytes_max;           /* of a request; 0: 1 MiB */
-    uint64_t queue_bytes_max;             /* waiting for one peer or client; more is dropped and counted; 0: 64 MiB */
-    uint32_t connections_max;             /* clients at once; more are refused with busy; 0: 65,536 */
-    uint32_t poll_frames_max;             /* frames taken in one poll; 0: 256 */
-    uint32_t silent_ms_max;               /* a client silent for so long is asked whether it is there; 0: 60 s */
+    uint32_t payload_bytes_max; /* of a request; 0: 1 MiB */
+    uint64_t queue_bytes_max;   /* waiting for one peer or client, or one record; more is dropped, counted; 0: 64 MiB */
+    uint32_t connections_max;   /* clients at once; more are refused with busy; 0: 65,536 */
+    uint32_t poll_frames_max;   /* frames taken in one poll; 0: 256 */
+    uint32_t silent_ms_max;     /* a client silent for so long is asked whether it is there; 0: 60 s */
     struct stead_transport_events events; /* copied */
 };
 

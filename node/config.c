@@ -19,6 +19,7 @@
 #include "runtime/base.h"
 
 #define WRITER_BYTES_MAX (128ull << 20)
+#define QUEUE_BYTES_MAX (64ull << 20)
 
 void stead_config_default(struct stead_node_config *ret_config)
 {
@@ -174,8 +175,9 @@ static uint32_t choose_reactors(void)
 }
 
 /* Sixteenths of the budget: ten for agents and what waits for them, two for the store's cache, two for its memtables,
- * one for what waits for the disk; the last is what malloc loses. The rest of a process, some 40 MiB of program,
- * libraries, stacks and sockets, does not grow with the load. */
+ * one for what waits for the disk; the last is what malloc loses. What waits for one peer or client that does not read
+ * comes on top, at most an eighth for each: few do so at once, and not for long. The rest of a process, some 40 MiB of
+ * program, libraries, stacks and sockets, does not grow with the load. */
 static void share_memory(struct stead_node_config *config)
 {
     uint64_t part = config->memory_bytes / 16;
@@ -184,6 +186,7 @@ static void share_memory(struct stead_node_config *config)
     config->cache_bytes = 2 * part;
     config->memtable_bytes = part;
     config->writer_bytes_max = part < WRITER_BYTES_MAX ? part : WRITER_BYTES_MAX;
+    config->queue_bytes_max = 2 * part < QUEUE_BYTES_MAX ? 2 * part : QUEUE_BYTES_MAX;
 }
 
 int stead_config_check(struct stead_node_config *config, char *ret_why)

@@ -51,6 +51,7 @@ struct stead_node_config {
     uint64_t cache_bytes;               /* of the store; computed, as the next three */
     uint64_t memtable_bytes;            /* of the store's rows; all memtables together have twice as much */
     uint64_t writer_bytes_max;          /* queued at the log writer: above it the sockets wait */
+    uint64_t queue_bytes_max;           /* waiting for one peer or client; computed from memory_bytes too */
 
     int stop_fd; /* an eventfd that asks for a clean stop when readable; -1: signals only */
     /* Called once, when the node serves; `endpoint` is that of reactor 0. NULL: not told. */

@@ -81,6 +81,7 @@ static int open_transport(struct stead_reactor *reactor, char *ret_why)
         .node_name = config->name,
         .reactor = reactor->index,
         .payload_bytes_max = config->settings.payload_bytes_max,
+        .queue_bytes_max = config->queue_bytes_max,
         .events = stead_reactor_network(reactor),
     };
     int code = stead_transport_create(&options, &reactor->transport, why);

@@ -27,7 +27,8 @@
  * Invariants (docs/INVARIANTS.md): C1 a number is given out once; C2 a message is taken exactly when its previous
  * number is the position; C3 the position moves only in the entry that holds the effect; C4 an outbox row goes only
  * after an acknowledgement whose position covers it; C5 an acknowledgement follows the commit of its position; C6 a
- * channel whose ends disagree about the past goes on behind what was forgotten, which is told once.
+ * channel whose ends disagree about the past goes on behind what was forgotten, which is told once; C7 what is on its
+ * way is bounded in records and bytes, and does not wait for a resend to go on.
  *
  * Called by the shard that owns the slot, on its thread.
  */
@@ -92,6 +93,12 @@ struct stead_channel_out {
     struct stead_seq last;                /* last number given out */
     struct stead_seq acknowledged;        /* highest number acknowledged: outbox rows up to it are gone */
     struct stead_seq sent;                /* highest number handed to the network since the last resend */
+    struct stead_seq passed_on;           /* highest number that was handed on when it was made */
+    uint64_t mark;                        /* a counter up to `sent`, fixed when the one before was acknowledged */
+    uint64_t bytes_to_mark, bytes_behind; /* of the records on their way: those up to it, and those behind */
+    uint64_t again_ns;                    /* monotonic time of the last resend; 0: none */
+    uint64_t again_from;                  /* counter that it began behind */
+    uint64_t awaits;                      /* entry that the record after `sent` waits for; 0: none known */
     uint64_t resend_ns;                   /* monotonic time when the oldest record is sent again */
     uint32_t backoff;                     /* doublings of the resend interval, at most 5 */
     bool dirty;                           /* last or acknowledged changed in the open batch */
@@ -99,6 +106,8 @@ struct stead_channel_out {
     struct stead_channel_out *dirty_next; /* list of the shard */
     struct stead_channel_out *waiting_next; /* list of the shard: channels with unacknowledged records */
     bool waiting;
+    bool pumping;                        /* what comes after `sent` is to be read: in the list of pump_next */
+    struct stead_channel_out *pump_next; /* list of the shard */
 };
 
 /* The end for `slot` -> `destination`, read from the rows if it is not in memory. NULL: the store failed, or the row is
@@ -117,8 +126,10 @@ void stead_channel_out_taken_here(struct stead_shard *shard, stead_slot slot, st
 /* A call that may still wait in this channel's outbox, for a receiver that is away, is not run when it gets there: its
  * record says that its deadline is over. Looks at no more records than a window has. */
 void stead_channel_out_cancel(struct stead_shard *shard, stead_slot slot, stead_slot destination, struct stead_id id);
-/* Sends committed records again, from the acknowledged number, where the resend time has come. Next such time, or
- * UINT64_MAX. */
+/* All behind the acknowledged number is sent again, as the window allows: at the end of the round and later. */
+void stead_channel_out_again(struct stead_shard *shard, struct stead_channel_out *channel);
+/* Sends committed records: again, from the acknowledged number, where the resend time has come, and where the window
+ * has opened; no more than a round may. Next resend time, or UINT64_MAX. */
 uint64_t stead_channel_out_resend_due(struct stead_shard *shard);
 /* The peer that owns these destinations is back: send everything unacknowledged again. `node` 0: all. */
 void stead_channel_out_peer_up(struct stead_shard *shard, uint32_t node);

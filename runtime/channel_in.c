@@ -119,10 +119,8 @@ void stead_channel_in_acknowledge(struct stead_shard *shard, struct stead_channe
             stead_channel_out_taken_here(shard, channel->source, channel->slot, channel->position);
         } else {
             struct stead_channel_out *out = stead_channel_out_get(shard, channel->source, channel->slot);
-            if (out != NULL) {
-                out->sent = out->acknowledged;
-                out->resend_ns = shard->resend_ns = host->now_ns;
-            }
+            if (out != NULL)
+                stead_channel_out_again(shard, out);
         }
         return;
     }
@@ -187,7 +185,7 @@ static bool out_at_rest(const struct stead_shard *shard, const void *item)
 {
     const struct stead_channel_out *channel = item;
     (void)shard;
-    return !channel->dirty && !channel->waiting;
+    return !channel->dirty && !channel->waiting && !channel->pumping;
 }
 
 static uint64_t out_hash(const void *item)
@@ -235,5 +233,8 @@ void stead_channels_check(const struct stead_shard *shard)
         STEAD_ASSERT(stead_seq_compare(channel->acknowledged, channel->sent) <= 0 &&
                      stead_seq_compare(channel->sent, channel->last) <= 0);
         STEAD_ASSERT(channel->waiting || stead_seq_compare(channel->acknowledged, channel->last) == 0);
+        STEAD_ASSERT(channel->mark <= channel->sent.counter);
+        STEAD_ASSERT(channel->sent.counter > channel->acknowledged.counter ||
+                     channel->bytes_to_mark + channel->bytes_behind == 0);
     }
 }

@@ -8,6 +8,18 @@
  * acknowledgement came for a while. The outbox, not a queue in memory, is what remembers: a peer that is away for a day
  * costs rows on disk.
  *
+ * The window is in records and in bytes: what is on its way fits into the lane to the peer and the receiver's inbox,
+ * which drop what is too much, and then all behind it would be sent once more. It is shut when so much is on its way,
+ * so one record leaves whatever its size. The bytes are counted in two parts, up to a mark and behind it: once the mark
+ * is acknowledged the first part is gone, and the second takes its place. So they are never fewer than there are.
+ *
+ * What leaves from the outbox is read at the end of a round, by the channels that have room, one after the other, so
+ * much a round that the reactor's other work does not wait for it; the next round goes on. A record that is not
+ * committed yet leaves with its commit if it was passed on when it was made, else it is read after that.
+ *
+ * A gap is reported again until what fills it has arrived. About what was just sent again that says nothing: it is
+ * looked at once more when an answer to that should have come.
+ *
  * Counters go up by one without a gap through all epochs, so between two numbers of one epoch every key is known
  * without a scan.
  *
@@ -16,7 +28,10 @@
  */
 #include "runtime/shard.h"
 
-#define BACKOFF_MAX 5u /* doublings: 1 s becomes 32 s */
+#define BACKOFF_MAX 5u         /* doublings: 1 s becomes 32 s */
+#define ROUND_BYTES (4u << 20) /* read from outboxes in one round of a shard, and a record more: milliseconds */
+#define ROUND_RECORDS 4096u    /* the same */
+#define ANSWERED_PART 4u       /* of the resend interval: an answer has come by then if there is one */
 
 static void outbox_key(struct stead_row_key *key, const struct stead_channel_out *channel, struct stead_seq number)
 {
@@ -109,6 +124,56 @@ static void mark_dirty(struct stead_shard *shard, struct stead_channel_out *chan
     shard->dirty_out = channel;
 }
 
+/* ---- The window ----------------------------------------------------------------------------------- */
+
+static bool is_here(const struct stead_shard *shard, const struct stead_channel_out *channel)
+{
+    return shard->host->shard_of[channel->destination.v] == shard;
+}
+
+/* One more record may leave. */
+static bool has_room(const struct stead_shard *shard, const struct stead_channel_out *channel)
+{
+    const struct stead_host *host = shard->host;
+
+    return channel->sent.counter - channel->acknowledged.counter < host->settings.channel_window &&
+           channel->bytes_to_mark + channel->bytes_behind < stead_host_window_bytes(host);
+}
+
+/* The record with this number leaves. */
+static void note_sent(const struct stead_shard *shard, struct stead_channel_out *channel, struct stead_seq number,
+                      size_t size)
+{
+    channel->sent = number;
+    if (!is_here(shard, channel))
+        channel->bytes_behind += size;
+}
+
+/* What is on its way is less: `acknowledged` or `sent` has moved. */
+static void note_arrived(struct stead_channel_out *channel)
+{
+    if (channel->acknowledged.counter < channel->mark)
+        return;
+    channel->bytes_to_mark = channel->sent.counter == channel->acknowledged.counter ? 0 : channel->bytes_behind;
+    channel->bytes_behind = 0;
+    channel->mark = channel->sent.counter;
+}
+
+/* What comes after `sent` is read at the end of the round. */
+static void want_pump(struct stead_shard *shard, struct stead_channel_out *channel)
+{
+    if (channel->pumping || stead_seq_compare(channel->sent, channel->last) == 0)
+        return;
+    channel->pumping = true;
+    channel->pump_next = NULL;
+    if (shard->pump_first == NULL)
+        shard->pump_first = channel;
+    else
+        shard->pump_last->pump_next = channel;
+    shard->pump_last = channel;
+    shard->pump_count++;
+}
+
 /* ---- Sending -------------------------------------------------------------------------------------- */
 
 static void give_number(struct stead_shard *shard, struct stead_channel_out *channel, struct stead_message *message)
@@ -149,14 +214,14 @@ void stead_channel_out_send(struct stead_shard *shard, struct stead_message **co
     mark_dirty(shard, channel, true);
     watch(shard, channel, host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u);
 
-    bool here = host->shard_of[channel->destination.v] == shard;
-    bool window = channel->last.counter - channel->acknowledged.counter <= host->settings.channel_window;
+    bool here = is_here(shard, channel);
     message->depends_on = STEAD_FAULT(&host->settings, tell_before_commit) ? 0 : shard->next_index;
-    if (!in_order || !(here || window)) {
+    if (!in_order || !(here || has_room(shard, channel))) {
         stead_message_destroy(&message); /* the outbox has it; an acknowledgement will fetch it */
         return;
     }
-    channel->sent = channel->last;
+    note_sent(shard, channel, channel->last, host->scratch.size);
+    channel->passed_on = channel->last;
     if (here) {
         host->stats.messages_local++;
         stead_queue_push(&shard->local, message);
@@ -170,13 +235,15 @@ void stead_channel_out_send(struct stead_shard *shard, struct stead_message **co
 struct pump {
     struct stead_shard *shard;
     struct stead_channel_out *channel;
-    uint32_t room; /* records that may still leave */
-    bool waits;    /* stopped at a record that is not committed: it and those behind it leave with their commit */
+    uint32_t records; /* that may still leave in this round */
+    uint64_t bytes;   /* the same */
+    uint64_t awaits;  /* stopped at a record of this entry, which is not committed; 0: did not */
 };
 
 static int pump_record(void *context, struct stead_slice key, struct stead_slice record)
 {
     struct pump *pump = context;
+    struct stead_channel_out *channel = pump->channel;
     struct stead_host *host = pump->shard->host;
     struct stead_message *message;
     struct stead_slice newest;
@@ -184,62 +251,85 @@ static int pump_record(void *context, struct stead_slice key, struct stead_slice
 
     if (stead_overlay_get(pump->shard->overlay, key, &newest, &index) == STEAD_OVERLAY_ROW &&
         index > pump->shard->synced) {
-        pump->waits = true;
+        pump->awaits = index;
         return 1;
     }
-    if (pump->room == 0)
-        return 1;
     int code = host->doors.decode(record, &message);
     if (code != 0) {
-        stead_host_trace(host, STEAD_TRACE_ERROR, "outbox record of %04x->%04x is damaged: %s", pump->channel->slot.v,
-                         pump->channel->destination.v, stead_error_sentence(code));
+        stead_host_trace(host, STEAD_TRACE_ERROR, "outbox record of %04x->%04x is damaged: %s", channel->slot.v,
+                         channel->destination.v, stead_error_sentence(code));
         return 1;
     }
-    pump->room--;
-    message->channel.trimmed = pump->channel->acknowledged;
+    pump->records--;
+    pump->bytes -= record.size < pump->bytes ? record.size : pump->bytes;
+    message->channel.trimmed = channel->acknowledged;
     message->flags |= STEAD_FLAG_RETRY;
-    pump->channel->sent = message->channel.number;
+    note_sent(pump->shard, channel, message->channel.number, record.size);
     host->stats.resends++;
-    if (host->shard_of[pump->channel->destination.v] == pump->shard)
+    if (is_here(pump->shard, channel))
         stead_queue_push(&pump->shard->local, message);
     else
         stead_host_route(host, message);
-    return 0;
+    return pump->records == 0 || pump->bytes == 0 || !has_room(pump->shard, channel);
 }
 
-/* Sends what comes after `sent`, as far as the window and the commits allow. */
-static void pump(struct stead_shard *shard, struct stead_channel_out *channel)
+/* Sends what comes after `sent`, as far as the window, the round and the commits allow. True: to be called again, when
+ * the next round has begun or the entry `channel->awaits` is on disk. */
+static bool pump_channel(struct pump *pump, struct stead_channel_out *channel)
 {
+    const struct stead_shard *shard = pump->shard;
     struct stead_row_key from, to;
-    uint64_t in_flight = channel->sent.counter - channel->acknowledged.counter;
-    uint32_t window = shard->host->settings.channel_window;
-    struct pump it = {shard, channel, in_flight >= window ? 0 : window - (uint32_t)in_flight, false};
 
-    if (it.room == 0 || stead_seq_compare(channel->sent, channel->last) == 0)
-        return;
+    if (stead_seq_compare(channel->sent, channel->last) == 0 || !has_room(shard, channel))
+        return false;
+    pump->channel = channel;
+    pump->awaits = 0;
     outbox_key(&from, channel, (struct stead_seq){channel->sent.epoch, channel->sent.counter + 1});
     outbox_key(&to, channel, (struct stead_seq){channel->last.epoch, channel->last.counter + 1});
     /* What cannot be read now is sent again later, like what got no acknowledgement. */
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
-                                    false, pump_record, &it);
-    if (it.waits)
-        channel->sent = channel->last;
+                                    false, pump_record, pump);
+    if (pump->awaits != 0 && stead_seq_compare(channel->sent, channel->passed_on) < 0)
+        channel->sent = channel->passed_on; /* it was passed on, and so were those up to there */
+    channel->awaits = pump->awaits;
+    return stead_seq_compare(channel->sent, channel->last) != 0 && has_room(shard, channel) &&
+           (pump->awaits != 0 || pump->records == 0 || pump->bytes == 0);
 }
 
-static void send_again(struct stead_shard *shard, struct stead_channel_out *channel)
+static void pump_channels(struct stead_shard *shard)
+{
+    struct pump pump = {.shard = shard, .records = ROUND_RECORDS, .bytes = ROUND_BYTES};
+    bool spent = false;
+
+    for (uint32_t left = shard->pump_count; left > 0 && !spent; left--) {
+        struct stead_channel_out *channel = shard->pump_first;
+        shard->pump_first = channel->pump_next;
+        shard->pump_count--;
+        channel->pumping = false;
+        if (channel->awaits > shard->synced || pump_channel(&pump, channel))
+            want_pump(shard, channel);
+        spent = pump.records == 0 || pump.bytes == 0;
+    }
+    shard->pumps_on = spent && shard->pump_first != NULL;
+}
+
+void stead_channel_out_again(struct stead_shard *shard, struct stead_channel_out *channel)
 {
     channel->sent = channel->acknowledged;
-    pump(shard, channel);
+    channel->bytes_to_mark = channel->bytes_behind = 0;
+    channel->mark = channel->acknowledged.counter;
+    channel->awaits = 0;
+    channel->again_ns = shard->host->now_ns;
+    channel->again_from = channel->acknowledged.counter;
+    want_pump(shard, channel);
 }
 
-uint64_t stead_channel_out_resend_due(struct stead_shard *shard)
+static void find_due(struct stead_shard *shard)
 {
     struct stead_host *host = shard->host;
     struct stead_channel_out **link = &shard->waiting_out;
     uint64_t next = UINT64_MAX;
 
-    if (host->now_ns < shard->resend_ns)
-        return shard->resend_ns;
     while (*link != NULL) {
         struct stead_channel_out *channel = *link;
         if (stead_seq_compare(channel->acknowledged, channel->last) == 0) {
@@ -248,7 +338,7 @@ uint64_t stead_channel_out_resend_due(struct stead_shard *shard)
             continue;
         }
         if (channel->resend_ns <= host->now_ns) {
-            send_again(shard, channel);
+            stead_channel_out_again(shard, channel);
             channel->resend_ns = host->now_ns + ((uint64_t)host->settings.resend_ms * 1000000u << channel->backoff);
             if (channel->backoff < BACKOFF_MAX)
                 channel->backoff++;
@@ -258,7 +348,15 @@ uint64_t stead_channel_out_resend_due(struct stead_shard *shard)
         link = &channel->waiting_next;
     }
     shard->resend_ns = next;
-    return next;
+}
+
+uint64_t stead_channel_out_resend_due(struct stead_shard *shard)
+{
+    if (shard->host->now_ns >= shard->resend_ns)
+        find_due(shard);
+    if (shard->pump_first != NULL)
+        pump_channels(shard);
+    return shard->resend_ns;
 }
 
 void stead_channel_out_peer_up(struct stead_shard *shard, uint32_t node)
@@ -383,6 +481,7 @@ static void acknowledge_up_to(struct stead_shard *shard, struct stead_channel_ou
     channel->acknowledged = trim(shard, channel, channel->acknowledged, position);
     if (stead_seq_compare(channel->sent, channel->acknowledged) < 0)
         channel->sent = channel->acknowledged;
+    note_arrived(channel);
     channel->backoff = 0;
     channel->resend_ns = shard->host->now_ns + (uint64_t)shard->host->settings.resend_ms * 1000000u;
     mark_dirty(shard, channel, urgent);
@@ -404,6 +503,22 @@ static void tell_of_forgotten(struct stead_shard *shard, struct stead_channel_ou
                      position.epoch < shard->epoch ? "; it goes on" : ": the coordinator has forgotten this epoch");
 }
 
+/* Behind `acknowledged`. */
+static void heard_of_gap(struct stead_shard *shard, struct stead_channel_out *channel)
+{
+    const struct stead_host *host = shard->host;
+    uint64_t answered_ns = channel->again_ns + (uint64_t)host->settings.resend_ms * 1000000u / ANSWERED_PART;
+
+    if (channel->again_ns == 0 || channel->again_from != channel->acknowledged.counter || host->now_ns >= answered_ns) {
+        stead_channel_out_again(shard, channel);
+        return;
+    }
+    if (answered_ns < channel->resend_ns)
+        channel->resend_ns = answered_ns;
+    if (answered_ns < shard->resend_ns)
+        shard->resend_ns = answered_ns;
+}
+
 void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stead_message *ack)
 {
     struct stead_channel_out *channel = stead_channel_out_get(shard, ack->slot, ack->source_slot);
@@ -422,9 +537,8 @@ void stead_channel_out_acknowledged(struct stead_shard *shard, const struct stea
     }
     acknowledge_up_to(shard, channel, position, false);
     if (ack->flags & STEAD_FLAG_GAP)
-        send_again(shard, channel);
-    else
-        pump(shard, channel);
+        heard_of_gap(shard, channel);
+    want_pump(shard, channel);
 }
 
 void stead_channel_out_taken_here(struct stead_shard *shard, stead_slot slot, stead_slot destination,

@@ -396,7 +396,8 @@ static bool is_stalled(const struct stead_shard *shard)
 bool stead_shard_ready(const struct stead_shard *shard)
 {
     return shard->phase == STEAD_SHARD_SERVING && !is_stalled(shard) &&
-           (shard->stalled || shard->local.count > 0 || shard->inbox.count > 0 || may_run_scheduled(shard));
+           (shard->stalled || shard->pumps_on || shard->local.count > 0 || shard->inbox.count > 0 ||
+            may_run_scheduled(shard));
 }
 
 /* By the wall clock. What is further away than AHEAD_MS_MAX is looked for again then: a moment may lie behind the end

@@ -146,6 +146,10 @@ struct stead_shard {
     struct stead_channel_out *dirty_out;
     struct stead_channel_out *waiting_out; /* with unacknowledged records */
     uint64_t resend_ns;                    /* when the first of those may have to be sent again; UINT64_MAX: none */
+    struct stead_channel_out *pump_first;  /* whose records are to be read from their outboxes */
+    struct stead_channel_out *pump_last;   /* undefined when pump_first is NULL */
+    uint32_t pump_count;                   /* of those */
+    bool pumps_on;                         /* the round ended before they had what they may send */
     struct stead_map sessions;             /* struct stead_session */
     struct stead_session *dirty_sessions;
     struct stead_forgotten_list forgotten; /* sessions that left memory */
@@ -305,6 +309,14 @@ void stead_host_fail(struct stead_host *host, int code, const char *format, ...)
 static inline uint64_t stead_host_queue_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / (8u * (host->shard_count == 0 ? 1u : host->shard_count));
+}
+/* So many bytes of one channel are on their way at once, and at most a record more. It goes by what the inbox of a
+ * shard holds here, for nodes are mostly alike, and is a part of that: others send to it too. No channel needs more
+ * than 1 MiB a round trip. */
+static inline uint64_t stead_host_window_bytes(const struct stead_host *host)
+{
+    uint64_t share = stead_host_queue_bytes_max(host) / 4;
+    return share < 1u << 20 ? share : 1u << 20;
 }
 /* What the rows of all overlays may have of it: above that no turn runs until checkpoints have made room. */
 static inline uint64_t stead_host_row_bytes_max(const struct stead_host *host)

@@ -10,6 +10,7 @@
  */
 #include "stead/agent.h"
 
+#include <string.h>
 #include <time.h>
 
 #define PAGE_MAX 20000u /* numbers in one answer */
@@ -194,18 +195,25 @@ static int count_up(struct stead_turn *turn, const char *row, int64_t *ret_numbe
     return stead_kv_put(turn, stead_str(row), stead_packed(turn, "l", number + 1));
 }
 
-/* {to}: sends the next letter there. */
+/* {to, ?size}: sends the next letter there, on so many bytes of paper. */
 static int post_send(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct post *post = state;
     char to[STEAD_ADDRESS_MAX + 1];
     int64_t number;
+    uint64_t size = 0;
 
     if (stead_get_text(args, "to", to, sizeof to) != 0)
         return stead_fail(turn, "bad_to", "to is an address");
+    (void)!stead_get_u64(args, "size", &size);
     int code = count_up(turn, stead_printed(turn, "to %.500s", to), &number);
+    void *paper = stead_turn_alloc(turn, size);
+    memset(paper, 'p', size);
     if (code == 0)
-        code = stead_signal(turn, to, "take", stead_packed(turn, "l", number));
+        code = stead_signal(
+            turn, to, "take",
+            size == 0 ? stead_packed(turn, "l", number)
+                      : stead_packed(turn, "{s:l,s:B}", "number", number, "paper", stead_bytes(paper, (size_t)size)));
     if (code != 0)
         return code;
     post->sent++;
@@ -219,8 +227,8 @@ static int post_take(struct stead_turn *turn, void *state, struct stead_slice ar
     int64_t number = 0, expected;
 
     int code = count_up(turn, row, &expected);
-    if (code != 0 || stead_get_i64(args, NULL, &number) != 0)
-        return code != 0 ? code : stead_fail(turn, "bad_letter", "a letter is a number");
+    if (code != 0 || (stead_get_i64(args, NULL, &number) != 0 && stead_get_i64(args, "number", &number) != 0))
+        return code != 0 ? code : stead_fail(turn, "bad_letter", "a letter has a number");
     post->taken++;
     if (number == expected)
         return 0;

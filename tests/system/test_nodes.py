@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Three nodes: agents on different ones talk, one is killed under load and comes back, jobs go where their label is."""
+import json
 import random
 import threading
 import time
@@ -140,6 +141,43 @@ class Nodes(Test):
         wait_until("everything owed has arrived", lambda: client.call(f"post/{dead}", "get")["taken"] >= sent, step=0.05)
         self.assertEqual(client.call(f"post/{dead}", "get"), {"sent": 0, "taken": sent, "disorder": 0})
         print(f"{sent} letters", flush=True)
+        self.stop_and_check(cluster)
+
+    def test_backlog_of_large_letters_is_sent_once_and_in_no_ones_way(self):
+        count, size = scaled(300, 100), 500000
+        cluster = self.up(options=["--memory", "64M"])
+        client = cluster.client(self.endpoints[:1], timeout=20.0)
+        client.query("status")
+        owners = self.owners(client, "post", 60)
+        dead, sender = f"post/{owners['n3'][0]}", f"post/{owners['n1'][0]}"
+
+        def resends():
+            stats = run_stead("stats", "--json", "--node", self.endpoints[0])
+            return sum(reactor["counters"]["resends"] for node in json.loads(stats[1])["nodes"] for reactor in node["reactors"])
+
+        cluster.kill("n3")
+        for _ in range(count):
+            client.call(sender, "send", {"to": dead, "size": size})
+        before, longest = resends(), 0.0
+        self.assertEqual(cluster.up(), 1)
+        reader = cluster.client(self.endpoints, timeout=20.0)
+        taken = reader.start("call", dead, "get")
+
+        def all_are_there():
+            nonlocal taken, longest
+            started = time.monotonic()
+            client.call(sender, "get")
+            longest = max(longest, time.monotonic() - started)
+            if not reader.poll(0):
+                return None
+            state = taken.result()
+            taken = reader.start("call", dead, "get")
+            return state["taken"] == count and state
+
+        self.assertEqual(wait_until("everything owed has arrived", all_are_there), {"sent": 0, "taken": count, "disorder": 0})
+        again = resends() - before
+        print(f"{count} letters of {size} bytes, {again} read from the outbox, longest call {longest * 1000:.0f} ms", flush=True)
+        self.assertLessEqual(again, 3 * count)
         self.stop_and_check(cluster)
 
     def test_jobs_with_needs_run_only_where_the_label_is(self):

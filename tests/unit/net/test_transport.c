@@ -121,6 +121,30 @@ static void test_queue_over_its_bound_drops_and_counts(void **state)
     assert_true(pump_until(&b.received, (uint32_t)stats->records_out));
 }
 
+/* What one turn of the loop sends may be more than the queue holds, and one record too, when there is room in the
+ * socket. */
+static void test_queue_that_is_full_is_sent_before_anything_is_dropped(void **state)
+{
+    (void)state;
+    static struct station a, b;
+    init_station(&a);
+    struct stead_transport_options options = options_of(&a, 1, "tcp://127.0.0.1:0");
+    options.queue_bytes_max = 1000;
+    start_with(&a, &options);
+    open_station(&b, 2);
+    a.endpoints[2] = stead_transport_endpoint(b.transport);
+    send_tell(&a, 2, "x/1");
+    assert_true(pump_until(&b.received, 1));
+    uint8_t big[3000] = {0xc5, (sizeof big - 3) >> 8, (sizeof big - 3) & 0xff};
+    struct stead_message *m = tell("x/big", stead_bytes(big, sizeof big));
+    stead_transport_send(a.transport, 2, 0, &m);
+    for (unsigned i = 0; i < 100; i++)
+        send_tell(&a, 2, "x/1");
+    assert_int_equal(stead_transport_stats(a.transport)->dropped_full, 0);
+    assert_true(stead_transport_stats(a.transport)->queued_bytes <= 1000);
+    assert_true(pump_until(&b.received, 102));
+}
+
 /* Stops `b` and starts it again where it listened before, as `node`. */
 static void restart(struct station *b, uint32_t node, uint64_t incarnation)
 {
@@ -270,6 +294,7 @@ int main(void)
         CASE(test_send_large_record_goes_alone_and_arrives),
         CASE(test_send_to_unknown_node_is_dropped_and_counted),
         CASE(test_queue_over_its_bound_drops_and_counts),
+        CASE(test_queue_that_is_full_is_sent_before_anything_is_dropped),
         CASE(test_peer_that_restarts_is_down_then_up_with_its_new_incarnation),
         CASE(test_send_to_peer_that_is_down_is_dropped_at_once),
         CASE(test_peer_that_is_another_node_is_not_spoken_to),

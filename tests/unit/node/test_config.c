@@ -40,6 +40,11 @@ static void test_config_defaults_with_a_folder_are_accepted_and_completed(void *
     assert_true(config.settings.memory_bytes_max * config.reactors + config.cache_bytes + 2 * config.memtable_bytes +
                     config.writer_bytes_max <
                 config.memory_bytes);
+    assert_int_equal(config.queue_bytes_max, 64u << 20);
+    config = good();
+    config.memory_bytes = 64u << 20;
+    assert_int_equal(stead_config_check(&config, why), 0);
+    assert_int_equal(config.queue_bytes_max, 8u << 20);
 }
 
 static void test_config_without_folder_or_with_bad_names_is_refused(void **state)

@@ -9,12 +9,20 @@
 
 static char here[64], there[64]; /* an agent of this host (shard 1), one of the other node (shard 2) */
 static int64_t signals;          /* how many `do` sends */
+static size_t bytes;             /* of the payload of each; 0: a number */
 
 static int signal_there(struct stead_turn *turn, void *state, struct stead_slice args)
 {
+    struct stead_slice letter = stead_packed(turn, "l", (int64_t)1);
+
     (void)state, (void)args;
+    if (bytes > 0) {
+        uint8_t *paper = stead_turn_alloc(turn, bytes);
+        memset(paper, 'p', bytes);
+        letter = stead_packed(turn, "B", stead_bytes(paper, bytes));
+    }
     for (int64_t i = 0; i < signals; i++)
-        assert_int_equal(stead_signal(turn, there, "add", stead_packed(turn, "l", (int64_t)1)), 0);
+        assert_int_equal(stead_signal(turn, there, "add", letter), 0);
     return 0;
 }
 
@@ -22,6 +30,7 @@ static struct fx *begin(uint32_t window)
 {
     struct fx *fx = fx_create(1);
 
+    bytes = 0;
     fx->settings.channel_window = window;
     fx_crash(fx, false);
     fx_set_table(fx, NULL, 1, true);
@@ -140,6 +149,125 @@ static void test_window_bounds_what_is_in_flight(void **state)
     fx_destroy(fx);
 }
 
+/* Its window of bytes is 1 MiB. */
+static void test_window_counts_bytes_too(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    bytes = 300000;
+    say(fx, &client, 10);
+    expect_sent(fx, 4, 1, 0); /* 900,000 are less than it */
+    acknowledge(fx, fx->epoch, 2, false);
+    uint32_t more = fx->sends.count;
+    assert_true(more <= 2); /* never more than 4 at once */
+    expect_sent(fx, more, 5, 2);
+    for (uint64_t at = 4; at < 10; at++) {
+        acknowledge(fx, fx->epoch, at, false);
+        uint64_t next = 5 + more;
+        assert_true(fx->sends.count > 0 || next > at + 1); /* something is always on its way */
+        assert_true(next + fx->sends.count <= at + 5);
+        more += fx->sends.count;
+        expect_sent(fx, fx->sends.count, next, at);
+    }
+    acknowledge(fx, fx->epoch, 10, false);
+    assert_int_equal(fx_stats(fx)->outbox_records, 0);
+    assert_int_equal(fx_stats(fx)->resends, 6);
+    say(fx, &client, 1); /* and the window is open again */
+    expect_sent(fx, 1, 11, 10);
+    fx_destroy(fx);
+}
+
+static void test_record_above_the_window_leaves_alone(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    fx->settings.memory_bytes_max = 4u << 20; /* the window: 128 KiB */
+    fx_crash(fx, false);
+    fx_set_table(fx, NULL, 1, true);
+    bytes = 200000;
+    say(fx, &client, 3);
+    for (uint64_t at = 1; at <= 3; at++) {
+        expect_sent(fx, 1, at, at - 1);
+        acknowledge(fx, fx->epoch, at, false);
+    }
+    assert_int_equal(fx_stats(fx)->outbox_records, 0);
+    fx_destroy(fx);
+}
+
+/* While an entry is not on disk, the window opens: what was not passed on when it was made follows the commit. */
+static void test_record_of_a_shut_window_leaves_with_its_commit(void **state)
+{
+    struct fx *fx = begin(2);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 2);
+    expect_sent(fx, 2, 1, 0);
+    fx->hold_sync = true;
+    signals = 2;
+    fx_send(fx, &client, STEAD_CALL, here, "do");
+    acknowledge(fx, fx->epoch, 2, false);
+    expect_sent(fx, 0, 0, 0);
+    fx->hold_sync = false;
+    fx_run(fx);
+    expect_sent(fx, 2, 3, 2);
+    fx_destroy(fx);
+}
+
+/* The same where it was passed on: it waits for its commit by itself, also when what is before it is sent again. */
+static void test_record_that_waits_for_its_commit_leaves_once(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 2);
+    expect_sent(fx, 2, 1, 0);
+    fx->hold_sync = true;
+    signals = 2;
+    fx_send(fx, &client, STEAD_CALL, here, "do");
+    acknowledge(fx, fx->epoch, 0, true);
+    expect_sent(fx, 2, 1, 0);
+    fx->hold_sync = false;
+    fx_run(fx);
+    expect_sent(fx, 2, 3, 0);
+    fx_destroy(fx);
+}
+
+#define PEERS 10 /* slots that are written to */
+
+/* A peer is back to which more is owed than a round may read: the reactor is not kept, and what is left follows. */
+static void test_round_sends_no_more_than_its_share(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+    uint32_t rounds = 0, count = 0;
+    bool more = true;
+
+    (void)state;
+    bytes = 400000;
+    for (uint32_t i = 0; i < PEERS; i++) {
+        fx_address(there, "d", 2, i);
+        say(fx, &client, 4);
+        stead_queue_clear(&fx->sends);
+    }
+    stead_host_peer_up(fx->host, FX_PEER, 2);
+    while (more) {
+        more = stead_host_run(fx->host);
+        assert_true(fx->sends.bytes <= (4u << 20) + 500000);
+        rounds += fx->sends.count > 0;
+        count += fx->sends.count;
+        stead_queue_clear(&fx->sends);
+    }
+    assert_true(rounds > 1);
+    assert_int_equal(count, 3 * PEERS); /* a window each */
+    fx_destroy(fx);
+}
+
 static void test_unacknowledged_signals_are_sent_again_ever_more_rarely(void **state)
 {
     struct fx *fx = begin(100);
@@ -191,6 +319,31 @@ static void test_gap_is_answered_with_everything_from_there(void **state)
     expect_sent(fx, 4, 1, 0);
     acknowledge(fx, fx->epoch, 1, true);
     expect_sent(fx, 3, 2, 1);
+    fx_destroy(fx);
+}
+
+/* What is behind a gap tells of it until what fills it is there. */
+static void test_gap_of_what_was_just_sent_again_waits_for_its_answer(void **state)
+{
+    struct fx *fx = begin(100);
+    struct fx_client client = fx_client(fx, 1);
+
+    (void)state;
+    say(fx, &client, 4);
+    expect_sent(fx, 4, 1, 0);
+    acknowledge(fx, fx->epoch, 1, true);
+    expect_sent(fx, 3, 2, 1);
+    for (int i = 0; i < 4; i++) {
+        fx_step_ms(fx, 50);
+        acknowledge(fx, fx->epoch, 1, true);
+        expect_sent(fx, 0, 0, 0);
+    }
+    fx_step_ms(fx, 50); /* none has come */
+    expect_sent(fx, 3, 2, 1);
+    acknowledge(fx, fx->epoch, 2, true); /* another gap */
+    expect_sent(fx, 2, 3, 2);
+    acknowledge(fx, fx->epoch, 4, false);
+    assert_int_equal(fx_stats(fx)->outbox_records, 0);
     fx_destroy(fx);
 }
 
@@ -559,9 +712,15 @@ int main(void)
         cmocka_unit_test(test_signal_leaves_after_its_commit_and_once),
         cmocka_unit_test(test_read_only_call_does_not_overtake_signals),
         cmocka_unit_test(test_window_bounds_what_is_in_flight),
+        cmocka_unit_test(test_window_counts_bytes_too),
+        cmocka_unit_test(test_record_above_the_window_leaves_alone),
+        cmocka_unit_test(test_record_of_a_shut_window_leaves_with_its_commit),
+        cmocka_unit_test(test_record_that_waits_for_its_commit_leaves_once),
+        cmocka_unit_test(test_round_sends_no_more_than_its_share),
         cmocka_unit_test(test_unacknowledged_signals_are_sent_again_ever_more_rarely),
         cmocka_unit_test(test_peer_that_is_back_gets_what_it_is_owed_at_once),
         cmocka_unit_test(test_gap_is_answered_with_everything_from_there),
+        cmocka_unit_test(test_gap_of_what_was_just_sent_again_waits_for_its_answer),
         cmocka_unit_test(test_outbox_survives_a_restart_and_its_numbers_go_on),
         cmocka_unit_test(test_acknowledgement_of_what_was_never_sent_is_history_lost),
         cmocka_unit_test(test_signals_are_taken_in_order_and_acknowledged_after_their_commit),
