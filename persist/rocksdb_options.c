@@ -4,8 +4,9 @@
  *
  * One log: max_total_wal_size, else a quiet family would pin log files for ever. One background flush (two can install
  * out of order in 7.8). Bloom filters for rows, since most gets of a virtual actor system ask for agents that never
- * were; in the memtable too. Index and filter blocks live in the block cache, which is the memory bound. No compression
- * of the log: it is young and short-lived. No statistics threads: an idle node does not wake.
+ * were; in the memtable too. Index and filter blocks live in the block cache, which is the memory bound. A large value
+ * has a block of its own: who looks for the small row before it, or where nothing is, does not read megabytes. No
+ * compression of the log: it is young and short-lived. No statistics threads: an idle node does not wake.
  *
  * RocksDB writes nothing into its own log (the file LOG, which stays empty). What it has to say comes as the error of
  * a write or a read; and on a full disk the second flush of that file ends the process, by an assertion in RocksDB,
@@ -23,6 +24,7 @@
 #define BLOOM_BITS 10.0
 #define BLOCK_BYTES 4096
 #define NO_MESSAGES 5 /* above the level of fatal errors: the C interface has no name for it */
+#define BLOCK_DEVIATION 99 /* per cent: a block that has anything ends before a value that would make it too large */
 
 rocksdb_cache_t *stead_rocksdb_cache(const struct stead_store_rocksdb_options *given)
 {
@@ -39,6 +41,7 @@ static rocksdb_block_based_table_options_t *create_table_options(rocksdb_cache_t
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_block_based_options_set_block_size(table, BLOCK_BYTES);
+    rocksdb_block_based_options_set_block_size_deviation(table, BLOCK_DEVIATION);
     rocksdb_block_based_options_set_format_version(table, 5);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);

@@ -571,41 +571,68 @@ void stead_channel_out_batch_end(struct stead_shard *shard)
 
 /* ---- Recovery ------------------------------------------------------------------------------------------- */
 
+/* One walk over all outboxes, of each the first record: a range ends there, the next one begins behind its channel. */
+struct recovery {
+    struct stead_shard *shard;
+    uint32_t slot_at;     /* in the shard's slots */
+    uint32_t destination; /* the next range begins here; above UINT16_MAX: the slot is over */
+    bool found;           /* the last range had a record */
+    int code;             /* STEAD_ECORRUPT */
+    struct stead_row_key from, to;
+};
+
 static int first_destination(void *context, struct stead_slice key, struct stead_slice record)
 {
     struct stead_row_parsed parsed;
-    stead_slot *destination = context;
+    struct recovery *it = context;
+    struct stead_shard *shard = it->shard;
 
     (void)record;
-    if (stead_row_parse(key, &parsed) != 0)
-        return STEAD_ECORRUPT;
-    *destination = parsed.other;
+    if (stead_row_parse(key, &parsed) != 0) {
+        it->code = STEAD_ECORRUPT;
+        return 1;
+    }
+    it->found = true;
+    it->destination = parsed.other.v + 1u;
+    struct stead_channel_out *channel = stead_channel_out_get(shard, parsed.slot, parsed.other);
+    if (channel != NULL && STEAD_FAULT(&shard->host->settings, lose_outbox))
+        channel->acknowledged = channel->sent = channel->last;
+    if (channel != NULL)
+        watch(shard, channel, shard->host->now_ns);
     return 1;
+}
+
+static bool next_outbox(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to)
+{
+    struct recovery *it = context;
+
+    if (!it->found || it->destination > UINT16_MAX) {
+        it->slot_at++;
+        it->destination = 0;
+    }
+    if (it->slot_at >= it->shard->slot_count || it->code != 0)
+        return false;
+    it->found = false;
+    stead_row_begin(&it->from, it->shard->slots[it->slot_at], STEAD_ROW_OUTBOX);
+    it->to = it->from;
+    STEAD_ASSERT(stead_row_after_prefix(&it->to)); /* of a class there is always a next one */
+    stead_row_add_u16(&it->from, (uint16_t)it->destination);
+    *ret_from = stead_row_slice(&it->from);
+    *ret_to = stead_row_slice(&it->to);
+    return true;
 }
 
 void stead_channel_out_recover(struct stead_shard *shard)
 {
-    struct stead_row_key from, to;
-    stead_slot destination = {0};
+    struct stead_host *host = shard->host;
+    struct recovery it = {.shard = shard, .found = true};
 
     shard->resend_ns = UINT64_MAX;
-    for (uint32_t i = 0; i < shard->slot_count; i++) {
-        stead_row_begin(&to, shard->slots[i], STEAD_ROW_OUTBOX);
-        from = to;
-        if (!stead_row_after_prefix(&to))
-            continue;
-        while (stead_shard_scan(shard, &from, &to, first_destination, &destination) == 1) {
-            struct stead_channel_out *channel = stead_channel_out_get(shard, shard->slots[i], destination);
-            if (channel != NULL && STEAD_FAULT(&shard->host->settings, lose_outbox))
-                channel->acknowledged = channel->sent = channel->last;
-            if (channel != NULL)
-                watch(shard, channel, shard->host->now_ns);
-            if (destination.v == UINT16_MAX)
-                break;
-            stead_row_begin(&from, shard->slots[i], STEAD_ROW_OUTBOX);
-            stead_row_add_u16(&from, (uint16_t)(destination.v + 1));
-        }
-    }
+    int code = stead_overlay_scan_ranges(shard->overlay, &host->doors, next_outbox, first_destination, &it);
+    if (code == 0)
+        code = it.code;
+    if (code != 0 && !STEAD_FAULT(&host->settings, read_error_is_nothing))
+        stead_host_fail(host, code, "outboxes of shard %u cannot be read: %s", shard->id, stead_error_sentence(code));
 }
 
 uint64_t stead_channel_out_records(const struct stead_shard *shard)

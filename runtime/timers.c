@@ -543,18 +543,25 @@ static int visit_due(void *context, struct stead_slice key, struct stead_slice v
     return 0;
 }
 
-/* The slot's rows from `from` on; empty: all of them. STEAD_EIO, STEAD_ECORRUPT: not all were seen. */
-static int scan_slot(struct due_scan *scan, stead_slot slot, struct stead_slice from)
+/* Before the rows of a slot are visited. Returns where they begin and, in `scan->next`, end. */
+static struct stead_row_key begin_slot(struct due_scan *scan, stead_slot slot)
 {
     struct stead_row_key first;
 
-    stead_writer_init(&scan->keys);
+    stead_writer_reset(&scan->keys);
     scan->count = 0;
     scan->next_ms = UINT64_MAX;
     stead_row_begin(&first, slot, STEAD_ROW_TIMER_DUE);
     scan->next = first;
     STEAD_ASSERT(stead_row_after_prefix(&scan->next)); /* of a class there is always a next one */
-    struct stead_row_key to = scan->next;
+    return first;
+}
+
+/* The slot's rows from `from` on; empty: all of them. STEAD_EIO, STEAD_ECORRUPT: not all were seen. */
+static int scan_slot(struct due_scan *scan, stead_slot slot, struct stead_slice from)
+{
+    stead_writer_init(&scan->keys);
+    struct stead_row_key first = begin_slot(scan, slot), to = scan->next;
     int code = stead_overlay_scan_merged(scan->shard->overlay, &scan->shard->host->doors,
                                          from.size > 0 ? from : stead_row_slice(&first), stead_row_slice(&to), false,
                                          visit_due, scan);
@@ -648,20 +655,53 @@ bool stead_timers_run(struct stead_shard *shard, uint64_t *ret_next_ms)
     return *ret_next_ms <= now_ms;
 }
 
+/* The first look: one walk over all slots, since most have nothing due. (A walk for each of them would read, each time
+ * anew, what lies behind its empty range, and that may be a large value.) */
+struct recovery {
+    struct due_scan scan; /* first: visit_due() gets this struct */
+    uint32_t begun;       /* slots that the walk has come to */
+    uint32_t noted;       /* of them: what was seen of them is noted */
+    struct stead_row_key from, to;
+};
+
+static void note_slot(struct stead_shard *shard, uint32_t at, uint64_t due_ms, bool mail)
+{
+    struct stead_slot_due *due = &shard->slot_due[at];
+
+    if (STEAD_FAULT(&shard->host->settings, lose_timer) && due_ms <= shard->host->now_ms)
+        due_ms = UINT64_MAX;
+    due->first_ms = due_ms;
+    due->mail = mail;
+    if (due_ms < shard->due_ms)
+        shard->due_ms = due_ms;
+}
+
+static bool next_slot(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to)
+{
+    struct recovery *it = context;
+    struct stead_shard *shard = it->scan.shard;
+
+    if (it->begun > it->noted)
+        note_slot(shard, it->noted++, it->scan.keys.size > 0 ? LOOK_AT_START : it->scan.next_ms, it->scan.mail);
+    if (it->begun == shard->slot_count)
+        return false;
+    it->from = begin_slot(&it->scan, shard->slots[it->begun++]);
+    it->to = it->scan.next;
+    it->scan.mail = false;
+    *ret_from = stead_row_slice(&it->from);
+    *ret_to = stead_row_slice(&it->to);
+    return true;
+}
+
 void stead_timers_recover(struct stead_shard *shard)
 {
-    for (uint32_t i = 0; i < shard->slot_count; i++) {
-        struct due_scan scan = {.shard = shard, .now_ms = 0, .starting = true};
-        int code = scan_slot(&scan, shard->slots[i], (struct stead_slice){0});
-        uint64_t due_ms = code != 0 || scan.keys.size > 0 ? LOOK_AT_START : scan.next_ms;
-        stead_writer_deinit(&scan.keys);
-        if (STEAD_FAULT(&shard->host->settings, lose_timer) && due_ms <= shard->host->now_ms)
-            due_ms = UINT64_MAX;
-        shard->slot_due[i].first_ms = due_ms;
-        shard->slot_due[i].mail = code != 0 || scan.mail;
-        if (due_ms < shard->due_ms)
-            shard->due_ms = due_ms;
-    }
+    struct recovery it = {.scan = {.shard = shard, .now_ms = 0, .starting = true}};
+
+    stead_writer_init(&it.scan.keys);
+    (void)stead_overlay_scan_ranges(shard->overlay, &shard->host->doors, next_slot, visit_due, &it);
+    while (it.noted < shard->slot_count) /* the walk did not come so far: the first round looks */
+        note_slot(shard, it.noted++, LOOK_AT_START, true);
+    stead_writer_deinit(&it.scan.keys);
 }
 
 /* ---- The end of an incarnation -------------------------------------------------------------- */

@@ -661,6 +661,54 @@ static void test_cold_reads_are_busy_at_the_cached_tier_only(void **state)
     stead_writer_deinit(&value);
 }
 
+/* By this thread, of files, in the system's memory or not. */
+static uint64_t bytes_read(void)
+{
+    FILE *file = fopen("/proc/thread-self/io", "r");
+    unsigned long long bytes = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "rchar: %llu", &bytes), 1);
+    fclose(file);
+    return bytes;
+}
+
+#define LARGE_ROWS 20
+#define LARGE_BYTES 100000
+#define SMALL "as large as the least head of an agent that is stored"
+
+static void write_large_row(struct fixture *it, int number)
+{
+    static const uint8_t large[LARGE_BYTES];
+    char key[16];
+    struct stead_writer mutations;
+    stead_writer_init(&mutations);
+    snprintf(key, sizeof key, "%02d/head", number);
+    stead_entry_put(&mutations, text(key), text(SMALL));
+    snprintf(key, sizeof key, "%02d/image", number);
+    stead_entry_put(&mutations, text(key), stead_bytes(large, sizeof large));
+    const struct stead_store_op op = {.type = STEAD_STORE_ROWS, .shard = 1, .bytes = stead_written(&mutations)};
+    assert_int_equal(stead_store_write(it->store, &op, 1, false), 0);
+    stead_writer_deinit(&mutations);
+}
+
+static void test_small_rows_are_read_without_the_large_ones_beside_them(void **state)
+{
+    struct fixture *it = *state;
+    char from[16], to[16];
+    for (int i = 0; i < LARGE_ROWS; i++)
+        write_large_row(it, i);
+    restart(it); /* in files, and not in the cache */
+    uint64_t before = bytes_read();
+    for (int i = 0; i < LARGE_ROWS; i++) {
+        snprintf(from, sizeof from, "%02d/", i);
+        snprintf(to, sizeof to, "%02d/b", i);
+        expect_scan(it, from, to, false, "");
+        snprintf(from, sizeof from, "%02d/head", i);
+        expect_row(it, from, SMALL);
+    }
+    assert_true(bytes_read() - before < LARGE_BYTES);
+}
+
 #define CONTRACT(test)                                                                                                 \
     cmocka_unit_test_setup_teardown(test, set_up_rocksdb, tear_down),                                                  \
         cmocka_unit_test_setup_teardown(test, set_up_memory, tear_down)
@@ -691,6 +739,7 @@ int main(void)
         ROCKSDB(test_read_of_a_damaged_block_is_corrupt),
         ROCKSDB(test_open_with_a_torn_log_keeps_the_writes_before),
         ROCKSDB(test_cached_read_of_a_cold_row_is_busy_then_warm),
+        ROCKSDB(test_small_rows_are_read_without_the_large_ones_beside_them),
         ROCKSDB(test_backup_opens_as_the_store_it_copied),
         MEMORY(test_crash_takes_back_a_suffix_of_the_unsynced_writes),
         MEMORY(test_failed_write_stays_failed_until_the_restart),

@@ -74,6 +74,7 @@ struct fx {
     bool hold_sync, hold_rows, hold_loads; /* a test lets things through by hand */
     struct stead_slice zone;               /* the file of every zone; empty: there is none */
     uint64_t rows_scanned;                 /* shown to scans */
+    uint64_t scans;                        /* of one range each */
     uint64_t trimmed;                      /* the last index up to which a log was no longer needed */
     bool io_error;                         /* reads fail */
     uint64_t reads;                        /* made at once, not by a load, with something to be found */
@@ -264,6 +265,7 @@ static inline int fx_door_scan(void *self, struct stead_slice from, struct stead
     struct fx *fx = self;
 
     assert_false(reverse);
+    fx->scans++;
     return fx_fails(fx, from, &to) ? STEAD_EIO : fx_scan_rows(fx, from, to, visit, context);
 }
 
@@ -274,8 +276,11 @@ static inline int fx_door_scan_ranges(void *self, stead_row_range_fn *next, stea
 
     if (fx->io_error)
         return STEAD_EIO;
-    while (next(context, &from, &to))
+    while (next(context, &from, &to)) {
+        if (fx_fails(fx, from, &to))
+            return STEAD_EIO;
         (void)fx_scan_rows(fx, from, to, visit, context);
+    }
     return 0;
 }
 
