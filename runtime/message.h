@@ -193,6 +193,12 @@ struct stead_id stead_subject_id(struct stead_slice subject, struct stead_slice 
  * each request of that key. */
 struct stead_id stead_message_blame_id(const struct stead_message *request);
 
+/* Is it the run of a durable timer? Whatever else has no source is a client's, or has a session. */
+static inline bool stead_message_of_timer(const struct stead_message *m)
+{
+    return m->type == STEAD_SIGNAL && m->source_size == 0 && m->source_slot.v != STEAD_SLOT_SESSION;
+}
+
 /* The session of the client that says it; zero: an agent or a node does, or a client without a session. */
 static inline struct stead_id stead_message_client(const struct stead_message *m)
 {

@@ -144,7 +144,7 @@ static struct stead_slice take_address(struct rest *rest)
 static enum stead_row_part take_part(struct rest *rest)
 {
     uint8_t part = take_u8(rest);
-    rest->bad = rest->bad || part < STEAD_PART_EVENT || part > STEAD_PART_IMAGE;
+    rest->bad = rest->bad || part < STEAD_PART_EVENT || part > STEAD_PART_RUN;
     return (enum stead_row_part)part;
 }
 
@@ -164,6 +164,7 @@ static bool has_sub_size(enum stead_row_part part, size_t size)
     case STEAD_PART_CALL:
     case STEAD_PART_OWED:
     case STEAD_PART_DELAYED:
+    case STEAD_PART_RUN:
         return size == 16;
     case STEAD_PART_IMAGE:
         return size == 0;

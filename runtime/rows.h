@@ -15,7 +15,7 @@
  *
  * An address has no control characters, so 0x00 ends it and keys sort by address. Parts: EVENT 1 (sequence BE64), KV 2
  * (the agent's key), TIMER 3 (name), CALL 4 (id 16), OWED 5 (token 16), MAIL 6 (sequence BE64), DEAD 7 (sequence BE64),
- * DELAYED 8 (id 16), IMAGE 9 (nothing).
+ * DELAYED 8 (id 16), IMAGE 9 (nothing), RUN 10 (id 16).
  *
  * Pure; any thread.
  */
@@ -46,7 +46,8 @@ enum stead_row_part {
     STEAD_PART_MAIL = 6,
     STEAD_PART_DEAD = 7,
     STEAD_PART_DELAYED = 8,
-    STEAD_PART_IMAGE = 9
+    STEAD_PART_IMAGE = 9,
+    STEAD_PART_RUN = 10
 };
 
 #define STEAD_ROW_KEY_MAX 2048

@@ -20,7 +20,7 @@
 #define AGAIN_MS 1000u         /* a look that did not see all it should, or what waits for a load */
 #define LOOK_AT_START 0u       /* due time of a slot with rows that only a start looks at */
 #define MISSED_MS 60000u       /* a cron run later than this counts as missed */
-#define ZONE_MS 60000u         /* a zone that cannot be read is looked for again after this */
+#define LATE_MS 60000u         /* a moment that cannot be rung yet (its zone cannot be read) is looked at again then */
 
 /* ---- The TIMER row ------------------------------------------------------------------------------------ */
 
@@ -201,8 +201,10 @@ void stead_timers_commit(struct stead_agent *agent, const struct stead_timer_req
 
     stead_writer_init(&value);
     timer_key(&key, agent, name);
-    if (get_row(agent, name, &value, &row) == 0)
+    if (get_row(agent, name, &value, &row) == 0) {
         stead_timers_delete_due(shard, agent->slot, address, row.due_ms, STEAD_PART_TIMER, name);
+        stead_timer_run_over(agent, stead_timer_id(agent, name), 0); /* what it left waiting is not this one's */
+    }
     if (request->op == NULL) {
         stead_shard_delete(shard, &key);
     } else {
@@ -225,7 +227,12 @@ void stead_timers_commit(struct stead_agent *agent, const struct stead_timer_req
 
 /* ---- Firing --------------------------------------------------------------------------------------------------- */
 
-/* When the row was due: one that waits for its zone has kept that. */
+static bool rings_again(const struct stead_timer_row *row)
+{
+    return row->cron.size > 0 || row->period_ms > 0;
+}
+
+/* When the row was due: one that is late has kept that. */
 static uint64_t was_due_ms(const struct stead_timer_row *row)
 {
     return row->cron.size > 0 && row->period_ms > 0 ? (uint64_t)row->period_ms : row->due_ms;
@@ -246,9 +253,10 @@ static int next_of_cron(struct stead_shard *shard, const struct stead_timer_row 
                                   row->catch_up == STEAD_CATCH_UP_ALL ? was_due_ms(row) : shard->host->now_ms, ret_ms);
 }
 
-/* Moves a timer that fires now to where it is due again, or away. False: it does not fire yet. The file of its zone
- * cannot be read, so nobody knows when it would be due after this time: it is late, and not lost. */
-static bool move_timer(struct stead_agent *agent, struct stead_slice name, const struct stead_timer_row *row)
+/* Moves a timer that fires now to where it is due again, or away. False: it does not fire yet, but is late, and not
+ * lost: it is kept back, or the file of its zone cannot be read, so that nobody knows when it would be due after. */
+static bool move_timer(struct stead_agent *agent, struct stead_slice name, const struct stead_timer_row *row,
+                       bool keeps_back)
 {
     struct stead_shard *shard = agent->shard;
     uint64_t now_ms = shard->host->now_ms, next_ms = 0;
@@ -260,16 +268,18 @@ static bool move_timer(struct stead_agent *agent, struct stead_slice name, const
     stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), row->due_ms, STEAD_PART_TIMER, name);
     if (row->cron.size > 0) {
         moved.period_ms = 0;
-        fires = next_of_cron(shard, row, &next_ms) == 0;
+        fires = !keeps_back && next_of_cron(shard, row, &next_ms) == 0;
     } else if (row->period_ms > 0) {
         uint64_t period = (uint64_t)row->period_ms, missed = (now_ms - row->due_ms) / period;
         next_ms = row->due_ms + (missed + 1) * period; /* one run for all that were missed */
     }
     if (!fires) {
-        stead_host_trace(shard->host, STEAD_TRACE_ERROR, "timer %.*s of %s waits: its time zone %.*s cannot be read",
-                         (int)name.size, (const char *)name.data, agent->address, (int)row->zone.size,
-                         (const char *)row->zone.data);
-        next_ms = now_ms + ZONE_MS;
+        if (!keeps_back)
+            stead_host_trace(shard->host, STEAD_TRACE_ERROR,
+                             "timer %.*s of %s waits: its time zone %.*s cannot be read", (int)name.size,
+                             (const char *)name.data, agent->address, (int)row->zone.size,
+                             (const char *)row->zone.data);
+        next_ms = now_ms + LATE_MS;
         moved.period_ms = (int64_t)was_due_ms(row);
     }
     timer_key(&key, agent, name);
@@ -286,59 +296,77 @@ static bool move_timer(struct stead_agent *agent, struct stead_slice name, const
     return fires;
 }
 
-/* The same at every start: a timer whose op kills the process is known by it. */
-static struct stead_id timer_id(const struct stead_agent *agent, struct stead_slice name, uint64_t due_ms)
+/* The same at every start: what kills the process is known by it. */
+static struct stead_id occurrence_id(const struct stead_agent *agent, struct stead_slice name, uint64_t due_ms)
 {
-    struct stead_id id;
+    struct stead_id id = stead_timer_id(agent, name);
 
-    stead_store64(id.v, agent->hash ^ agent->incarnation * 0x9E3779B97F4A7C15u);
-    stead_store64(id.v + 8, stead_hash(name.data, name.size) ^ due_ms * 0x9E3779B97F4A7C15u);
+    stead_store64(id.v + 8, stead_load64(id.v + 8) ^ due_ms * 0x9E3779B97F4A7C15u);
     return id;
 }
 
-static void run_timer(struct stead_agent *agent, struct stead_id id, struct stead_slice op, struct stead_slice args)
+/* Runs the op of a timer, or lets it wait. `again`: it rings again, and is known as this; NULL: it does not. */
+static void run_timer(struct stead_agent *agent, struct stead_message *message, const struct stead_id *again)
 {
     struct stead_shard *shard = agent->shard;
-    struct stead_message_parts parts = {.address = stead_agent_address(agent), .op = op, .payload = args};
-    struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
-
-    int refused =
-        stead_registry_op(shard->host->registry, agent->kind, message->op, message->op_size) == NULL ? STEAD_EOP : 0;
-    if (stead_host_sets_aside(shard->host, agent->kind, id))
-        refused = STEAD_EPOISON;
-    message->id = id;
-    message->slot = message->source_slot = agent->slot;
-    shard->host->stats.timers_fired++;
-    if (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) {
-        stead_shard_let_wait(agent, message, true);
-        return;
-    }
     struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .taken = true};
-    if (refused != 0) {
+    bool waits = (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0;
+    int refused = 0;
+
+    if (!waits && stead_registry_op(shard->host->registry, agent->kind, message->op, message->op_size) == NULL)
+        refused = STEAD_EOP;
+    if (!waits && stead_host_sets_aside(shard->host, agent->kind, message->id))
+        refused = STEAD_EPOISON;
+    if (refused != 0)
         stead_shard_dead_letter(shard, message, refused, stead_error_name(refused), stead_error_sentence(refused));
-    } else if (stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED) {
-        stead_shard_let_wait(agent, message, true);
+    else if (!waits)
+        waits = stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED;
+    if (!waits || (again != NULL && stead_timer_run_waits(agent, *again))) {
+        stead_message_destroy(&message);
         return;
     }
-    stead_message_destroy(&message);
+    if (again != NULL)
+        message->id = *again;
+    stead_shard_let_wait(agent, message, true);
+    if (again != NULL)
+        stead_timer_run_parked(agent, *again, shard->mail_seq);
+}
+
+/* A timer whose moment has come, or came before. While a run of it waits, what it misses becomes one with that; who
+ * wants all of them has them later. */
+static void ring(struct stead_agent *agent, uint64_t due_ms, struct stead_slice name, const struct stead_timer_row *row)
+{
+    struct stead_shard *shard = agent->shard;
+    struct stead_id id = stead_timer_id(agent, name);
+    bool again = rings_again(row);
+    bool waits =
+        again && (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0 && stead_timer_run_waits(agent, id);
+    bool missed =
+        row->cron.size > 0 && row->catch_up == STEAD_CATCH_UP_NONE && shard->host->now_ms > was_due_ms(row) + MISSED_MS;
+
+    if (!move_timer(agent, name, row, waits && row->cron.size > 0 && row->catch_up == STEAD_CATCH_UP_ALL) || missed)
+        return;
+    shard->host->stats.timers_fired++;
+    if (waits)
+        return;
+    struct stead_message_parts parts = {.address = stead_agent_address(agent), .op = row->op, .payload = row->args};
+    struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
+    message->id = occurrence_id(agent, name, due_ms);
+    message->slot = message->source_slot = agent->slot;
+    run_timer(agent, message, again ? &id : NULL);
 }
 
 static void fire_timer(struct stead_agent *agent, uint64_t due_ms, struct stead_slice name)
 {
-    struct stead_shard *shard = agent->shard;
     struct stead_writer value;
     struct stead_timer_row row;
 
     stead_writer_init(&value);
-    stead_shard_dirty(shard, true);
-    if (get_row(agent, name, &value, &row) != 0 || row.due_ms != due_ms) {
-        stead_timers_delete_due(shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_TIMER, name);
-    } else {
-        bool missed = row.cron.size > 0 && row.catch_up == STEAD_CATCH_UP_NONE &&
-                      shard->host->now_ms > was_due_ms(&row) + MISSED_MS;
-        if (move_timer(agent, name, &row) && !missed)
-            run_timer(agent, timer_id(agent, name, due_ms), row.op, row.args);
-    }
+    stead_shard_dirty(agent->shard, true);
+    if (get_row(agent, name, &value, &row) != 0 || row.due_ms != due_ms)
+        stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), due_ms, STEAD_PART_TIMER, name);
+    else
+        ring(agent, due_ms, name, &row);
     stead_writer_deinit(&value);
 }
 

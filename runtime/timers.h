@@ -9,8 +9,8 @@
  *
  * Invariants: T1 a due row goes in the same entry as its effect; T2 a due row exists exactly while its part row does;
  * T3 the slot's number is never later than its first due row; T4 nor is its key; T5 due rows of an agent that cannot be
- * read keep nobody else's. (Without the key each round would begin at the slot's first row, and pass all the deleted
- * ones again: 100,000 timers of one moment took half a minute.)
+ * read keep nobody else's; T6 of a timer that rings again one run may wait. (Without the key each round would begin at
+ * the slot's first row, and pass all the deleted ones again: 100,000 timers of one moment took half a minute.)
  */
 #ifndef STEAD_RUNTIME_TIMERS_H
 #define STEAD_RUNTIME_TIMERS_H
@@ -48,8 +48,9 @@ struct stead_vtimer {
     struct stead_id call;            /* deadline of this call; zero: a timer */
     struct stead_cron_schedule cron; /* when has_cron */
     bool has_cron;
-    uint32_t heap_at; /* position in the heap */
-    char *name;       /* owned, as the next three */
+    uint32_t heap_at;    /* position in the heap */
+    struct stead_id run; /* of its run that waits in the mailbox, if it does; zero: none did yet */
+    char *name;          /* owned, as the next three */
     char *op;
     char *zone; /* cron: NULL is UTC */
     uint8_t *args;
@@ -85,6 +86,20 @@ void stead_timers_add_due(struct stead_shard *shard, stead_slot slot, struct ste
                           enum stead_row_part part, struct stead_slice name);
 void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct stead_slice address, uint64_t due_ms,
                              enum stead_row_part part, struct stead_slice name);
+
+/* ---- A run that waits: the agent is held, or others wait before it, or its op has put it back. One of a timer waits:
+ * further ones become one with it (T6). ---- */
+
+/* The id by which a timer is known again, whenever it rings. */
+struct stead_id stead_timer_id(const struct stead_agent *agent, struct stead_slice name);
+/* Does a run of that timer wait? Of durable ones. */
+bool stead_timer_run_waits(struct stead_agent *agent, struct stead_id id);
+/* It waits as the parked message of this sequence. */
+void stead_timer_run_parked(struct stead_agent *agent, struct stead_id id, uint64_t sequence);
+/* A run is parked anew, put back by its op: if it is the one that waits, as this. */
+void stead_timer_run_moved(struct stead_agent *agent, struct stead_id id, uint64_t sequence);
+/* The parked message of this sequence (0: whatever waits) has run, or will not any more. */
+void stead_timer_run_over(struct stead_agent *agent, struct stead_id id, uint64_t sequence);
 
 /* Something of this slot may be due at `due_ms`: look then. */
 void stead_timers_look(struct stead_shard *shard, stead_slot slot, uint64_t due_ms);

@@ -178,6 +178,33 @@ static uint64_t next_due(struct stead_shard *shard, const struct stead_vtimer *t
     return (uint64_t)next_ms;
 }
 
+/* Its run waits in the mailbox: further ones become one with it. */
+static bool run_waits(const struct stead_agent *agent, const struct stead_vtimer *timer)
+{
+    const struct stead_message *message = agent->wait->mailbox.head;
+
+    while (message != NULL && !stead_id_equal(message->id, timer->run))
+        message = message->next;
+    return message != NULL;
+}
+
+/* Runs the op, or lets it wait. `timer`: it rings again; NULL: it does not. */
+static void run(struct stead_agent *agent, struct stead_vtimer *timer, struct stead_message *message)
+{
+    struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message)};
+    bool waits = (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0 ||
+                 stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED;
+
+    if (waits && (timer == NULL || !run_waits(agent, timer))) {
+        if (timer != NULL)
+            timer->run = message->id;
+        stead_shard_let_wait(agent, message, false);
+        return;
+    }
+    stead_message_destroy(&message);
+    stead_agent_tidy_wait(agent);
+}
+
 static void fire(struct stead_shard *shard, struct stead_vtimer *timer, uint64_t now_ms)
 {
     struct stead_agent *agent = timer->agent;
@@ -185,7 +212,6 @@ static void fire(struct stead_shard *shard, struct stead_vtimer *timer, uint64_t
                                         .op = stead_str(timer->op),
                                         .payload = stead_bytes(timer->args, timer->args_size)};
     struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
-    struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message)};
     uint64_t next_ms = next_due(shard, timer, now_ms);
 
     message->id = stead_host_new_id(shard->host);
@@ -198,16 +224,7 @@ static void fire(struct stead_shard *shard, struct stead_vtimer *timer, uint64_t
         drop(agent, timer);
     }
     shard->host->stats.timers_fired++;
-    if (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) {
-        stead_shard_let_wait(agent, message, false);
-        return;
-    }
-    if (stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED) {
-        stead_shard_let_wait(agent, message, false);
-        return;
-    }
-    stead_message_destroy(&message);
-    stead_agent_tidy_wait(agent);
+    run(agent, next_ms != 0 ? timer : NULL, message);
 }
 
 void stead_vtimers_run(struct stead_shard *shard, uint64_t now_ms)

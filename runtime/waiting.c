@@ -108,6 +108,8 @@ static void park_with(struct stead_agent *agent, struct stead_message *message, 
     stead_shard_park(shard, message, reading, taken);
     if (agent->wait != NULL)
         agent->wait->mail_newest = shard->mail_seq;
+    if (stead_message_of_timer(message) && !reading)
+        stead_timer_run_moved(agent, message->id, shard->mail_seq);
     if (reading)
         stead_timers_look(shard, agent->slot, 0);
     else
@@ -371,12 +373,19 @@ static void run_parked(struct stead_agent *agent, uint64_t sequence, struct stea
     stead_row_part(&key, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
     stead_row_add_u64(&key, sequence);
     stead_mail_delete(agent, &key);
-    if (shard->host->doors.decode(record, &message) != 0)
+    if (shard->host->doors.decode(record, &message) != 0) {
         stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);
-    else if (message->type == STEAD_ANSWER)
+        return;
+    }
+    if (message->type == STEAD_ANSWER) {
         stead_calls_answer(shard, message, true);
-    else
-        stead_shard_deliver(shard, message, true);
+        return;
+    }
+    struct stead_id id = message->id;
+    bool of_timer = stead_message_of_timer(message);
+    stead_shard_deliver(shard, message, true);
+    if (of_timer)
+        stead_timer_run_over(agent, id, sequence);
 }
 
 /* Everything that has been parked in this shard has a sequence up to this, and what will be has a later one. */

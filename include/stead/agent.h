@@ -420,14 +420,15 @@ STEAD_PUBLIC int stead_kv_scan(struct stead_turn *turn, struct stead_slice from,
  * this kind has no such op; STEAD_ETOOLARGE. */
 STEAD_PUBLIC int stead_timer_after(struct stead_turn *turn, const char *name, int64_t delay_ms, const char *op,
                                    struct stead_slice args);
-/* Every `period_ms` from now on, first after one period. Periods that pass while nobody can run them become one run. */
+/* Every `period_ms` from now on, first after one period. Periods that pass while nobody can run them become one run:
+ * while the node is down, and while a run waits because the agent is held or the op has put it back. */
 STEAD_PUBLIC int stead_timer_every(struct stead_turn *turn, const char *name, int64_t period_ms, const char *op,
                                    struct stead_slice args);
 
 enum stead_catch_up {
     STEAD_CATCH_UP_ONE,  /* after a downtime: one run for all that were missed */
-    STEAD_CATCH_UP_ALL,  /* every missed run, in order */
-    STEAD_CATCH_UP_NONE, /* only runs that are still to come */
+    STEAD_CATCH_UP_ALL,  /* every missed run, in order; behind one that waits, within a minute of its end */
+    STEAD_CATCH_UP_NONE, /* only runs that are still to come, and one that waits */
 };
 struct stead_cron {
     /* five fields: minute hour day-of-month month day-of-week; names, ranges, lists, steps; at most 1,000 bytes */
@@ -439,7 +440,7 @@ struct stead_cron {
  * or it names no moment at all (30 February). */
 STEAD_PUBLIC int stead_timer_cron(struct stead_turn *turn, const char *name, const struct stead_cron *cron,
                                   const char *op, struct stead_slice args);
-/* Takes a timer away. STEAD_ENOTFOUND when none of that name is set. */
+/* Takes a timer away; a run of it that waits stays. STEAD_ENOTFOUND when none of that name is set. */
 STEAD_PUBLIC int stead_timer_cancel(struct stead_turn *turn, const char *name);
 
 /* ---- A turn: lifecycle and locks ------------------------------------------------------------ */

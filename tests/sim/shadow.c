@@ -336,7 +336,7 @@ static bool is_leftover(const struct stead_row_parsed *parsed)
         return true;
     return parsed->row_class == STEAD_ROW_PART &&
            (parsed->part == STEAD_PART_CALL || parsed->part == STEAD_PART_OWED || parsed->part == STEAD_PART_MAIL ||
-            parsed->part == STEAD_PART_DELAYED || parsed->part == STEAD_PART_TIMER);
+            parsed->part == STEAD_PART_DELAYED || parsed->part == STEAD_PART_TIMER || parsed->part == STEAD_PART_RUN);
 }
 
 const char *stead_shadow_find_leftover(const struct stead_sim *sim, char *text, size_t size)
