@@ -23,7 +23,7 @@
     16 /* fresh files of the log that are merged at once: it is written once, hardly read and deleted from its start */
 #define BLOOM_BITS 10.0
 #define BLOCK_BYTES 4096
-#define NO_MESSAGES 5 /* above the level of fatal errors: the C interface has no name for it */
+#define NO_MESSAGES 5      /* above the level of fatal errors: the C interface has no name for it */
 #define BLOCK_DEVIATION 99 /* per cent: a block that has anything ends before a value that would make it too large */
 
 rocksdb_cache_t *stead_rocksdb_cache(const struct stead_store_rocksdb_options *given)
