@@ -19,7 +19,7 @@
 #include "agents/instance.h"
 
 #define CHUNK_BYTES (256u << 10)      /* of a history row */
-#define EPISODE_BYTES_MAX (20u << 20) /* of the events of a write, as on the direct fabric */
+#define EPISODE_BYTES_MAX (20u << 20) /* of what an episode decides, as on the direct fabric */
 #define LEFT_BYTES_MAX (12u << 20)    /* ... where what was sent goes into it too */
 #define AGAIN_BYTES_MAX (4u << 20)    /* ... with more no further execution joins them */
 #define CARRIED_MAX 256u              /* numbers of messages that outlive their history */
@@ -133,11 +133,12 @@ void stead_hub_store_event(struct stead_hub_episode *episode, const struct stead
 void stead_hub_take_event(void *context, const struct stead_history_event *event)
 {
     struct stead_hub_episode *episode = context;
+    size_t came = episode->session->came_bytes; /* in inputs, which are among the events */
 
     if (!episode->sized && episode->session->engine != NULL) {
         episode->sized = true;
         episode->bytes += stead_engine_episode_bytes(episode->session->engine);
-        episode->too_large = episode->bytes > (episode->left ? LEFT_BYTES_MAX : EPISODE_BYTES_MAX);
+        episode->too_large = episode->bytes > (episode->left ? LEFT_BYTES_MAX : EPISODE_BYTES_MAX + came);
     }
     if (episode->too_large)
         return;

@@ -72,6 +72,9 @@ struct stead_hub_worker_state;
 #define STEAD_HUB_RECENT 64u
 
 /* An instance at work. */
+/* With so many bytes of messages an episode takes no further one: beside what came, what it decides has to fit into a
+ * write. */
+#define STEAD_HUB_CAME_BYTES_MAX ((size_t)8 << 20)
 struct stead_hub_session {
     struct stead_hub_session *next; /* of the bucket */
     struct stead_hub_worker_state *worker;
@@ -81,6 +84,7 @@ struct stead_hub_session {
     struct stead_hub_message *messages; /* of this episode */
     struct stead_hub_message *waiting;  /* of the next */
     uint64_t etag;
+    size_t came_bytes;                  /* in them */
     bool exists;                 /* it has a row */
     struct stead_writer row;     /* the small map of it */
     struct stead_hub_rows rows;  /* read */

@@ -384,6 +384,13 @@ class Large(Orchestrations):
         self.assertEqual(self.await_status("event", "Completed")["output"], len(text) + 5)
         self.assertEqual(self.await_status("echo", "Completed")["output"], output)
         self.assertIn("EventRaised", self.types("event"))
+    def test_large_results_that_come_together_are_taken(self):
+        """Far more of them than an episode has room for."""
+        self.serve()
+        self.start("wide", {"count": 100, "size": 1000000, "fat": True}, id="fat")
+        status = self.await_status("fat", "Completed", "Failed")
+        self.assertEqual((status["status"], status["output"]), ("Completed", 100 * 1000000), status["error"])
+
         self.start("sleeper", id="sleeper")
         large = self.file("x" * (MIB + 1))
         for words in (("raise", "sleeper", "wake", large), ("run", "echo", large, "--id", "none", *self.FABRIC)):
