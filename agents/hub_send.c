@@ -232,10 +232,12 @@ static void send_timer(struct stead_hub_session *session, const struct stead_his
     struct message_id id = id_of(session, event->id, "t");
     int64_t delay_ms = option(event, "due") - session->now_ms;
     struct stead_writer body;
+    bool far = delay_ms > STEAD_HUB_DELAY_MS_MAX;
 
     stead_writer_init(&body);
-    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u,s:l}", "t", "result", "i", session->id, "x", stead_hub_life(session), "r",
-               event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED, "due", option(event, "due"));
+    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u,s:l,s:b}", "t", "result", "i", session->id, "x", stead_hub_life(session),
+               "r", event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED, "due", option(event, "due"), "far", (int)far);
+    delay_ms = far ? STEAD_HUB_DELAY_MS_MAX : delay_ms;
     enqueue(session, queue.text, id.text, delay_ms > 0 ? delay_ms : 0, stead_written(&body));
     stead_writer_deinit(&body);
 }

@@ -193,11 +193,27 @@ static void begin(struct stead_turn *turn, struct stead_hub_session *session)
         read_all(turn, session);
 }
 
+/* A timer that is due later than a queue can hide its message; 0: it is due, or none such. */
+static int64_t far_off(const struct stead_turn *turn, struct stead_slice body)
+{
+    int64_t now_ms = stead_now_ms(turn), due_ms = stead_hub_number(body, "due");
+    bool far = false;
+
+    if (stead_get_bool(body, "far", &far) != 0 || !far || due_ms <= now_ms)
+        return 0;
+    return due_ms - now_ms < STEAD_HUB_DELAY_MS_MAX ? due_ms - now_ms : STEAD_HUB_DELAY_MS_MAX;
+}
+
 void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_state *worker, struct stead_slice id,
                             struct stead_hub_message **message)
 {
     struct stead_hub_session *session = find(worker, id);
+    int64_t far_ms = far_off(turn, (*message)->body);
 
+    if (far_ms > 0) {
+        stead_hub_postpone(turn, worker, message, far_ms);
+        return;
+    }
     if (session == NULL) {
         session = stead_hub_alloc(sizeof(*session));
         session->worker = worker;

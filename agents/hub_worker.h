@@ -10,6 +10,7 @@
  *   to an instance (control queue of its partition)
  *     start      {n, v, ver, p: parent, px, pr}       the row may be there (a client's start) or not (a child's)
  *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
+ *                due, far: of a timer: when, and whether its message comes before and is put back until then
  *     late       {x, r, w: id of the work}            what has not been taken by now does not begin any more
  *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason, p, px, pr: only this request's child}
  *   of an agent (control queue of its partition)
