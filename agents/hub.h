@@ -45,7 +45,8 @@
  *   create   {id, name, version, input, start}   a Pending row; start: the id of the message that starts it. Answers {new}: false for one of the same `start` that is there.
  *                                    STEAD_ECONFLICT: the id is active.
  *   read     {id, from}              read-only: {etag, row, rows: [bytes...], next}: the rows of its history from the number `from` on; next: the number to go on with, 0: that is all.
- *   write    {id, etag, row, input, output, custom, clear, rows, wake}  the new row, and history rows behind those there (instead of them: clear). Values that are nil stay as they are.
+ *   write    {id, etag, row, input, output, custom, clear, keep, rows, purge}  the new row, and history rows behind those there (instead of them: clear; then output and custom go
+ *                                    too, but with `keep` the custom status stays). Values that are nil stay as they are.
  *                                    STEAD_ECONFLICT: another etag. Answers the new one.
  *   status   {id}                    read-only: the map of stead_instance_read(); STEAD_ENOTFOUND
  *   wait     {id, wait, delay, etag}  the same: when it is over (with an etag, which status tells: as soon as it has another one) or after `wait` ms; or, with a delay, after so many
