@@ -608,7 +608,7 @@ static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct s
     struct stead_hub_session *session = episode->session;
 
     stead_hub_note_taken(episode);
-    episode->woken = stead_hub_pends(session) > 0 && stead_engine_is_open(session->engine);
+    episode->woken = stead_hub_pends(session) > 0;
     if (stead_engine_is_open(session->engine))
         episode->time_ms = session->last_ms;
     else
