@@ -17,7 +17,7 @@
  * Ops of `hub.queue`, all calls:
  *   enqueue  {id, body, delay, copy}  id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
  *                                    no id has a '#', but with `copy` true: ID#SEQ is message SEQ put back, which a cancel of ID reaches too;
- *                                    delay: ms until it can be seen, 0. Answers {seq, new}: its number, and whether it was put in.
+ *                                    delay: ms until it can be seen, 0 to STEAD_HUB_DELAY_MS_MAX. Answers {seq, new}: its number, and whether it was put in.
  *   piece    {parcel, at, bytes}     a part of the args of an operation that follows as {parcel, pieces}: enqueue, and a table's create and write (hub_large.h)
  *   body     {seq, at}               read-only: some bytes of a body from there on
  *   dequeue  {max, hide, wait, who}  at most `max` (1 to 32) of the messages that can be seen, in order, hidden for `hide` ms (1 to 3,600,000); with `wait` > 0 and
@@ -30,7 +30,8 @@
  *                                    deleted too: its `seen from` is the receipt.
  *   retire   [[seq, receipt]...]     the same, without haste: stored and answered with what the queue's shard stores next, 20 ms later at most
  *   renew    {seq, receipt, hide}    hides it on, never shorter than it was; answers the new receipt; STEAD_ENOTFOUND when it was taken by another, deleted or cancelled.
- *   cancel   [id...]                 messages of these ids go when they are next taken or renewed; answers how many there are.
+ *   cancel   [id...]                 messages of these ids go when they are next taken or renewed, or at once when they came with a delay, or are watched, and nobody has taken them;
+ *                                    answers how many there are.
  *   gone     [id...]                 read-only: those of them (up to 1000) that were cancelled: whoever works at one can stop
  *   status   {}                      read-only: {depth, hidden, oldest, enqueued, dequeued, empty, deleted, renewed, duplicates, dequeues, deletes, waiting}; oldest: ms since 1970
  *                                    of the first message, 0: none; hidden: those that cannot be seen now (counted to 10,000); enqueued, dequeued, deleted are messages, dequeues and deletes
@@ -44,7 +45,8 @@
  *   create   {id, name, version, input, start}   a Pending row; start: the id of the message that starts it. Answers {new}: false for one of the same `start` that is there.
  *                                    STEAD_ECONFLICT: the id is active.
  *   read     {id, from}              read-only: {etag, row, rows: [bytes...], next}: the rows of its history from the number `from` on; next: the number to go on with, 0: that is all.
- *   write    {id, etag, row, input, output, custom, clear, rows, wake}  the new row, and history rows behind those there (instead of them: clear). Values that are nil stay as they are.
+ *   write    {id, etag, row, input, output, custom, clear, keep, rows, purge}  the new row, and history rows behind those there (instead of them: clear; then output and custom go
+ *                                    too, but with `keep` the custom status stays). Values that are nil stay as they are.
  *                                    STEAD_ECONFLICT: another etag. Answers the new one.
  *   status   {id}                    read-only: the map of stead_instance_read(); STEAD_ENOTFOUND
  *   wait     {id, wait, delay, etag}  the same: when it is over (with an etag, which status tells: as soon as it has another one) or after `wait` ms; or, with a delay, after so many
@@ -68,7 +70,8 @@
 #define STEAD_HUB_BODY_MAX ((1u << 20) + 65536u) /* of a message: a payload, and what a hub says of it */
 #define STEAD_HUB_BATCH_MAX 32u                  /* messages of one dequeue */
 #define STEAD_HUB_HIDE_MS 300000                 /* visibility timeout */
-#define STEAD_HUB_GONE_MAX 1000u                 /* ids that `gone` is asked for at once */
+#define STEAD_HUB_DELAY_MS_MAX (INT64_C(100) * 366 * 24 * 3600 * 1000) /* of a message: about a century */
+#define STEAD_HUB_GONE_MAX 1000u                                       /* ids that `gone` is asked for at once */
 #define STEAD_HUB_PARTITIONS_MAX 16u
 #define STEAD_HUB_WORKERS_MAX 64u
 #define STEAD_HUB_TASKS_MAX                                                                                            \

@@ -424,7 +424,7 @@ static bool holds(enum stead_instance_action action, struct stead_slice map, uin
     return true;
 }
 
-/* Waits until it holds. One that has not begun takes nothing before its start. */
+/* Waits until it holds. One that has not begun takes nothing before its start but its end. */
 static int await_holding(struct stead_client *client, const struct stead_hub_settings *settings, const char *id,
                          enum stead_instance_action action, uint64_t before,
                          const struct stead_instance_options *options, struct stead_answer *answer)
@@ -528,7 +528,8 @@ int stead_hub_instance_steer(struct stead_client *client, const char *id, enum s
         stead_pack(&body, "{s:s,s:s,s:u,s:s}", "t", "steer", "i", id, "k", events[action], "es",
                    reason == NULL ? "" : reason);
         code = put_message(client, settings, id, &body, options, &answer);
-        if (code == 0 && etag != 0 && instance.status != STEAD_INSTANCE_PENDING)
+        bool begun = instance.status != STEAD_INSTANCE_PENDING || instance.events > 0;
+        if (code == 0 && etag != 0 && (begun || action == STEAD_INSTANCE_TERMINATE))
             code = await_holding(client, settings, id, action, etag, options, &answer);
     }
     if (ret_answer != NULL)

@@ -19,7 +19,7 @@
 #include "agents/instance.h"
 
 #define CHUNK_BYTES (256u << 10)      /* of a history row */
-#define EPISODE_BYTES_MAX (20u << 20) /* of the events of a write, as on the direct fabric */
+#define EPISODE_BYTES_MAX (20u << 20) /* of what an episode decides, as on the direct fabric */
 #define LEFT_BYTES_MAX (12u << 20)    /* ... where what was sent goes into it too */
 #define AGAIN_BYTES_MAX (4u << 20)    /* ... with more no further execution joins them */
 #define CARRIED_MAX 256u              /* numbers of messages that outlive their history */
@@ -133,11 +133,12 @@ void stead_hub_store_event(struct stead_hub_episode *episode, const struct stead
 void stead_hub_take_event(void *context, const struct stead_history_event *event)
 {
     struct stead_hub_episode *episode = context;
+    size_t came = episode->session->came_bytes; /* in inputs, which are among the events */
 
     if (!episode->sized && episode->session->engine != NULL) {
         episode->sized = true;
         episode->bytes += stead_engine_episode_bytes(episode->session->engine);
-        episode->too_large = episode->bytes > (episode->left ? LEFT_BYTES_MAX : EPISODE_BYTES_MAX);
+        episode->too_large = episode->bytes > (episode->left ? LEFT_BYTES_MAX : EPISODE_BYTES_MAX + came);
     }
     if (episode->too_large)
         return;
@@ -271,6 +272,7 @@ static bool begin_fresh(struct stead_hub_episode *episode)
 
     session->execution = (uint32_t)(again ? execution + 1 : execution > 0 ? execution : 1);
     episode->fresh = true;
+    episode->other = !same_life;
     episode->clear = again;
     if (again)
         carry_taken(episode);
@@ -372,8 +374,6 @@ static int run_next_execution(struct stead_hub_episode *episode)
     stead_writer_reset(&episode->list);
     stead_writer_reset(&episode->events);
     episode->row_count = episode->event_count = 0;
-    stead_writer_reset(&episode->custom);
-    set_value(&episode->custom, nothing);
     (void)create_engine(episode, name, session->version);
     episode->time_ms = session->now_ms; /* not that of an episode which was open */
     stead_engine_begin(session->engine, episode->time_ms);
@@ -557,13 +557,15 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
         input = stead_written(&episode->again);
     else if (episode->fresh && episode->start != NULL)
         input = stead_hub_value(episode->start->body, "v");
-    stead_write_map(args, 9);
+    stead_write_map(args, 10);
     stead_pack(args, "s", "id");
     stead_write_str(args, session->id);
     stead_write_str(args, "etag");
     stead_write_u64(args, session->etag);
     stead_write_str(args, "clear");
     stead_write_bool(args, episode->clear);
+    stead_write_str(args, "keep");
+    stead_write_bool(args, !episode->other);
     stead_write_str(args, "purge");
     stead_write_i64(args, purge_time(episode, status));
     stead_write_str(args, "row");
@@ -608,12 +610,13 @@ static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct s
     struct stead_hub_session *session = episode->session;
 
     stead_hub_note_taken(episode);
+    episode->woken = stead_hub_pends(session) > 0;
     if (stead_engine_is_open(session->engine))
         episode->time_ms = session->last_ms;
     else
         stead_engine_begin(session->engine, session->now_ms);
     stead_hub_give_all(episode);
-    if (episode->inputs == 0 && !episode->mended && !episode->resumed) {
+    if (episode->inputs == 0 && !episode->mended && !episode->woken && !episode->resumed) {
         stead_engine_destroy(&session->engine); /* it has an open episode */
         return STEAD_HUB_SEND;
     }
@@ -633,7 +636,8 @@ static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct s
     return STEAD_HUB_WRITE;
 }
 
-/* Terminated before it has begun: its start may come later, or never. Its history is this episode alone. */
+/* Terminated before it has begun, it is Canceled: its start may come later, or never. Its history is this episode
+ * alone. */
 static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     const struct stead_hub_message *message =
@@ -647,7 +651,8 @@ static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, str
     episode->session->version = (uint32_t)stead_hub_number(stead_written(&episode->session->row), "version");
     for (size_t at = 0; at < sizeof(events) / sizeof(events[0]); at++)
         stead_hub_take_event(episode, &events[at]);
-    stead_hub_write_episode(episode, STEAD_INSTANCE_TERMINATED, args);
+    copy_text(episode->error_name, sizeof(episode->error_name), stead_str("canceled"));
+    stead_hub_write_episode(episode, STEAD_INSTANCE_CANCELED, args);
     return STEAD_HUB_WRITE;
 }
 
@@ -664,14 +669,6 @@ static bool is_past(const struct stead_hub_session *session, enum stead_instance
                                            stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_REWOUND) == NULL);
 }
 
-/* Its code is not asked: neither what came nor what is stored lets it go on. */
-static bool stays_suspended(const struct stead_hub_session *session, enum stead_instance_status status)
-{
-    return (status == STEAD_INSTANCE_SUSPENDED ||
-            (status == STEAD_INSTANCE_RUNNING && stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_SUSPENDED))) &&
-           stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_RESUMED) == NULL;
-}
-
 static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
@@ -680,8 +677,11 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
 
     if (session->exists)
         session->execution = (uint32_t)stead_hub_number(stead_written(&session->row), "execution");
-    if (!stead_hub_sort(episode))
+    if (!stead_hub_sort(episode)) {
+        if (stead_hub_pends(session) > 0) /* who has written that may have died before it sent this */
+            stead_hub_send_wake(session, NULL);
         return STEAD_HUB_SEND;
+    }
     uint32_t kills = stead_hub_accuse(episode);
     if (episode->start != NULL) {
         if (!begin_fresh(episode))
@@ -704,8 +704,8 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
     verdict = kills > 0 ? STEAD_HUB_UNKNOWN : begin_again(episode);
     if (verdict == STEAD_HUB_UNKNOWN && ends)
         return stead_hub_end_bare(episode, STEAD_INSTANCE_TERMINATED, args);
-    if (verdict == STEAD_HUB_UNKNOWN && stays_suspended(session, status))
-        return stead_hub_keep_suspended(episode, args);
+    if (verdict == STEAD_HUB_UNKNOWN && status != STEAD_INSTANCE_FAILED)
+        return stead_hub_keep_unknown(episode, args);
     if (verdict != STEAD_HUB_WRITE)
         return verdict;
     if (session->engine != NULL)

@@ -30,8 +30,10 @@ struct stead_hub_episode {
     bool clear;           /* the history before is thrown away */
     bool left;            /* ... that of an execution which began in it, too */
     bool fresh;           /* an execution begins here */
+    bool other;           /* ... which does not continue the one before */
     bool resumed;         /* a rewound parent asks for it, by a new request */
     bool mended;          /* code that did not match its history does now */
+    bool woken;           /* code that was not loaded is: an episode that is open can run */
     bool keeping;         /* the engine is one without the code: inputs are stored, and nothing runs */
     bool differs;         /* it ends as Failed by code that does not match; what comes is kept */
     bool final;           /* ... or in a way that no rewind helps */
@@ -45,8 +47,13 @@ struct stead_hub_episode {
     const struct stead_orchestrator *orchestrator;
 };
 
-/* The status in the instance's row. */
+/* The status in the instance's row; Running for one that pends. */
 enum stead_instance_status stead_hub_status_of(const struct stead_hub_session *session);
+/* It has begun, its code is not loaded, and something has come: an episode is open whose last event has this number,
+ * and a message `wake` stands for it. 0: it does not. */
+uint64_t stead_hub_pends(const struct stead_hub_session *session);
+/* The newest such message, if it is among those of this episode; else NULL. */
+const struct stead_hub_message *stead_hub_find_wake(const struct stead_hub_session *session);
 /* It failed by code that does not match its history: what comes for it is kept. */
 bool stead_hub_differs(const struct stead_hub_session *session);
 /* The episode's time. */
@@ -83,8 +90,8 @@ void stead_hub_write_episode(struct stead_hub_episode *episode, enum stead_insta
 
 /* The code does not match: Failed, if it is not yet, and what came is stored at the end of the history. */
 enum stead_hub_verdict stead_hub_keep(struct stead_hub_episode *episode, struct stead_writer *args);
-/* The code is not loaded, and not asked: Suspended, and what came is stored at the end of the history. */
-enum stead_hub_verdict stead_hub_keep_suspended(struct stead_hub_episode *episode, struct stead_writer *args);
+/* The code is not loaded: Suspended or Pending, and what came is stored at the end of the history. */
+enum stead_hub_verdict stead_hub_keep_unknown(struct stead_hub_episode *episode, struct stead_writer *args);
 /* Nobody wants what came; what it holds is released. */
 enum stead_hub_verdict stead_hub_give_back(struct stead_hub_episode *episode);
 /* A rewind that met code which does not match, or ends the process: what failed is as it was, and says why. */

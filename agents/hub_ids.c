@@ -118,7 +118,8 @@ int stead_hub_ids_leave(struct stead_turn *turn, struct stead_slice id, uint64_t
     return put_deleted(turn, own, seq, clock_ms);
 }
 
-int stead_hub_ids_cancel(struct stead_turn *turn, struct stead_slice id, int64_t *cancelled, bool *ret_found)
+int stead_hub_ids_cancel(struct stead_turn *turn, struct stead_slice id, int64_t *cancelled, bool *ret_found,
+                         struct stead_hub_key *ret_untaken)
 {
     struct stead_slice own = stead_hub_own_id(id);
     struct id_row row;
@@ -129,6 +130,8 @@ int stead_hub_ids_cancel(struct stead_turn *turn, struct stead_slice id, int64_t
         return code == STEAD_ENOTFOUND ? 0 : code;
     row.cancelled = true;
     ++*cancelled;
+    if (row.watched_ms != 0)
+        *ret_untaken = stead_hub_message_key(row.watched_ms, row.seq);
     return put_row(turn, own, &row);
 }
 

@@ -111,7 +111,33 @@ enum stead_instance_status stead_hub_status_of(const struct stead_hub_session *s
 
     if (stead_get_u64(stead_written(&session->row), "status", &status) != 0 || status > STEAD_INSTANCE_SUSPENDED)
         status = STEAD_INSTANCE_RUNNING;
-    return (enum stead_instance_status)status;
+    return stead_hub_pends(session) > 0 ? STEAD_INSTANCE_RUNNING : (enum stead_instance_status)status;
+}
+
+uint64_t stead_hub_pends(const struct stead_hub_session *session)
+{
+    struct stead_slice row = stead_written(&session->row);
+
+    if (!session->exists || stead_hub_number(row, "status") != STEAD_INSTANCE_PENDING)
+        return 0;
+    return (uint64_t)stead_hub_number(row, "events");
+}
+
+/* It says that the code may be loaded by now, and it is the newest that does. */
+static bool wakes(const struct stead_hub_session *session, const struct stead_hub_message *message)
+{
+    uint64_t pends = stead_hub_pends(session);
+
+    return is(message, "wake") && pends > 0 && (uint64_t)stead_hub_number(message->body, "r") == pends &&
+           (uint64_t)stead_hub_number(message->body, "x") == stead_hub_life(session);
+}
+
+const struct stead_hub_message *stead_hub_find_wake(const struct stead_hub_session *session)
+{
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next)
+        if (!it->dropped && is(it, "wake"))
+            return it;
+    return NULL;
 }
 
 /* The present execution was begun by this start. */
@@ -208,7 +234,7 @@ bool stead_hub_sort(struct stead_hub_episode *episode)
         }
     }
     for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
-        it->dropped = it->dropped || is_for_another(episode, it);
+        it->dropped = it->dropped || is_for_another(episode, it) || (is(it, "wake") && !wakes(episode->session, it));
         left = left || !it->dropped;
     }
     return left;

@@ -6,8 +6,12 @@
  * Code that does not match its history: what came is stored behind the history, in an episode that stays open, as on
  * the direct fabric. Nothing is lost with it, and nothing is asked for twice: a rewind with mended code runs that
  * episode. Meanwhile the instance can be terminated, which ends all that it has open; so is it for one whose code is
- * not loaded, and one of which an episode is too large. One whose code is not loaded can be suspended too, and keeps
- * what comes until it is resumed.
+ * not loaded, and one of which an episode is too large.
+ *
+ * Code that is not loaded: what comes is kept in the same way, and the instance is Pending, or Suspended if it was, or
+ * is now. A message to itself (`wake`) comes again and again and looks for the code; the number of the last event that
+ * was kept says which one is the newest, others are dropped. It is sent after the write, and again by whoever finds
+ * that its instance is Pending and has nothing to write: so it is there, whoever has died (Q8).
  *
  * Code that ends the process: a turn that runs code is marked with its instance and with the message of it that was
  * taken most often (Q4); the node counts the marks that it dies under, and when three deaths bear this one the code is
@@ -64,19 +68,41 @@ static void open_none(struct stead_hub_episode *episode)
     episode->last = 0;
 }
 
-enum stead_hub_verdict stead_hub_keep_suspended(struct stead_hub_episode *episode, struct stead_writer *args)
+/* As it is after what steers it in this batch. */
+static bool is_suspended(const struct stead_hub_session *session)
+{
+    bool suspended = stead_hub_status_of(session) == STEAD_INSTANCE_SUSPENDED;
+
+    for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
+        int64_t kind = stead_hub_number(it->body, "k");
+        if (it->dropped || !stead_slice_equal(stead_hub_text(it->body, "t"), stead_str("steer")))
+            continue;
+        if (kind == STEAD_HISTORY_EXECUTION_SUSPENDED || kind == STEAD_HISTORY_EXECUTION_RESUMED)
+            suspended = kind == STEAD_HISTORY_EXECUTION_SUSPENDED;
+    }
+    return suspended;
+}
+
+enum stead_hub_verdict stead_hub_keep_unknown(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     struct stead_hub_session *session = episode->session;
+    const struct stead_hub_message *wake = stead_hub_find_wake(session);
+    bool suspended = is_suspended(session);
     int code = keep_inputs(episode);
 
     stead_engine_destroy(&session->engine);
     if (code != 0)
         return STEAD_HUB_ABANDON;
-    if (episode->inputs == 0 && !episode->resumed)
+    if (episode->inputs == 0 && !episode->resumed) {
+        if (wake != NULL || stead_hub_pends(session) > 0)
+            stead_hub_send_wake(session, wake);
         return STEAD_HUB_SEND;
+    }
     if (episode->inputs == 0)
         open_none(episode);
-    stead_hub_write_episode(episode, STEAD_INSTANCE_SUSPENDED, args);
+    stead_hub_write_episode(episode, suspended ? STEAD_INSTANCE_SUSPENDED : STEAD_INSTANCE_PENDING, args);
+    if (!suspended)
+        stead_hub_send_wake(session, NULL);
     return STEAD_HUB_WRITE;
 }
 

@@ -32,7 +32,6 @@
 
 #define BODY_INLINE 1024u
 #define WAITERS_MAX 64u
-#define DELAY_MS_MAX (INT64_C(100) * 366 * 24 * 3600 * 1000)
 #define HIDE_MS_MAX 3600000
 #define WAIT_MS_MAX 3600000
 #define DELETE_MAX 1000u
@@ -176,7 +175,7 @@ static int take_one(struct stead_turn *turn, struct queue *queue, struct stead_h
     queue->head_seq = message->seq + 1;
     message->seen_ms = queue->clock_ms + (STEAD_AGENT_FAULT(message_not_hidden) ? 1 : hide_ms);
     if (STEAD_AGENT_FAULT(message_taken_for_good))
-        message->seen_ms += DELAY_MS_MAX;
+        message->seen_ms += STEAD_HUB_DELAY_MS_MAX;
     message->count++;
     note_hidden(queue, message->seen_ms);
     if (code == 0)
@@ -432,7 +431,7 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
     if (code == 0 && message.apart > 0)
         code = stead_hub_large_put(turn, stead_hub_body_key(message.seq), body);
     if (code == 0 && id.size > 0)
-        code = stead_hub_ids_enter(turn, id, message.seq, watched ? message.seen_ms : 0);
+        code = stead_hub_ids_enter(turn, id, message.seq, watched || delay_ms > 0 ? message.seen_ms : 0);
     if (code == 0)
         code = ask_to_look(turn, queue);
     if (delay_ms > 0)
@@ -459,7 +458,7 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
         return bad(turn, "an id with '#' is that of a copy, and copy is true or false");
     if (stead_get_bool(args, "watch", &watched) == STEAD_EARGUMENT)
         return bad(turn, "watch is true or false");
-    if (!take_number(args, "delay", 0, DELAY_MS_MAX, &delay_ms))
+    if (!take_number(args, "delay", 0, STEAD_HUB_DELAY_MS_MAX, &delay_ms))
         return bad(turn, "delay is from 0 ms to a century");
     if (stead_get_value(args, "body", &body) == 0 && body.size > STEAD_HUB_BODY_MAX)
         return stead_fail(turn, "too_large", "a message has at most %u bytes", STEAD_HUB_BODY_MAX);
@@ -600,6 +599,26 @@ static int renew(struct stead_turn *turn, void *state, struct stead_slice args)
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", (uint64_t)message.seen_ms));
 }
 
+/* What nobody has taken goes at once, as a timer that would be in the queue until it is due. */
+static int cancel_one(struct stead_turn *turn, struct queue *queue, struct stead_slice id, bool *ret_found)
+{
+    struct stead_hub_key key = {.size = 0};
+    struct stead_hub_stored message;
+    struct stead_slice value;
+    int code = stead_hub_ids_cancel(turn, id, &queue->cancelled, ret_found, &key);
+
+    if (code != 0 || key.size == 0)
+        return code;
+    code = stead_kv_get(turn, stead_hub_key(&key), &value);
+    if (code == 0)
+        code = stead_hub_message_read(stead_hub_key(&key), value, &message);
+    if (code == 0) {
+        set_clock(turn, queue);
+        code = remove_message(turn, queue, &message);
+    }
+    return code == STEAD_ENOTFOUND ? 0 : code;
+}
+
 static int cancel(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct queue *queue = state;
@@ -615,7 +634,7 @@ static int cancel(struct stead_turn *turn, void *state, struct stead_slice args)
         bool in_queue = false;
         if (stead_read_str(&reader, &id) != 0 || id.size == 0 || id.size > STEAD_HUB_ID_SIZE_MAX)
             return bad(turn, "cancel takes up to 1000 ids");
-        code = stead_hub_ids_cancel(turn, id, &queue->cancelled, &in_queue);
+        code = cancel_one(turn, queue, id, &in_queue);
         found += in_queue;
     }
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", found));
@@ -686,7 +705,7 @@ static const struct stead_op ops[] = {
     {"delete", delete_them, NULL, 0, "[[number, receipt]...]: what was taken is done"},
     {"retire", delete_them, NULL, STEAD_OP_PATIENT, "the same, without haste"},
     {"renew", renew, NULL, 0, "{seq, receipt, hide}: hides it on"},
-    {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go when they are next taken or renewed"},
+    {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go, what was taken when it is next taken or renewed"},
     {"gone", stead_hub_queue_gone, NULL, STEAD_OP_READ_ONLY, "[id...]: those of them that were cancelled"},
     {"untaken", stead_hub_queue_untaken, NULL, STEAD_OP_READ_ONLY, "[id...]: watched ones that nobody has taken"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "depth, and what was done so far"},

@@ -14,6 +14,7 @@
 #include "agents/hub_key.h"
 
 #define EXECUTION_BITS 20u
+#define WAKE_MS 2000                                        /* until somebody looks again whether the code is loaded */
 #define ROOM_MS 500                                         /* an earlier attempt ends within */
 #define LIMIT_MS_MAX (INT64_C(10) * 366 * 24 * 3600 * 1000) /* nobody waits for a longer one to be over */
 #define LIFE_MAX INT64_MAX                                  /* messages carry it as a number with a sign */
@@ -231,11 +232,13 @@ static void send_timer(struct stead_hub_session *session, const struct stead_his
     struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
     struct message_id id = id_of(session, event->id, "t");
     int64_t delay_ms = option(event, "due") - session->now_ms;
+    bool far = delay_ms > STEAD_HUB_DELAY_MS_MAX;
     struct stead_writer body;
 
     stead_writer_init(&body);
-    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u,s:l}", "t", "result", "i", session->id, "x", stead_hub_life(session), "r",
-               event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED, "due", option(event, "due"));
+    stead_pack(&body, "{s:s,s:s,s:u,s:u,s:u,s:l,s:b}", "t", "result", "i", session->id, "x", stead_hub_life(session),
+               "r", event->id, "k", (uint64_t)STEAD_HISTORY_TIMER_FIRED, "due", option(event, "due"), "far", (int)far);
+    delay_ms = far ? STEAD_HUB_DELAY_MS_MAX : delay_ms;
     enqueue(session, queue.text, id.text, delay_ms > 0 ? delay_ms : 0, stead_written(&body));
     stead_writer_deinit(&body);
 }
@@ -415,6 +418,24 @@ void stead_hub_send_refusal(struct stead_hub_session *session, const struct stea
                (uint64_t)STEAD_HISTORY_CHILD_FAILED, "c", (int64_t)STEAD_ECONFLICT, "en",
                stead_error_name(STEAD_ECONFLICT), "es", "an instance of the child's id is active");
     enqueue(session, queue.text, id.text, 0, stead_written(&body));
+    stead_writer_deinit(&body);
+}
+
+void stead_hub_send_wake(struct stead_hub_session *session, const struct stead_hub_message *again)
+{
+    struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
+    uint64_t event = (uint64_t)stead_hub_number(stead_written(&session->row), "events");
+    struct message_id id = id_of(session, event, "k");
+    struct stead_writer body;
+
+    if (again != NULL) {
+        struct stead_slice own = stead_hub_own_id(again->id);
+        print(id.text, sizeof(id.text), "%.*s#%llu", (int)own.size, (const char *)own.data,
+              (unsigned long long)again->seq);
+    }
+    stead_writer_init(&body);
+    stead_pack(&body, "{s:s,s:s,s:u,s:u}", "t", "wake", "i", session->id, "x", stead_hub_life(session), "r", event);
+    enqueue(session, queue.text, id.text, WAKE_MS, stead_written(&body));
     stead_writer_deinit(&body);
 }
 

@@ -94,6 +94,11 @@ void stead_hub_sessions_destroy(struct stead_hub_worker_state *worker)
             free_session(worker->sessions[at]);
 }
 
+static bool has_room(const struct stead_hub_session *session)
+{
+    return session->came_bytes < STEAD_HUB_CAME_BYTES_MAX;
+}
+
 static void append_message(struct stead_hub_message **list, struct stead_hub_message *message)
 {
     while (*list != NULL)
@@ -154,11 +159,30 @@ static bool rewinds(const struct stead_hub_message *messages)
     return false;
 }
 
-/* What waited becomes the next episode's. */
+/* What waits joins the episode, in its order, as long as it has room. */
+static void join(struct stead_hub_session *session)
+{
+    while (session->waiting != NULL && has_room(session)) {
+        struct stead_hub_message *it = session->waiting, *same = session->messages;
+        session->waiting = it->next;
+        while (same != NULL && (same->seq != it->seq || strcmp(same->queue, it->queue) != 0))
+            same = same->next;
+        if (same == NULL) {
+            session->came_bytes += it->body.size;
+            append_message(&session->messages, it);
+            continue;
+        }
+        same->receipt = it->receipt; /* it came again meanwhile: one message, and only the newest receipt deletes it */
+        same->count = it->count;
+        stead_hub_message_destroy(&it);
+    }
+}
+
+/* What waited becomes the next episode's, as much as one takes. */
 static void begin(struct stead_turn *turn, struct stead_hub_session *session)
 {
-    session->messages = session->waiting;
-    session->waiting = NULL;
+    session->came_bytes = 0;
+    join(session);
     set_phase(session, STEAD_HUB_READING);
     if (session->engine != NULL &&
         (came_twice(session->messages) || rewinds(session->messages) || stead_engine_is_lost(session->engine)))
@@ -170,11 +194,27 @@ static void begin(struct stead_turn *turn, struct stead_hub_session *session)
         read_all(turn, session);
 }
 
+/* A timer that is due later than a queue can hide its message; 0: it is due, or none such. */
+static int64_t far_off(const struct stead_turn *turn, struct stead_slice body)
+{
+    int64_t now_ms = stead_now_ms(turn), due_ms = stead_hub_number(body, "due");
+    bool far = false;
+
+    if (stead_get_bool(body, "far", &far) != 0 || !far || due_ms <= now_ms)
+        return 0;
+    return due_ms - now_ms < STEAD_HUB_DELAY_MS_MAX ? due_ms - now_ms : STEAD_HUB_DELAY_MS_MAX;
+}
+
 void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_state *worker, struct stead_slice id,
                             struct stead_hub_message **message)
 {
     struct stead_hub_session *session = find(worker, id);
+    int64_t far_ms = far_off(turn, (*message)->body);
 
+    if (far_ms > 0) {
+        stead_hub_postpone(turn, worker, message, far_ms);
+        return;
+    }
     if (session == NULL) {
         session = stead_hub_alloc(sizeof(*session));
         session->worker = worker;
@@ -350,21 +390,8 @@ static void send_some(struct stead_turn *turn, struct stead_hub_session *session
  * waits for it. An engine that was kept has read no rows, by which what came twice is known. */
 static void join_waiting(struct stead_hub_session *session)
 {
-    if (session->engine != NULL && (came_twice(session->waiting) || rewinds(session->waiting)))
-        return;
-    while (session->waiting != NULL) {
-        struct stead_hub_message *it = session->waiting, *same = session->messages;
-        session->waiting = it->next;
-        while (same != NULL && (same->seq != it->seq || strcmp(same->queue, it->queue) != 0))
-            same = same->next;
-        if (same == NULL) {
-            append_message(&session->messages, it);
-            continue;
-        }
-        same->receipt = it->receipt; /* it came again meanwhile: one message, and only the newest receipt deletes it */
-        same->count = it->count;
-        stead_hub_message_destroy(&it);
-    }
+    if (session->engine == NULL || (!came_twice(session->waiting) && !rewinds(session->waiting)))
+        join(session);
 }
 
 static void run_episode(struct stead_turn *turn, struct stead_hub_session *session)

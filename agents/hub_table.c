@@ -398,7 +398,7 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
     struct stead_hub_row row = {.etag = 0};
     uint64_t etag = 0;
     int64_t purge_ms = 0;
-    bool clear = false;
+    bool clear = false, keep = false;
     int code = stead_hub_unpack(turn, args, &args);
 
     if (code == 0)
@@ -408,8 +408,9 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
         return code;
     if (stead_get_u64(args, "etag", &etag) != 0 || stead_get_value(args, "row", &map) != 0 ||
         stead_get_bool(args, "clear", &clear) == STEAD_EARGUMENT ||
+        stead_get_bool(args, "keep", &keep) == STEAD_EARGUMENT ||
         stead_get_i64(args, "purge", &purge_ms) == STEAD_EARGUMENT || purge_ms < 0)
-        return stead_hub_bad(turn, "write takes id, etag, row, input, output, custom, clear, rows and purge");
+        return stead_hub_bad(turn, "write takes id, etag, row, input, output, custom, clear, keep, rows and purge");
     code = stead_hub_row_find(turn, id, &row);
     if (code != 0 && code != STEAD_ENOTFOUND)
         return code;
@@ -428,7 +429,7 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
     row.first = clear ? row.last : row.first;
     if (code == 0 && stead_get_value(args, "rows", &rows) == 0)
         code = append_rows(turn, id, &row, rows);
-    for (const char *which = "oc"; *which != 0 && code == 0 && clear; which++)
+    for (const char *which = keep ? "o" : "oc"; *which != 0 && code == 0 && clear; which++)
         code = delete_value(turn, id, (uint8_t)*which);
     if (code == 0)
         code = put_value(turn, id, 'i', args, "input");
@@ -544,7 +545,7 @@ static const struct stead_op ops[] = {
     {"piece", stead_hub_piece, NULL, 0, "{parcel, at, bytes}: of the args of an operation that follows"},
     {"read", stead_hub_table_read, NULL, STEAD_OP_QUIET, "{id, from}: its row and history rows"},
     {"write", write_them, NULL, 0,
-     "{id, etag, row, input, output, custom, clear, rows, purge}: what an episode decided"},
+     "{id, etag, row, input, output, custom, clear, keep, rows, purge}: what an episode decided"},
     {"status", status, NULL, STEAD_OP_QUIET, "{id}: what is known of it"},
     {"wait", wait_for, NULL, STEAD_OP_QUIET,
      "{id, wait, delay, etag}: the same when it is over (with an etag: when it is another), or later"},

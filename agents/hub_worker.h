@@ -11,7 +11,9 @@
  *     start      {n, v, ver, p: parent, px, pr, rw: its request that a rewound parent repeats, or 0}       the row may be
  *                                                     there (a client's start) or not (a child's)
  *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
+ *                due, far: of a timer: when, and whether its message comes before and is put back until then
  *     late       {x, r, w: id of the work}            what has not been taken by now does not begin any more
+ *     wake       {x, r}                          its code may be loaded by now, of which episode r has none
  *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason, p, px, pr: only this request's child}
  *   of an agent (control queue of its partition)
  *     call       {a: address, n: op, v, f: fence, timeout, at, i, x, r | q: reply queue, m: its id}
@@ -72,6 +74,9 @@ enum stead_hub_phase {
 struct stead_hub_worker_state;
 
 #define STEAD_HUB_RECENT 64u
+/* With so many bytes of messages an episode takes no further one: beside what came, what it decides has to fit into a
+ * write. */
+#define STEAD_HUB_CAME_BYTES_MAX ((size_t)8 << 20)
 
 /* An instance at work. */
 struct stead_hub_session {
@@ -81,6 +86,7 @@ struct stead_hub_session {
     uint32_t partition;
     enum stead_hub_phase phase;
     struct stead_hub_message *messages; /* of this episode */
+    size_t came_bytes;                  /* in them */
     struct stead_hub_message *waiting;  /* of the next */
     uint64_t etag;
     bool exists;                 /* it has a row */
@@ -290,6 +296,8 @@ uint64_t stead_hub_life(const struct stead_hub_session *session);
 bool stead_hub_was_taken(struct stead_hub_session *session, const struct stead_hub_message *message);
 /* What the newest episode of the rows that were read decided joins the list, to be sent again. */
 void stead_hub_send_newest(struct stead_hub_session *session);
+/* A message that comes to the instance a little later, to look for its code; again: this one, that came. */
+void stead_hub_send_wake(struct stead_hub_session *session, const struct stead_hub_message *again);
 /* A hold that nobody waited for any more was given: it is released. */
 void stead_hub_send_release(struct stead_hub_session *session, struct stead_slice address, uint64_t fence,
                             uint64_t ref);

@@ -114,6 +114,8 @@ static int pack_start(const char *name, struct stead_slice input, const struct s
                       "an orchestrator's name has 1 to 63 bytes: small letters, digits, _ . and -, a letter first");
     if (options->delay_ms < 0)
         return refuse(ret_answer, STEAD_EARGUMENT, "the delay is below 0");
+    if (options->hub != NULL && options->delay_ms > STEAD_HUB_DELAY_MS_MAX)
+        return refuse(ret_answer, STEAD_EARGUMENT, "a hub delays a start for a century at most");
     if (stead_value_check(input) != 0)
         return refuse(ret_answer, STEAD_EARGUMENT, "the input is not one value");
     stead_writer_init(ret_args);

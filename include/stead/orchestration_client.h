@@ -40,7 +40,7 @@ struct stead_instance_options {
     const char *id;      /* start: NULL: 32 random hexadecimal digits */
     uint32_t version;    /* start: 0: the highest */
     bool replace;        /* start: an active instance of this id is terminated first, not STEAD_ECONFLICT */
-    int64_t delay_ms;    /* start: not before */
+    int64_t delay_ms;    /* start: not before; on a hub for a century (3,162,240,000,000 ms) at most */
 };
 
 #define STEAD_INSTANCE_ERROR_NAME_MAX 63 /* bytes */

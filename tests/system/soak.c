@@ -13,7 +13,7 @@
  *   echo     any: through an activity and back as it came
  *   sleeper  any: waits for the event `wake`; its value
  *   large    {what, size}: a value of `size` bytes as an activity's input or result, as an event's value (`big`), or as the output; how many bytes came, or the name of the failure
- *   wide     {count, size}: `count` activities at once, each with `size` bytes as its input and its result; how many bytes came back
+ *   wide     {count, size, fat}: `count` activities at once, each with `size` bytes as its input and its result (fat: as its result alone); how many bytes came back
  *
  *   purse    durable {balance}: get, set. Nothing but a lock keeps two transfers apart
  */
@@ -370,16 +370,18 @@ static int wide(struct stead_orchestration *o, struct stead_slice input)
     struct stead_slice value;
     struct stead_writer bytes;
     int64_t count = 0, size = 0, sum = 0;
+    bool fat = false;
     int code = 0;
 
     if (stead_get_i64(input, "count", &count) != 0 || stead_get_i64(input, "size", &size) != 0 || size < 5 ||
-        size > LARGE_MAX || count < 0 || count > COUNT_MAX)
+        size > LARGE_MAX || count < 0 || count > COUNT_MAX || stead_get_bool(input, "fat", &fat) == STEAD_EARGUMENT)
         return STEAD_EARGUMENT;
     struct stead_task *tasks = stead_keep_bytes(o, ((size_t)count + 1) * sizeof *tasks);
     stead_writer_init(&bytes);
     write_bytes(&bytes, (uint32_t)size);
     for (int64_t i = 0; i < count; i++)
-        tasks[i] = stead_begin_activity(o, "soak.same", stead_written(&bytes), NULL);
+        tasks[i] = fat ? stead_begin_activity(o, "soak.fat", number_for(o, size), NULL)
+                       : stead_begin_activity(o, "soak.same", stead_written(&bytes), NULL);
     stead_writer_deinit(&bytes);
     for (int64_t i = 0; code == 0 && i < count; i++) {
         code = stead_await(o, tasks[i], &value);

@@ -40,10 +40,11 @@ class Steering(OnHub, direct.Steering):
         node = self.serve()
         self.start("hello", ["Ada"], "--delay", "700ms", id="h1")
         node.cli("terminate", "h1", "not needed")
-        self.assertEqual(self.await_status("h1", "Terminated")["error"]["sentence"], "not needed")
+        self.assertEqual(self.status("h1")["status"], "Canceled")
+        self.assertEqual(self.status("h1")["error"], {"name": "canceled", "sentence": "not needed"})
         wait_until("its start has come and gone", lambda: all(
             queue["depth"] == 0 for queue in node.cli("hub", "status")["queues"].values()))
-        self.assertEqual(self.status("h1")["status"], "Terminated")
+        self.assertEqual(self.status("h1")["status"], "Canceled")
         self.start("hello", ["Ada"], id="h1")
         self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
 
@@ -80,11 +81,11 @@ class Steering(OnHub, direct.Steering):
         wait_until("they were put back", lambda: sum(
             queue["enqueued"] for queue in node.cli("hub", "status")["queues"].values()) >= 4)
         node.cli("terminate", "h2", "not needed")
-        self.await_status("h2", "Terminated")
+        self.await_status("h2", "Canceled")
         node.modules = modules
         node.restart()
         self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
-        self.assertEqual(self.status("h2")["status"], "Terminated")
+        self.assertEqual(self.status("h2")["status"], "Canceled")
 
 
 class Differing(OnHub, direct.Differing):

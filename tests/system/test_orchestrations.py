@@ -175,22 +175,6 @@ class Steering(Orchestrations):
         self.assertEqual(self.await_status("a1", "Completed")["output"], 1)
         self.assertEqual(self.refused("resume", "a1").error["code"], "wrong_state")
 
-    def test_instance_whose_code_is_not_loaded_is_suspended_and_resumed(self):
-        node = self.serve()
-        self.start("approve", id="a1")
-        self.await_custom("a1", "waits for approval")
-        modules, node.modules = node.modules, []
-        node.restart()
-        node.cli("suspend", "a1", "its module is being built")
-        self.assertEqual(self.status("a1")["status"], "Suspended")
-        node.cli("raise", "a1", "approved", "1")
-        wait_until("the event is in the history", lambda: "EventRaised" in self.types("a1"))
-        node.modules = modules
-        node.restart()
-        self.assertEqual(self.status("a1")["status"], "Suspended")
-        node.cli("resume", "a1")
-        self.assertEqual(self.await_status("a1", "Completed")["output"], 1)
-
     def test_terminate_ends_the_tree(self):
         node = self.serve()
         self.start("parent", id="p1")
@@ -399,6 +383,13 @@ class Large(Orchestrations):
             self.assertEqual((status["status"], status["output"]), ("Completed", count * size), status["error"])
         self.assertEqual(self.await_status("wide-24", "Failed")["error"]["name"], "limit")
         self.assertEqual(self.refused("rewind", "wide-24").error["code"], "wrong_state")
+
+    def test_large_results_that_come_together_are_taken(self):
+        """Far more of them than an episode has room for."""
+        self.serve()
+        self.start("wide", {"count": 100, "size": 1000000, "fat": True}, id="fat")
+        status = self.await_status("fat", "Completed", "Failed")
+        self.assertEqual((status["status"], status["output"]), ("Completed", 100 * 1000000), status["error"])
 
 
 class Looking(Orchestrations):

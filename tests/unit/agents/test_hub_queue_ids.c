@@ -25,6 +25,38 @@ static void test_what_was_cancelled_goes_and_its_neighbours_stay(void **state)
     assert_string_equal(list[0].id, "e");
 }
 
+/* A timer that nobody waits for any more is not in the queue until it is due. */
+static void test_what_was_cancelled_before_it_could_be_taken_is_gone_at_once(void **state)
+{
+    struct taken list[8];
+
+    (void)state;
+    put("far", "a", 3600000);
+    put("near", "b", 1000);
+    put("taken", "c", 1);
+    fx_step_ms(fx, 10);
+    assert_int_equal(get(list, 8, 60000), 1);
+    send("cancel", "[s,s]", "far", "taken");
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(status_of("depth"), 2); /* what was taken may be at work */
+    assert_int_equal(status_of("hidden"), 2);
+    send("gone", "[s]", "taken");
+    assert_int_equal(answer->status, 0);
+    struct stead_reader reader = stead_reader(stead_message_payload(answer));
+    uint32_t gone = 0;
+    assert_int_equal(stead_read_array(&reader, &gone), 0);
+    assert_int_equal(gone, 1);
+    put("far", "a", 3600000); /* repeated by who does not know */
+    assert_false(is_new());
+    fx_step_ms(fx, 1000);
+    assert_int_equal(get(list, 8, 60000), 1);
+    assert_string_equal(list[0].id, "near");
+    assert_int_equal(done(&list[0]), 1);
+    fx_step_ms(fx, 4000000);
+    assert_int_equal(get(list, 8, 1000), 0);
+    assert_int_equal(status_of("depth"), 0);
+}
+
 /* However many they are, in turns of a bounded size; who polls comes once more, at most. */
 static void test_what_is_behind_many_that_were_cancelled_is_taken(void **state)
 {
@@ -145,6 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_was_cancelled_goes_and_its_neighbours_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_cancelled_before_it_could_be_taken_is_gone_at_once, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_what_is_behind_many_that_were_cancelled_is_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_put_back_is_known_by_its_own_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),

@@ -3,101 +3,7 @@
  * A hub with one worker: messages that no worker can make anything of are put aside, whole; an activity that was
  * cancelled is ended soon; code that has ended the process again and again is not run, and what was taken with it is.
  */
-#include "unit/runtime/host_client.h"
-
-#include "agents/agents.h"
-#include "agents/history.h"
-#include "agents/hub_settings.h"
-#include "agents/instance.h"
-
-static struct fx *fx;
-static struct fx_client client;
-static struct stead_hub_settings settings;
-static struct stead_message *answer; /* of the last request */
-
-static int ask(const char *address, const char *op, struct stead_writer *args)
-{
-    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, address, op, stead_written(args), NULL);
-
-    stead_writer_deinit(args);
-    stead_host_deliver(fx->host, &message);
-    fx_run(fx);
-    if (answer != NULL)
-        stead_message_destroy(&answer);
-    answer = fx_answer(fx);
-    return answer->status;
-}
-
-static int never(struct stead_job *job, struct stead_slice args)
-{
-    (void)job, (void)args;
-    return STEAD_EINTERNAL;
-}
-STEAD_ACTIVITY(dull, "dull", never, 0);
-
-static int answer_busy(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)turn, (void)state, (void)args;
-    return STEAD_EBUSY;
-}
-
-static uint32_t ran;
-static struct stead_id accused; /* by the mark of its turn, the newest that ran */
-
-static int note_mark(struct stead_orchestration *o, struct stead_slice input)
-{
-    ran++;
-    accused = fx->mark.id;
-    return stead_complete(o, input);
-}
-static const struct stead_orchestrator marked = {.abi = STEAD_ORCHESTRATION_ABI,
-                                                 .struct_size = sizeof(struct stead_orchestrator),
-                                                 .name = "marked",
-                                                 .version = 1,
-                                                 .run = note_mark};
-
-static int set_up(enum stead_hub_mode mode)
-{
-    static const struct stead_kind *const kinds[] = {&stead_hub_kind, &stead_hub_queue_kind, &stead_hub_table_kind,
-                                                     &stead_hub_worker_kind, &dull};
-    struct stead_writer args;
-
-    fx = fx_create(2);
-    for (size_t at = 0; at < sizeof(kinds) / sizeof(kinds[0]); at++)
-        assert_int_equal(stead_registry_add(fx->registry, kinds[at], NULL), 0);
-    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &marked, NULL), 0);
-    ran = 0;
-    client = fx_client(fx, 1);
-    stead_hub_settings_default(&settings, "t");
-    settings.workers = 1;
-    settings.partitions = 1;
-    settings.mode = mode;
-    stead_writer_init(&args);
-    stead_hub_settings_write(&settings, &args);
-    assert_int_equal(ask("hub/t", "create", &args), 0);
-    return 0;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return set_up(STEAD_HUB_NOTIFY);
-}
-
-/* Nobody waits in a queue: what is put into it can be taken by the test. */
-static int setup_polled(void **state)
-{
-    (void)state;
-    return set_up(STEAD_HUB_FIXED);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    stead_message_destroy(&answer);
-    fx_destroy(fx);
-    return 0;
-}
+#include "unit/agents/hub_worker_fixture.h"
 
 static int put(size_t size)
 {
@@ -262,14 +168,6 @@ static void test_task_that_answers_busy_itself_has_ended(void **state)
 
 /* ---- What ends the process ------------------------------------------------------------------------------- */
 
-static void stop_worker(void)
-{
-    struct stead_writer none;
-
-    stead_writer_init(&none);
-    assert_int_equal(ask(stead_hub_worker(&settings, 0).text, "stop", &none), 0);
-}
-
 /* Takes what is in the queue as workers do that die of it, so often. */
 static void take_in_vain(const char *queue, uint32_t times)
 {
@@ -297,21 +195,6 @@ static void tell(const char *instance, const char *id, bool starts)
         stead_pack(&args, "{s:s,s:{s:s,s:s,s:u,s:s}}", "id", id, "body", "t", "steer", "i", instance, "k",
                    (uint64_t)STEAD_HISTORY_EXECUTION_REWOUND, "es", "");
     assert_int_equal(ask(queue.text, "enqueue", &args), 0);
-}
-
-/* Once the worker has been woken and has done what there is. */
-static struct stead_instance look_at(const char *instance)
-{
-    struct stead_writer args;
-    struct stead_instance it;
-
-    for (int rounds = 0; rounds < 100; rounds++)
-        fx_step_ms(fx, 50);
-    stead_writer_init(&args);
-    stead_pack(&args, "{s:s}", "id", instance);
-    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "status", &args), 0);
-    assert_int_equal(stead_instance_read(stead_message_payload(answer), &it), 0);
-    return it;
 }
 
 static struct stead_id subject(const char *instance, unsigned seq, const char *id)
@@ -349,17 +232,6 @@ static void test_code_that_ended_the_process_three_times_is_not_run_and_can_be_r
     assert_int_equal(it.status, STEAD_INSTANCE_COMPLETED);
     assert_int_equal(ran, 2);
     assert_int_equal(depth_of_poison(), 0);
-}
-
-static int64_t count_of(const char *what)
-{
-    struct stead_writer none;
-    int64_t count = -1;
-
-    stead_writer_init(&none);
-    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "status", &none), 0);
-    assert_int_equal(stead_get_i64(stead_message_payload(answer), what, &count), 0);
-    return count;
 }
 
 static void test_parent_is_told_also_by_who_finds_that_a_worker_died_before_it_told(void **state)
