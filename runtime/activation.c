@@ -8,7 +8,7 @@
  * overlay is READY at once.
  *
  * Invariants: A1 the newest image of a durable agent is in overlay or store; A2 at most one activation an address; A3
- * an agent with pins, with waiting messages or loading is not unloaded.
+ * an agent with pins, with waiting messages or loading is not unloaded; A4 the buffers of a state are counted.
  */
 #include "runtime/activation.h"
 
