@@ -367,6 +367,7 @@ static void end_reactors(struct node *node, bool at_once)
 {
     struct stead_shell *shell = &node->shell;
 
+    atomic_store(&shell->stopping, true);
     for (uint32_t i = 0; shell->reactors && i < shell->reactor_count; i++) {
         struct stead_event event = {.type = STEAD_EVENT_STOP, .number = at_once};
         if (shell->reactors[i])

@@ -8,6 +8,8 @@
  *
  * A gap in the log or an entry that does not decode stops the node: a shard that lost a committed entry has broken
  * promises, and serving the rest of it would only spread them. `stead check` says what is there.
+ *
+ * A node that is told to stop leaves what it recovers: nothing was served, and the next start reads it again.
  */
 #include "node/reactor_parts.h"
 
@@ -29,6 +31,8 @@ static int visit_entry(void *context, uint32_t shard, uint64_t index, struct ste
 {
     struct replay *replay = context;
 
+    if (atomic_load_explicit(&replay->reactor->shell->stopping, memory_order_relaxed))
+        return STEAD_ECANCELLED;
     if (index != replay->next)
         return STEAD_ECORRUPT;
     int code = stead_host_replay(replay->reactor->host, shard, index, entry);
@@ -74,6 +78,8 @@ void stead_reactor_adopt(struct stead_reactor *reactor, uint32_t shard, uint64_t
     uint64_t applied = 0;
 
     STEAD_ASSERT(reactor->table && reactor->shard_count < STEAD_SHARDS_MAX);
+    if (atomic_load(&shell->stopping))
+        return;
     int code = stead_store_applied(shell->store, shard, &applied);
     replay.next = applied + 1;
     if (code == 0) {
@@ -81,6 +87,8 @@ void stead_reactor_adopt(struct stead_reactor *reactor, uint32_t shard, uint64_t
         stead_host_add_shard(reactor->host, shard, applied);
         code = stead_store_log_read(shell->store, shard, applied + 1, visit_entry, &replay);
     }
+    if (code == STEAD_ECANCELLED)
+        return;
     if (code != 0) {
         fail(reactor, &replay, shard, code);
         return;

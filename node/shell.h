@@ -50,6 +50,7 @@ struct stead_shell {
         journal_kept;          /* entries kept behind each checkpoint: as configured, less while the disk is short */
     _Atomic uint32_t adopting; /* shards handed to reactors and not served yet */
     _Atomic uint32_t running;  /* reactors whose thread has not ended */
+    _Atomic bool stopping;     /* the node ends: a shard in recovery is left where it is */
     _Atomic int failed;        /* first code with which a part gave up; 0: none */
     char why[STEAD_SHELL_WHY_SIZE]; /* its sentence; written once, before `failed` */
     _Atomic bool failing;           /* somebody is writing `why` */

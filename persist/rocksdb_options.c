@@ -14,6 +14,8 @@
  */
 #include "persist/rocksdb_options.h"
 
+#include "runtime/base.h"
+
 #define MEBIBYTE (1024ull * 1024)
 #define CACHE_BYTES_DEFAULT (64 * MEBIBYTE)
 #define MEMTABLE_BYTES_DEFAULT (64 * MEBIBYTE)
@@ -57,6 +59,20 @@ static rocksdb_block_based_table_options_t *create_table_options(rocksdb_cache_t
     return table;
 }
 
+/* Where a block ends, the index has its last key as it is: a shortened one may lie behind the keys of a hundred slots
+ * that have nothing, and each look for those would read the block. The C interface has only this way to say so.
+ * `options` is consumed. */
+static rocksdb_options_t *with_whole_index_keys(rocksdb_options_t *options)
+{
+    rocksdb_options_t *whole = rocksdb_options_create();
+    char *error = NULL;
+    rocksdb_get_options_from_string(options, "block_based_table_factory={index_shortening=kNoShortening}", whole,
+                                    &error);
+    STEAD_ASSERT(error == NULL);
+    rocksdb_options_destroy(options);
+    return whole;
+}
+
 rocksdb_options_t *stead_rocksdb_family_options(const struct stead_store_rocksdb_options *given,
                                                 enum stead_rocksdb_family family, rocksdb_cache_t *cache)
 {
@@ -86,7 +102,7 @@ rocksdb_options_t *stead_rocksdb_family_options(const struct stead_store_rocksdb
         rocksdb_options_set_write_buffer_size(options, META_MEMTABLE_BYTES);
         break;
     }
-    return options;
+    return with_whole_index_keys(options);
 }
 
 rocksdb_options_t *stead_rocksdb_database_options(const struct stead_store_rocksdb_options *given)

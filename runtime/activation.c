@@ -8,7 +8,7 @@
  * overlay is READY at once.
  *
  * Invariants: A1 the newest image of a durable agent is in overlay or store; A2 at most one activation an address; A3
- * an agent with pins, with waiting messages or loading is not unloaded.
+ * an agent with pins, with waiting messages or loading is not unloaded; A4 the buffers of a state are counted.
  */
 #include "runtime/activation.h"
 
@@ -295,13 +295,25 @@ static struct stead_agent *create_agent(struct stead_shard *shard, const struct 
     return agent;
 }
 
+/* One of the parts of an agent's memory that change. */
+static void recount(struct stead_agent *agent, uint32_t *part, uint64_t bytes)
+{
+    uint32_t counted = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+
+    agent->shard->host->agent_bytes += counted;
+    agent->shard->host->agent_bytes -= *part;
+    *part = counted;
+}
+
 void stead_agent_carry(struct stead_agent *agent, uint64_t bytes)
 {
-    uint32_t carried = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    recount(agent, &agent->carried, bytes);
+}
 
-    agent->shard->host->agent_bytes += carried;
-    agent->shard->host->agent_bytes -= agent->carried;
-    agent->carried = carried;
+void stead_agent_count_buffers(struct stead_agent *agent)
+{
+    if (agent->kind->fields != NULL)
+        recount(agent, &agent->buffers, stead_fields_bytes(agent->kind->fields, agent->state));
 }
 
 void stead_agent_free(struct stead_agent *agent)
@@ -324,7 +336,7 @@ void stead_agent_free(struct stead_agent *agent)
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
     stead_map_remove(&agent->shard->agents, agent->hash, agent);
-    host->agent_bytes -= agent->block_size + AGENT_OVERHEAD + agent->carried;
+    host->agent_bytes -= agent->block_size + AGENT_OVERHEAD + agent->carried + agent->buffers;
     host->agent_count--;
     agent->shard->volatile_agents -= !stead_agent_durable(agent);
     free(agent);
@@ -383,6 +395,7 @@ static void become_ready(struct stead_agent *agent)
         agent->flags |= STEAD_AGENT_INITED;
         if (agent->kind->on_load != NULL)
             agent->kind->on_load(agent->state);
+        stead_agent_count_buffers(agent);
     }
     if (STEAD_FAULT(&host->settings, lose_parked))
         agent->flags &= (uint8_t)~STEAD_AGENT_MAIL;

@@ -78,6 +78,7 @@ struct stead_agent {
     uint32_t queued;               /* messages in memory for it: the mailbox limit */
     uint32_t block_size;           /* bytes of this block */
     uint32_t carried;              /* bytes that it keeps beside its state, as it said (stead_carry()) */
+    uint32_t buffers;              /* bytes of the buffers of its state, when they were counted last */
     stead_slot slot;
     uint16_t address_size; /* bytes, without the zero */
     uint8_t phase;         /* enum stead_agent_phase */
@@ -112,6 +113,8 @@ struct stead_agent *stead_agent_activate(struct stead_shard *shard, const struct
 void stead_agent_loaded(struct stead_shard *shard, struct stead_load **load);
 /* What it keeps beside its state from now on: counts against the host's memory. */
 void stead_agent_carry(struct stead_agent *agent, uint64_t bytes);
+/* Its buffers may have changed: counts them anew, against the host's memory. */
+void stead_agent_count_buffers(struct stead_agent *agent);
 /* Forgets the activation, with its hook; what is durable is stored already. It must be READY, without pins and nothing
  * waiting. */
 void stead_agent_unload(struct stead_agent *agent);

@@ -28,6 +28,7 @@
 #define FIELDS_MAX 1024u /* in one table */
 #define WHY_SIZE 256
 #define BUFFER_SIZE_MAX (UINT32_MAX / 2)
+#define MALLOC_OVERHEAD 16u /* of a block */
 
 /* ---- Buffers -------------------------------------------------------------------------------- */
 
@@ -500,7 +501,7 @@ void stead_fields_explain(const struct stead_field *fields, void *state, struct 
                        type_name(misfit->type), found);
 }
 
-/* ---- Freeing -------------------------------------------------------------------------------- */
+/* ---- Memory --------------------------------------------------------------------------------- */
 
 static bool has_buffers(const struct stead_field *fields)
 {
@@ -508,6 +509,32 @@ static bool has_buffers(const struct stead_field *fields)
         if (fields->type == STEAD_FIELD_BUFFER || (has_table(fields) && has_buffers(fields->fields)))
             return true;
     return false;
+}
+
+static uint64_t buffer_bytes(const uint8_t *member)
+{
+    struct stead_buffer buffer;
+
+    memcpy(&buffer, member, sizeof buffer);
+    return buffer.data == NULL ? 0 : (uint64_t)buffer.capacity + MALLOC_OVERHEAD;
+}
+
+uint64_t stead_fields_bytes(const struct stead_field *fields, const void *state)
+{
+    uint64_t bytes = 0;
+
+    for (; fields->name != NULL; fields++) {
+        const uint8_t *member = (const uint8_t *)state + fields->offset;
+
+        if (fields->type == STEAD_FIELD_BUFFER)
+            bytes += buffer_bytes(member);
+        else if (fields->type == STEAD_FIELD_STRUCT)
+            bytes += stead_fields_bytes(fields->fields, member);
+        else if (fields->type == STEAD_FIELD_LIST && has_buffers(fields->fields))
+            for (uint32_t i = 0; i < fields->capacity; i++)
+                bytes += stead_fields_bytes(fields->fields, member + (size_t)i * fields->size);
+    }
+    return bytes;
 }
 
 void stead_fields_deinit(const struct stead_field *fields, void *state)

@@ -21,6 +21,8 @@ int stead_fields_decode(const struct stead_field *fields, void *state, struct st
 #define STEAD_FIELDS_WHY_SIZE 256u
 void stead_fields_explain(const struct stead_field *fields, void *state, struct stead_slice image,
                           char ret_why[STEAD_FIELDS_WHY_SIZE]);
+/* What the buffers inside take of memory, used or not. */
+uint64_t stead_fields_bytes(const struct stead_field *fields, const void *state);
 /* Frees the buffers inside. */
 void stead_fields_deinit(const struct stead_field *fields, void *state);
 

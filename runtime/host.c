@@ -14,6 +14,7 @@
 #include "runtime/host.h"
 
 #include "runtime/address.h"
+#include "runtime/fields.h"
 #include "runtime/hold.h"
 #include "runtime/lock_waits.h"
 #include "runtime/query_slow.h"
@@ -693,6 +694,14 @@ static uint64_t check_mailboxes(const struct stead_shard *shard)
     return bytes;
 }
 
+static bool counts_its_buffers(const struct stead_agent *agent)
+{
+    const struct stead_field *fields = agent->kind->fields;
+    uint64_t bytes = fields == NULL ? 0 : stead_fields_bytes(fields, agent->state);
+
+    return agent->buffers == (bytes < UINT32_MAX ? bytes : UINT32_MAX);
+}
+
 void stead_host_check(const struct stead_host *host)
 {
     uint64_t count = 0, in_list = 0, waiting_bytes = 0, session_bytes = 0;
@@ -707,7 +716,7 @@ void stead_host_check(const struct stead_host *host)
     STEAD_ASSERT(waiting_bytes == host->message_bytes);
     STEAD_ASSERT(session_bytes == host->session_bytes);
     for (const struct stead_agent *agent = host->lru_first; agent != NULL; agent = agent->lru_next) {
-        STEAD_ASSERT(agent->phase == STEAD_AGENT_READY);
+        STEAD_ASSERT(agent->phase == STEAD_AGENT_READY && counts_its_buffers(agent));
         STEAD_ASSERT(agent->lru_next == NULL || agent->lru_next->lru_prev == agent);
         in_list++;
     }

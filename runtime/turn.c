@@ -699,6 +699,8 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
         commit(&turn, input, &before, &image);
     else
         fail(&turn, input, &before, status);
+    if (!before.plain)
+        stead_agent_count_buffers(agent);
     bool deferred = turn.deferred && status == 0;
     if (!deferred)
         stead_shard_turn_done(agent);

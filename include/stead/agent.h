@@ -62,7 +62,8 @@ enum stead_field_type {
     STEAD_FIELD_LIST    /* an inline array of structs with a uint32_t count beside it */
 };
 
-/* Bytes of any length inside a state; freed with the activation. Set only with stead_buffer_set(). */
+/* Bytes of any length inside a state; freed with the activation, and counted against the node's memory until then. Set
+ * only with stead_buffer_set(). */
 struct stead_buffer {
     uint8_t *data; /* owned by the state */
     uint32_t size; /* bytes */

@@ -11,6 +11,7 @@
  *   STEAD_DISK_FULL_BUT=END     but for files whose name ends so: they had their room before
  *   STEAD_DISK_BAD_FILE=FILE    while FILE exists, what a reactor of a node (a thread stead-react-*) reads of a table of
  *                               the store (*.sst) fails with EIO; what other threads read does not
+ *   STEAD_DISK_READ_US=N        each such read takes N microseconds longer
  *
  * Lost writes. SIGKILL alone loses nothing: the kernel has the pages. So the state file remembers, for every file, its
  * length at its last successful sync; it is shared memory and outlives the process. After the kill a test cuts each
@@ -72,7 +73,7 @@ static struct {
     char folder[PATH_MAX];
     size_t folder_size;
     const char *full_file, *full_but, *bad_file;
-    uint64_t delay_us, fail_sync, full_after;
+    uint64_t delay_us, read_us, fail_sync, full_after;
     uint64_t syncs, bytes; /* of this process */
     struct state *state;
     struct state own;               /* without a state file */
@@ -123,10 +124,18 @@ __attribute__((constructor)) static void prepare(void)
     disk.full_but = getenv("STEAD_DISK_FULL_BUT");
     disk.bad_file = getenv("STEAD_DISK_BAD_FILE");
     disk.delay_us = number_of("STEAD_DISK_DELAY_US");
+    disk.read_us = number_of("STEAD_DISK_READ_US");
     disk.fail_sync = number_of("STEAD_DISK_FAIL_SYNC");
     disk.full_after = number_of("STEAD_DISK_FULL_AFTER");
     disk.state = state != NULL ? map_state(state) : &disk.own;
     disk.active = true;
+}
+
+static void wait_us(uint64_t us)
+{
+    const struct timespec delay = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
+    if (us > 0)
+        nanosleep(&delay, NULL);
 }
 
 static uint64_t add(uint64_t *counter, uint64_t by)
@@ -286,19 +295,25 @@ int rename(const char *from, const char *to)
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
-/* Whether the disk gives what is read; else errno says why not. */
-static bool gives(int file)
+static bool reads_a_table(int file)
 {
     char thread[16] = "", link[64], path[PATH_BYTES];
-    if (!disk.active || disk.bad_file == NULL || access(disk.bad_file, F_OK) != 0)
-        return true;
     prctl(PR_GET_NAME, thread);
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t size = strncmp(thread, "stead-react", 11) == 0 ? readlink(link, path, sizeof path - 1) : -1;
-    if (size < 4 || memcmp(path + size - 4, ".sst", 4) != 0 || strncmp(path, disk.folder, disk.folder_size) != 0)
+    return size >= 4 && memcmp(path + size - 4, ".sst", 4) == 0 && strncmp(path, disk.folder, disk.folder_size) == 0;
+}
+
+/* Whether the disk gives what is read, in its time; else errno says why not. */
+static bool gives(int file)
+{
+    bool bad = disk.bad_file != NULL && access(disk.bad_file, F_OK) == 0;
+    if (!disk.active || (!bad && disk.read_us == 0) || !reads_a_table(file))
         return true;
-    errno = EIO;
-    return false;
+    wait_us(disk.read_us);
+    if (bad)
+        errno = EIO;
+    return !bad;
 }
 
 ssize_t pread(int file, void *data, size_t size, off_t at)
@@ -395,10 +410,7 @@ static int sync_file(int file, int (*real)(int))
     struct stat status;
     if (record == NULL)
         return real(file);
-    if (disk.delay_us > 0) {
-        const struct timespec delay = {(time_t)(disk.delay_us / 1000000), (long)(disk.delay_us % 1000000) * 1000};
-        nanosleep(&delay, NULL);
-    }
+    wait_us(disk.delay_us);
     add(&disk.state->syncs, 1);
     if (add(&disk.syncs, 1) == disk.fail_sync) {
         add(&disk.state->failed_syncs, 1);

@@ -21,7 +21,7 @@ class FaultyDisk:
         self.state = os.path.abspath(state)
 
     def environment(self, base=None, delay_us=None, fail_sync=None, full_after=None, full_file=None,
-                    full_but=None, bad_file=None):
+                    full_but=None, bad_file=None, read_us=None):
         """A copy of `base` (default: ours) with the library switched on."""
         environment = dict(os.environ if base is None else base)
         settings = {
@@ -34,6 +34,7 @@ class FaultyDisk:
             "STEAD_DISK_FULL_FILE": full_file,
             "STEAD_DISK_FULL_BUT": full_but,
             "STEAD_DISK_BAD_FILE": bad_file,
+            "STEAD_DISK_READ_US": read_us,
         }
         environment.update({name: str(value) for name, value in settings.items() if value is not None})
         return environment

@@ -4,6 +4,7 @@
  * were told.
  *
  *   record  durable: every number added, and how often: one more than once is an effect that happened twice, one below another came late
+ *   hoard   durable: a buffer of any size in its state
  *   post    durable: numbered letters and calls between agents: one lost, repeated or out of order is counted where it arrives
  *   alarm   durable: timers, each of which rings once
  *   where, where-gpu   stateless: the node that ran the job; the second only where the label gpu is
@@ -157,6 +158,46 @@ static const struct stead_kind record_kind = {.abi = STEAD_ABI,
                                               .state_size = sizeof(struct record),
                                               .fields = record_fields,
                                               .ops = record_ops};
+
+/* ---- hoard ---------------------------------------------------------------------------------- */
+
+struct hoard {
+    struct stead_buffer bytes;
+};
+
+static const struct stead_field hoard_fields[] = {STEAD_FIELD(BUFFER, struct hoard, bytes), STEAD_FIELDS_END};
+
+/* {size} */
+static int hoard_keep(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct hoard *hoard = state;
+    uint64_t size;
+
+    if (stead_get_u64(args, NULL, &size) != 0 || size > 10000000)
+        return stead_fail(turn, "bad_size", "keep takes a size");
+    stead_buffer_set(&hoard->bytes, stead_bytes(stead_turn_alloc(turn, size), size));
+    return 0;
+}
+
+static int hoard_size(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    const struct hoard *hoard = state;
+
+    (void)args;
+    return stead_reply(turn, stead_packed(turn, "l", (int64_t)stead_buffer_get(&hoard->bytes).size));
+}
+
+static const struct stead_op hoard_ops[] = {{"keep", hoard_keep, NULL, 0, "a size: holds so many bytes"},
+                                            {"size", hoard_size, NULL, STEAD_OP_READ_ONLY, "how many it holds"},
+                                            {NULL, NULL, NULL, 0, NULL}};
+
+static const struct stead_kind hoard_kind = {.abi = STEAD_ABI,
+                                             .struct_size = sizeof(struct stead_kind),
+                                             .name = "hoard",
+                                             .help = "a state of any size",
+                                             .state_size = sizeof(struct hoard),
+                                             .fields = hoard_fields,
+                                             .ops = hoard_ops};
 
 /* ---- post ----------------------------------------------------------------------------------- */
 
@@ -442,4 +483,4 @@ static const struct stead_kind where_gpu_kind = {.abi = STEAD_ABI,
                                                  .ops = where_ops,
                                                  .needs = "gpu"};
 
-STEAD_MODULE(&record_kind, &post_kind, &alarm_kind, &where_kind, &where_gpu_kind);
+STEAD_MODULE(&record_kind, &hoard_kind, &post_kind, &alarm_kind, &where_kind, &where_gpu_kind);

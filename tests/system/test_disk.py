@@ -336,6 +336,22 @@ class Disk(Test):
         self.assertEqual(leaving.wait(60), 0)
         leaving.stdout.close()
 
+    def test_start_that_recovers_is_stopped_soon(self):
+        node = self.start()
+        for number in range(300):
+            node.call(f"record/{number}", "fill", 100_000)
+        node.kill()
+        node.environment = self.disk.environment(read_us=500_000)  # two minutes for what it has to replay
+        node.options += ["--log-level", "debug"]
+        node.launch()
+        wait_until("it has its shards to recover", lambda: "event=table " in node.log())
+        self.assertEqual(node.stop(), 0)  # within the harness's patience
+        node.environment = None
+        node.start()
+        self.assertEqual(node.call("record/299", "get")["count"], 0)
+        self.assertEqual(node.stop(), 0)
+        self.assert_sound(node.folder)
+
 
 if __name__ == "__main__":
     main()

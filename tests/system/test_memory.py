@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A node with little memory: however many agents there are, it takes what it was given and the fixed part that OPERATIONS names."""
+"""A node with little memory: however many agents there are, and however large, it takes what it was given and the fixed part that
+OPERATIONS names."""
 import collections
 import pathlib
 import re
@@ -21,6 +22,20 @@ class Memory(Test):
         status = pathlib.Path(f"/proc/{node.process.pid}/status").read_text()
         return int(re.search(name + r":\s+(\d+) kB", status)[1]) * 1024
 
+    def stats(self, node, part, name):
+        return sum(reactor[part][name] for reactor in node.cli("stats")["nodes"][0]["reactors"])
+
+    def ask_all(self, node, agents, op, args, flight):
+        """Asks each agent of the kind hoard once, so many at a time."""
+        with node.client(timeout=60) as client:
+            tickets = collections.deque()
+            for number in range(agents):
+                tickets.append(client.start("call", f"hoard/{number}", op, args))
+                if len(tickets) >= flight:
+                    client.wait(tickets.popleft())
+            while tickets:
+                client.wait(tickets.popleft())
+
     def test_many_agents_stay_within_the_budget_and_the_fixed_part(self):
         node = self.node(modules=[built("kinds.so")], options=["--memory", MEMORY, "--reactors", 2])
         agents = scaled(AGENTS)
@@ -29,13 +44,10 @@ class Memory(Test):
         self.addCleanup(load.wait)
         self.addCleanup(load.kill)
 
-        def stats(part, name):
-            return sum(reactor[part][name] for reactor in node.cli("stats")["nodes"][0]["reactors"])
-
-        wait_until("every agent has had its turn", lambda: stats("counters", "turns") >= agents, patience=180, step=0.2)
+        wait_until("every agent has had its turn", lambda: self.stats(node, "counters", "turns") >= agents, patience=180, step=0.2)
         load.stdin.close()
         self.assertEqual(load.wait(), 0)
-        self.assertLess(stats("gauges", "agents_resident"), agents)  # else the test is too tame
+        self.assertLess(self.stats(node, "gauges", "agents_resident"), agents)  # else the test is too tame
         top = self.resident(node, "VmHWM")
         print(f"{agents} agents: at most {top / MIB:.0f} MiB, {self.resident(node, 'RssFile') / MIB:.0f} of them files", flush=True)
         self.assertLess(top, MEMORY + FIXED)
@@ -58,6 +70,30 @@ class Memory(Test):
         node.kill()
         node.start()
         self.assertLess(self.resident(node, "VmHWM"), MEMORY + FIXED)
+
+    def test_buffers_of_states_are_in_the_budget(self):
+        node = self.node(modules=[built("kinds.so")], options=["--memory", MEMORY, "--reactors", 2])
+        size, flight = 10_000, 64
+        agents = scaled(4 * MEMORY // size)
+        self.ask_all(node, agents, "keep", size, flight)
+        self.ask_all(node, agents, "size", None, flight)
+        self.assertLess(self.stats(node, "gauges", "agents_resident") * size, MEMORY)
+        top = self.resident(node, "VmHWM")
+        print(f"{agents} buffers, {agents * size / MIB:.0f} MiB: at most {top / MIB:.0f} MiB", flush=True)
+        self.assertLess(top, MEMORY + FIXED + 2 * flight * size)
+        self.assertEqual(node.stop(), 0)
+
+    def test_a_start_does_not_read_large_states(self):
+        node = self.node(modules=[built("kinds.so")], options=["--memory", MEMORY, "--reactors", 2])
+        size, agents = 3_000_000, 32
+        self.ask_all(node, agents, "keep", size, 2)
+        self.assertEqual(node.stop(), 0)  # all is in files, none of it in logs that a start replays
+        node.start()
+        read = int(re.search(r"rchar: (\d+)", pathlib.Path(f"/proc/{node.process.pid}/io").read_text())[1])
+        print(f"{agents * size / MIB:.0f} MiB stored: {read / MIB:.0f} MiB read", flush=True)
+        self.assertLess(read, 8 * agents * size)  # not for each of some thousand slots
+        self.ask_all(node, agents, "size", None, 2)
+        self.assertEqual(node.stop(), 0)
 
 
 main()

@@ -369,6 +369,23 @@ static void test_check_of_tables_nested_nine_deep_is_refused(void **state)
     assert_refused(tables[1], 4, "too deep"); /* a table that contains itself ends the same way */
 }
 
+static void test_bytes_are_those_of_every_buffer_inside(void **state)
+{
+    struct cart cart = {0}, full = full_cart();
+    (void)state;
+
+    assert_int_equal(stead_fields_bytes(cart_fields, &cart), 0);
+    assert_in_range(stead_fields_bytes(cart_fields, &full), 3 + 5, 3 + 5 + 64);
+    full.item_count = 0; /* what a list had stays until it is freed */
+    assert_in_range(stead_fields_bytes(cart_fields, &full), 3 + 5, 3 + 5 + 64);
+    stead_buffer_set(&full.blob, stead_bytes((uint8_t[1000]){0}, 1000));
+    stead_buffer_set(&full.blob, stead_bytes("", 0));
+    assert_in_range(stead_fields_bytes(cart_fields, &full), 1000 + 5, 1000 + 5 + 64);
+    stead_fields_deinit(cart_fields, &full);
+    assert_int_equal(stead_fields_bytes(cart_fields, &full), 0);
+    assert_int_equal(stead_fields_bytes(owner_fields, &full.owner), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_buffer_set_to_a_part_of_itself_keeps_the_bytes),
         cmocka_unit_test(test_check_of_wrong_tables_says_why),
         cmocka_unit_test(test_check_of_tables_nested_nine_deep_is_refused),
+        cmocka_unit_test(test_bytes_are_those_of_every_buffer_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 /*
  * Keyed state: an ordered map of the agent's own; a turn reads its own writes over what is in the overlay and in the
  * image. Checked against a plain array, over random turns that fail now and then, with the rows in every place. And the
- * fibers of a reactor, which outlive a turn.
+ * fibers of a reactor, which outlive a turn; and what the buffers of states take of memory.
  */
 #include "stead/fiber.h"
 #include "stead/orchestration.h"
@@ -434,6 +434,80 @@ static void test_agent_whose_field_does_not_fit_is_answered_with_its_name(void *
     fx_destroy(fx);
 }
 
+/* ---- The memory of buffers --------------------------------------------------------------------- */
+
+static uint64_t fill_size; /* what the next `do` sets the buffer to */
+
+static int fill(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)args;
+    stead_buffer_set(&((struct big_puppet *)state)->bytes, stead_bytes(stead_turn_alloc(turn, fill_size), fill_size));
+    return 0;
+}
+
+static int fill_and_fail(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)fill(turn, state, args);
+    return STEAD_EINTERNAL;
+}
+
+/* Of all agents; what is written waits in the overlay beside it. */
+static uint64_t memory(struct fx *fx)
+{
+    stead_host_check(fx->host);
+    return fx->host->agent_bytes;
+}
+
+static void test_buffers_of_a_state_count_against_the_budget(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = fill, fx_do[1] = fill_and_fail;
+    fx_address(a, "b", 1, 0);
+    fill_size = 0;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    uint64_t before = memory(fx);
+    fill_size = 100000;
+    assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+    assert_in_range(memory(fx), before + 100000, before + 101000);
+    fill_size = 500000;
+    assert_int_not_equal(fx_call(fx, &client, a, "do2"), 0); /* undone */
+    assert_in_range(memory(fx), before + 100000, before + 101000);
+    fx_cold_restart(fx);
+    assert_true(memory(fx) < before);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 0); /* loaded */
+    assert_in_range(memory(fx), before + 100000, before + 101000);
+    assert_int_equal(fx_call(fx, &client, a, "destroy"), 0);
+    assert_true(memory(fx) < before + 1000);
+    fx_destroy(fx);
+}
+
+static void test_agents_with_buffers_leave_memory_when_it_is_short(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = fill;
+    fill_size = 100000;
+    fx->host->settings.memory_bytes_max = 32 * fill_size;
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(fx_call(fx, &client, fx_address(a, "b", 1, i), "do"), 0);
+        fx_step_ms(fx, 1);
+    }
+    assert_in_range(fx_stats(fx)->agents_resident, 1, 32);
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(fx_call_i64(fx, &client, fx_address(a, "b", 1, i), "get"), 0);
+        fx_step_ms(fx, 1);
+    }
+    assert_in_range(fx_stats(fx)->agents_resident, 1, 32);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_fiber_goes_on_in_a_turn_of_another_agent),
         cmocka_unit_test(test_turn_finds_the_orchestrators_of_its_registry),
         cmocka_unit_test(test_agent_whose_field_does_not_fit_is_answered_with_its_name),
+        cmocka_unit_test(test_buffers_of_a_state_count_against_the_budget),
+        cmocka_unit_test(test_agents_with_buffers_leave_memory_when_it_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
