@@ -309,7 +309,8 @@ static struct stead_id occurrence_id(const struct stead_agent *agent, struct ste
 static void run_timer(struct stead_agent *agent, struct stead_message *message, const struct stead_id *again)
 {
     struct stead_shard *shard = agent->shard;
-    struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .taken = true};
+    struct stead_turn_input input = {
+        .cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .taken = true, .known_as = again};
     bool waits = (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0;
     int refused = 0;
 
@@ -330,6 +331,22 @@ static void run_timer(struct stead_agent *agent, struct stead_message *message, 
     stead_shard_let_wait(agent, message, true);
     if (again != NULL)
         stead_timer_run_parked(agent, *again, shard->mail_seq);
+}
+
+/* A timer that has ended the process too often goes on, but its op is not run any more, as long as that is known. */
+static void silence(struct stead_agent *agent, struct stead_slice name, struct stead_id id,
+                    struct stead_message **message)
+{
+    struct stead_shard *shard = agent->shard;
+
+    if (stead_host_tells(shard->host, id)) {
+        stead_host_trace(shard->host, STEAD_TRACE_WARN,
+                         "timer %.*s of %s rings no more: it has ended the process %u times", (int)name.size,
+                         (const char *)name.data, agent->address, (unsigned)stead_host_kills(shard->host, id));
+        stead_shard_dead_letter(shard, *message, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
+                                stead_error_sentence(STEAD_EPOISON));
+    }
+    stead_message_destroy(message);
 }
 
 /* A timer whose moment has come, or came before. While a run of it waits, what it misses becomes one with that; who
@@ -353,7 +370,10 @@ static void ring(struct stead_agent *agent, uint64_t due_ms, struct stead_slice 
     struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
     message->id = occurrence_id(agent, name, due_ms);
     message->slot = message->source_slot = agent->slot;
-    run_timer(agent, message, again ? &id : NULL);
+    if (again && stead_host_sets_aside(shard->host, agent->kind, id))
+        silence(agent, name, id, &message);
+    else
+        run_timer(agent, message, again ? &id : NULL);
 }
 
 static void fire_timer(struct stead_agent *agent, uint64_t due_ms, struct stead_slice name)
