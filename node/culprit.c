@@ -115,3 +115,9 @@ void stead_culprit_end(void)
     stead_turnmarks_job_end(mine.marks, mine.slot);
     mine.marks = NULL;
 }
+
+void stead_culprit_reactor_end(void)
+{
+    mine.turns = false;
+    mine.marks = NULL;
+}

@@ -5,7 +5,7 @@
  * outside (kill -9, out of memory, _exit()) accuses no job: it cannot be told from an operator's, and a job that runs
  * for hours would be set aside for three restarts that were none of its doing.
  *
- * Threads: each names its own job; a reactor's is one for good.
+ * Threads: each names its own job; a reactor's is one until it says that it is not.
  */
 #ifndef STEAD_NODE_CULPRIT_H
 #define STEAD_NODE_CULPRIT_H
@@ -17,7 +17,8 @@
 void stead_culprit_begin(struct stead_turnmarks *marks, uint32_t slot, struct stead_id id);
 /* It has returned. */
 void stead_culprit_end(void);
-/* The calling thread is this reactor's, as long as it lives: its turns are marked there. */
+/* The calling thread is this reactor's, until the end below or its own: its turns are marked there. */
 void stead_culprit_reactor(struct stead_turnmarks *marks, uint32_t reactor);
+void stead_culprit_reactor_end(void);
 
 #endif

@@ -443,6 +443,8 @@ static void close_node(struct node *node, bool clean)
         stead_registry_destroy(&node->shell.registry);
         stead_bell_deinit(&node->shell.bell);
     }
+    if (clean && node->shell.marks)
+        stead_turnmarks_forget(node->shell.marks);
     stead_turnmarks_close(&node->shell.marks);
 }
 

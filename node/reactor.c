@@ -240,8 +240,11 @@ void stead_reactor_destroy(struct stead_reactor **reactor)
     if (!it)
         return;
     STEAD_ASSERT(!it->thread_started);
-    if (it->host)
+    if (it->host) { /* agents that are in memory leave it: code of their kinds runs once more */
+        stead_culprit_reactor(it->shell->marks, it->index);
         stead_host_destroy(&it->host);
+        stead_culprit_reactor_end();
+    }
     discard_waiting(it);
     stead_reactor_queries_deinit(it);
     stead_reactor_zones_deinit(it);

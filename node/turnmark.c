@@ -11,8 +11,8 @@
  *   8       4     starts of the node with this file
  *   16      1536  64 suspects: id 16, kills u32, number of the start that counted it last u32
  *   1552    8     a bit for each reactor whose thread ends the process in a turn
- *   4096    8192  64 marks of 128 bytes: number u64 (odd: a turn runs), id 16, text 104: address and op, each ended
- *                 by zeros up to a multiple of 8 bytes, at least one
+ *   4096    8192  64 marks of 128 bytes: number u64 (odd: a turn runs; highest bit: the id is lasting), id 16, text 104:
+ *                 address and op, each ended by zeros up to a multiple of 8 bytes, at least one
  *   12288   32768 1,024 jobs of 32 bytes: state u32 (0: none, 1: it runs, 2: its thread ends the process), 4 unused, id 16, 8 unused
  *
  * A mark is written text first, then id, then its number made odd; ended by making it even: a death in between leaves
@@ -33,10 +33,11 @@
 #include "runtime/base.h"
 
 #define MAGIC "STEADTM1"
+#define LASTING (UINT64_C(1) << 63)
 #define TEXT_WORDS (STEAD_TURNMARK_TEXT_SIZE / 8 - 1) /* the last word of a text is its end */
 
 struct mark {
-    _Atomic uint64_t number; /* odd while a turn runs; +1 at its start and its end */
+    _Atomic uint64_t number; /* odd while a turn runs; +1 at its start and its end; with LASTING in between, or not */
     _Atomic uint64_t id[2];  /* of its message */
     _Atomic uint64_t text[TEXT_WORDS];
 };
@@ -87,13 +88,27 @@ static struct stead_turnmark_suspect *suspect_entry(struct file *file, struct st
     return oldest;
 }
 
-/* How often it has killed now. */
-static uint32_t count_kill(struct file *file, const _Atomic uint64_t id_words[2])
+static struct stead_id read_id(const _Atomic uint64_t id_words[2])
 {
     uint64_t words[2] = {atomic_load(&id_words[0]), atomic_load(&id_words[1])};
     struct stead_id id;
 
     memcpy(id.v, words, sizeof id.v);
+    return id;
+}
+
+/* How often it has killed so far. */
+static uint32_t kills_of(const struct file *file, struct stead_id id)
+{
+    for (uint32_t i = 0; i < STEAD_TURNMARK_SUSPECTS_MAX; i++)
+        if (stead_id_equal(file->suspects[i].id, id))
+            return file->suspects[i].kills;
+    return 0;
+}
+
+/* How often it has killed now. */
+static uint32_t count_kill(struct file *file, struct stead_id id)
+{
     if (stead_id_is_zero(id))
         return 0;
     struct stead_turnmark_suspect *suspect = suspect_entry(file, id);
@@ -127,13 +142,16 @@ static void count_kills(struct stead_turnmarks *marks)
         if (atomic_load(&file->jobs[i].state) != JOB_BLAMED)
             continue;
         explained = true;
-        (void)count_kill(file, file->jobs[i].id);
+        (void)count_kill(file, read_id(file->jobs[i].id));
     }
     for (uint32_t i = 0; i < STEAD_REACTORS_MAX; i++) {
-        if (!(atomic_load(&file->marks[i].number) & 1) || (explained && !(blamed >> i & 1)))
+        uint64_t number = atomic_load(&file->marks[i].number);
+        if (!(number & 1) || (explained && !(blamed >> i & 1)))
             continue;
         struct stead_turnmark_death *death = &marks->deaths[marks->death_count++];
-        death->kills = count_kill(file, file->marks[i].id);
+        struct stead_id id = read_id(file->marks[i].id);
+        bool counts = !(number & LASTING) || (blamed >> i & 1);
+        death->kills = counts ? count_kill(file, id) : kills_of(file, id);
         read_text(&file->marks[i], death->text);
     }
     atomic_store(&file->blamed, 0);
@@ -195,6 +213,11 @@ void stead_turnmarks_close(struct stead_turnmarks **marks)
     *marks = NULL;
 }
 
+void stead_turnmarks_forget(struct stead_turnmarks *marks)
+{
+    memset(marks->file->suspects, 0, sizeof marks->file->suspects);
+}
+
 bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
                              struct stead_turnmark_suspect *ret_suspect)
 {
@@ -243,7 +266,7 @@ void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const 
     uint64_t number = atomic_load_explicit(&it->number, memory_order_relaxed);
 
     if (!mark) {
-        atomic_store_explicit(&it->number, (number | 1) + 1, memory_order_release);
+        atomic_store_explicit(&it->number, ((number & ~LASTING) | 1) + 1, memory_order_release);
         return;
     }
     if (!mark->same_text)
@@ -252,7 +275,8 @@ void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const 
     memcpy(id, mark->id.v, sizeof id);
     atomic_store_explicit(&it->id[0], id[0], memory_order_relaxed);
     atomic_store_explicit(&it->id[1], id[1], memory_order_relaxed);
-    atomic_store_explicit(&it->number, number | 1, memory_order_release);
+    number = (number & ~LASTING) | 1 | (mark->lasting ? LASTING : 0);
+    atomic_store_explicit(&it->number, number, memory_order_release);
 }
 
 void stead_turnmarks_turn_blame(struct stead_turnmarks *marks, uint32_t reactor)

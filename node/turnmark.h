@@ -8,7 +8,10 @@
  * node for ever. The same marks let the control thread name a turn that runs too long, while it still runs.
  *
  * What ran on the thread that died is blamed alone (node/culprit.h). Where no thread is known to have, every turn in
- * progress is, and no job: of those many run at a time, and for long.
+ * progress is, and no job: of those many run at a time, and for long. Nor is a timer or a hook of an agent then, which
+ * is known by the same id whenever it runs, so that deaths from outside would add up (stead_turn_mark.lasting).
+ *
+ * A clean stop forgets all of it: the next start may have other code, and what is set aside has its chance.
  *
  * Threads: begin and end on the marks' reactor; look from any thread; open and close: one.
  */
@@ -43,7 +46,7 @@ bool stead_turnmarks_suspect(const struct stead_turnmarks *marks, uint32_t at,
 
 /* A turn in progress when the process died last, as it is named. */
 struct stead_turnmark_death {
-    uint32_t kills;
+    uint32_t kills; /* this one too, if it counts */
     char text[STEAD_TURNMARK_TEXT_SIZE];
 };
 /* Those that this start has counted, the `at`-th; false when there is none. */
@@ -59,6 +62,9 @@ void stead_turnmarks_job_begin(struct stead_turnmarks *marks, uint32_t slot, str
 void stead_turnmarks_job_end(struct stead_turnmarks *marks, uint32_t slot);
 /* The job of this slot is about to end the process. For a signal handler. */
 void stead_turnmarks_job_blame(struct stead_turnmarks *marks, uint32_t slot);
+
+/* The node stops cleanly: nobody is a suspect at its next start. */
+void stead_turnmarks_forget(struct stead_turnmarks *marks);
 
 /* `mark` NULL: the turn is over. */
 void stead_turnmarks_set(struct stead_turnmarks *marks, uint32_t reactor, const struct stead_turn_mark *mark);

@@ -14,6 +14,7 @@
 
 #include "runtime/address.h"
 #include "runtime/fields.h"
+#include "runtime/hook.h"
 #include "runtime/registry.h"
 #include "runtime/shard.h"
 #include "runtime/waiting.h"
@@ -346,8 +347,8 @@ void stead_agent_unload(struct stead_agent *agent)
 {
     STEAD_ASSERT(agent->phase == STEAD_AGENT_READY && agent->pins == 0);
     STEAD_ASSERT(stead_agent_waiting(agent) == 0 && !(agent->flags & STEAD_AGENT_SCHEDULED));
-    if (agent->kind->on_unload != NULL && (agent->flags & STEAD_AGENT_INITED))
-        agent->kind->on_unload(agent->state);
+    if (agent->flags & STEAD_AGENT_INITED)
+        stead_hook_unload(agent);
     agent->shard->host->stats.unloads++;
     stead_agent_free(agent);
 }
@@ -393,8 +394,7 @@ static void become_ready(struct stead_agent *agent)
     stead_timers_readable(shard, agent->slot, agent->hash);
     if (agent->flags & STEAD_AGENT_EXISTS) {
         agent->flags |= STEAD_AGENT_INITED;
-        if (agent->kind->on_load != NULL)
-            agent->kind->on_load(agent->state);
+        stead_hook_load(agent);
         stead_agent_count_buffers(agent);
     }
     if (STEAD_FAULT(&host->settings, lose_parked))
@@ -565,12 +565,21 @@ static int count_row(void *context, struct stead_slice key, struct stead_slice v
     return 0;
 }
 
+static int apply_events(struct stead_agent *agent, const struct stead_row_key *from, const struct stead_row_key *to)
+{
+    struct stead_shard *shard = agent->shard;
+
+    stead_hook_begin(shard->host, stead_agent_address(agent), STEAD_HOOK_APPLY);
+    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(from),
+                                         stead_row_slice(to), false, take_event, agent);
+    stead_hook_end(shard->host);
+    return code;
+}
+
 static void read_events_here(struct stead_agent *agent, const struct stead_row_key *from,
                              const struct stead_row_key *to)
 {
-    struct stead_shard *shard = agent->shard;
-    int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(from),
-                                         stead_row_slice(to), false, take_event, agent);
+    int code = apply_events(agent, from, to);
 
     if (code != 0)
         loading_failed(agent, code);
@@ -620,10 +629,28 @@ static void load_image(struct stead_agent *agent)
         load_events(agent);
 }
 
+/* Code of its kind would run that has ended the process again and again. */
+static int check_hooks(struct stead_agent *agent)
+{
+    struct stead_host *host = agent->shard->host;
+
+    if (!(agent->flags & STEAD_AGENT_EXISTS) || (agent->kind->on_load == NULL && agent->kind->apply == NULL) ||
+        !stead_hook_is_fatal(host, stead_agent_address(agent), STEAD_HOOK_LOAD))
+        return 0;
+    stead_format(host->load_why, sizeof(host->load_why), "its load (%s) has ended the process %u times",
+                 agent->kind->apply == NULL     ? "on_load"
+                 : agent->kind->on_load == NULL ? "apply"
+                                                : "apply, on_load",
+                 (unsigned)host->settings.poison_kills_max);
+    return STEAD_ECORRUPT;
+}
+
 static void head_read(struct stead_agent *agent, struct stead_slice value)
 {
     int code = take_head(agent, value);
 
+    if (code == 0)
+        code = check_hooks(agent);
     if (code != 0)
         loading_failed(agent, code);
     else
@@ -708,8 +735,7 @@ int stead_agent_rebuild(struct stead_agent *agent)
     struct stead_writer row;
     struct stead_agent_row head;
 
-    if (agent->kind->on_unload != NULL) /* what the state holds beside its fields is the hook's to free */
-        agent->kind->on_unload(agent->state);
+    stead_hook_unload(agent); /* what the state holds beside its fields is the hook's to free */
     stead_agent_carry(agent, 0);
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
@@ -735,13 +761,11 @@ int stead_agent_rebuild(struct stead_agent *agent)
     stead_writer_deinit(&row);
     if (code == 0 && agent->event_seq > agent->snapshot_seq) {
         events_range(agent, &key, &to);
-        code = stead_overlay_scan_merged(shard->overlay, doors, stead_row_slice(&key), stead_row_slice(&to), false,
-                                         take_event, agent);
+        code = apply_events(agent, &key, &to);
     }
     if (code == 0) {
         agent->flags |= STEAD_AGENT_INITED;
-        if (agent->kind->on_load != NULL)
-            agent->kind->on_load(agent->state);
+        stead_hook_load(agent);
     }
     return code;
 }

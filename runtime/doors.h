@@ -32,10 +32,13 @@ void stead_load_destroy(struct stead_load **load);
 
 /* The turn in progress, named in a small mapped file so that a restart knows what killed the process. */
 struct stead_turn_mark {
-    struct stead_id id; /* the message */
+    struct stead_id id; /* the message, or what else is known again */
     struct stead_slice address;
     struct stead_slice op; /* empty with `same_text` */
     bool same_text;        /* address and op are those of the mark before */
+    /* The id is no message's, but the same in each life: of a timer, of a hook. Only what ended the process itself
+     * counts against that: deaths from outside would add up. */
+    bool lasting;
 };
 
 typedef int stead_row_visit_fn(void *context, struct stead_slice key, struct stead_slice value);

@@ -397,7 +397,7 @@ void stead_host_peer_load(struct stead_host *host, uint32_t node, uint32_t jobs_
 void stead_host_suspect(struct stead_host *host, struct stead_id message, uint32_t kills)
 {
     host->suspects = stead_realloc(host->suspects, (host->suspect_count + 1) * sizeof(*host->suspects));
-    host->suspects[host->suspect_count++] = (struct stead_suspect){message, kills};
+    host->suspects[host->suspect_count++] = (struct stead_suspect){message, kills, false};
     host->wary_until_ns = host->now_ns + WARY_NS;
 }
 
@@ -413,6 +413,17 @@ bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kin
 {
     uint32_t times = (kind->flags & STEAD_KIND_TAKES_POISON) != 0 ? 2 : 1;
     return host->suspect_count > 0 && stead_host_kills(host, id) / times >= host->settings.poison_kills_max;
+}
+
+bool stead_host_tells(struct stead_host *host, struct stead_id id)
+{
+    for (uint32_t i = 0; i < host->suspect_count; i++)
+        if (stead_id_equal(host->suspects[i].id, id)) {
+            bool first = !host->suspects[i].told;
+            host->suspects[i].told = true;
+            return first;
+        }
+    return false;
 }
 
 void stead_host_set_disk_full(struct stead_host *host, bool full)

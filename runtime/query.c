@@ -9,6 +9,7 @@
  */
 #include "runtime/address.h"
 #include "runtime/fields.h"
+#include "runtime/hook.h"
 #include "runtime/shard.h"
 #include "runtime/waiting.h"
 
@@ -218,9 +219,13 @@ static void write_rebuilt(struct stead_writer *writer, const struct subject *it,
     to = from;
     stead_row_add_u64(&from, it->head.snapshot_seq + 1);
     stead_row_add_u64(&to, it->head.event_seq + 1);
+    if (code == 0 && stead_hook_is_fatal(it->shard->host, it->address, STEAD_HOOK_APPLY))
+        code = STEAD_ECORRUPT;
+    stead_hook_begin(it->shard->host, it->address, STEAD_HOOK_APPLY);
     if (code == 0)
         code = stead_overlay_scan_merged(it->shard->overlay, &it->shard->host->doors, stead_row_slice(&from),
                                          stead_row_slice(&to), false, apply_row, &rebuilt);
+    stead_hook_end(it->shard->host);
     if (code == 0)
         stead_fields_encode(it->kind->fields, rebuilt.state, writer);
     else

@@ -13,6 +13,7 @@
  * L3 the image never holds a row of an entry above synced; L4 an entry is closed by the epoch that serves, and epochs
  * never fall; L5 replay applies absolute changes, so doing it twice, or over newer rows, changes nothing.
  */
+#include "runtime/hook.h"
 #include "runtime/shard.h"
 
 #define AHEAD_MS_MAX 86400000u /* a due row is looked for again after a day at most */
@@ -46,8 +47,8 @@ void stead_shard_destroy(struct stead_shard *shard)
             i++;
             continue;
         }
-        if (agent->phase == STEAD_AGENT_READY && agent->kind->on_unload != NULL && (agent->flags & STEAD_AGENT_INITED))
-            agent->kind->on_unload(agent->state);
+        if (agent->phase == STEAD_AGENT_READY && (agent->flags & STEAD_AGENT_INITED))
+            stead_hook_unload(agent);
         stead_agent_free(agent); /* shifts others back: look at the same place again */
     }
     stead_map_deinit(&shard->agents);

@@ -186,6 +186,7 @@ struct stead_shard {
 struct stead_suspect {
     struct stead_id id;
     uint32_t kills;
+    bool told; /* stead_host_tells() */
 };
 
 struct stead_peer {
@@ -295,6 +296,8 @@ struct stead_id stead_host_new_id(struct stead_host *host);
 uint32_t stead_host_kills(const struct stead_host *host, struct stead_id id);
 /* It has died so often that an agent of this kind is not given the message any more. */
 bool stead_host_sets_aside(const struct stead_host *host, const struct stead_kind *kind, struct stead_id id);
+/* A timer is set aside, or again: true the first time in this life. */
+bool stead_host_tells(struct stead_host *host, struct stead_id id);
 void stead_host_trace(struct stead_host *host, int level, const char *format, ...) STEAD_PRINTF(3, 4);
 void stead_host_wake_at(struct stead_host *host, uint64_t deadline_ns);
 /* Of the memory budget sessions have an eighth; what they take beyond it does not drive agents out of memory. */

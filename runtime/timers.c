@@ -309,7 +309,8 @@ static struct stead_id occurrence_id(const struct stead_agent *agent, struct ste
 static void run_timer(struct stead_agent *agent, struct stead_message *message, const struct stead_id *again)
 {
     struct stead_shard *shard = agent->shard;
-    struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .taken = true};
+    struct stead_turn_input input = {
+        .cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .taken = true, .known_as = again};
     bool waits = (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0;
     int refused = 0;
 
@@ -330,6 +331,22 @@ static void run_timer(struct stead_agent *agent, struct stead_message *message, 
     stead_shard_let_wait(agent, message, true);
     if (again != NULL)
         stead_timer_run_parked(agent, *again, shard->mail_seq);
+}
+
+/* A timer that has ended the process too often goes on, but its op is not run any more, as long as that is known. */
+static void silence(struct stead_agent *agent, struct stead_slice name, struct stead_id id,
+                    struct stead_message **message)
+{
+    struct stead_shard *shard = agent->shard;
+
+    if (stead_host_tells(shard->host, id)) {
+        stead_host_trace(shard->host, STEAD_TRACE_WARN,
+                         "timer %.*s of %s rings no more: it has ended the process %u times", (int)name.size,
+                         (const char *)name.data, agent->address, (unsigned)stead_host_kills(shard->host, id));
+        stead_shard_dead_letter(shard, *message, STEAD_EPOISON, stead_error_name(STEAD_EPOISON),
+                                stead_error_sentence(STEAD_EPOISON));
+    }
+    stead_message_destroy(message);
 }
 
 /* A timer whose moment has come, or came before. While a run of it waits, what it misses becomes one with that; who
@@ -353,7 +370,10 @@ static void ring(struct stead_agent *agent, uint64_t due_ms, struct stead_slice 
     struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
     message->id = occurrence_id(agent, name, due_ms);
     message->slot = message->source_slot = agent->slot;
-    run_timer(agent, message, again ? &id : NULL);
+    if (again && stead_host_sets_aside(shard->host, agent->kind, id))
+        silence(agent, name, id, &message);
+    else
+        run_timer(agent, message, again ? &id : NULL);
 }
 
 static void fire_timer(struct stead_agent *agent, uint64_t due_ms, struct stead_slice name)
@@ -730,58 +750,4 @@ void stead_timers_recover(struct stead_shard *shard)
     while (it.noted < shard->slot_count) /* the walk did not come so far: the first round looks */
         note_slot(shard, it.noted++, LOOK_AT_START, true);
     stead_writer_deinit(&it.scan.keys);
-}
-
-/* ---- The end of an incarnation -------------------------------------------------------------- */
-
-struct part_rows {
-    struct stead_writer rows; /* (u16 sub size, sub, u64 due)* */
-    size_t prefix;
-    enum stead_row_part part;
-};
-
-static int visit_part(void *context, struct stead_slice key, struct stead_slice value)
-{
-    struct part_rows *it = context;
-    uint16_t size = (uint16_t)(key.size - it->prefix);
-    uint64_t due_ms = value.size >= 16 ? stead_load64(value.data + (it->part == STEAD_PART_CALL ? 8 : 0)) : 0;
-
-    stead_write_raw(&it->rows, &size, sizeof(size));
-    stead_write_raw(&it->rows, key.data + it->prefix, size);
-    stead_write_raw(&it->rows, &due_ms, sizeof(due_ms));
-    return 0;
-}
-
-static void destroy_part(struct stead_agent *agent, enum stead_row_part part)
-{
-    struct part_rows it = {.part = part};
-    struct stead_row_key from, to;
-
-    stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, part, (struct stead_slice){0});
-    it.prefix = from.size;
-    to = from;
-    if (!stead_row_after_prefix(&to))
-        return;
-    stead_writer_init(&it.rows);
-    (void)stead_shard_scan(agent->shard, &from, &to, visit_part, &it);
-    for (size_t at = 0; at < it.rows.size;) {
-        uint16_t size = stead_load16(it.rows.data + at);
-        struct stead_slice sub = {it.rows.data + at + 2, size};
-        uint64_t due_ms = stead_load64(it.rows.data + at + 2 + size);
-        if (part != STEAD_PART_CALL || due_ms != 0)
-            stead_timers_delete_due(agent->shard, agent->slot, stead_agent_address(agent), due_ms, part, sub);
-        if (part == STEAD_PART_DELAYED) { /* came from outside: the agent itself may not know that it has parts */
-            stead_row_part(&from, agent->slot, stead_agent_address(agent), agent->incarnation, part, sub);
-            stead_shard_delete(agent->shard, &from);
-        }
-        at += 2u + size + 8u;
-    }
-    stead_writer_deinit(&it.rows);
-}
-
-void stead_timers_destroy_agent(struct stead_agent *agent)
-{
-    destroy_part(agent, STEAD_PART_TIMER);
-    destroy_part(agent, STEAD_PART_CALL);
-    destroy_part(agent, STEAD_PART_DELAYED);
 }

@@ -16,6 +16,7 @@
 #include "runtime/turn.h"
 
 #include "runtime/fields.h"
+#include "runtime/hook.h"
 #include "runtime/shard.h"
 
 #include <inttypes.h>
@@ -351,8 +352,7 @@ static void destroy_agent(struct stead_turn *turn)
         free(agent->wait->holder);
         agent->wait->holder = NULL;
     }
-    if (agent->kind->on_unload != NULL)
-        agent->kind->on_unload(agent->state);
+    stead_hook_unload(agent);
     stead_agent_carry(agent, 0);
     if (agent->kind->fields != NULL)
         stead_fields_deinit(agent->kind->fields, agent->state);
@@ -530,6 +530,8 @@ struct stead_id stead_turn_reply_id(struct stead_id id)
 /* Under which id the turn is marked. */
 static struct stead_id mark_id(const struct stead_message *message, const struct stead_turn_input *input)
 {
+    if (input->known_as != NULL)
+        return *input->known_as;
     return input->cause == STEAD_CAUSE_REPLY ? stead_turn_reply_id(message->id) : message->id;
 }
 
@@ -555,10 +557,12 @@ static void mark_begin(struct stead_turn *turn, const struct stead_turn_input *i
     struct stead_turn_mark mark = {mark_id(turn->message, input),
                                    stead_agent_address(turn->agent),
                                    {0},
-                                   host->marked_agent == turn->agent && host->marked_op == turn->op};
+                                   host->marked_agent == turn->agent && host->marked_op == turn->op,
+                                   input->known_as != NULL};
     if (!mark.same_text)
         mark.op = stead_str(turn->op->name);
     turn->mark = mark.id;
+    turn->mark_lasts = mark.lasting;
     host->marked_agent = turn->agent;
     host->marked_op = turn->op;
     host->doors.turn_mark(host->doors.self, &mark);
@@ -688,7 +692,6 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
     if (status == 0)
         status = op->run(&turn, agent->state,
                          input->cause == STEAD_CAUSE_MESSAGE ? stead_message_payload(message) : input->args);
-    mark_end(host);
     if (STEAD_FAULT(&host->settings, stale_read) && turn.read_only)
         put_back(&turn, &before);
     status = check_result(&turn, &before, &image, status);
@@ -699,6 +702,7 @@ int stead_turn_run(struct stead_agent *agent, struct stead_message *message, con
         commit(&turn, input, &before, &image);
     else
         fail(&turn, input, &before, status);
+    mark_end(host); /* the commit of events runs code of the kind once more */
     if (!before.plain)
         stead_agent_count_buffers(agent);
     bool deferred = turn.deferred && status == 0;

@@ -84,6 +84,7 @@ struct stead_turn {
     bool destroyed;
     uint32_t poison_kills; /* stead_poison_kills() */
     struct stead_id mark;  /* under which it is marked, unless it works for a subject */
+    bool mark_lasts;       /* that is no message's */
     bool hold, release;    /* lock changes to commit */
     bool broken;           /* an API function failed in a way that must fail the turn */
     int fail_code;         /* of `broken` */
@@ -118,7 +119,8 @@ struct stead_turn_input {
     int reply_code; /* cause REPLY */
     const char *reply_name, *reply_sentence;
     bool reply_not_run;
-    struct stead_slice args; /* used when cause is not MESSAGE */
+    struct stead_slice args;         /* used when cause is not MESSAGE */
+    const struct stead_id *known_as; /* it counts against this when it ends the process; NULL: against its message */
     struct stead_slice context;
     bool taken; /* channel and session were dealt with when it was parked */
 };

@@ -65,13 +65,15 @@ uint32_t stead_poison_kills(const struct stead_turn *turn)
 void stead_blame(struct stead_turn *turn, struct stead_slice subject)
 {
     struct stead_host *host = turn->shard->host;
-    struct stead_turn_mark mark = {turn->mark, stead_agent_address(turn->agent), stead_str(turn->op->name), false};
+    struct stead_turn_mark mark = {turn->mark, stead_agent_address(turn->agent), stead_str(turn->op->name), false,
+                                   turn->mark_lasts};
 
     if (host->doors.turn_mark == NULL)
         return;
     if (subject.size > 0) {
         mark.id = stead_subject_id(subject, (struct stead_slice){0});
         mark.address = subject;
+        mark.lasting = false;
     }
     host->marked_agent = NULL; /* the next turn's text is another one */
     host->doors.turn_mark(host->doors.self, NULL);

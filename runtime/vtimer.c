@@ -188,12 +188,29 @@ static bool run_waits(const struct stead_agent *agent, const struct stead_vtimer
     return message != NULL;
 }
 
-/* Runs the op, or lets it wait. `timer`: it rings again; NULL: it does not. */
-static void run(struct stead_agent *agent, struct stead_vtimer *timer, struct stead_message *message)
+/* It has ended the process too often: its op is not run any more. */
+static bool is_silenced(struct stead_agent *agent, struct stead_id id, const struct stead_message *message)
 {
-    struct stead_turn_input input = {.cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message)};
-    bool waits = (agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0 ||
-                 stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED;
+    struct stead_host *host = agent->shard->host;
+
+    if (!stead_host_sets_aside(host, agent->kind, id))
+        return false;
+    if (stead_host_tells(host, id))
+        stead_host_trace(host, STEAD_TRACE_WARN,
+                         "the timer of %s that runs %s rings no more: it has ended the process %u times",
+                         agent->address, message->op, (unsigned)stead_host_kills(host, id));
+    return true;
+}
+
+/* Runs the op, or lets it wait. `id`: the timer's; `timer`: it rings again; NULL: it does not. */
+static void run(struct stead_agent *agent, struct stead_id id, struct stead_vtimer *timer,
+                struct stead_message *message)
+{
+    struct stead_turn_input input = {
+        .cause = STEAD_CAUSE_TIMER, .args = stead_message_payload(message), .known_as = &id};
+    bool waits =
+        !is_silenced(agent, id, message) && ((agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0 ||
+                                             stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED);
 
     if (waits && (timer == NULL || !run_waits(agent, timer))) {
         if (timer != NULL)
@@ -213,6 +230,7 @@ static void fire(struct stead_shard *shard, struct stead_vtimer *timer, uint64_t
                                         .payload = stead_bytes(timer->args, timer->args_size)};
     struct stead_message *message = stead_message_create(STEAD_SIGNAL, &parts);
     uint64_t next_ms = next_due(shard, timer, now_ms);
+    struct stead_id id = stead_timer_id(agent, stead_str(timer->name));
 
     message->id = stead_host_new_id(shard->host);
     message->slot = message->source_slot = agent->slot;
@@ -224,7 +242,7 @@ static void fire(struct stead_shard *shard, struct stead_vtimer *timer, uint64_t
         drop(agent, timer);
     }
     shard->host->stats.timers_fired++;
-    run(agent, next_ms != 0 ? timer : NULL, message);
+    run(agent, id, next_ms != 0 ? timer : NULL, message);
 }
 
 void stead_vtimers_run(struct stead_shard *shard, uint64_t now_ms)

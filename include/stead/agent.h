@@ -197,9 +197,12 @@ struct stead_kind {
     const struct stead_op *ops;       /* ended by a NULL name */
     stead_op_fn *init;                /* gives a new agent its first state (zeroed before), or NULL */
     stead_apply_fn *apply;            /* needed by kinds that emit events */
-    stead_hook_fn *on_load;           /* after the state was decoded, or NULL */
-    stead_hook_fn *on_unload;         /* before the activation is freed, or NULL */
-    const char *needs;                /* a label that the serving node must have, or NULL: a placement group */
+    /* After the state was decoded, or NULL. When it has ended the process three times, or `apply` has while the agent
+     * was loaded, the agent cannot be read until the node has been stopped cleanly; an `on_unload` that does so is left
+     * out as long. */
+    stead_hook_fn *on_load;
+    stead_hook_fn *on_unload; /* before the activation is freed, or NULL */
+    const char *needs;        /* a label that the serving node must have, or NULL: a placement group */
 };
 
 /* A module is a shared object with this symbol: a NULL-terminated list of its kinds. */

@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A message whose turn ends the process: it is tried three times, then set aside and listed, and everything else goes on, once.
 
+So is a timer that rings again, as long as the node is not stopped cleanly; and an agent whose load ends the process cannot be read until then.
+
 The process that starts again knows by the file of its turns which message it died of; the file outlives SIGKILL, since the kernel writes it.
 """
+import os
+
 from harness import AgentError, Test, built, main, wait_until
 
 TRIES = 3  # struct stead_settings, poison_kills_max
@@ -86,6 +90,63 @@ class Poison(Test):
         self.assertEqual(self.letters(), [("fragile/e", "strike", "poison")])
         self.assertEqual(self.get("fragile/f"), 1)
         self.assert_goes_on()
+
+    def died_in(self, text):
+        """Deaths by this in the log of all lives, as they are counted."""
+        lines = self.n1.log_path.read_text(errors="replace").splitlines()
+        return [int(line.split("kills=")[1].split()[0]) for line in lines if "event=died_in" in line and text in line]
+
+    def mend(self):
+        """Stops cleanly and starts with other code."""
+        self.assertEqual(self.n1.stop(), 0)
+        self.n1.environment = {**os.environ, "FRAGILE_MENDED": "1"}
+        self.n1.start()
+
+    def test_timer_that_rings_again_is_set_aside_once(self):
+        ticket = self.send("call", "fragile/g", "beat", 20)
+        self.assertEqual(self.outlive(lambda: self.client.poll(0.02) is not None and ticket.done and self.letters()), TRIES)
+        self.assertEqual(self.died_in('"fragile/g strike"'), [1, 2, 3])
+        due = {timer["due_ms"] for timer in self.n1.cli("show", "fragile/g")["timers"]}
+        wait_until("further periods pass", lambda: {timer["due_ms"] for timer in self.n1.cli("show", "fragile/g")["timers"]} != due)
+        self.assertEqual(self.letters(), [("fragile/g", "strike", "poison")])
+        self.assertIsNone(self.n1.process.poll())
+        self.assertIn("timer strike of fragile/g rings no more", self.n1.log())
+        self.mend()
+        wait_until("it rings again", lambda: self.get("fragile/g") >= 1000)
+
+    def test_agent_whose_load_ends_the_process_cannot_be_read_until_it_is_mended(self):
+        self.assertIsNone(self.n1.call("fragile/h", "wire", "load"))
+        self.n1.kill()
+        self.n1.start()
+        ticket = self.send("call", "fragile/h", "get")
+        self.assertEqual(self.outlive(lambda: self.client.poll(0.02) is not None and ticket.done), TRIES)
+        self.assertEqual(ticket.error.code, "corrupt")
+        self.assertIn("its load (on_load) has ended the process 3 times", str(ticket.error))
+        self.assertEqual(self.died_in('"fragile/h on_load"'), [1, 2, 3])
+        self.assertEqual(self.n1.call("fragile/other", "mark"), 1)
+        self.mend()
+        self.assertEqual(self.get("fragile/h"), 0)
+
+    def test_timer_of_an_agent_whose_load_ends_the_process_waits(self):
+        self.assertIsNone(self.n1.call("fragile/i", "wire", "load"))
+        self.assertIsNone(self.n1.call("fragile/i", "arm", 1000))
+        self.n1.kill()
+        self.n1.start()
+        self.outlive(lambda: "agent cannot be loaded: fragile/i" in self.n1.log())
+        self.assertEqual(self.died_in('"fragile/i on_load"'), [1, 2, 3])
+        self.mend()
+        wait_until("it rings", lambda: self.get("fragile/i") == 1000)
+
+    def test_unload_that_ends_the_process_is_named_and_then_left_out(self):
+        self.assertIsNone(self.n1.call("fragile/j", "wire", "unload"))
+        for kills in range(1, TRIES + 1):
+            self.assertNotEqual(self.n1.stop(), 0)
+            self.n1.start()
+            self.assertEqual(self.died_in('"fragile/j on_unload"'), list(range(1, kills + 1)))
+            self.assertEqual(self.get("fragile/j"), 0)
+        self.assertEqual(self.n1.stop(), 0)
+        self.assertIn("on_unload of fragile/j is left out", self.n1.log())
+        self.assert_sound(self.n1.folder)
 
 
 if __name__ == "__main__":

@@ -194,6 +194,63 @@ static void test_turnmark_more_suspects_than_places_keeps_the_latest(void **stat
     stead_turnmarks_close(&marks);
 }
 
+/* How often this has killed, as it is known at the start. */
+static uint32_t kills_of(const struct stead_turnmarks *marks, uint8_t id)
+{
+    struct stead_turnmark_suspect suspect;
+
+    for (uint32_t i = 0; stead_turnmarks_suspect(marks, i, &suspect); i++)
+        if (suspect.id.v[0] == id)
+            return suspect.kills;
+    return 0;
+}
+
+/* A timer, or a hook, runs under the same id in each life: what is killed from outside is not its doing. */
+static void test_turnmark_lasting_one_is_counted_only_when_its_own_thread_ends_the_process(void **state)
+{
+    (void)state;
+    struct stead_turn_mark mark = {
+        .id = {{9}}, .address = stead_str("counter/alice"), .op = stead_str("on_load"), .lasting = true};
+    struct stead_turnmark_death death;
+    struct stead_turnmarks *marks = open_marks();
+
+    for (uint32_t life = 1; life <= 4; life++) {
+        stead_turnmarks_set(marks, 5, &mark);
+        if (life % 2 == 0)
+            stead_turnmarks_turn_blame(marks, 5);
+        stead_turnmarks_close(&marks); /* as a death */
+        marks = open_marks();
+        assert_true(stead_turnmarks_death(marks, 0, &death)); /* named all the same */
+        assert_string_equal(death.text, "counter/alice on_load");
+        assert_int_equal(death.kills, life / 2);
+        assert_int_equal(kills_of(marks, 9), life / 2);
+    }
+    stead_turnmarks_set(marks, 5, &mark);
+    stead_turnmarks_set(marks, 5, NULL);
+    begin_turn(marks, 5, 7); /* what follows it is a message's again */
+    stead_turnmarks_close(&marks);
+    marks = open_marks();
+    assert_int_equal(kills_of(marks, 7), 1);
+    stead_turnmarks_close(&marks);
+}
+
+static void test_turnmark_clean_stop_forgets_the_suspects(void **state)
+{
+    (void)state;
+    struct stead_turnmark_suspect suspect;
+    struct stead_turnmarks *marks = open_marks();
+
+    begin_turn(marks, 1, 7);
+    stead_turnmarks_close(&marks); /* as a death */
+    marks = open_marks();
+    assert_true(stead_turnmarks_suspect(marks, 0, &suspect));
+    stead_turnmarks_forget(marks);
+    stead_turnmarks_close(&marks);
+    marks = open_marks();
+    assert_false(stead_turnmarks_suspect(marks, 0, &suspect));
+    stead_turnmarks_close(&marks);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -222,6 +279,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_turnmark_long_address_is_cut_and_a_shorter_one_leaves_no_rest, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(test_turnmark_foreign_file_is_made_anew, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_lasting_one_is_counted_only_when_its_own_thread_ends_the_process,
+                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_turnmark_clean_stop_forgets_the_suspects, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_turnmark_more_suspects_than_places_keeps_the_latest, make_folder,
                                         remove_folder),
     };

@@ -26,6 +26,7 @@ typedef int fx_body(struct stead_turn *turn, void *state, struct stead_slice arg
 /* What the ops do, set by each test; NULL: nothing. And what happened. */
 static fx_body *fx_do[3], *fx_reply, *fx_look, *fx_init;
 static uint32_t fx_loaded, fx_unloaded, fx_applied;
+static void (*fx_hook)(void);  /* runs in those three; NULL: nothing */
 static bool fx_refuses_events; /* as a version of the kind that does not know them */
 
 static inline int fx_run_body(fx_body *body, struct stead_turn *turn, void *state, struct stead_slice args)
@@ -89,11 +90,17 @@ static inline int fx_op_destroy(struct stead_turn *turn, void *state, struct ste
     (void)state, (void)args;
     return stead_destroy(turn);
 }
+static inline void fx_run_hook(void)
+{
+    if (fx_hook != NULL)
+        fx_hook();
+}
 static inline int fx_apply(void *state, const char *event, struct stead_slice value)
 {
     int64_t by;
 
     fx_applied++;
+    fx_run_hook();
     if (fx_refuses_events || strcmp(event, "added") != 0 || stead_get_i64(value, NULL, &by) != 0)
         return STEAD_EFAILED;
     ((struct puppet *)state)->value += by;
@@ -103,11 +110,13 @@ static inline void fx_on_load(void *state)
 {
     (void)state;
     fx_loaded++;
+    fx_run_hook();
 }
 static inline void fx_on_unload(void *state)
 {
     (void)state;
     fx_unloaded++;
+    fx_run_hook();
 }
 static inline int fx_job(struct stead_job *job, struct stead_slice args)
 {
