@@ -682,15 +682,15 @@ static enum stead_hub_verdict begin_and_run(struct stead_hub_episode *episode, s
             stead_hub_send_wake(session, NULL);
         return STEAD_HUB_SEND;
     }
+    if (session->exists && status == STEAD_INSTANCE_PENDING &&
+        stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL)
+        return end_unbegun(episode, args);
     uint32_t kills = stead_hub_accuse(episode);
     if (episode->start != NULL) {
         if (!begin_fresh(episode))
             return STEAD_HUB_UNKNOWN;
         return kills > 0 ? stead_hub_condemn(episode, kills, args) : run_it(episode, args);
     }
-    if (session->exists && status == STEAD_INSTANCE_PENDING &&
-        stead_hub_find_steer(session, STEAD_HISTORY_EXECUTION_TERMINATED) != NULL)
-        return end_unbegun(episode, args);
     if (session->exists && (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW))
         return STEAD_HUB_PENDING;
     if (!session->exists || is_past(session, status))

@@ -224,6 +224,18 @@ static void test_instance_that_was_terminated_before_it_began_is_canceled(void *
     assert_string_equal(it.error_name, "canceled");
 }
 
+/* Its start waits for code, and both come at once, again and again. */
+static void test_instance_without_code_is_canceled_also_beside_its_start(void **state)
+{
+    (void)state;
+    stop_worker();
+    begin("w", "nobody", 0);
+    steer("w", STEAD_HISTORY_EXECUTION_TERMINATED);
+    assert_int_equal(look_at("w").status, STEAD_INSTANCE_CANCELED);
+    fx_step_ms(fx, 100);
+    assert_int_equal(count_of("depth"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +247,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_instance_whose_code_is_gone_is_woken_by_whatever_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_custom_status_outlives_the_execution_that_set_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_instance_that_was_terminated_before_it_began_is_canceled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_instance_without_code_is_canceled_also_beside_its_start, setup_polled,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
