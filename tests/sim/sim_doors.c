@@ -219,9 +219,43 @@ static int door_scan(void *self, struct stead_slice from, struct stead_slice to,
     return code == 0 || scan.failed ? STEAD_EIO : code;
 }
 
+/* A scan of many ranges that fails before one of them. */
+struct bad_ranges {
+    stead_row_range_fn *next;
+    stead_row_visit_fn *visit;
+    void *context;
+    uint64_t left; /* ranges that are looked through before it fails */
+    bool failed;
+};
+
+static bool next_before(void *context, struct stead_slice *ret_from, struct stead_slice *ret_to)
+{
+    struct bad_ranges *scan = context;
+
+    if (!scan->next(scan->context, ret_from, ret_to))
+        return false;
+    scan->failed = scan->left == 0;
+    scan->left--;
+    return !scan->failed;
+}
+
+static int visit_of_range(void *context, struct stead_slice key, struct stead_slice value)
+{
+    struct bad_ranges *scan = context;
+
+    return scan->visit(scan->context, key, value);
+}
+
 static int door_scan_ranges(void *self, stead_row_range_fn *next, stead_row_visit_fn *visit, void *context)
 {
-    return stead_store_scan_ranges(((struct stead_sim_host *)self)->node->store, next, visit, context);
+    struct stead_sim_host *host = self;
+
+    if (!is_bad_read(host, (struct stead_slice){0}))
+        return stead_store_scan_ranges(host->node->store, next, visit, context);
+    struct bad_ranges scan = {
+        .next = next, .visit = visit, .context = context, .left = stead_world_below(&host->node->sim->world, 2048)};
+    int code = stead_store_scan_ranges(host->node->store, next_before, visit_of_range, &scan);
+    return code == 0 && scan.failed ? STEAD_EIO : code;
 }
 
 static int door_read_entry(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)

@@ -512,6 +512,21 @@ static void test_start_walks_over_the_slots_that_have_nothing_due(void **state)
     fx_destroy(fx);
 }
 
+static void test_timer_that_the_walk_of_a_start_did_not_come_to_fires(void **state)
+{
+    struct one it;
+    struct fx *fx = begin_one(&it, "d", set_after);
+
+    (void)state;
+    fx_cold_restart(fx);
+    fx->fail_read = fx->reads + 1;
+    fx_crash(fx, false);
+    assert_true(fx->reads >= fx->fail_read); /* it was to see the timer's row */
+    fx_step_ms(fx, 5000);
+    assert_int_equal(fired, 1);
+    fx_destroy(fx);
+}
+
 static void test_delayed_signal_of_an_agent_waits_with_its_receiver(void **state)
 {
     (void)state;
@@ -628,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_timer_rings_and_requests_run_after_the_clock_was_set_back),
         cmocka_unit_test(test_timer_that_a_failing_disk_did_not_show_fires_when_it_does),
         cmocka_unit_test(test_start_walks_over_the_slots_that_have_nothing_due),
+        cmocka_unit_test(test_timer_that_the_walk_of_a_start_did_not_come_to_fires),
         cmocka_unit_test(test_delayed_signal_of_an_agent_waits_with_its_receiver),
         cmocka_unit_test(test_delay_of_more_than_a_century_is_refused),
         cmocka_unit_test(test_delayed_signal_of_a_client_is_answered_when_it_is_taken),
