@@ -440,8 +440,8 @@ static void remember_look(const struct stead_turn *turn, struct before *before)
     memcpy(before->looked_at, agent->state, agent->kind->state_size);
 }
 
-/* Has a read-only op changed the state? Of one with buffers what is stored of it counts: it is encoded before and after,
- * which costs such a turn 0.1 us for a small state, 6 us for 64 KiB, 1 ms for each MiB of a large one. */
+/* Has a read-only op changed the state? Of one with buffers what is stored of it counts: it is encoded before and
+ * after, which costs such a turn 0.1 us for a small state, 6 us for 64 KiB, 1 ms for each MiB of a large one. */
 static bool look_changed(const struct stead_turn *turn, const struct before *before)
 {
     const struct stead_agent *agent = turn->agent;
