@@ -9,7 +9,7 @@
  * such a kind should fail before it changes it.
  *
  * Invariants: U1 a failed turn leaves no row but its answer, its dead letter and the taking of its message; U2 the
- * journaled state is what the next turn sees; U3 a read-only op leaves the state's bytes as they were; U4 nor does a
+ * journaled state is what the next turn sees; U3 a read-only op leaves the state as it was; U4 nor does a
  * quiet op's turn that is not journaled change what is stored.
  */
 #include "runtime/lock_waits.h"
@@ -116,7 +116,7 @@ struct before {
     bool plain;                /* no buffers: bytes say all */
     void *bytes;               /* plain: a copy of the state */
     uint32_t carried;          /* what the agent kept beside it */
-    struct stead_writer image; /* volatile with buffers: the encoded state */
+    struct stead_writer image; /* with buffers: the encoded state of a volatile one, or as a read-only op found it */
     bool inited;               /* the agent had its first state */
     void *looked_at;           /* plain: the same behind init, as a read-only op found it */
     bool stored;               /* its state is in the rows; a read-only op may have made it in memory alone */
@@ -137,7 +137,7 @@ static void remember(struct stead_turn *turn, struct before *before)
     if (before->plain) {
         before->bytes = stead_arena_alloc(turn->arena, agent->kind->state_size);
         memcpy(before->bytes, agent->state, agent->kind->state_size);
-    } else if (!stead_agent_durable(agent) && before->inited) {
+    } else if ((!stead_agent_durable(agent) || turn->read_only) && before->inited) {
         stead_fields_encode(agent->kind->fields, agent->state, &before->image);
     }
 }
@@ -432,10 +432,32 @@ static void remember_look(const struct stead_turn *turn, struct before *before)
     const struct stead_agent *agent = turn->agent;
 
     before->looked_at = before->bytes;
-    if (!turn->read_only || before->bytes == NULL || before->inited)
+    if (!turn->read_only || agent->state == NULL || before->inited)
         return;
+    if (!before->plain) {
+        stead_fields_encode(agent->kind->fields, agent->state, &before->image);
+        return;
+    }
     before->looked_at = stead_arena_alloc(turn->arena, agent->kind->state_size);
     memcpy(before->looked_at, agent->state, agent->kind->state_size);
+}
+
+/* Has a read-only op changed the state? Of one with buffers what is stored of it counts: it is encoded before and
+ * after, which costs such a turn 0.1 us for a small state, 6 us for 64 KiB, 1 ms for each MiB of a large one. */
+static bool look_changed(const struct stead_turn *turn, const struct before *before)
+{
+    const struct stead_agent *agent = turn->agent;
+    struct stead_writer is;
+
+    if (!turn->read_only || agent->state == NULL)
+        return false;
+    if (before->plain)
+        return memcmp(before->looked_at, agent->state, agent->kind->state_size) != 0;
+    stead_writer_init(&is);
+    stead_fields_encode(agent->kind->fields, agent->state, &is);
+    bool same = stead_slice_equal(stead_written(&before->image), stead_written(&is));
+    stead_writer_deinit(&is);
+    return !same;
 }
 
 /* Has this turn of a quiet op left everything stored as it was? */
@@ -470,8 +492,7 @@ static int check_result(struct stead_turn *turn, const struct before *before, st
         return status < 0 ? status : STEAD_EFAILED;
     if (turn->deferred && turn->wrote)
         return STEAD_ESTATE;
-    if (turn->read_only && before->looked_at != NULL &&
-        memcmp(before->looked_at, agent->state, agent->kind->state_size) != 0)
+    if (look_changed(turn, before))
         return STEAD_EREADONLY;
     turn->unwritten = is_unwritten(turn, before);
     if (!stead_agent_durable(agent) || agent->kind->fields == NULL || turn->destroyed || turn->unwritten ||

@@ -490,7 +490,7 @@ static inline void fx_start(struct fx *fx)
 static inline struct fx *fx_create(uint32_t shard_count)
 {
     static const struct stead_kind *const kinds[] = {&fx_kind_d,    &fx_kind_v, &fx_kind_f, &fx_kind_b, &fx_kind_e,
-                                                     &fx_kind_slow, &fx_kind_s, &fx_kind_g, &fx_kind_i};
+                                                     &fx_kind_slow, &fx_kind_s, &fx_kind_g, &fx_kind_i, &fx_kind_vb};
     struct fx *fx = stead_alloc_zero(sizeof(*fx));
 
     fx->registry = stead_registry_create();

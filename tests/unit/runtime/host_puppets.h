@@ -155,15 +155,16 @@ static const struct stead_op fx_jobs[] = {{"work", NULL, fx_job, 0, NULL}, {0}};
         .flags = of_flags, .state_size = sizeof(state_type), .fields = of_fields, .ops = fx_ops, .init = fx_op_init,   \
         .on_load = fx_on_load, .on_unload = fx_on_unload                                                               \
     }
-/* d: durable; v: volatile; f: volatile, may be forgotten; b: durable with a buffer; e: durable with events, a snapshot
- * every 4; s: stateless; g: stateless, needs a gpu; i: stateless, idempotent; slow: durable, takes poison, may idle for
- * an hour; late: durable, loaded only when a test says so. */
+/* d: durable; v: volatile; f: volatile, may be forgotten; b: durable with a buffer; vb: volatile with one; e: durable
+ * with events, a snapshot every 4; s: stateless; g: stateless, needs a gpu; i: stateless, idempotent; slow: durable,
+ * takes poison, may idle for an hour; late: durable, loaded only when a test says so. */
 static const struct stead_kind fx_kind_d = FX_KIND("d", STEAD_DURABLE, 0, struct puppet, fx_fields);
 static const struct stead_kind fx_kind_late = FX_KIND("late", STEAD_DURABLE, 0, struct puppet, fx_fields);
 static const struct stead_kind fx_kind_v = FX_KIND("v", STEAD_VOLATILE, 0, struct puppet, fx_fields);
 static const struct stead_kind fx_kind_f =
     FX_KIND("f", STEAD_VOLATILE, STEAD_KIND_FORGETTABLE, struct puppet, fx_fields);
 static const struct stead_kind fx_kind_b = FX_KIND("b", STEAD_DURABLE, 0, struct big_puppet, fx_big_fields);
+static const struct stead_kind fx_kind_vb = FX_KIND("vb", STEAD_VOLATILE, 0, struct big_puppet, fx_big_fields);
 static const struct stead_kind fx_kind_e = {.abi = STEAD_ABI,
                                             .struct_size = sizeof(struct stead_kind),
                                             .name = "e",

@@ -177,6 +177,63 @@ static int change_state(struct stead_turn *turn, void *state, struct stead_slice
     return 0;
 }
 
+static int fill_first(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)args;
+    stead_buffer_set(&((struct big_puppet *)state)->bytes, stead_str("kept"));
+    ((struct big_puppet *)state)->value = 5;
+    return 0;
+}
+
+/* As many bytes, in the same memory. */
+static int change_buffer(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)args;
+    stead_buffer_set(&((struct big_puppet *)state)->bytes, stead_str("lost"));
+    return 0;
+}
+
+static int set_buffer_anew(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)args;
+    stead_buffer_set(&((struct big_puppet *)state)->bytes, stead_str("kept"));
+    return 0;
+}
+
+static int shorten_buffer(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)turn, (void)args;
+    stead_buffer_set(&((struct big_puppet *)state)->bytes, stead_str("kep"));
+    return 0;
+}
+
+static void test_read_only_op_that_changes_a_state_with_buffers_fails_and_changes_nothing(void **state)
+{
+    static const char *const kinds[] = {"b", "vb"};
+    static fx_body *const changes[] = {change_state, change_buffer, shorten_buffer};
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_do[0] = fill_buffer;
+    for (uint32_t i = 0; i < 12; i++) {
+        bool fresh = i >= 6; /* it has never run: init makes it, and that is no change */
+        fx_init = fresh ? fill_first : NULL;
+        fx_address(a, kinds[i % 2], 1, i);
+        if (!fresh)
+            assert_int_equal(fx_call(fx, &client, a, "do"), 0);
+        fx_look = changes[i / 2 % 3];
+        assert_int_equal(fx_call(fx, &client, a, "look"), STEAD_EREADONLY);
+        fx_look = expect_buffer;
+        assert_int_equal(fx_call(fx, &client, a, "look"), 0);
+        fx_look = set_buffer_anew; /* to what it is */
+        assert_int_equal(fx_call(fx, &client, a, "look"), 0);
+    }
+    fx_init = NULL;
+    fx_destroy(fx);
+}
+
 static int put_key(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     (void)state, (void)args;
@@ -697,6 +754,7 @@ int main(void)
         cmocka_unit_test(test_failing_turn_leaves_nothing_but_its_answer),
         cmocka_unit_test(test_failing_turn_of_a_state_with_buffers_gets_its_state_back),
         cmocka_unit_test(test_read_only_op_that_writes_fails_and_changes_nothing),
+        cmocka_unit_test(test_read_only_op_that_changes_a_state_with_buffers_fails_and_changes_nothing),
         cmocka_unit_test(test_read_only_op_is_not_logged),
         cmocka_unit_test(test_read_only_op_of_an_agent_that_never_ran_may_not_change_it),
         cmocka_unit_test(test_patient_op_waits_a_while_for_company),
