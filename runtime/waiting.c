@@ -545,7 +545,7 @@ bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agen
     bool ran = shard->waiting_ran || agent->wait->pass_ran;
     bool more = readable && left && !(agent->flags & STEAD_AGENT_HELD) && (unfinished || ran);
     agent->wait->pass_ran = unfinished && ran;
-    if (more || !readable) /* what comes now waits behind what cannot be read */
+    if (more || (!readable && !(agent->flags & STEAD_AGENT_HELD))) /* what comes now waits behind what cannot be read */
         agent->flags |= STEAD_AGENT_UNPARKING;
     return more;
 }

@@ -94,6 +94,41 @@ static void test_parked_messages_are_each_looked_at_once_and_keep_nobody(void **
     fx_destroy(fx);
 }
 
+/* A node that failed is started again. */
+static void look_after(struct fx *fx)
+{
+    if (stead_host_failed(fx->host, NULL) != 0)
+        fx_crash(fx, false);
+    fx_run(fx);
+}
+
+/* The holder is let in whichever read fails, that of the mail which waits for its release among them. */
+static void test_holder_is_let_in_though_parked_mail_cannot_be_read(void **state)
+{
+    (void)state;
+    for (uint64_t failing = 1; failing < 16; failing++) {
+        struct three it = begin_three();
+        struct fx *fx = it.fx;
+        target = it.a, holder = it.b;
+        fx_do[0] = hold_or_send_many, fx_do[1] = release, fx_do[2] = count_one;
+        assert_int_equal(fx_call(fx, &it.client, it.a, "do"), 0);
+        assert_int_equal(fx_call(fx, &it.client, it.c, "do"), 0);
+        fx_cold_restart(fx);
+        fx->fail_read = fx->reads + failing;
+        fx_run(fx);
+        look_after(fx);
+        struct stead_message *told = fx_request(fx, &it.client, STEAD_CALL, it.b, "do2", (struct stead_slice){0}, NULL);
+        for (int i = 0; i < 30; i++) {
+            fx_deliver(fx, told);
+            look_after(fx);
+            fx_step_ms(fx, 200);
+        }
+        assert_int_equal(taken, MANY);
+        stead_message_destroy(&told);
+        fx_destroy(fx);
+    }
+}
+
 /* What has waited does not fill the disk's queue; and it goes on whenever the disk has got on with it, though others
  * fill it. */
 static void test_parked_messages_wait_for_the_disk(void **state)
@@ -213,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parked_messages_are_each_looked_at_once_and_keep_nobody),
+        cmocka_unit_test(test_holder_is_let_in_though_parked_mail_cannot_be_read),
         cmocka_unit_test(test_parked_messages_wait_for_the_disk),
         cmocka_unit_test(test_deferred_messages_are_run_again_once_for_each_turn),
         cmocka_unit_test(test_deferred_requests_are_run_again_once_for_each_turn),
