@@ -133,7 +133,10 @@ static int stop(struct stead_turn *turn, void *state, struct stead_slice args)
             continue;
         }
         stead_kv_set_number(turn, 's', id, 0);
-        if (stead_timer_cancel(turn, stead_printed(turn, "c%llu", (unsigned long long)id)) != 0)
+        int code = stead_timer_cancel(turn, stead_printed(turn, "c%llu", (unsigned long long)id));
+        if (code == STEAD_EIO)
+            return code;
+        if (code != 0)
             stead_sim_broken("timer %llu of %s is gone", (unsigned long long)id, stead_self(turn));
     }
     return stead_reply(turn, stead_packed(turn, "l", left));

@@ -64,7 +64,10 @@ static int ring_again(struct stead_turn *turn, void *state, struct stead_slice a
         stead_sim_broken("a timer of %s rings without its arguments", stead_self(turn));
     int64_t times = stead_kv_number(turn, 'r', id) + 1;
     stead_kv_set_number(turn, 'r', id, times);
-    if (times == PERIODS && stead_timer_cancel(turn, stead_printed(turn, "t%llu", (unsigned long long)id)) != 0)
+    int code = times != PERIODS ? 0 : stead_timer_cancel(turn, stead_printed(turn, "t%llu", (unsigned long long)id));
+    if (code == STEAD_EIO)
+        return code;
+    if (code != 0)
         stead_sim_broken("%s cannot cancel the periodic timer that it runs for", stead_self(turn));
     return 0;
 }

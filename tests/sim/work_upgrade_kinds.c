@@ -317,6 +317,8 @@ static int give(struct stead_turn *turn, void *state, struct stead_slice args)
     if (stead_get_text(args, NULL, token.text, sizeof token.text) != 0)
         stead_sim_broken("a timer of %s rings without its token", stead_self(turn));
     int code = stead_answer(turn, &token, (struct stead_slice){0});
+    if (code == STEAD_EIO) /* it cannot be told whether it is owed: the turn fails */
+        return code;
     if (code != 0 && code != STEAD_ENOTFOUND) /* its call has timed out */
         stead_sim_broken("%s cannot answer: %s", stead_self(turn), stead_error_name(code));
     return 0;
