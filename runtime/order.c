@@ -14,7 +14,8 @@ uint64_t stead_order_who(const struct stead_message *request)
     uint64_t fence = request->groups & STEAD_GROUP_FENCE ? request->fence : 0;
     uint64_t address =
         request->address_hash != 0 ? request->address_hash : stead_hash(request->address, request->address_size);
-    uint64_t who = address ^ fence * 0x9E3779B97F4A7C15u;
+    uint64_t source = request->source_size == 0 ? 0 : stead_hash(request->source, request->source_size);
+    uint64_t who = address ^ (fence + source) * 0x9E3779B97F4A7C15u;
 
     return who == 0 ? 1 : who;
 }

@@ -16,7 +16,8 @@
  * that is stored is stored with it. A place is left when its number has ended, which whoever asks for it sees from the
  * session.
  *
- * Requests with a fence have a place of their own: they pass those which wait for the end of the hold that it is of.
+ * Requests with a fence have a place of their own: they pass those which wait for the end of the hold that it is of; a
+ * release has none at all. So have those of each agent, where several share a session.
  *
  * Owned by session.c. One thread.
  */
@@ -38,7 +39,7 @@ struct stead_order {
     uint32_t count, capacity;         /* used; in all: 0 or a power of two */
 };
 
-/* Whom a request is for. */
+/* Whom a request is for: its agent, as its sender, under its fence. */
 uint64_t stead_order_who(const struct stead_message *request);
 /* What is known of `who`; zeroes: nothing. */
 struct stead_order_place stead_order_get(const struct stead_order *order, uint64_t who);

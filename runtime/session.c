@@ -254,12 +254,19 @@ static enum stead_session_verdict refuse_early(struct stead_shard *shard, const 
 }
 
 /* What it names as before it has been taken, or has ended. */
-static bool is_its_turn(const struct stead_session *session, const struct stead_message *request, uint64_t taken)
+static bool is_its_turn(const struct stead_shard *shard, const struct stead_session *session,
+                        const struct stead_message *request, uint64_t taken)
 {
     uint64_t after = request->after;
 
-    return after <= taken || stead_session_has_ended(session, after) || after <= session->forgotten_to ||
-           stead_session_find(session, after) != NULL;
+    return after <= taken || stead_session_has_ended(session, after) || stead_session_find(session, after) != NULL ||
+           (after <= session->forgotten_to && is_volatile(shard, request));
+}
+
+/* Whoever holds its agent is let in, and what waits for the release must not keep it out. */
+static bool is_release(const struct stead_message *request)
+{
+    return stead_slice_equal(stead_bytes(request->op, request->op_size), stead_str(STEAD_OP_RELEASE));
 }
 
 /* A request that is not known, in its place among those to its agent. */
@@ -270,9 +277,11 @@ static enum stead_session_verdict judge_place(struct stead_shard *shard, struct 
     struct stead_order_place place = stead_order_get(&session->order, who);
     bool overtakes = STEAD_FAULT(&shard->host->settings, overtake_refused);
 
+    if (is_release(request))
+        return STEAD_SESSION_NEW;
     if (number <= place.closed && request->key_size == 0 && !overtakes) /* a key says itself whether it has run */
         return STEAD_SESSION_LATE;
-    if (!is_its_turn(session, request, place.number) && !overtakes)
+    if (!is_its_turn(shard, session, request, place.number) && !overtakes)
         return refuse_early(shard, request);
     stead_order_take(&session->order, who, number, request->after, stead_session_is_over, session);
     count_bytes(shard, session);
@@ -350,14 +359,31 @@ void stead_session_running(struct stead_shard *shard, struct stead_session *sess
 
     count_bytes(shard, session);
     it->state = STEAD_REQUEST_RUNNING;
+    if (it->number < session->running_from)
+        session->running_from = it->number;
     it->route = request->groups & STEAD_GROUP_ROUTE ? request->route : (struct stead_route){0};
 }
 
-/* A request's effect is in the open batch: what it names is closed for good. */
+/* The lowest number that waits; UINT64_MAX: none does. */
+static uint64_t lowest_running(struct stead_session *session)
+{
+    uint32_t at = stead_session_bound(session, session->running_from), end = session->first + session->count;
+
+    while (at < end && session->requests[at].state != STEAD_REQUEST_RUNNING)
+        at++;
+    session->running_from = at < end ? session->requests[at].number : UINT64_MAX;
+    return session->running_from;
+}
+
+/* A request's effect is in the open batch: what it names is closed for good, but for what waits, in memory alone, and
+ * was passed by it: deferred, held out, or behind a delay or a key. */
 static void note_stored(struct stead_session *session, const struct stead_message *request)
 {
-    if (request->after != 0)
-        stead_order_store(&session->order, stead_order_who(request), request->after);
+    uint64_t waits = request->after == 0 || is_release(request) ? 0 : lowest_running(session);
+
+    if (waits > 0)
+        stead_order_store(&session->order, stead_order_who(request),
+                          request->after < waits ? request->after : waits - 1);
 }
 
 void stead_session_owed(struct stead_shard *shard, struct stead_session *session, const struct stead_message *request,

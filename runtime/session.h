@@ -64,6 +64,7 @@ struct stead_session {
     uint64_t bytes;                  /* of all that, as counted in host->session_bytes */
     uint64_t used_ms;                /* monotonic ms of the newest request */
     struct stead_order order;        /* of its requests to each agent */
+    uint64_t running_from;           /* none below it is RUNNING */
     struct stead_request *requests;  /* by number, ascending; owned */
     uint32_t first, count, capacity; /* live: requests[first .. first + count) */
     stead_slot slot;

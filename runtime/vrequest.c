@@ -118,10 +118,11 @@ static void leave_ring(struct stead_shard *shard, struct stead_vrequest *request
 static bool is_for_the_same(const struct stead_message *a, const struct stead_message *b)
 {
     return stead_id_equal(a->session.id, b->session.id) &&
-           stead_slice_equal(stead_bytes(a->address, a->address_size), stead_bytes(b->address, b->address_size));
+           stead_slice_equal(stead_bytes(a->address, a->address_size), stead_bytes(b->address, b->address_size)) &&
+           stead_slice_equal(stead_bytes(a->source, a->source_size), stead_bytes(b->source, b->source_size));
 }
 
-/* Behind all others to its agent (order.h). */
+/* Behind all others of its sender to its agent (order.h). */
 static void join_order(struct stead_shard *shard, struct stead_vrequest *request)
 {
     struct stead_vrequest *newest;

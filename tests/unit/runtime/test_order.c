@@ -72,7 +72,7 @@ static void test_places_are_kept_apart_and_given_up_when_they_are_over(void **st
     stead_order_deinit(&order);
 }
 
-static void test_whom_a_request_is_for_depends_on_address_and_fence(void **state)
+static void test_whom_a_request_is_for_depends_on_address_fence_and_sender(void **state)
 {
     struct stead_message_parts parts = {.address = stead_str("life/a"), .op = stead_str("x")};
     struct stead_message *one = stead_message_create(STEAD_SIGNAL, &parts);
@@ -87,6 +87,10 @@ static void test_whom_a_request_is_for_depends_on_address_and_fence(void **state
     one->fence = 3;
     assert_int_not_equal(stead_order_who(one), who);
     stead_message_destroy(&one);
+    parts.source = stead_str("life/b");
+    one = stead_message_create(STEAD_SIGNAL, &parts);
+    assert_int_not_equal(stead_order_who(one), who); /* agents of one shard share its session, and no order */
+    stead_message_destroy(&one);
 }
 
 int main(void)
@@ -94,7 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_goes_on_and_back_only_as_it_is_told),
         cmocka_unit_test(test_places_are_kept_apart_and_given_up_when_they_are_over),
-        cmocka_unit_test(test_whom_a_request_is_for_depends_on_address_and_fence),
+        cmocka_unit_test(test_whom_a_request_is_for_depends_on_address_fence_and_sender),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,60 @@ static void test_request_that_comes_behind_later_ones_changes_nothing(void **sta
     fx_destroy(fx);
 }
 
+static bool empty;
+
+static int defer_while_empty(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)args;
+    if (!empty)
+        ((struct puppet *)state)->value += 100;
+    return empty ? stead_defer(turn) : 0;
+}
+
+/* What waits in a mailbox has been taken, but with its process it is gone, though later ones are stored. */
+static void test_request_that_waited_when_the_process_ended_runs_behind_those_that_passed_it(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    struct stead_message *calls[5] = {NULL};
+    char a[64];
+
+    (void)state;
+    fx_address(a, "d", 1, 0);
+    fx_do[0] = defer_while_empty;
+    empty = true;
+    for (uint32_t i = 1; i < 5; i++)
+        calls[i] = call_after(fx, &client, a, i == 2 ? "do" : "add", i - 1);
+    assert_int_equal(send_again(fx, calls, 1), 0);
+    assert_int_equal(send_again(fx, calls, 2), 1); /* deferred */
+    assert_int_equal(send_again(fx, calls, 3), 0);
+    assert_int_equal(send_again(fx, calls, 4), 0);
+    fx_crash(fx, false);
+    empty = false;
+    assert_int_equal(send_again(fx, calls, 2), 0);
+    assert_int_equal(fx_call_i64(fx, &client, a, "get"), 103);
+    for (uint32_t i = 1; i < 5; i++)
+        stead_message_destroy(&calls[i]);
+    fx_destroy(fx);
+}
+
+static void test_release_does_not_wait_for_what_waits_for_it(void **state)
+{
+    struct fx *fx = fx_create(1);
+    struct fx_client client = fx_client(fx, 1);
+    char a[64];
+
+    (void)state;
+    fx_address(a, "d", 1, 0);
+    struct stead_message *lost = call_after(fx, &client, a, "add", 0);
+    struct stead_message *release = call_after(fx, &client, a, STEAD_OP_RELEASE, 1);
+    fx_deliver(fx, release);
+    assert_int_not_equal(fx_answer_status(fx), STEAD_EBUSY);
+    stead_message_destroy(&lost);
+    stead_message_destroy(&release);
+    fx_destroy(fx);
+}
+
 static void test_request_waits_for_one_that_was_refused_after_it_was_let_in(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -657,6 +711,8 @@ int main(void)
         cmocka_unit_test(test_requests_out_of_order_each_take_effect_once),
         cmocka_unit_test(test_request_waits_for_the_one_that_it_names),
         cmocka_unit_test(test_request_that_comes_behind_later_ones_changes_nothing),
+        cmocka_unit_test(test_request_that_waited_when_the_process_ended_runs_behind_those_that_passed_it),
+        cmocka_unit_test(test_release_does_not_wait_for_what_waits_for_it),
         cmocka_unit_test(test_request_waits_for_one_that_was_refused_after_it_was_let_in),
         cmocka_unit_test(test_retry_while_the_agent_loads_attaches_and_its_connection_gets_the_answer),
         cmocka_unit_test(test_session_at_its_bound_refuses_new_requests_and_evicts_nothing),
