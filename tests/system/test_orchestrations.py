@@ -585,7 +585,7 @@ class Timing(Orchestrations):
         self.assertEqual(self.await_status("g1", "Completed")["output"], None)
         for id, name in (("s1", "start_timeout"), ("b1", "start_timeout"), ("t1", "timeout")):
             self.assertEqual(self.await_status(id, "Failed")["error"]["name"], name, id)
-        self.assertLess(time.monotonic() - began, scaled(20))
+        self.assertLess(time.monotonic() - began, 50)  # not when the whole time of b1 is over
         self.assertEqual(self.status("n1")["status"], "Running")
 
 
