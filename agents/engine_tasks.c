@@ -474,10 +474,12 @@ void stead_engine_cancel_open(struct stead_engine *engine, bool timers_only)
             cancel_request(engine, task);
     }
     free(open);
-    /* Children whose time was up while the code could not run: their results are taken no more, and they still run. */
+    /* Children that still run: their time was up while the code could not run, or a rewind is to resume them. */
     for (const struct stead_engine_task *task = engine->due.first; task != NULL && !timers_only; task = task->next)
         if (task->request != 0)
             cancel_request(engine, task);
+        else if (task->again != NULL && task->again->resumes != 0)
+            decide_cancel(engine, task->again->resumes, stead_str(task->name), stead_str(task->target));
 }
 
 void stead_engine_open(const struct stead_engine *engine, stead_engine_sink_fn *visit, void *context)
@@ -515,6 +517,9 @@ static void unfinish(struct stead_engine *engine, struct stead_engine_task *task
     task->code = 0;
     free(task->error_name);
     task->error_name = task->error_sentence = NULL;
+    engine->held_bytes -= task->value.size; /* the fence of a hold that was given */
+    free((void *)(uintptr_t)task->value.data);
+    task->value = nothing;
     if (engine->waits_any)
         engine->missing = !stead_engine_any_is_done(engine);
     else if (task->wait_round == engine->wait_round)

@@ -43,7 +43,7 @@ struct stead_hub_episode {
     bool sized;           /* those of the run under way are among them */
     bool too_large;       /* more than a write may be: they are passed over */
     uint64_t rewind_from; /* 0: no rewind */
-    const struct stead_hub_message *start;
+    struct stead_hub_message *start;
     const struct stead_orchestrator *orchestrator;
 };
 

@@ -173,6 +173,8 @@ static bool resumes(const struct stead_hub_session *session, const struct stead_
         return false;
     if (status == STEAD_INSTANCE_FAILED && stead_get_bool(row, "final", &final) == 0 && final)
         return false;
+    if (known < stead_hub_number(body, "rw") && !stead_instance_is_over(status))
+        known = stead_hub_number(body, "rw"); /* which repeated the known one, and has not come yet */
     return (known == stead_hub_number(body, "rw") || (known == asked && !starts_with(session, message))) &&
            status != STEAD_INSTANCE_TERMINATED && status != STEAD_INSTANCE_CANCELED;
 }
@@ -214,6 +216,16 @@ static bool is_for_another(const struct stead_hub_episode *episode, const struct
             stead_hub_number(message->body, "pr") != stead_hub_number(row, "pr"));
 }
 
+/* Another start of this batch is an earlier request of the same parent, which asks again by this one. */
+static bool replaces(const struct stead_hub_message *message, const struct stead_hub_message *earlier)
+{
+    struct stead_slice parent = stead_hub_text(message->body, "p");
+
+    return parent.size > 0 && stead_slice_equal(parent, stead_hub_text(earlier->body, "p")) &&
+           stead_hub_number(message->body, "px") == stead_hub_number(earlier->body, "px") &&
+           stead_hub_number(message->body, "pr") > stead_hub_number(earlier->body, "pr");
+}
+
 /* Sorts out what was taken before, and finds the start. True: there is something left. */
 bool stead_hub_sort(struct stead_hub_episode *episode)
 {
@@ -225,7 +237,13 @@ bool stead_hub_sort(struct stead_hub_episode *episode)
         if (it->resumes) {
             resume(episode, it);
         } else if (!it->dropped && is(it, "start")) {
-            it->dropped = episode->start != NULL || !starts_now(episode->session, it);
+            it->dropped = !starts_now(episode->session, it);
+            if (!it->dropped && episode->start != NULL && replaces(it, episode->start)) {
+                stead_hub_send_conflict(episode->session, episode->start);
+                episode->start->dropped = true;
+                episode->start = NULL;
+            }
+            it->dropped = it->dropped || episode->start != NULL;
             if (it->dropped && episode->session->exists &&
                 !stead_instance_is_over(stead_hub_status_of(episode->session)))
                 stead_hub_send_refusal(episode->session, it);

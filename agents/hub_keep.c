@@ -101,8 +101,8 @@ enum stead_hub_verdict stead_hub_keep_unknown(struct stead_hub_episode *episode,
     if (episode->inputs == 0)
         open_none(episode);
     stead_hub_write_episode(episode, suspended ? STEAD_INSTANCE_SUSPENDED : STEAD_INSTANCE_PENDING, args);
-    if (!suspended)
-        stead_hub_send_wake(session, NULL);
+    if (!suspended) /* where no event is added, the id of a wake that is in this batch is taken */
+        stead_hub_send_wake(session, episode->inputs == 0 ? wake : NULL);
     return STEAD_HUB_WRITE;
 }
 

@@ -108,6 +108,18 @@ static void enqueue(struct stead_hub_session *session, const char *queue, const 
     stead_writer_deinit(&args);
 }
 
+/* The messages that tell of an activity's times, if it has some. */
+static void cancel_limits(struct stead_hub_session *session, uint64_t ref)
+{
+    struct stead_hub_part own = stead_hub_control(&session->worker->settings, session->partition);
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "[s,s]", id_of(session, ref, STEAD_HUB_WHOLE).text, id_of(session, ref, STEAD_HUB_LATE).text);
+    add(session, own.text, "cancel", stead_written(&args));
+    stead_writer_deinit(&args);
+}
+
 static void cancel(struct stead_hub_session *session, const char *queue, const char *id)
 {
     struct stead_writer args;
@@ -270,6 +282,7 @@ static void send_cancel(struct stead_hub_session *session, const struct stead_hi
         cancel(session, own.text, id_of(session, event->ref, "t").text);
     } else if (event->target.size == 0) {
         cancel(session, work.text, id_of(session, event->ref, "w").text);
+        cancel_limits(session, event->ref);
     } else if (is_agent(event->target)) {
         /* A hold that was asked for may be given even after its worker's death: its message stays, so that somebody
          * hears of it and releases it. */
@@ -398,18 +411,26 @@ static void make_room(struct stead_hub_session *session, const struct stead_hub_
 
 void stead_hub_send_refusal(struct stead_hub_session *session, const struct stead_hub_message *start)
 {
-    struct stead_slice row = stead_written(&session->row), parent = stead_hub_text(start->body, "p");
+    struct stead_slice row = stead_written(&session->row);
+    int64_t ref = stead_hub_number(start->body, "pr"), known = stead_hub_number(row, "pr");
+
+    if (!stead_slice_equal(stead_hub_text(row, "parent"), stead_hub_text(start->body, "p")))
+        stead_hub_send_conflict(session, start);
+    else if (stead_hub_number(row, "px") != stead_hub_number(start->body, "px") || ref > known)
+        make_room(session, start);
+    else if (ref < known)
+        stead_hub_send_conflict(session, start);
+}
+
+void stead_hub_send_conflict(struct stead_hub_session *session, const struct stead_hub_message *start)
+{
+    struct stead_slice parent = stead_hub_text(start->body, "p");
     int64_t execution = stead_hub_number(start->body, "px"), ref = stead_hub_number(start->body, "pr");
     struct message_id id;
     struct stead_writer body;
 
     if (parent.size == 0 || parent.size > STEAD_INSTANCE_ID_MAX)
         return;
-    if (stead_slice_equal(stead_hub_text(row, "parent"), parent)) {
-        if (stead_hub_number(row, "px") != execution || stead_hub_number(row, "pr") != ref)
-            make_room(session, start);
-        return;
-    }
     struct stead_hub_part queue = control_of(session, parent);
     print(id.text, sizeof(id.text), "%.*s:%llx:%llu:n", (int)parent.size, (const char *)parent.data,
           (unsigned long long)execution, (unsigned long long)ref);

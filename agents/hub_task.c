@@ -401,17 +401,20 @@ static void forget_limits(struct stead_turn *turn, struct stead_hub_task *task)
     struct stead_slice work = stead_hub_text(body, "w"), instance = stead_hub_text(body, "i");
     int size = id.size > 0 ? (int)id.size - 1 : 0;
     const char *common = (const char *)id.data;
+    struct stead_hub_part control = stead_hub_control(settings, stead_hub_partition(settings, instance));
+    const char *whole = stead_printed(turn, "%.*s%s", size, common, STEAD_HUB_WHOLE);
 
-    if (work.size > 0)
+    if (work.size > 0) {
         stead_hub_call(turn, task->worker, stead_hub_part_queue(settings, "work").text, "cancel",
                        stead_packed(turn, "[S]", work), "done", NULL);
-    else if (size > 0 && positive(body, "at") > 0 && stead_hub_text(body, "a").size == 0 &&
-             positive(body, "timeout") + positive(body, "start") > 0)
-        stead_hub_call(turn, task->worker, stead_hub_control(settings, stead_hub_partition(settings, instance)).text,
-                       "cancel",
-                       stead_packed(turn, "[s,s]", stead_printed(turn, "%.*s%s", size, common, STEAD_HUB_WHOLE),
-                                    stead_printed(turn, "%.*s%s", size, common, STEAD_HUB_LATE)),
+        if (size > 0)
+            stead_hub_call(turn, task->worker, control.text, "cancel", stead_packed(turn, "[s]", whole), "done", NULL);
+    } else if (size > 0 && positive(body, "at") > 0 && stead_hub_text(body, "a").size == 0 &&
+               positive(body, "timeout") + positive(body, "start") > 0) {
+        stead_hub_call(turn, task->worker, control.text, "cancel",
+                       stead_packed(turn, "[s,s]", whole, stead_printed(turn, "%.*s%s", size, common, STEAD_HUB_LATE)),
                        "done", NULL);
+    }
 }
 
 /* Reply: the result, or the message that went on, is stored. */

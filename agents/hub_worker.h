@@ -289,6 +289,9 @@ void stead_hub_send_end(struct stead_hub_session *session, const struct stead_hi
 /* This start of a child came to an instance that is active: its parent is told so; but an earlier attempt of the same
  * parent ends, and the start comes again. */
 void stead_hub_send_refusal(struct stead_hub_session *session, const struct stead_hub_message *start);
+/* The parent of this start is told that the child's id is in use; one that does not want this request any more (it has
+ * asked again) passes it over. */
+void stead_hub_send_conflict(struct stead_hub_session *session, const struct stead_hub_message *start);
 /* Says which execution of which instance of this id it is: `x` and `px` of messages. */
 uint64_t stead_hub_life(const struct stead_hub_session *session);
 /* Was this message, which came again, taken by an episode that is stored? Then what that decided is sent again: once

@@ -93,6 +93,19 @@ static const struct stead_orchestrator waiter = {.abi = STEAD_ORCHESTRATION_ABI,
                                                  .version = 1,
                                                  .run = wait_for_event};
 
+/* Waits for an activity, of which it hears in time. */
+static inline int await_limited(struct stead_orchestration *o, struct stead_slice input)
+{
+    const struct stead_task_options options = {.timeout_ms = 3600000, .start_timeout_ms = 1800000};
+
+    return stead_await(o, stead_begin_activity(o, "dull", input, &options), NULL);
+}
+static const struct stead_orchestrator limited = {.abi = STEAD_ORCHESTRATION_ABI,
+                                                  .struct_size = sizeof(struct stead_orchestrator),
+                                                  .name = "limited",
+                                                  .version = 1,
+                                                  .run = await_limited};
+
 /* What a node has loaded, with the orchestrators or without. */
 static inline void load(struct stead_registry *registry, bool orchestrators)
 {
@@ -106,6 +119,7 @@ static inline void load(struct stead_registry *registry, bool orchestrators)
     assert_int_equal(stead_registry_add_orchestrator(registry, &marked, NULL), 0);
     assert_int_equal(stead_registry_add_orchestrator(registry, &sleeper, NULL), 0);
     assert_int_equal(stead_registry_add_orchestrator(registry, &waiter, NULL), 0);
+    assert_int_equal(stead_registry_add_orchestrator(registry, &limited, NULL), 0);
 }
 
 static inline int set_up(enum stead_hub_mode mode)

@@ -6,6 +6,8 @@
  */
 #include "unit/agents/engine_fixture.h"
 
+#include "agents/engine_internal.h"
+
 static const struct stead_slice nil = {NULL, 0};
 
 #define BOTH_WAYS(en, orchestrator)                                                                                    \
@@ -231,6 +233,34 @@ static void test_rewind_of_who_fails_with_the_last_lock_locks_anew(void **state)
     en_deinit(&en);
 }
 
+static int lock_and_fail(struct stead_orchestration *o, struct stead_slice input)
+{
+    const char *const one[] = {"acct/a"};
+
+    (void)input;
+    int code = stead_lock(o, one, 1);
+    return code != 0 || is_mended ? code : stead_fail_with(o, "not_yet", "it is not mended");
+}
+EN_ORCHESTRATOR(hasty, lock_and_fail);
+
+/* Given in the episode that failed, and asked for again: of the fence that it had nothing is kept. */
+static void test_rewind_of_who_failed_with_its_lock_forgets_the_fence(void **state)
+{
+    struct en en;
+
+    (void)state;
+    is_mended = false;
+    en_init(&en, &hasty);
+    en_start(&en, nil);
+    give(&en, "acct/a", 11);
+    is_mended = true;
+    rewind_it(&en);
+    assert_int_equal(en.engine->held_bytes, 0);
+    give(&en, "acct/a", 12);
+    assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_COMPLETED);
+    en_deinit(&en);
+}
+
 /* A lock that cannot be had fails the instance again, with nothing left locked, and the next rewind begins there. */
 static void test_rewind_that_cannot_lock_fails_and_can_be_tried_again(void **state)
 {
@@ -373,6 +403,38 @@ static void test_rewind_resumes_children(void **state)
     }
 }
 
+static int child_beside_section(struct stead_orchestration *o, struct stead_slice input)
+{
+    const char *const one[] = {"acct/a"};
+    struct stead_task kid = stead_begin_child(o, "slow", nil, NULL);
+
+    (void)input;
+    int code = stead_lock(o, one, 1);
+    if (code == 0)
+        code = stead_await_call(o, "acct/a", "withdraw", nil, NULL);
+    return code != 0 ? code : stead_await(o, kid, NULL);
+}
+EN_ORCHESTRATOR(guardian, child_beside_section);
+
+/* Its child, which still runs, is to be resumed as soon as all is locked. */
+static void test_rewind_that_is_terminated_before_its_child_is_resumed_ends_the_child(void **state)
+{
+    struct en en;
+
+    (void)state;
+    BOTH_WAYS(en, guardian)
+    {
+        en_start(&en, nil);
+        uint64_t slow = child(&en, "slow");
+        give(&en, "acct/a", 11);
+        assert_true(en_fail(&en, newest(&en, "withdraw"), STEAD_EFAILED));
+        rewind_it(&en);
+        assert_int_equal(child(&en, "slow"), slow);
+        assert_true(en_say_type(&en, STEAD_HISTORY_EXECUTION_TERMINATED));
+        assert_int_equal(en_event(&en, en_newest(&en, STEAD_HISTORY_TASK_CANCELED, "slow")).ref, slow);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,10 +442,12 @@ int main(void)
         cmocka_unit_test(test_rewind_of_who_failed_inside_its_section_keeps_what_succeeded),
         cmocka_unit_test(test_rewind_again_and_again_locks_again),
         cmocka_unit_test(test_rewind_of_who_fails_with_the_last_lock_locks_anew),
+        cmocka_unit_test(test_rewind_of_who_failed_with_its_lock_forgets_the_fence),
         cmocka_unit_test(test_rewind_that_cannot_lock_fails_and_can_be_tried_again),
         cmocka_unit_test(test_rewind_of_who_could_not_lock_keeps_the_order),
         cmocka_unit_test(test_rewind_that_waits_for_a_lock_can_be_steered),
         cmocka_unit_test(test_rewind_resumes_children),
+        cmocka_unit_test(test_rewind_that_is_terminated_before_its_child_is_resumed_ends_the_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,134 @@ static void test_instance_without_code_is_canceled_also_beside_its_start(void **
     assert_int_equal(count_of("depth"), 0);
 }
 
+/* ---- Children of a rewound parent ---------------------------------------------------------------------------- */
+
+/* The request `pr` of the parent `p`, which repeats the request `rw`; 0: none. Its input is its number. */
+static void ask_for_child_in(const char *instance, const char *name, uint64_t pr, uint64_t rw, int64_t delay_ms)
+{
+    struct stead_writer args;
+    char id[32];
+
+    snprintf(id, sizeof(id), "p:1:%u:s", (unsigned)pr);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:l,s:{s:s,s:s,s:s,s:u,s:u,s:s,s:u,s:u,s:u}}", "id", id, "delay", delay_ms, "body", "t",
+               "start", "i", instance, "n", name, "v", (uint64_t)0, "ver", (uint64_t)0, "p", "p", "px", (uint64_t)1,
+               "pr", pr, "rw", rw);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+}
+
+static void ask_for_child(const char *instance, const char *name, uint64_t pr, uint64_t rw)
+{
+    ask_for_child_in(instance, name, pr, rw, 0);
+}
+
+static int64_t due_of_wake(void)
+{
+    struct stead_slice body, what;
+    struct stead_writer args;
+    uint32_t count = 0, members;
+    int64_t due_ms = 0, found_ms = 0;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:u}", "max", (uint64_t)10);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "peek", &args), 0);
+    struct stead_reader reader = stead_reader(stead_message_payload(answer));
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    for (; count > 0; count--) {
+        assert_int_equal(stead_read_array(&reader, &members), 0);
+        assert_int_equal(stead_read_skip(&reader), 0);
+        assert_int_equal(stead_read_i64(&reader, &due_ms), 0);
+        for (int skipped = 0; skipped < 3; skipped++)
+            assert_int_equal(stead_read_skip(&reader), 0);
+        assert_int_equal(stead_read_value(&reader, &body), 0);
+        if (stead_get_str(body, "t", &what) == 0 && stead_slice_equal(what, stead_str("wake")))
+            found_ms = due_ms;
+    }
+    assert_true(found_ms > 0);
+    return found_ms;
+}
+
+/* The parent's request that a child is known by: what terminates the child of another one passes it by. */
+static void assert_is_of(const char *instance, uint64_t pr)
+{
+    static unsigned number;
+
+    for (uint64_t request = pr - 2; request <= pr; request++) {
+        struct stead_writer args;
+        char id[32];
+        assert_int_equal(look_at(instance).status, STEAD_INSTANCE_RUNNING);
+        snprintf(id, sizeof(id), "end-%u", ++number);
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:s,s:{s:s,s:s,s:u,s:s,s:s,s:u,s:u}}", "id", id, "body", "t", "steer", "i", instance, "k",
+                   (uint64_t)STEAD_HISTORY_EXECUTION_TERMINATED, "es", "", "p", "p", "px", (uint64_t)1, "pr", request);
+        assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+    }
+    assert_int_equal(look_at(instance).status, STEAD_INSTANCE_TERMINATED);
+}
+
+/* The wake and the new request come together. */
+static void test_child_whose_code_is_gone_is_woken_also_when_its_wake_comes_with_a_new_request(void **state)
+{
+    (void)state;
+    ask_for_child("c", "waiter", 3, 0);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_RUNNING);
+    restart(false);
+    steer("c", STEAD_HISTORY_EVENT_RAISED);
+    for (int rounds = 0; rounds < 20; rounds++)
+        fx_step_ms(fx, 50);
+    ask_for_child_in("c", "waiter", 5, 3, due_of_wake() - (int64_t)fx->now_ms);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_PENDING);
+    assert_int_equal(count_of("depth"), 1);
+    restart(true);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_COMPLETED);
+}
+
+/* The earlier request was hidden when the later one, which repeats it, began the child. */
+static void test_child_goes_on_when_an_earlier_request_comes_late(void **state)
+{
+    (void)state;
+    ask_for_child("c", "waiter", 5, 3);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_RUNNING);
+    ask_for_child("c", "waiter", 3, 0);
+    assert_is_of("c", 5);
+}
+
+/* Of three requests the second one is hidden: the third repeats that. */
+static void test_child_that_runs_is_resumed_by_who_repeats_a_request_that_did_not_come(void **state)
+{
+    (void)state;
+    ask_for_child("c", "waiter", 3, 0);
+    steer("c", STEAD_HISTORY_EXECUTION_SUSPENDED);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_SUSPENDED);
+    ask_for_child("c", "waiter", 7, 5);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_SUSPENDED); /* it was not begun anew */
+    steer("c", STEAD_HISTORY_EXECUTION_RESUMED);
+    assert_is_of("c", 7);
+}
+
+static void test_child_whose_requests_come_together_is_of_the_later_one(void **state)
+{
+    (void)state;
+    stop_worker();
+    ask_for_child("c", "waiter", 3, 0);
+    ask_for_child("c", "waiter", 5, 3);
+    assert_is_of("c", 5);
+}
+
+/* ---- What tells of times ------------------------------------------------------------------------------------- */
+
+static void test_activity_that_is_cancelled_leaves_nothing_that_tells_of_its_times(void **state)
+{
+    (void)state;
+    fx_set_table(fx, NULL, 1, false);
+    begin("w", "limited", 0);
+    assert_int_equal(look_at("w").status, STEAD_INSTANCE_RUNNING);
+    assert_int_equal(count_of("depth"), 2);
+    steer("w", STEAD_HISTORY_EXECUTION_TERMINATED);
+    assert_int_equal(look_at("w").status, STEAD_INSTANCE_TERMINATED);
+    assert_int_equal(count_of("depth"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +376,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_custom_status_outlives_the_execution_that_set_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_instance_that_was_terminated_before_it_began_is_canceled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_instance_without_code_is_canceled_also_beside_its_start, setup_polled,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            test_child_whose_code_is_gone_is_woken_also_when_its_wake_comes_with_a_new_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_child_goes_on_when_an_earlier_request_comes_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_child_that_runs_is_resumed_by_who_repeats_a_request_that_did_not_come,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_child_whose_requests_come_together_is_of_the_later_one, setup_polled,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_activity_that_is_cancelled_leaves_nothing_that_tells_of_its_times, setup,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

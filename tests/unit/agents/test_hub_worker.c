@@ -404,6 +404,17 @@ static void put_late(const char *id, const char *work)
     assert_int_equal(ask(queue.text, "enqueue", &args), 0);
 }
 
+/* Would tell of the end of a work's time as a whole, in an hour. */
+static void put_whole(const char *id)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:l,s:{s:s,s:s,s:u,s:u,s:u}}", "id", id, "delay", (int64_t)3600000, "body", "t", "result",
+               "i", "x", "x", (uint64_t)1, "r", (uint64_t)3, "k", (uint64_t)STEAD_HISTORY_TASK_FAILED);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+}
+
 static void test_work_that_nobody_has_taken_in_time_is_told_and_goes(void **state)
 {
     struct stead_hub_part queue = stead_hub_part_queue(&settings, "work");
@@ -419,9 +430,11 @@ static void test_work_that_nobody_has_taken_in_time_is_told_and_goes(void **stat
     assert_int_equal(fx->jobs.count, settings.tasks); /* there is no room for more */
     put_work("a", "dull", (int64_t)fx->now_ms, 0, 500);
     put_late("n0b", "n0"); /* was taken */
+    put_whole("al");
     put_late("ab", "a");
     wait_ms(1000);
     assert_int_equal(depth_of_poison(), 1);
+    assert_int_equal(count_of("depth"), 0); /* nor is it told of the work's time as a whole */
     assert_told("start_timeout");
     struct stead_message *job = stead_queue_pop(&fx->jobs);
     stead_host_job_done(fx->host, &job, 0, "", "", (struct stead_slice){0});
