@@ -324,7 +324,10 @@ static void test_child_goes_on_when_an_earlier_request_comes_late(void **state)
     (void)state;
     ask_for_child("c", "waiter", 5, 3);
     assert_int_equal(look_at("c").status, STEAD_INSTANCE_RUNNING);
+    int64_t enqueued = count_of("enqueued");
     ask_for_child("c", "waiter", 3, 0);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_RUNNING);
+    assert_int_equal(count_of("enqueued"), enqueued + 2); /* it, and the refusal */
     assert_is_of("c", 5);
 }
 
@@ -347,6 +350,8 @@ static void test_child_whose_requests_come_together_is_of_the_later_one(void **s
     stop_worker();
     ask_for_child("c", "waiter", 3, 0);
     ask_for_child("c", "waiter", 5, 3);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_RUNNING);
+    assert_int_equal(count_of("enqueued"), 3); /* they, and the refusal of the earlier one */
     assert_is_of("c", 5);
 }
 
