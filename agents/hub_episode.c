@@ -254,6 +254,8 @@ void stead_hub_note_taken(struct stead_hub_episode *episode)
     struct stead_hub_session *session = episode->session;
 
     for (const struct stead_hub_message *it = session->messages; it != NULL; it = it->next) {
+        if (it->refused)
+            continue;
         stead_write_u64(&episode->taken, it->seq);
         episode->taken_count++;
         session->recent[session->recent_count++ % STEAD_HUB_RECENT] = it->seq;
@@ -729,6 +731,8 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
     session->turn = turn;
     episode.time_ms = session->now_ms;
     enum stead_hub_verdict verdict = begin_and_run(&episode, ret_args);
+    if (verdict == STEAD_HUB_WRITE || verdict == STEAD_HUB_SEND)
+        stead_hub_refuse_starts(&episode);
     if (episode.accused)
         stead_blame(turn, nothing);
     session->turn = NULL;

@@ -60,6 +60,8 @@ bool stead_hub_differs(const struct stead_hub_session *session);
 int64_t stead_hub_time_of(const struct stead_turn *turn, const struct stead_hub_session *session);
 /* Sorts out what was taken before, and finds the start. True: there is something left. */
 bool stead_hub_sort(struct stead_hub_episode *episode);
+/* What becomes of the starts that another one goes before (stead_hub_send_refusal()). */
+void stead_hub_refuse_starts(const struct stead_hub_episode *episode);
 /* The instance's row becomes a copy of this map, which may be its own. */
 void stead_hub_set_row(struct stead_hub_session *session, struct stead_slice map);
 /* The message that asks for this; NULL: none does. */

@@ -203,15 +203,15 @@ static void resume(struct stead_hub_episode *episode, const struct stead_hub_mes
     episode->resumed = true;
 }
 
-/* It is meant for the child of one request, and this instance is another one: started by a later life of the parent, or
- * by somebody else. */
+/* It comes from a parent, for the child of one of its requests, and this instance is another one: of a later life of
+ * the parent, or of somebody else. */
 static bool is_for_another(const struct stead_hub_episode *episode, const struct stead_hub_message *message)
 {
     struct stead_slice parent = stead_hub_text(message->body, "p");
     struct stead_slice row = episode->start != NULL ? episode->start->body : stead_written(&episode->session->row);
     struct stead_slice own = stead_hub_text(row, episode->start != NULL ? "p" : "parent");
 
-    return is(message, "steer") && parent.size > 0 &&
+    return parent.size > 0 &&
            (!stead_slice_equal(parent, own) || stead_hub_number(message->body, "px") != stead_hub_number(row, "px") ||
             stead_hub_number(message->body, "pr") != stead_hub_number(row, "pr"));
 }
@@ -226,6 +226,11 @@ static bool replaces(const struct stead_hub_message *message, const struct stead
            stead_hub_number(message->body, "pr") > stead_hub_number(earlier->body, "pr");
 }
 
+static bool is_active(const struct stead_hub_session *session)
+{
+    return session->exists && !stead_instance_is_over(stead_hub_status_of(session));
+}
+
 /* Sorts out what was taken before, and finds the start. True: there is something left. */
 bool stead_hub_sort(struct stead_hub_episode *episode)
 {
@@ -233,26 +238,25 @@ bool stead_hub_sort(struct stead_hub_episode *episode)
 
     for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
         it->dropped = stead_hub_was_taken(episode->session, it);
+        it->refused = false;
         it->resumes = !it->dropped && (episode->start == NULL || goes_on) && resumes(episode->session, it);
         if (it->resumes) {
             resume(episode, it);
         } else if (!it->dropped && is(it, "start")) {
-            it->dropped = !starts_now(episode->session, it);
-            if (!it->dropped && episode->start != NULL && replaces(it, episode->start)) {
-                stead_hub_send_conflict(episode->session, episode->start);
-                episode->start->dropped = true;
+            bool now = starts_now(episode->session, it);
+            if (now && episode->start != NULL && replaces(it, episode->start)) {
+                episode->start->dropped = episode->start->refused = true;
                 episode->start = NULL;
             }
-            it->dropped = it->dropped || episode->start != NULL;
-            if (it->dropped && episode->session->exists &&
-                !stead_instance_is_over(stead_hub_status_of(episode->session)))
-                stead_hub_send_refusal(episode->session, it);
+            it->dropped = !now || episode->start != NULL;
+            it->refused = it->dropped && (now || is_active(episode->session)) && is_for_another(episode, it);
             if (!it->dropped)
                 episode->start = it;
         }
     }
     for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
-        it->dropped = it->dropped || is_for_another(episode, it) || (is(it, "wake") && !wakes(episode->session, it));
+        it->dropped = it->dropped || (is(it, "steer") && is_for_another(episode, it)) ||
+                      (is(it, "wake") && !wakes(episode->session, it));
         left = left || !it->dropped;
     }
     return left;
@@ -262,6 +266,14 @@ static bool asks_for(const struct stead_hub_message *message, int64_t type)
 {
     return (is(message, "steer") && stead_hub_number(message->body, "k") == type) ||
            (message->resumes && type == STEAD_HISTORY_EXECUTION_REWOUND);
+}
+
+/* Not noted as taken: one that comes back, since its worker died before it sent this, is refused again. */
+void stead_hub_refuse_starts(const struct stead_hub_episode *episode)
+{
+    for (const struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next)
+        if (it->refused)
+            stead_hub_send_refusal(episode->session, it);
 }
 
 /* The message that asks for this; NULL: none does. */

@@ -42,6 +42,7 @@ struct stead_hub_message {
     struct stead_slice id, body; /* owned: in the same block */
     bool dropped;                /* it says nothing to the episode */
     bool resumes;                /* the start of a child that is there, by a rewound parent */
+    bool refused;                /* a start behind which another one has the instance */
     size_t missing;              /* bytes of a long body that is still to be fetched */
 };
 

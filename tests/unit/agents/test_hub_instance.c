@@ -355,6 +355,54 @@ static void test_child_whose_requests_come_together_is_of_the_later_one(void **s
     assert_is_of("c", 5);
 }
 
+static void ask_for_child_of(const char *parent, const char *instance)
+{
+    struct stead_writer args;
+    char id[32];
+
+    snprintf(id, sizeof(id), "%s:1:3:s", parent);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u,s:s,s:u,s:u}}", "id", id, "body", "t", "start", "i", instance, "n",
+               "waiter", "v", (uint64_t)0, "ver", (uint64_t)0, "p", parent, "px", (uint64_t)1, "pr", (uint64_t)3);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+}
+
+/* How many messages the history of an instance says were taken. */
+static uint32_t count_taken(const char *instance)
+{
+    struct stead_slice rows, row;
+    struct stead_writer args;
+    uint32_t count = 0, members, taken = 0, all = 0;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:u}", "id", instance, "from", (uint64_t)0);
+    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "read", &args), 0);
+    assert_int_equal(stead_get_value(stead_message_payload(answer), "rows", &rows), 0);
+    struct stead_reader reader = stead_reader(rows);
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    for (; count > 0; count--) {
+        assert_int_equal(stead_read_bin(&reader, &row), 0);
+        struct stead_reader of_row = stead_reader(row);
+        assert_int_equal(stead_read_array(&of_row, &members), 0);
+        assert_int_equal(stead_read_array(&of_row, &taken), 0);
+        all += taken;
+    }
+    return all;
+}
+
+/* Its start is not noted as taken: should the worker die before it has told of the refusal, it comes again. */
+static void test_second_of_two_parents_that_ask_for_one_child_at_once_is_refused(void **state)
+{
+    (void)state;
+    stop_worker();
+    ask_for_child_of("p", "c");
+    ask_for_child_of("q", "c");
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_RUNNING);
+    assert_int_equal(count_of("enqueued"), 3); /* they, and the refusal */
+    assert_int_equal(count_taken("c"), 1);
+    assert_is_of("c", 3);
+}
+
 /* ---- What tells of times ------------------------------------------------------------------------------------- */
 
 static void test_activity_that_is_cancelled_leaves_nothing_that_tells_of_its_times(void **state)
@@ -389,6 +437,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_child_whose_requests_come_together_is_of_the_later_one, setup_polled,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_second_of_two_parents_that_ask_for_one_child_at_once_is_refused,
+                                        setup_polled, teardown),
         cmocka_unit_test_setup_teardown(test_activity_that_is_cancelled_leaves_nothing_that_tells_of_its_times, setup,
                                         teardown),
     };
