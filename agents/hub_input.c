@@ -146,6 +146,17 @@ static bool starts_with(const struct stead_hub_session *session, const struct st
     return stead_slice_equal(stead_hub_text(stead_written(&session->row), "start"), stead_hub_own_id(message->id));
 }
 
+/* An earlier request of the parent that this instance is the child of: it was hidden when a later one, by which its
+ * parent asked again, began the instance. */
+static bool is_earlier(const struct stead_hub_session *session, const struct stead_hub_message *message)
+{
+    struct stead_slice row = stead_written(&session->row), parent = stead_hub_text(message->body, "p");
+
+    return session->exists && parent.size > 0 && stead_slice_equal(parent, stead_hub_text(row, "parent")) &&
+           stead_hub_number(message->body, "px") == stead_hub_number(row, "px") &&
+           stead_hub_number(message->body, "pr") < stead_hub_number(row, "pr");
+}
+
 /* A start that begins an execution; any other one is a repetition, or comes too late. */
 static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
 {
@@ -156,7 +167,7 @@ static bool starts_now(const struct stead_hub_session *session, const struct ste
         return true;
     if (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW)
         return same;
-    return stead_instance_is_over(status) && !same;
+    return stead_instance_is_over(status) && !same && !is_earlier(session, message);
 }
 
 /* The start of a child that this instance is, repeated by a rewound parent; not of one that was ended. */
@@ -249,7 +260,8 @@ bool stead_hub_sort(struct stead_hub_episode *episode)
                 episode->start = NULL;
             }
             it->dropped = !now || episode->start != NULL;
-            it->refused = it->dropped && (now || is_active(episode->session)) && is_for_another(episode, it);
+            it->refused = it->dropped && is_for_another(episode, it) &&
+                          (now || is_active(episode->session) || is_earlier(episode->session, it));
             if (!it->dropped)
                 episode->start = it;
         }

@@ -331,6 +331,22 @@ static void test_child_goes_on_when_an_earlier_request_comes_late(void **state)
     assert_is_of("c", 5);
 }
 
+/* It was begun and has ended meanwhile: nobody wants it once more. */
+static void test_child_that_is_over_is_not_begun_by_an_earlier_request(void **state)
+{
+    (void)state;
+    ask_for_child("c", "waiter", 5, 3);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_RUNNING);
+    steer("c", STEAD_HISTORY_EVENT_RAISED);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_COMPLETED);
+    int64_t enqueued = count_of("enqueued");
+    ask_for_child("c", "waiter", 3, 0);
+    assert_int_equal(look_at("c").status, STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(count_of("enqueued"), enqueued + 2); /* it, and the refusal */
+    ask_for_child("c", "waiter", 7, 0);
+    assert_is_of("c", 7);
+}
+
 /* Of three requests the second one is hidden: the third repeats that. */
 static void test_child_that_runs_is_resumed_by_who_repeats_a_request_that_did_not_come(void **state)
 {
@@ -433,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_child_whose_code_is_gone_is_woken_also_when_its_wake_comes_with_a_new_request, setup, teardown),
         cmocka_unit_test_setup_teardown(test_child_goes_on_when_an_earlier_request_comes_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_child_that_is_over_is_not_begun_by_an_earlier_request, setup, teardown),
         cmocka_unit_test_setup_teardown(test_child_that_runs_is_resumed_by_who_repeats_a_request_that_did_not_come,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_child_whose_requests_come_together_is_of_the_later_one, setup_polled,
