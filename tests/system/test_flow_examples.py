@@ -89,7 +89,9 @@ class Flows(Test):
         path = self.folder / "watched"
         self.start("monitor", {"path": str(path), "every": 20}, "watch")
         self.await_custom("watch", lambda said: said and said["rounds"] >= 3 and said["size"] == -1)
-        path.write_text("hello")
+        whole = self.folder / "whole"
+        whole.write_text("hello")
+        whole.rename(path)  # at once: it may look between a file's creation and its first bytes
         self.await_custom("watch", lambda said: said["changes"] == 1 and said["size"] == 5)
         self.n1.restart()
         rounds = self.n1.cli("status", "watch")["custom"]["rounds"]
