@@ -99,6 +99,7 @@ struct stead_channel_out {
     uint64_t again_ns;                    /* monotonic time of the last resend; 0: none */
     uint64_t again_from;                  /* counter that it began behind */
     uint64_t awaits;                      /* entry that the record after `sent` waits for; 0: none known */
+    uint64_t rewritten;                   /* newest entry in which a record that may have left before is changed */
     uint64_t resend_ns;                   /* monotonic time when the oldest record is sent again */
     uint32_t backoff;                     /* doublings of the resend interval, at most 5 */
     bool dirty;                           /* last or acknowledged changed in the open batch */

@@ -289,8 +289,10 @@ static bool pump_channel(struct pump *pump, struct stead_channel_out *channel)
     /* What cannot be read now is sent again later, like what got no acknowledgement. */
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
                                     false, pump_record, pump);
-    if (pump->awaits != 0 && stead_seq_compare(channel->sent, channel->passed_on) < 0)
-        channel->sent = channel->passed_on; /* it was passed on, and so were those up to there */
+    /* What is new was passed on, and so was all up to there; what was made before and is written anew was not. */
+    if (pump->awaits != 0 && channel->rewritten <= shard->synced &&
+        stead_seq_compare(channel->sent, channel->passed_on) < 0)
+        channel->sent = channel->passed_on;
     channel->awaits = pump->awaits;
     return stead_seq_compare(channel->sent, channel->last) != 0 && has_room(shard, channel) &&
            (pump->awaits != 0 || pump->records == 0 || pump->bytes == 0);
@@ -419,6 +421,7 @@ void stead_channel_out_cancel(struct stead_shard *shard, stead_slot slot, stead_
     stead_writer_reset(&shard->host->scratch);
     shard->host->doors.encode(search.found, &shard->host->scratch);
     stead_shard_put(shard, &search.key, stead_written(&shard->host->scratch), false);
+    channel->rewritten = shard->next_index;
     stead_message_destroy(&search.found);
 }
 

@@ -238,6 +238,55 @@ static void test_record_that_waits_for_its_commit_leaves_once(void **state)
     fx_destroy(fx);
 }
 
+static struct stead_call_id made;
+static uint32_t patience_ms;
+
+static int call_and_signal_there(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_call_options options = {.reply_op = "reply", .timeout_ms = patience_ms, .ret_call = &made};
+
+    assert_int_equal(stead_call(turn, there, "add", args, &options), 0);
+    return signal_there(turn, state, args);
+}
+
+static int cancel_call(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_call_cancel(turn, &made);
+}
+
+/* All is sent again, and its first record is written anew in the same round: a call that is cancelled, or times out. It
+ * was lost before, and so were those behind it: they follow the commit. */
+static void test_record_that_is_written_anew_keeps_none_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fx *fx = begin(100);
+        struct fx_client client = fx_client(fx, 1);
+
+        fx_do[0] = call_and_signal_there, fx_do[1] = cancel_call;
+        patience_ms = i == 0 ? 3600000 : fx->settings.resend_ms;
+        say(fx, &client, 4);
+        assert_int_equal(fx->sends.count, 5);
+        stead_queue_clear(&fx->sends);
+        fx->now_ns += fx->settings.resend_ms * 1000000ull;
+        fx->now_ms += fx->settings.resend_ms;
+        if (i == 0)
+            fx_send(fx, &client, STEAD_CALL, here, "do2");
+        fx_run(fx);
+        for (uint64_t next = 1; next <= 5;) {
+            struct stead_message *message = stead_queue_pop(&fx->sends);
+            assert_non_null(message);
+            if (message->groups & STEAD_GROUP_CHANNEL)
+                assert_int_equal(message->channel.number.counter, next++);
+            if (message->type == STEAD_CALL)
+                assert_int_equal(message->deadline_ms, 1);
+            stead_message_destroy(&message);
+        }
+        fx_destroy(fx);
+    }
+}
+
 #define PEERS 10 /* slots that are written to */
 
 /* A peer is back to which more is owed than a round may read: the reactor is not kept, and what is left follows. */
@@ -716,6 +765,7 @@ int main(void)
         cmocka_unit_test(test_record_above_the_window_leaves_alone),
         cmocka_unit_test(test_record_of_a_shut_window_leaves_with_its_commit),
         cmocka_unit_test(test_record_that_waits_for_its_commit_leaves_once),
+        cmocka_unit_test(test_record_that_is_written_anew_keeps_none_back),
         cmocka_unit_test(test_round_sends_no_more_than_its_share),
         cmocka_unit_test(test_unacknowledged_signals_are_sent_again_ever_more_rarely),
         cmocka_unit_test(test_peer_that_is_back_gets_what_it_is_owed_at_once),
