@@ -133,6 +133,7 @@ struct stead_message {
         uint32_t run_ms;       /* from its beginning */
         uint32_t heartbeat_ms; /* from its beginning, or its newest heartbeat */
     } limits;
+    bool placed; /* at its receiver, not sent: it took the place of its number in its session's order (order.h) */
 };
 
 /* Texts and payload of a message to be made; the bytes are copied. */

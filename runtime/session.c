@@ -271,12 +271,13 @@ static bool is_release(const struct stead_message *request)
 
 /* A request that is not known, in its place among those to its agent. */
 static enum stead_session_verdict judge_place(struct stead_shard *shard, struct stead_session *session,
-                                              const struct stead_message *request)
+                                              struct stead_message *request)
 {
     uint64_t who = stead_order_who(request), number = request->session.number;
     struct stead_order_place place = stead_order_get(&session->order, who);
     bool overtakes = STEAD_FAULT(&shard->host->settings, overtake_refused);
 
+    request->placed = false;
     if (is_release(request))
         return STEAD_SESSION_NEW;
     if (number <= place.closed && request->key_size == 0 && !overtakes) /* a key says itself whether it has run */
@@ -284,6 +285,7 @@ static enum stead_session_verdict judge_place(struct stead_shard *shard, struct 
     if (!is_its_turn(shard, session, request, place.number) && !overtakes)
         return refuse_early(shard, request);
     stead_order_take(&session->order, who, number, request->after, stead_session_is_over, session);
+    request->placed = number > place.closed;
     count_bytes(shard, session);
     return STEAD_SESSION_NEW;
 }
@@ -333,7 +335,8 @@ enum stead_session_verdict stead_session_judge(struct stead_shard *shard, struct
 
 void stead_session_turned_away(struct stead_session *session, const struct stead_message *request)
 {
-    stead_order_turn_back(&session->order, stead_order_who(request), request->session.number);
+    if (request->placed) /* a late one leaves closed what was closed behind it */
+        stead_order_turn_back(&session->order, stead_order_who(request), request->session.number);
 }
 
 struct stead_session *stead_session_of(struct stead_shard *shard, const struct stead_message *request)

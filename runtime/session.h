@@ -101,7 +101,8 @@ void stead_session_answered(struct stead_shard *shard, struct stead_session *ses
                             const struct stead_message *request, const struct stead_message *answer, bool stored);
 /* Where the newest retry of a waiting request came in; false: none is known. */
 bool stead_session_route(const struct stead_session *session, uint64_t number, struct stead_route *ret_route);
-/* A request that was judged NEW is refused for the time being: those that follow it are, until it comes again. */
+/* A request that was let in is refused for the time being: those that follow it are, until it comes again. One that was
+ * let in late is in nobody's way. */
 void stead_session_turned_away(struct stead_session *session, const struct stead_message *request);
 /* A waiting request is dropped without an answer being kept (refused, expired). */
 void stead_session_forget(struct stead_session *session, uint64_t number);

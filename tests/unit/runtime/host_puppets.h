@@ -29,6 +29,15 @@ static uint32_t fx_loaded, fx_unloaded, fx_applied;
 static void (*fx_hook)(void);  /* runs in those three; NULL: nothing */
 static bool fx_refuses_events; /* as a version of the kind that does not know them */
 
+/* Holds the agent for d/9. */
+static inline int fx_hold_for_d9(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t fence;
+
+    (void)state, (void)args;
+    return stead_hold(turn, "d/9", &fence);
+}
+
 static inline int fx_run_body(fx_body *body, struct stead_turn *turn, void *state, struct stead_slice args)
 {
     return body == NULL ? 0 : body(turn, state, args);
