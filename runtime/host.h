@@ -28,7 +28,7 @@ struct stead_settings {
     uint32_t turn_bytes_max;       /* of all those together: 32 MiB */
     uint32_t mailbox_messages_max; /* waiting for one agent in memory: 10,000 */
     uint32_t call_depth_max;       /* 64 */
-    uint32_t session_answers_max;  /* answered numbers kept above the mark, per session and slot: 65,536 */
+    uint32_t session_answers_max;  /* answered numbers kept above the mark, per session and slot, and agents: 65,536 */
     uint64_t session_age_ms_max;   /* 24 h */
     uint64_t idempotency_ms;       /* 24 h */
     uint32_t call_timeout_ms;      /* default deadline of an agent's call: 30 s */

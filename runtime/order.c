@@ -41,15 +41,22 @@ static bool is_free(const struct stead_order_place *place, bool (*is_over)(const
     return place->who == 0 || (is_over(self, place->number) && is_over(self, place->closed));
 }
 
-/* Room for one more and for as many as there are. */
-static void renew(struct stead_order *order, bool (*is_over)(const void *self, uint64_t number), const void *self)
+uint32_t stead_order_live(const struct stead_order *order, bool (*is_over)(const void *self, uint64_t number),
+                          const void *self)
 {
-    struct stead_order old = *order;
     uint32_t live = 0;
 
-    for (uint32_t i = 0; i < old.capacity; i++)
-        live += !is_free(&old.places[i], is_over, self);
-    *order = (struct stead_order){.capacity = CAPACITY_MIN};
+    for (uint32_t i = 0; i < order->capacity; i++)
+        live += !is_free(&order->places[i], is_over, self);
+    return live;
+}
+
+void stead_order_trim(struct stead_order *order, bool (*is_over)(const void *self, uint64_t number), const void *self)
+{
+    struct stead_order old = *order;
+    uint32_t live = stead_order_live(order, is_over, self);
+
+    *order = (struct stead_order){.capacity = CAPACITY_MIN}; /* room for one more, and for as many as there are */
     while (order->capacity <= live * 2)
         order->capacity *= 2;
     order->places = stead_alloc_zero(order->capacity * sizeof(*order->places));
@@ -71,7 +78,7 @@ static struct stead_order_place *need_place(struct stead_order *order, uint64_t 
     if (place != NULL && place->who != 0)
         return place;
     if ((order->count + 1) * 4 > order->capacity * 3)
-        renew(order, is_over, self);
+        stead_order_trim(order, is_over, self);
     place = place_of(order, who);
     *place = (struct stead_order_place){.who = who};
     order->count++;

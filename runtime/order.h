@@ -47,6 +47,11 @@ struct stead_order_place stead_order_get(const struct stead_order *order, uint64
  * says that nobody asks for them. */
 void stead_order_take(struct stead_order *order, uint64_t who, uint64_t number, uint64_t after,
                       bool (*is_over)(const void *self, uint64_t number), const void *self);
+/* Places but for those of which is_over() says that nobody asks for them. Looks at all. */
+uint32_t stead_order_live(const struct stead_order *order, bool (*is_over)(const void *self, uint64_t number),
+                          const void *self);
+/* Lets the others go. Looks at all. */
+void stead_order_trim(struct stead_order *order, bool (*is_over)(const void *self, uint64_t number), const void *self);
 /* The effect of one that names `after` is in the log, or was found there. */
 void stead_order_store(struct stead_order *order, uint64_t who, uint64_t after);
 /* `who` has not taken `number` after all. */

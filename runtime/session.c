@@ -20,6 +20,7 @@
 
 #define IDLE_MS 60000u           /* a session without requests leaves memory; its row stays */
 #define IDLE_MS_VOLATILE 120000u /* one with answers of volatile agents */
+#define TRIM_MS 20u              /* between looks at a bound of places for those that are over: up to a millisecond */
 #define IDLE_MS_TIGHT 10000u     /* any, when sessions take too much: whoever waits asks again within 8 s */
 
 static uint64_t hash_session(stead_slot slot, struct stead_id id)
@@ -269,6 +270,23 @@ static bool is_release(const struct stead_message *request)
     return stead_slice_equal(stead_bytes(request->op, request->op_size), stead_str(STEAD_OP_RELEASE));
 }
 
+/* S5: places are no more than answers may be. A request that leaves no answer has one too, until it has ended. As
+ * there, the open ones and the oldest behind them are always let in. */
+static bool has_place(struct stead_shard *shard, struct stead_session *session, uint64_t number)
+{
+    uint32_t max = shard->host->settings.session_answers_max;
+    uint64_t now_ms = shard->host->now_ns / 1000000u;
+
+    if (session->order.count < max || number <= session->ended_to + 1)
+        return true;
+    if (now_ms < session->trimmed_ms + TRIM_MS)
+        return false;
+    session->trimmed_ms = now_ms;
+    stead_order_trim(&session->order, stead_session_is_over, session);
+    count_bytes(shard, session);
+    return session->order.count < max;
+}
+
 /* A request that is not known, in its place among those to its agent. */
 static enum stead_session_verdict judge_place(struct stead_shard *shard, struct stead_session *session,
                                               struct stead_message *request)
@@ -284,6 +302,8 @@ static enum stead_session_verdict judge_place(struct stead_shard *shard, struct 
         return STEAD_SESSION_LATE;
     if (!is_its_turn(shard, session, request, place.number) && !overtakes)
         return refuse_early(shard, request);
+    if (!has_place(shard, session, number))
+        return refuse(shard, request, STEAD_EBUSY);
     stead_order_take(&session->order, who, number, request->after, stead_session_is_over, session);
     request->placed = number > place.closed;
     count_bytes(shard, session);
@@ -610,6 +630,8 @@ uint64_t stead_sessions_check(const struct stead_shard *shard)
         for (uint32_t at = session->first; at < session->first + session->count; at++)
             value_bytes += session->requests[at].value == NULL ? 0 : session->requests[at].size;
         STEAD_ASSERT(value_bytes == session->value_bytes && session->mark <= session->ended_to);
+        STEAD_ASSERT(stead_order_live(&session->order, stead_session_is_over, session) <=
+                     shard->host->settings.session_answers_max + STEAD_MESSAGE_OPEN_MAX + 1);
         bytes += session->bytes;
     }
     return bytes;

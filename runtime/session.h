@@ -6,7 +6,8 @@
  * answered and known to be. While a few numbers take longer than thousands behind them, requests tell these open
  * numbers too, and up to where every other one has ended. The receiver's slot keeps every answered number that has not
  * ended, with the answer, in one row written in the commit of the effect; an answer over SESSION_INLINE_MAX bytes has a
- * row of its own. At its bound new requests get `busy`: nothing is evicted. A session ends whole, at a fixed age from
+ * row of its own. At its bound new requests get `busy`: nothing is evicted; so they do at as many places in the
+ * order (order.h). A session ends whole, at a fixed age from
  * its start.
  *
  *            new number                 turn commits                  has ended
@@ -15,7 +16,8 @@
  *
  * Invariants: S1 a number's effect is in the same entry as its answer (or its debt); S2 no
  * number is forgotten before it or the session has ended; S3 an ended session executes nothing; S4 a request that
- * names another as before it is taken after that, or after that has ended; that one then is not taken any more.
+ * names another as before it is taken after that, or after that has ended; that one then is not taken any more; S5
+ * requests and places are bounded.
  *
  * Called by the shard that owns the slot, on its thread.
  */
@@ -64,6 +66,7 @@ struct stead_session {
     uint64_t bytes;                  /* of all that, as counted in host->session_bytes */
     uint64_t used_ms;                /* monotonic ms of the newest request */
     struct stead_order order;        /* of its requests to each agent */
+    uint64_t trimmed_ms;             /* monotonic ms when it was looked for places that are over */
     uint64_t running_from;           /* none below it is RUNNING */
     struct stead_request *requests;  /* by number, ascending; owned */
     uint32_t first, count, capacity; /* live: requests[first .. first + count) */

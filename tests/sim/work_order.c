@@ -4,11 +4,13 @@
  *
  * What one life of a client puts in one line stands there in the order in which it was submitted (M2), whatever was
  * refused for want of room meanwhile, lost on its way or run before a crash; only a request that its client has given
- * up may come late. What drones send to one hangar is seen in order too (work_volatile.c).
+ * up may come late. Now and then they look at many lines of one slot at once, in which nobody stands: so that a session
+ * has as many places as it may (S5). What drones send to one hangar is seen in order too (work_volatile.c).
  */
 #include "tests/sim/work.h"
 
 #define LINES 2u
+#define EMPTY 64u         /* lines of one slot */
 #define AGE_MS_MIN 20000u /* a session that ends no earlier is not left while something is on its way in it */
 
 bool stead_sim_keeps_order(const struct stead_sim *sim)
@@ -58,19 +60,20 @@ static const struct stead_op line_ops[] = {{.name = "put", .run = put},
 static const struct stead_kind line_kind = {
     .abi = STEAD_ABI, .struct_size = sizeof(struct stead_kind), .name = "line", .ops = line_ops};
 
-enum { LINE_PUT, LINE_LAST };
+enum { LINE_PUT, LINE_LAST, LINE_LOOK };
 
 static void issue_order(struct stead_sim *sim, struct stead_sim_client *client)
 {
-    int verb = stead_world_chance(&sim->world, 150) ? LINE_LAST : LINE_PUT;
-    struct stead_sim_op *op =
-        stead_sim_op_new(sim, client, &stead_work_order, verb, (uint32_t)stead_world_below(&sim->world, LINES));
+    bool looks = sim->op_count / 32 % 4 == 3 && stead_world_chance(&sim->world, 850);
+    int verb = looks ? LINE_LOOK : stead_world_chance(&sim->world, 150) ? LINE_LAST : LINE_PUT;
+    struct stead_sim_op *op = stead_sim_op_new(sim, client, &stead_work_order, verb,
+                                               (uint32_t)stead_world_below(&sim->world, looks ? EMPTY : LINES));
     bool signal = verb == LINE_PUT && stead_world_chance(&sim->world, 700);
     char address[48];
 
     if (op == NULL)
         return;
-    stead_format(address, sizeof address, "line/l%u", op->agent);
+    stead_format(address, sizeof address, looks ? "line/{empty}%u" : "line/l%u", op->agent);
     stead_sim_op_pack(sim, op, signal ? STEAD_SIGNAL : STEAD_CALL, address, verb == LINE_PUT ? "put" : "last",
                       "{s:l,s:l}", "id", (int64_t)op->number, "who",
                       (int64_t)(client->life * STEAD_SIM_CLIENTS_MAX + client->index));

@@ -2,6 +2,7 @@
 /*
  * The order of a session's requests to one agent: what is taken, what waits for another, and what is too late (S4).
  */
+#include "runtime/client_core.h"
 #include "unit/runtime/host_client.h"
 
 /* A call of `op` that names the number before it to the same agent. */
@@ -239,6 +240,130 @@ static void test_late_request_that_finds_no_room_opens_nothing(void **state)
     }
 }
 
+/* Agents of one slot, each asked once by one client, which does not say what has ended. */
+static void test_places_of_a_session_are_bounded_as_its_answers_are(void **state)
+{
+    static const char *const ops[] = {"get", "nonsense"}; /* answered and not kept; refused for good */
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fx *fx = fx_create(1);
+        char tag[64], address[128];
+        uint32_t places = 0, n = 0;
+
+        fx->settings.session_answers_max = 100;
+        fx_crash(fx, false);
+        struct fx_client client = fx_client(fx, 1);
+        do
+            stead_format(tag, sizeof(tag), "d/{t%u}", n++);
+        while (fx_shard_of(stead_address_slot(stead_str(tag), 0)) != 1);
+        struct stead_message *oldest = fx_request(fx, &client, STEAD_CALL, tag, ops[i], fx_i64(0), NULL);
+        for (n = 0; n < 1000; n++) {
+            stead_format(address, sizeof(address), "%s%u", tag, n);
+            places += fx_call(fx, &client, address, ops[i]) != STEAD_EBUSY;
+        }
+        assert_int_equal(places, 100);
+        stead_format(address, sizeof(address), "%s0", tag);
+        assert_int_equal(fx_call(fx, &client, address, ops[i]), STEAD_EBUSY); /* nor for one that has a place */
+        fx_deliver(fx, oldest);
+        assert_int_not_equal(fx_answer_status(fx), STEAD_EBUSY); /* nobody else makes room */
+        client.mark = 50;
+        fx_step_ms(fx, 1000);
+        for (places = 0, n = 200; n < 300; n++) {
+            stead_format(address, sizeof(address), "%s%u", tag, n);
+            places += fx_call(fx, &client, address, ops[i]) != STEAD_EBUSY;
+        }
+        assert_int_equal(places, 49); /* the other 51 may be asked for still */
+        stead_message_destroy(&oldest);
+        fx_destroy(fx);
+    }
+}
+
+static uint32_t completed;
+
+static void on_connect(void *self, uint32_t node, uint16_t reactor)
+{
+    (void)self, (void)node, (void)reactor;
+}
+
+static void on_send(void *self, uint32_t node, uint16_t reactor, const struct stead_message *message)
+{
+    struct fx *fx = self;
+    struct stead_message *copy = stead_message_copy(message);
+
+    (void)node, (void)reactor;
+    copy->groups |= STEAD_GROUP_ROUTE;
+    copy->route = (struct stead_route){FX_NODE, 0, FX_ROUTE};
+    stead_host_deliver(fx->host, &copy);
+}
+
+static void on_complete(void *self, void *context, int code, struct stead_message **answer)
+{
+    (void)self, (void)context, (void)answer;
+    assert_int_equal(code, 0);
+    completed++;
+}
+
+static void on_refresh(void *self)
+{
+    (void)self;
+}
+
+static void step_client(struct fx *fx, struct stead_client_core *core, uint64_t ms)
+{
+    struct stead_message *answer;
+
+    fx_step_ms(fx, ms);
+    stead_client_core_set_now(core, fx->now_ns, fx->now_ms);
+    while ((answer = stead_queue_pop(&fx->answers)) != NULL)
+        stead_client_core_deliver(core, &answer);
+    stead_client_core_step(core);
+    fx_run(fx);
+}
+
+#define ASKED 1000u /* agents */
+
+/* The first waits for the end of a hold; of the others there are ten times as many as there are places. */
+static void test_client_gets_through_at_the_bound_of_places(void **state)
+{
+    struct fx *fx = fx_create(2);
+    struct fx_client holder = fx_client(fx, 1);
+    const struct stead_client_core_options options = {
+        .seed = 1,
+        .timeout_ms = 3600000,
+        .ended_above_max = 100 / 8,
+        .effects = {
+            .self = fx, .connect = on_connect, .send = on_send, .complete = on_complete, .refresh = on_refresh}};
+    char address[64] = "d/{tag}0";
+
+    (void)state;
+    fx->settings.session_answers_max = 100;
+    fx_crash(fx, false);
+    fx_set_table(fx, NULL, 1, true);
+    fx_do[0] = fx_hold_for_d9;
+    completed = 0;
+    assert_int_equal(fx_call(fx, &holder, address, "do"), 0);
+    struct stead_client_core *core = stead_client_core_create(&options);
+    stead_client_core_set_now(core, fx->now_ns, fx->now_ms);
+    stead_client_core_set_table(core, fx->table);
+    stead_client_core_peer_up(core, FX_NODE, 0);
+    for (uint32_t n = 0; n < ASKED; n++) {
+        stead_format(address, sizeof(address), "d/{tag}%u", n);
+        const struct stead_client_request request = {
+            .type = STEAD_CALL, .address = stead_str(address), .op = stead_str("get")};
+        assert_int_equal(stead_client_core_submit(core, &request), 0);
+    }
+    for (uint32_t i = 0; i < 6000 && completed < ASKED - 1; i++)
+        step_client(fx, core, 10);
+    assert_int_equal(completed, ASKED - 1);
+    assert_true(fx_stats(fx)->refused_busy > 0);
+    fx_send(fx, &holder, STEAD_QUERY, "d/{tag}0", "unlock");
+    step_client(fx, core, 10);
+    assert_int_equal(completed, ASKED);
+    stead_client_core_destroy(&core);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +374,8 @@ int main(void)
         cmocka_unit_test(test_request_waits_for_one_that_was_refused_after_it_was_let_in),
         cmocka_unit_test(test_requests_that_were_refused_after_they_were_let_in_run_in_their_order),
         cmocka_unit_test(test_late_request_that_finds_no_room_opens_nothing),
+        cmocka_unit_test(test_places_of_a_session_are_bounded_as_its_answers_are),
+        cmocka_unit_test(test_client_gets_through_at_the_bound_of_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
