@@ -6,7 +6,8 @@
  * effect; the same key with another op or payload is a conflict. While the first is being run, others with its key wait
  * and are answered with it: in memory while it is in a queue, in the OWED row once its op has kept a token. What waits
  * in memory is like a mailbox (invariant M3): as long, counted with them, ended at its deadline or when it is
- * cancelled.
+ * cancelled. What is behind one that waits so does not wait with it, as little as behind one that was deferred: should
+ * the first end without an effect, it runs behind those of its session that were let in meanwhile.
  *
  * A call of an agent is judged when it is about to run, not when it comes: it may have waited in a channel or on disk,
  * where nothing in memory knows of it. All with one key have one receiver, which runs them one after the other, so the
@@ -159,11 +160,13 @@ bool stead_key_judge(struct stead_shard *shard, struct stead_message **consumed)
     return false;
 }
 
-/* The first is done, one way or the other: those that waited for it are judged again. */
+/* The first is done, one way or the other: those that waited for it are judged again, before what has come since and
+ * has not been judged. */
 static void wake_waiters(struct stead_shard *shard, const struct stead_message *request)
 {
     uint64_t hash = scope_hash(request);
     struct stead_key_running *running = find_running(shard, hash);
+    struct stead_queue again = {0};
     struct stead_message *waiter;
 
     if (running == NULL || !stead_id_equal(running->id, request->id))
@@ -174,8 +177,9 @@ static void wake_waiters(struct stead_shard *shard, const struct stead_message *
         struct stead_session *session = stead_session_of(shard, waiter);
         if (session != NULL)
             stead_session_forget(session, waiter->session.number);
-        stead_queue_push(&shard->inbox, waiter);
+        stead_queue_push(&again, waiter);
     }
+    stead_queue_prepend(&shard->inbox, &again);
     free(running);
 }
 

@@ -180,6 +180,57 @@ static void test_same_key_in_flight_waits_until_its_deadline_or_its_cancel(void 
     fx_destroy(fx);
 }
 
+static char ran[64];
+
+static int note_number(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int64_t number = 0;
+    char text[24];
+
+    (void)turn, (void)state;
+    assert_int_equal(stead_get_i64(args, NULL, &number), 0);
+    stead_format(text, sizeof(text), " %lld", (long long)number);
+    strcat(ran, text);
+    return 0;
+}
+
+/* The first ends without an effect, and what names the one that waited for it has just come: they run in their order.
+ * What was let in before waits for nobody's key. */
+static void test_request_that_waited_for_a_key_is_judged_before_what_has_come_since(void **state)
+{
+    (void)state;
+    for (int before = 0; before < 2; before++) {
+        struct fx *fx = fx_create(1);
+        struct fx_client client = fx_client(fx, 1), other = fx_client(fx, 2);
+        struct stead_message *asked[4];
+        char a[64];
+
+        ran[0] = '\0';
+        fx_address(a, "d", 1, 0);
+        fx_do[0] = fx_hold_for_d9, fx_do[1] = note_number;
+        assert_int_equal(fx_call(fx, &other, a, "do"), 0);
+        struct stead_message *first = fx_request(fx, &other, STEAD_CALL, a, "do2", fx_i64(2), "k");
+        fx_deliver(fx, first);
+        for (uint32_t i = 1; i < 4; i++) {
+            asked[i] = fx_request(fx, &client, STEAD_CALL, a, "do2", fx_i64(i), i == 2 ? "k" : NULL);
+            asked[i]->after = i - 1;
+        }
+        fx_deliver(fx, asked[1]);
+        fx_deliver(fx, asked[2]);
+        if (before)
+            fx_deliver(fx, asked[3]);
+        struct stead_message *cancel = fx_cancel(first, &other);
+        stead_host_deliver(fx->host, &cancel);
+        fx_deliver(fx, asked[3]); /* or once more */
+        fx_send(fx, &other, STEAD_QUERY, a, "unlock");
+        assert_string_equal(ran, before ? " 1 3 2" : " 1 2 3");
+        for (uint32_t i = 1; i < 4; i++)
+            stead_message_destroy(&asked[i]);
+        stead_message_destroy(&first);
+        fx_destroy(fx);
+    }
+}
+
 static void test_same_key_while_the_answer_is_owed_gets_it_too(void **state)
 {
     struct fx *fx = fx_create(1);
@@ -492,6 +543,7 @@ int main(void)
         cmocka_unit_test(test_same_key_in_flight_lets_so_many_wait_as_a_mailbox),
         cmocka_unit_test(test_same_key_in_flight_is_refused_while_mailboxes_are_full),
         cmocka_unit_test(test_same_key_in_flight_waits_until_its_deadline_or_its_cancel),
+        cmocka_unit_test(test_request_that_waited_for_a_key_is_judged_before_what_has_come_since),
         cmocka_unit_test(test_same_key_while_the_answer_is_owed_gets_it_too),
         cmocka_unit_test(test_key_that_is_owed_an_answer_does_not_age),
         cmocka_unit_test(test_key_is_forgotten_at_its_age),
