@@ -51,9 +51,10 @@ bool stead_timer_run_waits(struct stead_agent *agent, struct stead_id id)
     stead_row_part(&key, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
     stead_row_add_u64(&key, sequence);
     stead_writer_init(&record);
-    int code = stead_shard_read(agent->shard, &agent->shard->host->doors, &key, &record);
+    int code =
+        stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), &record);
     stead_writer_deinit(&record);
-    return code == 0; /* not so if it was damaged, and is gone */
+    return code != STEAD_ENOTFOUND; /* it was damaged, and is gone; what cannot be read now does wait */
 }
 
 void stead_timer_run_parked(struct stead_agent *agent, struct stead_id id, uint64_t sequence)

@@ -279,7 +279,8 @@ static void cancel_parked(struct stead_shard *shard, struct stead_agent *agent, 
         stead_mail_begin(agent, &from);
     if (!stead_row_after_prefix(&to))
         return;
-    (void)stead_shard_scan(shard, &from, &to, look_at_parked, &search);
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, look_at_parked, &search); /* what cannot be read is not found */
     if (search.found == NULL)
         return;
     if (agent != NULL) {
@@ -537,7 +538,7 @@ bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agen
     if (agent->flags & STEAD_AGENT_HELD)
         run_let_in(agent);
     bool readable = run_pass(agent, &unfinished);
-    if ((agent->flags & STEAD_AGENT_HELD) && (agent->flags & STEAD_AGENT_MAIL))
+    if (readable && (agent->flags & STEAD_AGENT_HELD) && (agent->flags & STEAD_AGENT_MAIL))
         stead_holds_answer_parked(agent);
     shard->waiting_agent = NULL;
     agent->pins--;
