@@ -67,7 +67,10 @@ void stead_holds_answer_parked(struct stead_agent *agent)
     bool more = stead_row_after_prefix(&to);
     while (more && search.left > 0) {
         search.found = NULL;
-        (void)stead_shard_scan(shard, &from, &to, look_for_hold, &search);
+        int code = stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from),
+                                             stead_row_slice(&to), false, look_for_hold, &search);
+        if (code < 0) /* the agent's mail, and no reason to end: whoever waits for a hold waits on */
+            stead_timers_look_again(shard, agent->slot);
         more = search.found != NULL;
         if (!more)
             return;

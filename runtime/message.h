@@ -116,7 +116,7 @@ struct stead_message {
     } cause;
     struct stead_id principal; /* PRINCIPAL: of the original caller */
     uint64_t fence;            /* FENCE */
-    uint64_t incarnation;      /* INCARNATION: of the agent that asked (ANSWER: that must get it) */
+    uint64_t incarnation;      /* INCARNATION: of the agent that asked (ANSWER, a timer's run: that must get it) */
     struct {                   /* TRACE: W3C trace context */
         struct stead_id trace;
         uint64_t span;
@@ -194,7 +194,7 @@ struct stead_id stead_subject_id(struct stead_slice subject, struct stead_slice 
  * each request of that key. */
 struct stead_id stead_message_blame_id(const struct stead_message *request);
 
-/* Is it the run of a durable timer? Whatever else has no source is a client's, or has a session. */
+/* Is it the run of a timer? Whatever else has no source is a client's, or has a session. */
 static inline bool stead_message_of_timer(const struct stead_message *m)
 {
     return m->type == STEAD_SIGNAL && m->source_size == 0 && m->source_slot.v != STEAD_SLOT_SESSION;

@@ -248,8 +248,8 @@ void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *q
     }
     if (letters.message != NULL && strcmp(action, "retry") == 0) {
         letters.message->type = STEAD_SIGNAL; /* nobody waits for an answer any more */
-        letters.message->groups &=
-            ~(uint32_t)(STEAD_GROUP_SESSION | STEAD_GROUP_CHANNEL | STEAD_GROUP_ROUTE | STEAD_GROUP_DELAY);
+        letters.message->groups &= ~(uint32_t)(STEAD_GROUP_SESSION | STEAD_GROUP_CHANNEL | STEAD_GROUP_ROUTE |
+                                               STEAD_GROUP_DELAY | STEAD_GROUP_INCARNATION);
         letters.message->deadline_ms = 0;
         stead_shard_deliver(shard, letters.message, true);
         answer->depends_on = shard->next_index;

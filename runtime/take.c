@@ -46,7 +46,7 @@ static void run_message(struct stead_agent *agent, struct stead_message *message
     struct stead_shard *shard = agent->shard;
     struct stead_turn_input input = {.op = op, .cause = STEAD_CAUSE_MESSAGE, .taken = taken};
 
-    if (taken && stead_message_of_timer(message)) /* its one run, which waited: under the timer's own id */
+    if (stead_message_of_timer(message)) /* its one run, which waited: under the timer's own id */
         input.known_as = &message->id;
     bool sequenced = (message->groups & STEAD_GROUP_CHANNEL) && !taken;
     int status = stead_turn_run(agent, message, &input);

@@ -6,6 +6,9 @@
  * run is parked, and a RUN row, under the timer's id, names it by its sequence; periods that pass meanwhile become one
  * with it. The row moves when the message is parked anew and goes when it has run, in the same entries (T6). Setting or
  * cancelling the timer takes the row away and leaves the run: it is a run of the timer as it was.
+ *
+ * Parked messages outlive their agent, and a timer's run must not: what waits, parked or in memory, says in which life
+ * it was due, and is dropped when it would run in another (T7). So the end of a life looks for none of them.
  */
 #include "runtime/address.h"
 #include "runtime/shard.h"
@@ -18,6 +21,18 @@ struct stead_id stead_timer_id(const struct stead_agent *agent, struct stead_sli
     stead_store64(id.v, agent->hash ^ agent->incarnation * 0x9E3779B97F4A7C15u);
     stead_store64(id.v + 8, stead_hash(name.data, name.size));
     return id;
+}
+
+void stead_timer_run_stamp(const struct stead_agent *agent, struct stead_message *run)
+{
+    run->groups |= STEAD_GROUP_INCARNATION;
+    run->incarnation = agent->incarnation;
+}
+
+bool stead_timer_run_is_past(const struct stead_agent *agent, const struct stead_message *message)
+{
+    return stead_message_of_timer(message) && (message->groups & STEAD_GROUP_INCARNATION) != 0 &&
+           message->incarnation != agent->incarnation;
 }
 
 static void run_key(struct stead_row_key *key, const struct stead_agent *agent, struct stead_id id)
@@ -51,9 +66,10 @@ bool stead_timer_run_waits(struct stead_agent *agent, struct stead_id id)
     stead_row_part(&key, agent->slot, stead_agent_address(agent), 0, STEAD_PART_MAIL, (struct stead_slice){0});
     stead_row_add_u64(&key, sequence);
     stead_writer_init(&record);
-    int code = stead_shard_read(agent->shard, &agent->shard->host->doors, &key, &record);
+    int code =
+        stead_overlay_get_merged(agent->shard->overlay, &agent->shard->host->doors, stead_row_slice(&key), &record);
     stead_writer_deinit(&record);
-    return code == 0; /* not so if it was damaged, and is gone */
+    return code != STEAD_ENOTFOUND; /* not there: it was damaged, and is gone; what cannot be read now does wait */
 }
 
 void stead_timer_run_parked(struct stead_agent *agent, struct stead_id id, uint64_t sequence)

@@ -328,6 +328,7 @@ static void run_timer(struct stead_agent *agent, struct stead_message *message, 
     }
     if (again != NULL)
         message->id = *again;
+    stead_timer_run_stamp(agent, message);
     stead_shard_let_wait(agent, message, true);
     if (again != NULL)
         stead_timer_run_parked(agent, *again, shard->mail_seq);

@@ -9,8 +9,9 @@
  *
  * Invariants: T1 a due row goes in the same entry as its effect; T2 a due row exists exactly while its part row does;
  * T3 the slot's number is never later than its first due row; T4 nor is its key; T5 due rows of an agent that cannot be
- * read keep nobody else's; T6 of a timer that rings again one run may wait. (Without the key each round would begin at
- * the slot's first row, and pass all the deleted ones again: 100,000 timers of one moment took half a minute.)
+ * read keep nobody else's; T6 of a timer that rings again one run may wait; T7 in its own life. (Without the key each
+ * round would begin at the slot's first row, and pass all the deleted ones again: 100,000 timers of one moment took
+ * half a minute.)
  */
 #ifndef STEAD_RUNTIME_TIMERS_H
 #define STEAD_RUNTIME_TIMERS_H
@@ -21,6 +22,7 @@
 
 struct stead_shard;
 struct stead_agent;
+struct stead_message;
 
 /* What is known of a slot's TIMER_DUE rows. */
 struct stead_slot_due {
@@ -48,9 +50,9 @@ struct stead_vtimer {
     struct stead_id call;            /* deadline of this call; zero: a timer */
     struct stead_cron_schedule cron; /* when has_cron */
     bool has_cron;
-    uint32_t heap_at;    /* position in the heap */
-    struct stead_id run; /* of its run that waits in the mailbox, if it does; zero: none did yet */
-    char *name;          /* owned, as the next three */
+    uint32_t heap_at;                /* position in the heap */
+    const struct stead_message *run; /* the newest that was to wait: only compared, it may be gone; NULL: none was */
+    char *name;                      /* owned, as the next three */
     char *op;
     char *zone; /* cron: NULL is UTC */
     uint8_t *args;
@@ -88,10 +90,14 @@ void stead_timers_delete_due(struct stead_shard *shard, stead_slot slot, struct 
                              enum stead_row_part part, struct stead_slice name);
 
 /* ---- A run that waits: the agent is held, or others wait before it, or its op has put it back. One of a timer waits:
- * further ones become one with it (T6). ---- */
+ * further ones become one with it (T6). It ends with its incarnation (T7). ---- */
 
 /* The id by which a timer is known again, whenever it rings. */
 struct stead_id stead_timer_id(const struct stead_agent *agent, struct stead_slice name);
+/* A run that is to wait belongs to this life of its agent. */
+void stead_timer_run_stamp(const struct stead_agent *agent, struct stead_message *run);
+/* Is this message, which has waited, a run of an earlier life? Then it does not run any more. */
+bool stead_timer_run_is_past(const struct stead_agent *agent, const struct stead_message *message);
 /* Does a run of that timer wait? Of durable ones. */
 bool stead_timer_run_waits(struct stead_agent *agent, struct stead_id id);
 /* It waits as the parked message of this sequence. */

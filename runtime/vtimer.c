@@ -178,14 +178,15 @@ static uint64_t next_due(struct stead_shard *shard, const struct stead_vtimer *t
     return (uint64_t)next_ms;
 }
 
-/* Its run waits in the mailbox: further ones become one with it. */
-static bool run_waits(const struct stead_agent *agent, const struct stead_vtimer *timer)
+/* Its run waits in the mailbox: further ones become one with it. The block of one that has run may be another message's
+ * by now, but not that of another run of this timer: of that it would know. */
+static bool run_waits(const struct stead_agent *agent, struct stead_id id, const struct stead_vtimer *timer)
 {
     const struct stead_message *message = agent->wait->mailbox.head;
 
-    while (message != NULL && !stead_id_equal(message->id, timer->run))
+    while (message != NULL && message != timer->run)
         message = message->next;
-    return message != NULL;
+    return message != NULL && stead_message_of_timer(message) && stead_id_equal(message->id, id);
 }
 
 /* It has ended the process too often: its op is not run any more. */
@@ -212,9 +213,11 @@ static void run(struct stead_agent *agent, struct stead_id id, struct stead_vtim
         !is_silenced(agent, id, message) && ((agent->flags & (STEAD_AGENT_HELD | STEAD_AGENT_UNPARKING)) != 0 ||
                                              stead_turn_run(agent, message, &input) == STEAD_TURN_DEFERRED);
 
-    if (waits && (timer == NULL || !run_waits(agent, timer))) {
+    if (waits && (timer == NULL || !run_waits(agent, id, timer))) {
         if (timer != NULL)
-            timer->run = message->id;
+            timer->run = message;
+        message->id = id; /* by which it is known, as when it rings */
+        stead_timer_run_stamp(agent, message);
         stead_shard_let_wait(agent, message, false);
         return;
     }

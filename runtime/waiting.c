@@ -279,7 +279,8 @@ static void cancel_parked(struct stead_shard *shard, struct stead_agent *agent, 
         stead_mail_begin(agent, &from);
     if (!stead_row_after_prefix(&to))
         return;
-    (void)stead_shard_scan(shard, &from, &to, look_at_parked, &search);
+    (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
+                                    false, look_at_parked, &search); /* what cannot be read is not found */
     if (search.found == NULL)
         return;
     if (agent != NULL) {
@@ -377,6 +378,10 @@ static void run_parked(struct stead_agent *agent, uint64_t sequence, struct stea
         stead_host_trace(shard->host, STEAD_TRACE_ERROR, "a parked message of %s is damaged", agent->address);
         return;
     }
+    if (stead_timer_run_is_past(agent, message)) {
+        stead_message_destroy(&message);
+        return;
+    }
     if (message->type == STEAD_ANSWER) {
         stead_calls_answer(shard, message, true);
         return;
@@ -432,11 +437,15 @@ static bool run_mail(struct stead_agent *agent, uint32_t *budget, bool *ret_more
     return code >= 0;
 }
 
-static void run_waiting(struct stead_shard *shard, struct stead_message *message)
+static void run_waiting(struct stead_agent *agent, struct stead_message *message)
 {
+    struct stead_shard *shard = agent->shard;
+
     stead_message_unpin(message);
     shard->host->message_bytes -= message->block_size;
-    if (message->type == STEAD_ANSWER)
+    if (stead_timer_run_is_past(agent, message))
+        stead_message_destroy(&message);
+    else if (message->type == STEAD_ANSWER)
         stead_calls_answer(shard, message, false);
     else if (message->type == STEAD_QUERY)
         stead_query(shard, message);
@@ -452,7 +461,7 @@ static void run_let_in(struct stead_agent *agent)
     for (uint32_t left = stead_agent_waiting(agent); left > 0 && stead_agent_waiting(agent) > 0; left--) {
         struct stead_message *message = stead_queue_pop(&agent->wait->mailbox);
         if ((agent->flags & STEAD_AGENT_HELD) && stead_agent_lets_in(agent, message)) {
-            run_waiting(agent->shard, message);
+            run_waiting(agent, message);
         } else if ((agent->flags & STEAD_AGENT_HELD) && stead_hold_is_known(agent, message)) {
             stead_message_unpin(message);
             agent->shard->host->message_bytes -= message->block_size;
@@ -473,7 +482,7 @@ static void run_mailbox(struct stead_agent *agent, uint32_t *budget, bool *ret_m
     while (*budget > 0 && wait->mailbox_left > 0 && !(agent->flags & STEAD_AGENT_HELD) && wait->mailbox.count > 0) {
         wait->mailbox_left--;
         (*budget)--;
-        run_waiting(agent->shard, stead_queue_pop(&wait->mailbox));
+        run_waiting(agent, stead_queue_pop(&wait->mailbox));
     }
     *ret_more = wait->mailbox_left > 0 && !(agent->flags & STEAD_AGENT_HELD);
     if (!*ret_more)
@@ -537,7 +546,7 @@ bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agen
     if (agent->flags & STEAD_AGENT_HELD)
         run_let_in(agent);
     bool readable = run_pass(agent, &unfinished);
-    if ((agent->flags & STEAD_AGENT_HELD) && (agent->flags & STEAD_AGENT_MAIL))
+    if (readable && (agent->flags & STEAD_AGENT_HELD) && (agent->flags & STEAD_AGENT_MAIL))
         stead_holds_answer_parked(agent);
     shard->waiting_agent = NULL;
     agent->pins--;

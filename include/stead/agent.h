@@ -450,8 +450,9 @@ STEAD_PUBLIC int stead_timer_cancel(struct stead_turn *turn, const char *name);
 /* ---- A turn: lifecycle and locks ------------------------------------------------------------ */
 
 /* Ends this incarnation with this turn: state, keyed state, timers, delayed signals and pending calls are gone,
- * promised answers are STEAD_EDESTROYED. What this turn and earlier ones sent still goes, its answer too; parked
- * messages and dead letters stay. The next message begins a new life, with init. */
+ * promised answers are STEAD_EDESTROYED. What this turn and earlier ones sent still goes, its answer too. Messages
+ * that wait stay, a delayed signal whose time has come among them, and so do dead letters; runs of timers that wait do
+ * not. The next message begins a new life, with init. */
 STEAD_PUBLIC int stead_destroy(struct stead_turn *turn);
 
 /* Holds this agent for `holder`: until the release every message waits, in order, in the mailbox, but the holder's

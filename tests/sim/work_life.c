@@ -3,8 +3,9 @@
  * Agents that end and begin again, and tells that show what is committed.
  *
  * A phoenix answers each touch with (incarnation, touches in it). Destroy ends the incarnation: the next touch is the
- * first of the next one, its keyed state is empty, and no timer of an earlier incarnation ever rings. Answers are
- * ordered: a touch that was answered before another was asked has the smaller pair.
+ * first of the next one, its keyed state is empty, and no timer of an earlier incarnation ever rings, though runs wait:
+ * some are put back, and some phoenixes are seized, that is held, and destroyed by who holds them, or let go. Answers
+ * are ordered: a touch that was answered before another was asked has the smaller pair.
  *
  * A marker counts, and tells a volatile witness "my count n was made by request r". A tell of a durable agent leaves
  * after its commit, so no witness ever hears of two requests for one count, nor of a count that is not there at the
@@ -25,7 +26,7 @@ static void read_number(struct stead_sim *sim, struct stead_sim_op *op, struct s
 
 /* ---- Phoenix ---------------------------------------------------------------------------------------------- */
 
-enum { LIFE_TOUCH, LIFE_DESTROY };
+enum { LIFE_TOUCH, LIFE_DESTROY, LIFE_SEIZE, LIFE_UNLOCK };
 
 /* Incarnation and touches as one number. */
 #define PAIR(incarnation, touches) ((int64_t)(incarnation) << 20 | (touches))
@@ -48,15 +49,39 @@ static int touch(struct stead_turn *turn, void *state, struct stead_slice args)
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "l", PAIR(incarnation, phoenix->touches)));
 }
 
-static int ring(struct stead_turn *turn, void *state, struct stead_slice args)
+static void check_life(const struct stead_turn *turn, struct stead_slice args)
 {
     uint64_t incarnation = 0;
 
-    (void)state;
     if (stead_get_u64(args, NULL, &incarnation) != 0 || incarnation != stead_incarnation(turn))
         stead_sim_broken("a timer of incarnation %llu rings in incarnation %llu of %s", (unsigned long long)incarnation,
                          (unsigned long long)stead_incarnation(turn), stead_self(turn));
-    return 0;
+}
+
+static int ring(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    check_life(turn, args);
+    return ((struct phoenix *)state)->touches % 3 == 0 && !stead_sim_current()->calm ? stead_defer(turn) : 0;
+}
+
+static int beat(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    check_life(turn, args);
+    int code = stead_timer_cancel(turn, "beat");
+    return code == STEAD_ENOTFOUND ? 0 : code; /* of an earlier setting */
+}
+
+/* Answers with the fence; 0: it is not held, since nobody would release it again. */
+static int seize(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t fence = 0;
+
+    (void)state, (void)args;
+    int code = stead_sim_current()->calm ? 0 : stead_hold(turn, "client/holder", &fence);
+    if (code == 0)
+        code = stead_timer_every(turn, "beat", 5, "beat", stead_packed(turn, "u", stead_incarnation(turn)));
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", fence));
 }
 
 static int destroy(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -70,6 +95,8 @@ static int destroy(struct stead_turn *turn, void *state, struct stead_slice args
 static const struct stead_field phoenix_fields[] = {STEAD_FIELD(I64, struct phoenix, touches), STEAD_FIELDS_END};
 static const struct stead_op phoenix_ops[] = {{.name = "touch", .run = touch},
                                               {.name = "ring", .run = ring},
+                                              {.name = "beat", .run = beat},
+                                              {.name = "seize", .run = seize},
                                               {.name = "destroy", .run = destroy, .flags = STEAD_OP_FREES},
                                               {0}};
 static const struct stead_kind phoenix_kind = {.abi = STEAD_ABI,
@@ -79,17 +106,74 @@ static const struct stead_kind phoenix_kind = {.abi = STEAD_ABI,
                                                .fields = phoenix_fields,
                                                .ops = phoenix_ops};
 
-static void issue_life(struct stead_sim *sim, struct stead_sim_client *client)
+static void submit_life(struct stead_sim *sim, struct stead_sim_client *client, int verb, uint32_t agent,
+                        uint64_t fence)
 {
-    int verb = stead_world_chance(&sim->world, 800) ? LIFE_TOUCH : LIFE_DESTROY;
-    struct stead_sim_op *op =
-        stead_sim_op_new(sim, client, &stead_work_life, verb, (uint32_t)stead_world_below(&sim->world, AGENTS));
+    static const char *const names[] = {"touch", "destroy", "seize", "unlock"};
+    struct stead_sim_op *op = stead_sim_op_new(sim, client, &stead_work_life, verb, agent);
+    struct stead_writer args;
     char address[48];
 
     if (op == NULL)
         return;
-    stead_format(address, sizeof address, "phoenix/p%u", op->agent);
-    stead_sim_op_pack(sim, op, STEAD_CALL, address, verb == LIFE_TOUCH ? "touch" : "destroy", "n");
+    stead_format(address, sizeof address, "phoenix/p%u", agent);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s}", "address", address);
+    stead_sim_op_submit(sim, op,
+                        &(struct stead_sim_request){.type = verb == LIFE_UNLOCK ? STEAD_QUERY : STEAD_CALL,
+                                                    .address = address,
+                                                    .op = names[verb],
+                                                    .args = stead_written(&args),
+                                                    .fence = fence});
+    stead_writer_deinit(&args);
+}
+
+static void issue_life(struct stead_sim *sim, struct stead_sim_client *client)
+{
+    uint64_t luck = stead_world_below(&sim->world, 10);
+
+    submit_life(sim, client,
+                luck < 7   ? LIFE_TOUCH
+                : luck < 9 ? LIFE_DESTROY
+                           : LIFE_SEIZE,
+                (uint32_t)stead_world_below(&sim->world, AGENTS), 0);
+}
+
+/* Who has seized one destroys it, or breaks its own hold. */
+static void end_hold(void *self, uint64_t number, void *data)
+{
+    struct stead_sim *sim = self;
+    const struct stead_sim_op *op = &sim->ops[number];
+
+    (void)data;
+    if (!sim->ending && !sim->calm)
+        submit_life(sim, &sim->clients[op->client], stead_world_chance(&sim->world, 700) ? LIFE_DESTROY : LIFE_UNLOCK,
+                    op->agent, (uint64_t)op->out);
+}
+
+static void read_life(struct stead_sim *sim, struct stead_sim_op *op, struct stead_slice value)
+{
+    if (op->verb == LIFE_UNLOCK)
+        return;
+    read_number(sim, op, value);
+    if (op->verb == LIFE_SEIZE && op->out != 0)
+        stead_world_after(&sim->world, stead_world_delay(&sim->world, 20 * STEAD_MS), end_hold, sim, op->number, NULL);
+}
+
+/* Some client never heard of its fence. And what was put back is tried again behind a turn. */
+static void relieve_life(struct stead_sim *sim)
+{
+    if ((sim->plan.workloads & stead_sim_workload_bit(&stead_work_life)) == 0)
+        return;
+    for (uint32_t agent = 0; agent < AGENTS; agent++) {
+        submit_life(sim, &sim->clients[STEAD_SIM_CLIENTS_MAX - 1], LIFE_UNLOCK, agent, 0);
+        submit_life(sim, &sim->clients[STEAD_SIM_CLIENTS_MAX - 1], LIFE_TOUCH, agent, 0);
+    }
+}
+
+static bool has_pair(const struct stead_sim_op *op)
+{
+    return op->verb <= LIFE_DESTROY && stead_sim_op_outcome(op) == STEAD_SIM_DONE;
 }
 
 static void check_order(struct stead_sim *sim, const struct stead_sim_op *a, const struct stead_sim_op *b)
@@ -119,17 +203,21 @@ static void verify_life(struct stead_sim *sim)
     }
     for (uint32_t at = 0; (a = stead_sim_op_next(sim, &stead_work_life, &at)) != NULL;) {
         uint32_t other = 0;
-        if (stead_sim_op_outcome(a) != STEAD_SIM_DONE)
+        if (!has_pair(a))
             continue;
         while ((b = stead_sim_op_next(sim, &stead_work_life, &other)) != NULL)
-            if (a != b && a->agent == b->agent && stead_sim_op_outcome(b) == STEAD_SIM_DONE)
+            if (a != b && a->agent == b->agent && has_pair(b))
                 check_order(sim, a, b);
     }
 }
 
 static const struct stead_kind *const life_kinds[] = {&phoenix_kind, NULL};
-const struct stead_workload stead_work_life = {
-    .name = "life", .kinds = life_kinds, .issue = issue_life, .read = read_number, .verify = verify_life};
+const struct stead_workload stead_work_life = {.name = "life",
+                                               .kinds = life_kinds,
+                                               .issue = issue_life,
+                                               .read = read_life,
+                                               .relieve = relieve_life,
+                                               .verify = verify_life};
 
 /* ---- Markers and witnesses ------------------------------------------------------------------------------------- */
 

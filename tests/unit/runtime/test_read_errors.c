@@ -323,6 +323,71 @@ static void test_query_that_cannot_read_says_so(void **state)
     fx_destroy(fx);
 }
 
+/* ---- Mail ---------------------------------------------------------------------------------------- */
+
+static struct stead_row_key unreadable; /* the parked mail of `a`; of no size: all can be read */
+static uint64_t held_as;
+
+static bool is_unreadable(struct stead_slice key)
+{
+    return unreadable.size > 0 && key.size >= unreadable.size &&
+           memcmp(key.data, unreadable.data, unreadable.size) == 0;
+}
+
+static int scan_but_mail(void *self, struct stead_slice from, struct stead_slice to, bool reverse,
+                         stead_row_visit_fn *visit, void *context)
+{
+    return is_unreadable(from) ? STEAD_ECORRUPT : fx_door_scan(self, from, to, reverse, visit, context);
+}
+
+static int get_but_mail(void *self, struct stead_slice key, struct stead_writer *ret_value)
+{
+    return is_unreadable(key) ? STEAD_ECORRUPT : fx_door_get(self, key, ret_value);
+}
+
+/* `a` sets a timer and is held, by nobody who comes back; others signal it. */
+static int hold_or_signal(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    if (strcmp(stead_self(turn), a) != 0)
+        return stead_signal(turn, a, "add", (struct stead_slice){0});
+    int code = stead_timer_every(turn, "t", 1000, "do2", (struct stead_slice){0});
+    return code != 0 ? code : stead_hold(turn, "nobody/x", &held_as);
+}
+
+/* A mailbox on a bad place of the disk is its agent's trouble, and nobody else's. */
+static void test_held_agent_whose_mail_cannot_be_read_ends_no_host(void **state)
+{
+    struct story story = begin_story(0);
+    struct fx *fx = story.fx;
+
+    (void)state;
+    fx->doors.scan = scan_but_mail, fx->doors.get = get_but_mail;
+    fx_do[0] = hold_or_signal, fx_do[1] = NULL;
+    (void)insist(&story, a, "do", NULL);
+    (void)insist(&story, here, "do", NULL);
+    pass_seconds(&story, 2); /* the signal waits, and a run of the timer */
+    stead_row_part(&unreadable, stead_address_slot(stead_str(a), 0), stead_str(a), 0, STEAD_PART_MAIL,
+                   (struct stead_slice){0});
+    make_cold(&story);
+    pass_seconds(&story, 5);
+    struct stead_message *call = fx_request(fx, &story.client, STEAD_CALL, a, "get", (struct stead_slice){0}, NULL);
+    struct stead_message *cancel = fx_cancel(call, &story.client);
+    fx_deliver(fx, cancel); /* of what is not found */
+    stead_message_destroy(&cancel);
+    stead_message_destroy(&call);
+    look_after(&story);
+    assert_int_equal(insist(&story, here, "get", NULL), 0);
+    unreadable.size = 0;
+    struct stead_message *answer = fx_query(fx, &story.client, a, "unlock", (struct stead_slice){0});
+    assert_int_equal(answer->status, 0);
+    stead_message_destroy(&answer);
+    pass_seconds(&story, 2);
+    assert_int_equal(insist(&story, a, "get", NULL), 1);
+    assert_int_equal(story.failures, 0);
+    fx_destroy(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_outbox_is_found_again_whichever_read_fails),
         cmocka_unit_test(test_turn_that_cannot_read_its_keyed_state_fails),
         cmocka_unit_test(test_query_that_cannot_read_says_so),
+        cmocka_unit_test(test_held_agent_whose_mail_cannot_be_read_ends_no_host),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@ static enum stead_catch_up catch_up;
 static const char *const both[] = {"d", "v"};
 static bool defers;
 static uint32_t rung, rung_other;
+static uint64_t fence; /* of `do` */
 
 static int set_timer(struct stead_turn *turn)
 {
@@ -32,7 +33,6 @@ static int set(struct stead_turn *turn, void *state, struct stead_slice args)
 
 static int set_and_hold(struct stead_turn *turn, void *state, struct stead_slice args)
 {
-    uint64_t fence;
     int code = set(turn, state, args);
     return code != 0 ? code : stead_hold(turn, "nobody/x", &fence);
 }
@@ -120,11 +120,12 @@ static void test_periods_of_a_held_agent_become_one_run(void **state)
         assert_int_equal(rung, 0);
         unlock(&it);
         assert_int_equal(rung, 1);
-        if (i == 0)
-            assert_true(it.fx->mark.lasting); /* known as the timer: deaths from outside do not add up */
+        assert_true(it.fx->mark.lasting); /* known as the timer: deaths from outside do not add up */
+        struct stead_id id = it.fx->mark.id;
         assert_int_equal(waiting(&it), 0);
         pass(&it, 7, 10); /* and it keeps its beat */
         assert_int_equal(rung, 8);
+        assert_memory_equal(it.fx->mark.id.v, id.v, sizeof(id.v)); /* by one name, whether it has waited or not */
         fx_destroy(it.fx);
     }
 }
@@ -238,6 +239,200 @@ static void test_schedule_of_a_held_agent_catches_up_as_asked(void **state)
     }
 }
 
+static int hold_only(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_hold(turn, "nobody/x", &fence);
+}
+
+static const char *target;
+
+static int signal_it(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return stead_signal(turn, target, "add", args);
+}
+
+static int tell_it(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return stead_tell(turn, target, "add", args);
+}
+
+/* Tells of agents have no id, and a timer that has not waited yet names none. */
+static void test_run_waits_beside_a_tell(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct one it = begin(both[i], "every");
+        char other[64];
+        target = it.a;
+        call(&it, "do");
+        fx_address(other, "d", 1, 1);
+        fx_do[0] = hold_only, fx_do[1] = tell_it;
+        for (uint32_t round = 1; round <= 3; round++) { /* what waits may lie where a run lay before */
+            for (uint32_t n = 0; n < 20; n++)
+                assert_int_equal(fx_call(it.fx, &it.client, other, "do2"), 0);
+            assert_int_equal(waiting(&it), 20);
+            pass(&it, 5, 10);
+            assert_int_equal(waiting(&it), 21);
+            unlock(&it);
+            assert_int_equal(rung, round);
+            assert_int_equal(fx_call_i64(it.fx, &it.client, it.a, "get"), 20 * round);
+            call(&it, "do");
+        }
+        fx_destroy(it.fx);
+    }
+}
+
+/* ---- The end of a life ------------------------------------------------------------------------- */
+
+/* A volatile agent that has ended is shown as long as it is in memory. */
+static bool exists(struct one *it)
+{
+    struct stead_message *answer = fx_query(it->fx, &it->client, it->a, "show", (struct stead_slice){0});
+    bool exists = true;
+
+    assert_int_equal(stead_get_bool(stead_message_payload(answer), "exists", &exists), 0);
+    stead_message_destroy(&answer);
+    return exists && it->a[0] != 'v';
+}
+
+/* Its holder, or nobody's, ends the agent. */
+static void destroy(struct one *it, bool held)
+{
+    struct stead_message *request =
+        fx_request(it->fx, &it->client, STEAD_CALL, it->a, "destroy", (struct stead_slice){0}, NULL);
+
+    request->groups |= held ? STEAD_GROUP_FENCE : 0;
+    request->fence = fence;
+    fx_deliver(it->fx, request);
+    assert_int_equal(fx_answer_status(it->fx), 0);
+    stead_message_destroy(&request);
+}
+
+static void lives_on(struct one *it)
+{
+    assert_int_equal(waiting(it), 0);
+    assert_false(exists(it));
+    pass(it, 5, 10);
+    assert_false(exists(it));
+    assert_int_equal(rung + rung_other, 0);
+    setting = "every", fx_do[1] = set_and_hold; /* the next life has its own, which waits and runs */
+    call(it, "do2");
+    pass(it, 5, 10);
+    assert_int_equal(waiting(it), 1);
+    unlock(it);
+    assert_int_equal(rung, 1);
+}
+
+static void test_run_that_waits_for_a_release_ends_with_its_life(void **state)
+{
+    static const char *const settings[] = {"every", "once"};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        bool cold = i >= 4;
+        struct one it = begin(both[i & 1 && !cold], settings[i / 2 & 1]);
+        call(&it, "do");
+        pass(&it, 3, 10);
+        assert_int_equal(waiting(&it), 1);
+        if (cold)
+            fx_cold_restart(it.fx);
+        destroy(&it, true);
+        lives_on(&it);
+        fx_destroy(it.fx);
+    }
+}
+
+static void test_run_that_was_put_back_ends_with_its_life(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct one it = begin(both[i], "every");
+        call(&it, "do2");
+        defers = true;
+        pass(&it, 3, 10);
+        assert_int_equal(waiting(&it), 1);
+        defers = false;
+        destroy(&it, false);
+        lives_on(&it);
+        fx_destroy(it.fx);
+    }
+}
+
+/* What else waits goes on in the next life, in its order. */
+static void test_message_that_waits_outlives_its_agent_and_the_run_beside_it(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct one it = begin(both[i], "every");
+        char other[64];
+        target = it.a;
+        call(&it, "do");
+        pass(&it, 3, 10);
+        fx_do[1] = signal_it;
+        assert_int_equal(fx_call(it.fx, &it.client, fx_address(other, "d", 1, 1), "do2"), 0);
+        assert_int_equal(waiting(&it), 2);
+        destroy(&it, true);
+        assert_int_equal(rung, 0);
+        assert_int_equal(waiting(&it), 0);
+        assert_int_equal(fx_call_i64(it.fx, &it.client, it.a, "get"), 1);
+        fx_destroy(it.fx);
+    }
+}
+
+static int fail_ring(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    return stead_fail(turn, "broken", "it does not ring");
+}
+
+static void retry_letter(struct one *it)
+{
+    struct stead_message *list = fx_query(it->fx, &it->client, it->a, "deadletters", (struct stead_slice){0});
+    struct stead_slice letters, letter;
+    struct stead_writer args;
+    uint64_t id;
+    uint32_t count;
+
+    assert_int_equal(stead_get_value(stead_message_payload(list), "letters", &letters), 0);
+    struct stead_reader reader = stead_reader(letters);
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(stead_read_value(&reader, &letter), 0);
+    assert_int_equal(stead_get_u64(letter, "id", &id), 0);
+    stead_message_destroy(&list);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:u}", "action", "retry", "id", id);
+    struct stead_message *answer = fx_query(it->fx, &it->client, it->a, "deadletters", stead_written(&args));
+    assert_int_equal(answer->status, 0);
+    stead_message_destroy(&answer);
+    stead_writer_deinit(&args);
+}
+
+/* A dead letter stays, and who has it run again means whoever lives there now. */
+static void test_dead_letter_of_a_run_that_waited_runs_in_a_later_life(void **state)
+{
+    struct one it = begin("d", "once");
+
+    (void)state;
+    call(&it, "do");
+    pass(&it, 3, 10);
+    fx_do[2] = fail_ring;
+    unlock(&it);
+    assert_int_equal(fx_query_i64(it.fx, &it.client, it.a, "show", "dead_letters"), 1);
+    destroy(&it, false);
+    setting = "cancel", fx_do[0] = hold_only;
+    call(&it, "do");
+    fx_do[2] = ring;
+    retry_letter(&it);
+    assert_int_equal(waiting(&it), 1);
+    unlock(&it);
+    assert_int_equal(rung_other, 1);
+    fx_destroy(it.fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +442,11 @@ int main(void)
         cmocka_unit_test(test_timer_set_anew_while_its_run_waits_has_that_run_and_its_own),
         cmocka_unit_test(test_timer_cancelled_while_its_run_waits_has_that_run),
         cmocka_unit_test(test_schedule_of_a_held_agent_catches_up_as_asked),
+        cmocka_unit_test(test_run_waits_beside_a_tell),
+        cmocka_unit_test(test_run_that_waits_for_a_release_ends_with_its_life),
+        cmocka_unit_test(test_run_that_was_put_back_ends_with_its_life),
+        cmocka_unit_test(test_message_that_waits_outlives_its_agent_and_the_run_beside_it),
+        cmocka_unit_test(test_dead_letter_of_a_run_that_waited_runs_in_a_later_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
