@@ -434,8 +434,8 @@ static void add_turns(struct journal_page *page, const struct entry_turns *entry
     page->index = entry->count == 0 ? 0 : entry->turns[0].previous; /* the first of the entry points before it */
 }
 
-/* Walks back through the agent's entries. STEAD_EBUSY: its newest turn is on its way to the disk; STEAD_ENOTFOUND: older
- * entries were trimmed, the journal is kept for a while only. */
+/* Walks back through the agent's entries. STEAD_EBUSY: its newest turn is on its way to the disk; STEAD_ENOTFOUND:
+ * older entries were trimmed, the journal is kept for a while only. */
 static int walk(struct journal_page *page, const struct subject *it)
 {
     size_t bytes_max = stead_host_page_bytes(it->shard->host);

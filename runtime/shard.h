@@ -327,8 +327,8 @@ static inline uint64_t stead_host_row_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / 2;
 }
-/* Bytes of a page of a query: a sixteenth of the memory budget, as some copies of it are made on its way, and several may
- * be asked for at once; at most STEAD_QUERY_PAGE_BYTES. */
+/* Bytes of a page of a query: a sixteenth of the memory budget, as some copies of it are made on its way, and several
+ * may be asked for at once; at most STEAD_QUERY_PAGE_BYTES. */
 static inline size_t stead_host_page_bytes(const struct stead_host *host)
 {
     uint64_t share = host->settings.memory_bytes_max / 16;
