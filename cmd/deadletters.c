@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stead deadletters: signals whose op failed, kept with their agent until somebody decides. A letter is named by its
- * agent and its number there.
+ * agent and its number there. The cluster answers in pages of some megabytes; this command turns them until the limit
+ * (with --json each page is printed as it comes).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include "cmd/near.h"
 #include "cmd/parse.h"
 #include "cmd/print.h"
+
+#define PAGE_LETTERS 1000u /* asked for at once */
 
 struct letters_options {
     struct stead_connect connect;
@@ -32,7 +35,8 @@ static const char doc[] =
     "  stead deadletters account/bob retry 3\n"
     "  stead deadletters account/bob drop 4\n"
     "\n"
-    "With --json, one line a letter: {\"id\", \"address\", \"op\", \"from\", \"args\", \"error\", \"time_ms\"}.";
+    "With --json, one line a letter: {\"id\", \"address\", \"op\", \"from\", \"args\", \"error\", \"time_ms\", "
+    "\"slot\"}. Of an argument above 16 MiB only the size is told, as \"omitted\".";
 
 static const struct argp_option options[] = {{"limit", 'l', "COUNT", 0, "At most so many. Default: 100", 10}, {0}};
 
@@ -61,8 +65,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = &o->connect;
         return 0;
     case 'l':
-        if (!stead_parse_number(arg, 1, 10000, &o->limit))
-            argp_error(state, "--limit %s: a number from 1 to 10,000", arg);
+        if (!stead_parse_number(arg, 1, UINT64_MAX, &o->limit))
+            argp_error(state, "--limit %s: not a number above 0", arg);
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num == 0)
@@ -81,53 +85,117 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void print_letters(const json_t *letters)
+/* One row; an argument that is too large for an answer is told by its size. */
+static void add_letter(struct stead_columns *columns, const json_t *letter)
+{
+    char time[STEAD_PRINT_SIZE], size[STEAD_PRINT_SIZE];
+    const json_t *error = json_object_get(letter, "error"), *args = json_object_get(letter, "args");
+    const char *from = stead_json_member_text(letter, "from");
+    uint64_t omitted = (uint64_t)stead_json_member_int(letter, "omitted");
+    char *text = args && !json_is_null(args) ? stead_json_text(args, 0) : NULL;
+
+    stead_columns_add(columns, "%lld", (long long)stead_json_member_int(letter, "id"));
+    stead_columns_add(columns, "%s", stead_print_time((uint64_t)stead_json_member_int(letter, "time_ms"), time));
+    stead_columns_add(columns, "%s", stead_json_member_text(letter, "address"));
+    stead_columns_add(columns, "%s", stead_json_member_text(letter, "op"));
+    stead_columns_add(columns, "%s", strcmp(from, "timer") == 0 ? "a timer" : *from ? from : "a client");
+    stead_columns_add(columns, "%s: %s", stead_json_member_text(error, "name"),
+                      stead_json_member_text(error, "sentence"));
+    if (omitted > 0)
+        stead_columns_add(columns, "(%s)", stead_print_size(omitted, size));
+    else
+        stead_columns_add(columns, "%.200s", text ? text : "");
+    free(text);
+}
+
+/* ---- Pages ---------------------------------------------------------------------------------- */
+
+/* One page of the list, behind `after` (nil: the first). */
+static int ask_page(const struct letters_options *o, struct stead_client *client, uint64_t limit,
+                    struct stead_slice after, json_t **ret_page)
+{
+    if (limit > PAGE_LETTERS)
+        limit = PAGE_LETTERS;
+    if (o->address)
+        return stead_connect_query(&o->connect, client, "deadletters", ret_page, "{s:s,s:u,s:v}", "address", o->address,
+                                   "limit", limit, "after", after);
+    return stead_connect_query(&o->connect, client, "deadletters", ret_page, "{s:u,s:v}", "limit", limit, "after",
+                               after);
+}
+
+/* The page's `next`, as it came, for the next one's `after`. False: there is none. */
+static bool take_next(const json_t *page, struct stead_writer *after)
+{
+    const json_t *next = json_object_get(page, "next");
+    struct stead_json_error error;
+
+    if (!next || json_is_null(next))
+        return false;
+    char *text = stead_json_text(next, 0);
+    stead_writer_reset(after);
+    int code = stead_json_to_value(stead_str(text), after, &error);
+    free(text);
+    return code == 0;
+}
+
+static int list_letters(const struct letters_options *o, struct stead_client *client)
 {
     static const char *const titles[] = {">ID", "TIME", "AGENT", "OP", "FROM", "ERROR", "ARGUMENT", NULL};
     struct stead_columns *columns = stead_columns_create(titles);
-    size_t index;
-    json_t *letter;
+    struct stead_writer after;
+    uint64_t left = o->limit;
+    bool more = true;
+    int status = STEAD_EXIT_DONE;
 
-    json_array_foreach(letters, index, letter)
-    {
-        char time[STEAD_PRINT_SIZE];
-        const json_t *error = json_object_get(letter, "error"), *args = json_object_get(letter, "args");
-        const char *from = stead_json_member_text(letter, "from");
-        char *text = args && !json_is_null(args) ? stead_json_text(args, 0) : NULL;
+    stead_writer_init(&after);
+    while (more && left > 0) {
+        json_t *page = NULL, *letter;
+        size_t index;
 
-        stead_columns_add(columns, "%lld", (long long)stead_json_member_int(letter, "id"));
-        stead_columns_add(columns, "%s", stead_print_time((uint64_t)stead_json_member_int(letter, "time_ms"), time));
-        stead_columns_add(columns, "%s", stead_json_member_text(letter, "address"));
-        stead_columns_add(columns, "%s", stead_json_member_text(letter, "op"));
-        stead_columns_add(columns, "%s", strcmp(from, "timer") == 0 ? "a timer" : *from ? from : "a client");
-        stead_columns_add(columns, "%s: %s", stead_json_member_text(error, "name"),
-                          stead_json_member_text(error, "sentence"));
-        stead_columns_add(columns, "%.200s", text ? text : "");
-        free(text);
+        status = ask_page(o, client, left, stead_written(&after), &page);
+        if (status != STEAD_EXIT_DONE)
+            break;
+        json_array_foreach(json_object_get(page, "letters"), index, letter)
+        {
+            left -= left > 0;
+            if (o->connect.json)
+                stead_json_print(letter, 0);
+            else
+                add_letter(columns, letter);
+        }
+        more = take_next(page, &after);
+        json_decref(page);
     }
-    stead_columns_print(columns, stdout, stead_print_is_fancy(stdout));
+    if (stead_columns_rows(columns) > 0)
+        stead_columns_print(columns, stdout, stead_print_is_fancy(stdout));
+    else if (status == STEAD_EXIT_DONE && !o->connect.json)
+        fprintf(stderr, "no dead letters\n");
+    if (status == STEAD_EXIT_DONE && more && !o->connect.json)
+        fprintf(stderr, "there are more: --limit COUNT\n");
     stead_columns_destroy(&columns);
+    stead_writer_deinit(&after);
+    return status;
 }
 
-static void print_answer(const struct letters_options *o, const json_t *answer)
-{
-    const json_t *letters = json_object_get(answer, "letters");
-    size_t index;
-    json_t *letter;
+/* ---- One letter ----------------------------------------------------------------------------- */
 
-    if (o->connect.json) {
-        json_array_foreach(letters, index, letter)
-        {
+static int act(const struct letters_options *o, struct stead_client *client)
+{
+    json_t *answer = NULL, *letter;
+    size_t index;
+    int status = stead_connect_query(&o->connect, client, "deadletters", &answer, "{s:s,s:s,s:u}", "address",
+                                     o->address, "action", o->action, "id", o->id);
+
+    json_array_foreach(json_object_get(answer, "letters"), index, letter)
+    {
+        if (o->connect.json)
             stead_json_print(letter, 0);
-        }
-    } else if (json_array_size(letters) == 0) {
-        fprintf(stderr, "no dead letters\n");
-    } else if (strcmp(o->action, "list") != 0) {
-        printf("%s: letter %llu of %s\n", strcmp(o->action, "retry") == 0 ? "back in the mailbox" : "dropped",
-               (unsigned long long)o->id, o->address);
-    } else {
-        print_letters(letters);
+        else
+            printf("%s: letter %llu of %s\n", strcmp(o->action, "retry") == 0 ? "back in the mailbox" : "dropped",
+                   (unsigned long long)o->id, o->address);
     }
+    json_decref(answer);
+    return status;
 }
 
 int stead_cmd_deadletters(int argc, char **argv)
@@ -136,20 +204,12 @@ int stead_cmd_deadletters(int argc, char **argv)
     static const struct argp argp = {options, parse, "[ADDRESS [retry ID|drop ID]]", doc, children, NULL, NULL};
     struct letters_options o = {.action = "list", .limit = 100};
     struct stead_client *client = NULL;
-    json_t *answer = NULL;
 
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0 || (o.address && !stead_connect_check_address(o.address)))
         return STEAD_EXIT_USAGE;
     int status = stead_connect_open(&o.connect, &client);
-    if (status == STEAD_EXIT_DONE && o.address)
-        status = stead_connect_query(&o.connect, client, "deadletters", &answer, "{s:s,s:s,s:u,s:u}", "address",
-                                     o.address, "action", o.action, "id", o.id, "limit", o.limit);
-    else if (status == STEAD_EXIT_DONE)
-        status = stead_connect_query(&o.connect, client, "deadletters", &answer, "{s:s,s:u}", "action", o.action,
-                                     "limit", o.limit);
     if (status == STEAD_EXIT_DONE)
-        print_answer(&o, answer);
-    json_decref(answer);
+        status = strcmp(o.action, "list") == 0 ? list_letters(&o, client) : act(&o, client);
     stead_client_close(&client);
     return status;
 }

@@ -2,9 +2,9 @@
 /*
  * stead journal: what an agent did, turn by turn, oldest first like any log.
  *
- * The cluster answers newest first, in pages of whole log entries, so what has been shown is known by one number, the
- * newest index printed. --follow asks again a few times a second and pages back until it meets that number: no turn is
- * shown twice, and none is left out while the log keeps it.
+ * The cluster answers newest first, in pages; an entry of the log is never added to, so what has been shown is known by
+ * one number, the newest index printed. --follow asks again a few times a second and pages back until it meets that
+ * number: no turn is shown twice, and none is left out while the log keeps it.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ static const char doc[] =
     "  stead journal --follow --json account/bob\n"
     "\n"
     "With --json, one line a turn: {\"index\", \"time_ms\", \"op\", \"cause\", \"from\", \"id\", \"status\", "
-    "\"incarnation\", \"events\"}.";
+    "\"incarnation\", \"events\"}. Of more than 16 MiB of events only the size is told, as \"omitted\".";
 
 static const struct argp_option options[] = {
     {"limit", 'l', "COUNT", 0, "The last so many turns. Default: 20", 10},
@@ -77,15 +77,16 @@ static int collect(const struct journal_options *o, struct stead_client *client,
                    json_t **ret_turns)
 {
     json_t *turns = json_array();
-    int64_t before = 0;
+    int64_t before = 0, skip = 0;
     bool met = false;
 
     for (unsigned page_count = 0; !met && page_count < FOLLOW_PAGES && json_array_size(turns) < limit; page_count++) {
         json_t *page = NULL, *turn;
         size_t index;
         uint64_t left = limit - json_array_size(turns);
-        int status = stead_connect_query(&o->connect, client, "journal", &page, "{s:s,s:u,s:l}", "address", o->address,
-                                         "limit", left < PAGE_TURNS ? left : (uint64_t)PAGE_TURNS, "before", before);
+        int status = stead_connect_query(&o->connect, client, "journal", &page, "{s:s,s:u,s:l,s:l}", "address",
+                                         o->address, "limit", left < PAGE_TURNS ? left : (uint64_t)PAGE_TURNS, "before",
+                                         before, "skip", skip);
         if (status != STEAD_EXIT_DONE) {
             json_decref(turns);
             return status;
@@ -97,6 +98,7 @@ static int collect(const struct journal_options *o, struct stead_client *client,
                 json_array_append(turns, turn);
         }
         before = stead_json_member_int(page, "before");
+        skip = stead_json_member_int(page, "skip");
         met = met || before == 0;
         json_decref(page);
     }
@@ -141,6 +143,8 @@ static void print_turn(const json_t *turn)
     puts(safe);
     free(safe);
     print_events(json_object_get(turn, "events"));
+    if (json_object_get(turn, "omitted"))
+        printf("    (events of %s)\n", stead_print_size((uint64_t)stead_json_member_int(turn, "omitted"), time));
 }
 
 /* Prints the collected turns, oldest first; the newest index, `newest` when there are none. */

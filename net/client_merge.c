@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "runtime/base.h"
+#include "runtime/letter_pages.h"
 
 /* One agent of a page. */
 struct row {
@@ -202,4 +203,12 @@ void stead_client_merge_pages(const struct stead_slice *answers, uint32_t answer
         stead_write_nil(ret_value);
     write_missing(ret_value, missing, missing_count);
     free(rows.at);
+}
+
+void stead_client_merge_letters(const struct stead_slice *answers, uint32_t answer_count, const char *const *missing,
+                                uint32_t missing_count, uint64_t limit, struct stead_writer *ret_value)
+{
+    stead_write_map(ret_value, 2 + (missing_count > 0));
+    stead_letter_pages_merge(answers, answer_count, limit, SIZE_MAX, ret_value);
+    write_missing(ret_value, missing, missing_count);
 }

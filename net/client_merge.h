@@ -17,5 +17,8 @@ void stead_client_merge(const struct stead_slice *answers, uint32_t answer_count
  * of, so that nothing is skipped between this page and the next. */
 void stead_client_merge_pages(const struct stead_slice *answers, uint32_t answer_count, const char *const *missing,
                               uint32_t missing_count, uint64_t limit, struct stead_writer *ret_value);
+/* The same for pages of `deadletters`, in the order of their places (runtime/letter_pages.h). */
+void stead_client_merge_letters(const struct stead_slice *answers, uint32_t answer_count, const char *const *missing,
+                                uint32_t missing_count, uint64_t limit, struct stead_writer *ret_value);
 
 #endif

@@ -12,7 +12,8 @@
 #include "net/client_merge.h"
 #include "runtime/base.h"
 
-#define PAGE_DEFAULT 1000u /* docs/OPERATIONS.md: agents, `limit` */
+#define AGENTS_DEFAULT 1000u /* docs/OPERATIONS.md: agents, `limit` */
+#define LETTERS_DEFAULT 100u /* the same of deadletters */
 
 /* One node that is asked. */
 struct asked {
@@ -106,7 +107,8 @@ static int merge_round(struct stead_client *client, struct round *round, const c
     struct stead_slice *answers = stead_alloc(round->count * sizeof(*answers));
     const char **missing = stead_alloc(round->count * sizeof(*missing));
     uint32_t answer_count = 0, missing_count = 0;
-    uint64_t limit = PAGE_DEFAULT;
+    bool letters = strcmp(query, "deadletters") == 0;
+    uint64_t usual = letters ? LETTERS_DEFAULT : AGENTS_DEFAULT, limit = usual;
 
     for (uint32_t i = 0; i < round->count; i++) {
         const struct asked *asked = &round->asked[i];
@@ -117,8 +119,10 @@ static int merge_round(struct stead_client *client, struct round *round, const c
             missing[missing_count++] = asked->name;
     }
     if (args.size > 0 && stead_get_u64(args, "limit", &limit) != 0)
-        limit = PAGE_DEFAULT;
-    if (answer_count > 0 && strcmp(query, "agents") == 0)
+        limit = usual;
+    if (answer_count > 0 && letters)
+        stead_client_merge_letters(answers, answer_count, missing, missing_count, limit, &client->merged);
+    else if (answer_count > 0 && strcmp(query, "agents") == 0)
         stead_client_merge_pages(answers, answer_count, missing, missing_count, limit, &client->merged);
     else if (answer_count > 0)
         stead_client_merge(answers, answer_count, missing, missing_count, &client->merged);

@@ -8,13 +8,15 @@
  * gets on.
  *
  * Parts come from hosts of this process, but are read like any other value: what has not the expected form counts as
- * empty.
+ * empty. Each part has a bound in bytes, and the whole has the same one (query_slow.h).
  */
 #include "node/queries_merge.h"
 
 #include <stdlib.h>
 
 #include "runtime/base.h"
+#include "runtime/letter_pages.h"
+#include "runtime/query_slow.h"
 
 #define AGENTS_LIMIT 1000u
 #define LETTERS_LIMIT 100u
@@ -142,13 +144,13 @@ void stead_queries_join_arrays(struct stead_message *const *parts, uint32_t part
 void stead_queries_merge_letters(struct stead_message *const *parts, uint32_t part_count, struct stead_slice args,
                                  struct stead_writer *value)
 {
-    struct elements list = collect(parts, part_count, "letters");
-    uint32_t limit = limit_of(args, LETTERS_LIMIT);
+    struct stead_slice *pages = stead_alloc((part_count + 1) * sizeof *pages);
 
-    stead_write_map(value, 1);
-    stead_write_str(value, "letters");
-    write_list(&list, list.count < limit ? list.count : limit, value);
-    free(list.items);
+    for (uint32_t i = 0; i < part_count; i++)
+        pages[i] = stead_message_payload(parts[i]);
+    stead_write_map(value, 2);
+    stead_letter_pages_merge(pages, part_count, limit_of(args, LETTERS_LIMIT), STEAD_QUERY_PAGE_BYTES, value);
+    free(pages);
 }
 
 static int compare_addresses(const void *a, const void *b)
@@ -183,15 +185,20 @@ void stead_queries_merge_agents(struct stead_message *const *parts, uint32_t par
     if (list.count > 1)
         qsort(list.items, list.count, sizeof list.items[0], compare_addresses);
     uint32_t kept = 0;
-    while (kept < list.count && kept < limit && (!bounded || stead_slice_compare(list.items[kept].address, bound) <= 0))
-        kept++;
+    size_t bytes = 0;
+    for (; kept < list.count && (!bounded || stead_slice_compare(list.items[kept].address, bound) <= 0); kept++) {
+        bytes += list.items[kept].value.size;
+        if (kept > 0 && (kept >= limit || bytes > STEAD_QUERY_PAGE_BYTES)) {
+            bound = list.items[kept - 1].address;
+            bounded = true;
+            break;
+        }
+    }
     stead_write_map(value, 2);
     stead_write_str(value, "agents");
     write_list(&list, kept, value);
     stead_write_str(value, "next");
-    if (kept == limit && kept < list.count)
-        stead_write_str_slice(value, list.items[kept - 1].address);
-    else if (bounded) /* a part that found nothing has a `next` too: it has not looked further */
+    if (bounded) /* a part that found nothing has a `next` too: it has not looked further */
         stead_write_str_slice(value, bound);
     else
         stead_write_nil(value);

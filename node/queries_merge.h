@@ -16,10 +16,11 @@ void stead_queries_write_host(const struct stead_stats *stats, struct stead_writ
 void stead_queries_write_log_writer(const struct stead_log_writer_stats *stats, struct stead_writer *value);
 /* One array of the elements of all parts, whose payloads are arrays. */
 void stead_queries_join_arrays(struct stead_message *const *parts, uint32_t part_count, struct stead_writer *value);
-/* {agents, next}: in order of addresses, cut at `limit` of the arguments and at the smallest `next` of the parts. */
+/* {agents, next}: in order of addresses, cut at `limit` of the arguments, at the bytes of a page and at the smallest
+ * `next` of the parts. */
 void stead_queries_merge_agents(struct stead_message *const *parts, uint32_t part_count, struct stead_slice args,
                                 struct stead_writer *value);
-/* {letters}: those of all parts, cut at `limit`. */
+/* {letters, next}: the same of letters, in the order of their places (letter_pages.h). */
 void stead_queries_merge_letters(struct stead_message *const *parts, uint32_t part_count, struct stead_slice args,
                                  struct stead_writer *value);
 

@@ -346,10 +346,11 @@ static const char *cause_name(uint8_t type)
 
 static void write_turn(struct stead_writer *out, uint64_t index, const struct stead_turn_record *turn)
 {
+    bool omitted = turn->events.size > STEAD_QUERY_VALUE_MAX;
     char id[33];
 
     stead_hex(id, turn->id.v, sizeof(turn->id.v));
-    stead_write_map(out, 9);
+    stead_write_map(out, 9 + omitted);
     stead_pack(out, "s", "index"), stead_write_u64(out, index);
     stead_pack(out, "s", "time_ms"), stead_write_u64(out, turn->now_ms);
     stead_pack(out, "s", "op"), stead_write_str_slice(out, turn->op);
@@ -358,96 +359,156 @@ static void write_turn(struct stead_writer *out, uint64_t index, const struct st
     stead_pack(out, "s", "id"), stead_write_str(out, id);
     stead_pack(out, "s", "status"), stead_write_str(out, stead_error_name(turn->status));
     stead_pack(out, "s", "incarnation"), stead_write_u64(out, turn->incarnation);
+    if (omitted)
+        stead_pack(out, "s", "omitted"), stead_write_u64(out, turn->events.size);
     stead_pack(out, "s", "events");
-    if (turn->events.size == 0)
+    if (turn->events.size == 0 || omitted)
         stead_write_array(out, 0);
     else
         stead_write_value(out, turn->events);
 }
 
-/* The turns of the agent in one entry, newest first. Returns the index of the entry with its turn before; 0: none. */
-static uint64_t entry_turns(const struct subject *it, uint64_t index, struct list *list, int *ret_code)
-{
-    struct stead_writer bytes, turns[1];
-    struct stead_entry entry;
-    struct stead_turn_record turn;
-    uint64_t previous = 0;
-    bool first = true;
+/* The turns of the agent in one entry, oldest first. */
+struct entry_turns {
+    uint64_t index;                  /* of the entry; 0: none yet */
+    struct stead_writer bytes;       /* of the entry */
+    struct stead_turn_record *turns; /* owned; what they borrow is in `bytes` */
+    uint32_t count, capacity;
+};
 
-    stead_writer_init(&bytes);
-    stead_writer_init(turns);
-    *ret_code = it->shard->host->doors.read_entry(it->shard->host->doors.self, it->shard->id, index, &bytes);
-    if (*ret_code == 0)
-        *ret_code = stead_entry_decode(stead_written(&bytes), &entry);
-    while (*ret_code == 0 && stead_entry_next_turn(&entry.turns, &turn) > 0) {
-        struct stead_writer one;
-        if (!stead_slice_equal(turn.address, it->address))
+static void entry_turns_deinit(struct entry_turns *it)
+{
+    stead_writer_deinit(&it->bytes);
+    free(it->turns);
+}
+
+static int read_turns(struct entry_turns *it, const struct subject *subject, uint64_t index)
+{
+    const struct stead_doors *doors = &subject->shard->host->doors;
+    struct stead_turn_record turn;
+    struct stead_entry entry;
+
+    if (it->index == index)
+        return 0;
+    it->index = it->count = 0;
+    stead_writer_reset(&it->bytes);
+    int code = doors->read_entry(doors->self, subject->shard->id, index, &it->bytes);
+    if (code == 0)
+        code = stead_entry_decode(stead_written(&it->bytes), &entry);
+    while (code == 0 && stead_entry_next_turn(&entry.turns, &turn) > 0) {
+        if (!stead_slice_equal(turn.address, subject->address))
             continue;
-        if (first)
-            previous = turn.previous; /* the first turn of the entry points before it */
-        first = false;
-        stead_writer_init(&one);
-        write_turn(&one, index, &turn);
-        stead_write_raw(&one, turns->data, turns->size);
-        stead_writer_deinit(turns);
-        *turns = one;
-        list->count++;
+        if (it->count == it->capacity) {
+            it->capacity = it->capacity == 0 ? 16 : 2 * it->capacity;
+            it->turns = stead_realloc(it->turns, it->capacity * sizeof(*it->turns));
+        }
+        it->turns[it->count++] = turn;
     }
-    stead_write_raw(&list->items, turns->data, turns->size);
-    stead_writer_deinit(turns);
-    stead_writer_deinit(&bytes);
-    return previous;
+    if (code == 0)
+        it->index = index;
+    return code;
+}
+
+/* A page of the journal on its way. */
+struct journal_page {
+    struct list list;
+    uint64_t limit, before, skip; /* asked for */
+    uint64_t index;               /* of the next entry, 0: none */
+    uint64_t shown;               /* turns of that entry that are on a page already, its newest */
+};
+
+/* The turns of an entry, newest first, as long as they fit: all of them, or some and the next page has the others. */
+static void add_turns(struct journal_page *page, const struct entry_turns *entry, size_t bytes_max)
+{
+    struct list *list = &page->list;
+    uint64_t shown = page->before > 0 && entry->index == page->before - 1 ? page->skip : 0;
+
+    for (; shown < entry->count; shown++, list->count++) {
+        const struct stead_turn_record *turn = &entry->turns[entry->count - 1 - shown];
+        if (list->count > 0 && list->items.size + turn->events.size > bytes_max) {
+            page->shown = shown;
+            return;
+        }
+        write_turn(&list->items, entry->index, turn);
+    }
+    page->index = entry->count == 0 ? 0 : entry->turns[0].previous; /* the first of the entry points before it */
+}
+
+/* Walks back through the agent's entries. STEAD_EBUSY: its newest turn is on its way to the disk; STEAD_ENOTFOUND:
+ * older entries were trimmed, the journal is kept for a while only. */
+static int walk(struct journal_page *page, const struct subject *it)
+{
+    size_t bytes_max = stead_host_page_bytes(it->shard->host);
+    struct entry_turns entry = {.index = 0};
+    uint64_t start = page->before == 0 ? 0 : page->before - 1;
+    int code = 0;
+
+    stead_writer_init(&entry.bytes);
+    page->index = it->agent != NULL ? it->agent->last_index : it->head.last_index;
+    /* A `before` out of an answer names an entry of the agent: there the walk begins, else at the newest one. */
+    if (start != 0 && start < page->index && start <= it->shard->synced && read_turns(&entry, it, start) == 0 &&
+        entry.count > 0)
+        page->index = start;
+    while (page->index != 0 && page->list.count < page->limit && code == 0) {
+        uint64_t index = page->index;
+        code = index > it->shard->synced ? STEAD_EBUSY : read_turns(&entry, it, index);
+        if (code == 0 && (page->before == 0 || index < page->before))
+            add_turns(page, &entry, bytes_max);
+        else if (code == 0)
+            page->index = entry.count == 0 ? 0 : entry.turns[0].previous;
+        if (page->index == index)
+            break; /* full within an entry */
+    }
+    entry_turns_deinit(&entry);
+    return code;
+}
+
+static void write_journal(struct stead_writer *out, struct journal_page *page)
+{
+    stead_write_map(out, 3);
+    stead_write_str(out, "turns"), write_list(out, &page->list);
+    stead_write_str(out, "before");
+    if (page->index == 0)
+        stead_write_nil(out);
+    else
+        stead_write_u64(out, page->index + 1);
+    stead_write_str(out, "skip"), stead_write_u64(out, page->shown);
 }
 
 static void journal(struct stead_shard *shard, struct stead_message *query)
 {
     struct stead_slice args = stead_message_payload(query);
-    struct list list = {.count = 0};
+    struct journal_page page = {.limit = 20};
     struct stead_writer out;
     struct subject it;
-    uint64_t limit = 20, before = 0;
     int code = find_subject(shard, query, &it);
 
-    if (code == 0 && (stead_get_u64(args, "limit", &limit) == STEAD_EARGUMENT ||
-                      stead_get_u64(args, "before", &before) == STEAD_EARGUMENT || limit == 0 || limit > LIST_MAX))
+    if (code == 0 &&
+        (stead_get_u64(args, "limit", &page.limit) == STEAD_EARGUMENT ||
+         stead_get_u64(args, "before", &page.before) == STEAD_EARGUMENT ||
+         stead_get_u64(args, "skip", &page.skip) == STEAD_EARGUMENT || page.limit == 0 || page.limit > LIST_MAX))
         code = STEAD_EARGUMENT;
     if (code != 0) {
         stead_writer_deinit(&it.row);
         fail(shard, query, code);
         return;
     }
-    stead_writer_init(&list.items);
-    uint64_t index = it.agent != NULL ? it.agent->last_index : it.head.last_index;
-    while (index != 0 && list.count < limit && code == 0) {
-        bool wanted = index <= shard->synced && (before == 0 || index < before);
-        struct list skipped = {.count = 0};
-        stead_writer_init(&skipped.items);
-        uint64_t previous =
-            index <= shard->synced ? entry_turns(&it, index, wanted ? &list : &skipped, &code) : it.shard->synced;
-        stead_writer_deinit(&skipped.items);
-        if (index > shard->synced)
-            code = STEAD_EBUSY; /* its newest turn is on its way to the disk */
-        else
-            index = previous;
-    }
+    stead_writer_init(&page.list.items);
+    code = walk(&page, &it);
     if (code == STEAD_EBUSY) { /* ask again when that is done: the answer of a query waits like any other */
-        stead_writer_deinit(&list.items);
+        stead_writer_deinit(&page.list.items);
         stead_writer_deinit(&it.row);
         query->depends_on = shard->next_index - 1 > shard->synced ? shard->next_index - 1 : shard->next_index;
         stead_shard_emit(shard, query);
         return;
     }
-    if (code == STEAD_ENOTFOUND)
-        index = 0; /* older entries were trimmed: the journal is kept for a while only */
+    if (code == STEAD_ENOTFOUND) {
+        page.index = 0;
+        code = 0;
+    }
     stead_writer_init(&out);
-    stead_write_map(&out, 2);
-    stead_write_str(&out, "turns"), write_list(&out, &list);
-    stead_write_str(&out, "before");
-    if (index == 0)
-        stead_write_nil(&out);
-    else
-        stead_write_u64(&out, index + 1);
-    answer(shard, query, code == STEAD_ENOTFOUND ? 0 : code, stead_written(&out), 0);
+    write_journal(&out, &page);
+    answer(shard, query, code, stead_written(&out), 0);
     stead_writer_deinit(&out);
     stead_writer_deinit(&it.row);
 }

@@ -3,7 +3,8 @@
  * query_agents: lists of agents, over all shards of a host.
  *
  * Addresses are sorted within a slot, not across slots, so a page is gathered with a bounded list kept in order: from
- * each slot at most `limit` addresses behind `after` can be among the first `limit` of all.
+ * each slot at most `limit` addresses behind `after` can be among the first `limit` of all. Bytes are bounded too: when
+ * they are too many, the list keeps fewer from then on.
  *
  *     slots of a shard, each behind the greatest lower bound --> volatile agents of the shard --> the next shard
  *
@@ -48,9 +49,11 @@ struct page {
     struct stead_query_slow slow;
     struct stead_host *host;
     struct listed **items; /* by address, ascending; owned */
-    uint32_t count, limit;
-    bool more; /* something was left out */
-    int code;  /* something could not be read; 0: all could */
+    uint32_t count;
+    uint32_t limit; /* falls when the page has too many bytes */
+    size_t bytes;   /* of the items */
+    bool more;      /* something was left out */
+    int code;       /* something could not be read; 0: all could */
     struct stead_slice prefix, after, kind;
     struct stead_where where;
     bool held;                        /* only held ones, with their locks */
@@ -77,6 +80,19 @@ static void item_free(struct listed *item)
 {
     stead_writer_deinit(&item->more);
     free(item);
+}
+
+static size_t item_bytes(const struct listed *item)
+{
+    return sizeof(*item) + item->address_size + item->more.size;
+}
+
+static void drop_last(struct page *page)
+{
+    struct listed *item = page->items[--page->count];
+
+    page->bytes -= item_bytes(item);
+    item_free(item);
 }
 
 static struct stead_slice address_of(const struct listed *item)
@@ -115,7 +131,7 @@ static struct listed *page_add(struct page *page, struct stead_slice address, ui
         return NULL;
     }
     if (page->count == page->limit) {
-        item_free(page->items[--page->count]);
+        drop_last(page);
         page->more = true;
     }
     memmove(page->items + low + 1, page->items + low, (page->count - low) * sizeof(struct listed *));
@@ -264,6 +280,18 @@ static void write_lock(const struct look *look, struct stead_writer *writer)
     stead_writer_deinit(&waiting.names);
 }
 
+/* The item has got all that it has. A page that is too large by that ends before its last ones, and has room for no
+ * more than the others: what it keeps are the first addresses of all that were looked at, as before. */
+static void weigh(struct page *page, const struct listed *item)
+{
+    page->bytes += item_bytes(item);
+    while (page->bytes > stead_host_page_bytes(page->host) && page->count > 1) {
+        drop_last(page);
+        page->limit = page->count;
+        page->more = true;
+    }
+}
+
 /* Adds it to the page, if it is wanted. */
 static bool take(const struct look *look, uint64_t incarnation)
 {
@@ -287,6 +315,7 @@ static bool take(const struct look *look, uint64_t incarnation)
         write_lock(look, &item->more);
         item->more_count++;
     }
+    weigh(page, item);
     return true;
 }
 
@@ -451,7 +480,7 @@ static void write_page(struct stead_query_slow *slow, struct stead_writer *out)
     struct page *page = (struct page *)slow;
 
     while (page->count > 0 && is_behind_bound(page, address_of(page->items[page->count - 1])))
-        item_free(page->items[--page->count]); /* the next page has them */
+        drop_last(page); /* the next page has them */
     stead_write_map(out, 2);
     stead_write_str(out, "agents");
     stead_write_array(out, page->count);

@@ -14,6 +14,12 @@
 #define STEAD_QUERY_WORK 1024u /* of a slice: a row looked at counts 1; about 2 ms */
 #define STEAD_QUERY_SEEK 6u    /* what it counts to find a place in the store */
 
+/* Bytes of a page: it ends before the element that would be more, and has one at any rate. Of a host with little memory
+ * less (stead_host_page_bytes()). */
+#define STEAD_QUERY_PAGE_BYTES (4u << 20)
+/* A larger value is left out, and its size told. As large as an image may be, and far below what an answer may. */
+#define STEAD_QUERY_VALUE_MAX (16u << 20)
+
 struct stead_host;
 
 /* Embedded first in what a query keeps. */

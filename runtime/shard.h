@@ -25,6 +25,7 @@
 #include "runtime/host.h"
 #include "runtime/map.h"
 #include "runtime/overlay.h"
+#include "runtime/query_slow.h"
 #include "runtime/rows.h"
 #include "runtime/session.h"
 #include "runtime/timers.h"
@@ -325,6 +326,13 @@ static inline uint64_t stead_host_window_bytes(const struct stead_host *host)
 static inline uint64_t stead_host_row_bytes_max(const struct stead_host *host)
 {
     return host->settings.memory_bytes_max / 2;
+}
+/* Bytes of a page of a query: a sixteenth of the memory budget, as some copies of it are made on its way, and several
+ * may be asked for at once; at most STEAD_QUERY_PAGE_BYTES. */
+static inline size_t stead_host_page_bytes(const struct stead_host *host)
+{
+    uint64_t share = host->settings.memory_bytes_max / 16;
+    return share < STEAD_QUERY_PAGE_BYTES ? (size_t)share : STEAD_QUERY_PAGE_BYTES;
 }
 /* No more is let wait in mailboxes: they take a quarter of the memory budget. */
 static inline bool stead_host_mailboxes_full(const struct stead_host *host)

@@ -139,11 +139,12 @@ STEAD_PUBLIC void stead_client_set_extra(struct stead_client *client, void *extr
 /* Asks the cluster about itself: `query` is one of
  *   "agents"      {kind, prefix, limit, after,   "show"        {address}
  *                  where: {field: value | {from, below}}, fields: [name...], held: true}
- *   "journal"     {address, limit, before}       "deadletters" {address, action: list|retry|drop, id}
+ *   "journal"     {address, limit, before, skip} "deadletters" {address, action: list|retry|drop, id, limit, after}
  *   "unlock"      {address}                      "stats"       {}
  *   "status"      {}                             "backup"      {directory, token, nodes}
  *   "hold"        {token, ms}
- * The value is a map described in docs/OPERATIONS.md. Queries without an address go to all nodes and are merged. */
+ * The value is a map described in docs/OPERATIONS.md. Queries without an address go to all nodes and are merged. Lists
+ * come in pages of some megabytes, which may be shorter than `limit`: go on until the answer names no next one. */
 STEAD_PUBLIC int stead_client_query(struct stead_client *client, const char *query, struct stead_slice args,
                                     struct stead_answer *ret_answer) STEAD_MUST_USE;
 

@@ -175,6 +175,56 @@ void stead_tally_read(struct stead_sim *sim, struct stead_slice value, struct st
     ret_tally->count = count;
 }
 
+static void tally_letter(struct stead_sim *sim, struct stead_slice letter, const char *op, const char *field,
+                         struct stead_tally *tally)
+{
+    struct stead_slice args, is;
+    uint64_t number;
+    uint32_t at = 0;
+
+    if (stead_get_value(letter, "args", &args) != 0 || stead_get_u64(args, field, &number) != 0 ||
+        stead_get_str(letter, "op", &is) != 0)
+        stead_world_fail(&sim->world, "a dead letter does not carry what was sent");
+    if (op != NULL && !stead_slice_equal(is, stead_str(op)))
+        stead_world_fail(&sim->world, "a dead letter is not of the op %s", op);
+    while (at < tally->count && tally->items[at].number != number)
+        at++;
+    if (at == sizeof tally->items / sizeof tally->items[0])
+        stead_world_fail(&sim->world, "there are too many dead letters");
+    if (at == tally->count) {
+        tally->items[tally->count].number = number;
+        tally->items[tally->count++].count = 0;
+    }
+    tally->items[at].count++;
+}
+
+void stead_tally_letters(struct stead_sim *sim, const char *address, const char *op, const char *field,
+                         struct stead_tally *ret_tally)
+{
+    uint64_t after = 0, next = 0;
+    bool more = true;
+
+    for (ret_tally->count = 0; more; after = next) {
+        struct stead_slice letters, letter;
+        struct stead_writer args;
+        uint32_t count = 0;
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:u,s:u}", "limit", (uint64_t)10000, "after", after);
+        struct stead_slice page = stead_sim_query(sim, address, "deadletters", stead_written(&args));
+        stead_writer_deinit(&args);
+        if (stead_get_value(page, "letters", &letters) != 0)
+            stead_world_fail(&sim->world, "a list of dead letters has no letters");
+        struct stead_reader reader = stead_reader(letters);
+        if (stead_read_array(&reader, &count) != 0)
+            stead_world_fail(&sim->world, "the dead letters are no array");
+        for (; count > 0 && stead_read_value(&reader, &letter) == 0; count--)
+            tally_letter(sim, letter, op, field, ret_tally);
+        more = stead_get_u64(page, "next", &next) == 0;
+        if (more && next <= after)
+            stead_world_fail(&sim->world, "a list of dead letters does not get on");
+    }
+}
+
 int64_t stead_tally_of(const struct stead_tally *tally, uint64_t number)
 {
     for (uint32_t i = 0; i < tally->count; i++)

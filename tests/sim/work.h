@@ -50,6 +50,10 @@ struct stead_tally {
 };
 /* `value`: the array. Sorted by number as the agent's keyed state is. */
 void stead_tally_read(struct stead_sim *sim, struct stead_slice value, struct stead_tally *ret_tally);
+/* The dead letters of an agent by the number in their argument, its `field` or with NULL itself; read page by page. All
+ * must be of `op`; NULL: any. */
+void stead_tally_letters(struct stead_sim *sim, const char *address, const char *op, const char *field,
+                         struct stead_tally *ret_tally);
 int64_t stead_tally_of(const struct stead_tally *tally, uint64_t number);
 /* An acknowledged effect is there exactly once, an unknown one at most once, a refused one never. */
 void stead_sim_check_once(struct stead_sim *sim, const struct stead_sim_op *op, int64_t seen, const char *what);

@@ -226,51 +226,24 @@ static void issue_letter(struct stead_sim *sim, struct stead_sim_client *client)
     stead_writer_deinit(&args);
 }
 
-/* How many dead letters of a box carry this number. */
-static int64_t count_letters(struct stead_sim *sim, struct stead_slice answer, uint64_t number)
-{
-    struct stead_slice letters, letter, args;
-    uint32_t count = 0;
-    int64_t found = 0;
-
-    if (stead_get_value(answer, "letters", &letters) != 0)
-        stead_world_fail(&sim->world, "a list of dead letters has no letters");
-    struct stead_reader reader = stead_reader(letters);
-    if (stead_read_array(&reader, &count) != 0)
-        stead_world_fail(&sim->world, "the dead letters are no array");
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t id = 0;
-        if (stead_read_value(&reader, &letter) != 0 || stead_get_value(letter, "args", &args) != 0 ||
-            stead_get_u64(args, "id", &id) != 0)
-            stead_world_fail(&sim->world, "a dead letter does not carry what was sent");
-        found += id == number;
-    }
-    return found;
-}
-
 static void verify_box(struct stead_sim *sim, uint32_t box)
 {
-    static struct stead_tally tally; /* one run at a time */
+    static struct stead_tally tally, letters; /* one run at a time */
     const struct stead_sim_op *op;
-    struct stead_writer args;
     char address[48];
 
     stead_format(address, sizeof address, "letterbox/l%u", box);
     stead_tally_read(sim, stead_sim_ask(sim, address, "dump", (struct stead_slice){0}), &tally);
-    stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:d}", "action", "list", "limit", 10000);
-    struct stead_slice letters = stead_sim_query(sim, address, "deadletters", stead_written(&args));
+    stead_tally_letters(sim, address, NULL, "id", &letters);
     for (uint32_t at = 0; (op = stead_sim_op_next(sim, &stead_work_letter, &at)) != NULL;) {
         if (op->verb > LETTER_DELAYED || op->in[0] != (int64_t)box)
             continue;
         bool refused = op->number % 3 == 0;
         if (refused && stead_tally_of(&tally, op->number) != 0)
             stead_world_fail(&sim->world, "the refused letter %u has left its mark", op->number);
-        stead_sim_check_once(sim, op,
-                             refused ? count_letters(sim, letters, op->number) : stead_tally_of(&tally, op->number),
+        stead_sim_check_once(sim, op, stead_tally_of(refused ? &letters : &tally, op->number),
                              refused ? "dead letter" : "letter");
     }
-    stead_writer_deinit(&args);
 }
 
 static void verify_letter(struct stead_sim *sim)

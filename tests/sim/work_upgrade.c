@@ -353,32 +353,6 @@ static const char *find_unmended(struct stead_sim *sim)
 
 /* ---- The end ------------------------------------------------------------------------------------------ */
 
-/* The requests whose signals found no op. */
-static void read_letters(struct stead_sim *sim, const char *address, struct stead_tally *ret_letters)
-{
-    struct stead_slice list = {0}, letter = {0};
-    struct stead_writer args;
-    char op[16];
-    uint32_t count = 0;
-
-    stead_writer_init(&args);
-    stead_pack(&args, "{s:u}", "limit", (uint64_t)10000);
-    struct stead_slice value = stead_sim_query(sim, address, "deadletters", stead_written(&args));
-    stead_writer_deinit(&args);
-    if (stead_get_value(value, "letters", &list) != 0)
-        stead_world_fail(&sim->world, "the dead letters of %s cannot be read", address);
-    struct stead_reader reader = stead_reader(list);
-    if (stead_read_array(&reader, &count) != 0 || count > sizeof ret_letters->items / sizeof ret_letters->items[0])
-        stead_world_fail(&sim->world, "the dead letters of %s are no array, or too many", address);
-    for (uint32_t i = 0; i < count; i++) {
-        ret_letters->items[i].count = 1;
-        if (stead_read_value(&reader, &letter) != 0 || stead_get_text(letter, "op", op, sizeof op) != 0 ||
-            stead_get_u64(letter, "args", &ret_letters->items[i].number) != 0 || strcmp(op, "extra") != 0)
-            stead_world_fail(&sim->world, "a dead letter of %s is not of the op that was missing", address);
-    }
-    ret_letters->count = count;
-}
-
 /* `effects` at the tally, `letters` there, `told` at the quizzer. */
 static void check_ask(struct stead_sim *sim, const struct stead_sim_op *op, int64_t effects, int64_t letters,
                       int64_t told)
@@ -409,7 +383,7 @@ static void read_dumps(struct stead_sim *sim, uint32_t agent, struct tally_dumps
     stead_sim_ask_i64(sim, address_of("tally", agent, address), "total");
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         stead_tally_read(sim, stead_sim_ask(sim, address, ops[i], nothing), tallies[i]);
-    read_letters(sim, address, &ret_dumps->letters);
+    stead_tally_letters(sim, address, "extra", NULL, &ret_dumps->letters); /* of signals that found no op */
     stead_tally_read(sim, stead_sim_ask(sim, address_of("alarm", agent, address), "dump", nothing), &ret_dumps->bells);
 }
 

@@ -5,6 +5,7 @@
  *
  *   record  durable: every number added, and how often: one more than once is an effect that happened twice, one below another came late
  *   hoard   durable: a buffer of any size in its state
+ *   events  durable: events of any size
  *   post    durable: numbered letters and calls between agents: one lost, repeated or out of order is counted where it arrives
  *   alarm   durable: timers, each of which rings once
  *   where, where-gpu   stateless: the node that ran the job; the second only where the label gpu is
@@ -198,6 +199,50 @@ static const struct stead_kind hoard_kind = {.abi = STEAD_ABI,
                                              .state_size = sizeof(struct hoard),
                                              .fields = hoard_fields,
                                              .ops = hoard_ops};
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+struct events {
+    int64_t count;
+};
+
+static const struct stead_field events_fields[] = {STEAD_FIELD(I64, struct events, count), STEAD_FIELDS_END};
+
+static int events_apply(void *state, const char *event, struct stead_slice value)
+{
+    (void)event, (void)value;
+    ((struct events *)state)->count++;
+    return 0;
+}
+
+/* {count, size}: so many events of so many bytes. */
+static int events_emit(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    uint64_t count, size;
+    struct stead_writer value;
+    int code = 0;
+
+    (void)state;
+    if (stead_get_u64(args, "count", &count) != 0 || stead_get_u64(args, "size", &size) != 0 || size > 1000000)
+        return stead_fail(turn, "bad_size", "emit takes a count and a size");
+    stead_writer_init(&value);
+    stead_write_bin(&value, stead_bytes(stead_turn_alloc(turn, size), size));
+    for (; count > 0 && code == 0; count--)
+        code = stead_emit(turn, "added", stead_written(&value));
+    stead_writer_deinit(&value);
+    return code;
+}
+
+static const struct stead_op events_ops[] = {{"emit", events_emit, NULL, 0, "events"}, {0}};
+
+static const struct stead_kind events_kind = {.abi = STEAD_ABI,
+                                              .struct_size = sizeof(struct stead_kind),
+                                              .name = "events",
+                                              .help = "has events",
+                                              .state_size = sizeof(struct events),
+                                              .fields = events_fields,
+                                              .apply = events_apply,
+                                              .ops = events_ops};
 
 /* ---- post ----------------------------------------------------------------------------------- */
 
@@ -483,4 +528,4 @@ static const struct stead_kind where_gpu_kind = {.abi = STEAD_ABI,
                                                  .ops = where_ops,
                                                  .needs = "gpu"};
 
-STEAD_MODULE(&record_kind, &hoard_kind, &post_kind, &alarm_kind, &where_kind, &where_gpu_kind);
+STEAD_MODULE(&record_kind, &hoard_kind, &events_kind, &post_kind, &alarm_kind, &where_kind, &where_gpu_kind);

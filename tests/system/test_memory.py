@@ -8,7 +8,7 @@ import re
 import subprocess
 import unittest
 
-from harness import PROGRAM, Test, built, die_with_parent, main, scaled, wait_until
+from harness import PROGRAM, AgentError, Test, built, die_with_parent, main, scaled, wait_until
 
 MIB = 1 << 20
 MEMORY, FIXED = 64 * MIB, 48 * MIB
@@ -81,6 +81,40 @@ class Memory(Test):
         top = self.resident(node, "VmHWM")
         print(f"{agents} buffers, {agents * size / MIB:.0f} MiB: at most {top / MIB:.0f} MiB", flush=True)
         self.assertLess(top, MEMORY + FIXED + 2 * flight * size)
+        self.assertEqual(node.stop(), 0)
+
+    def test_lists_of_large_things_arrive_and_stay_within_the_budget(self):
+        """Each list is larger than an answer may be."""
+        node = self.node(modules=[built("kinds.so")], options=["--memory", MEMORY, "--reactors", 2])
+        size, count, turns = 1_000_000, scaled(60, least=40), 6
+        self.ask_all(node, count, "keep", size, 2)
+        with node.client(timeout=60) as client:
+            for number in range(count):
+                with self.assertRaises(AgentError):
+                    client.signal(f"record/{number % 3}", "add", bytes(size))
+
+        agents = node.cli("agents", "--kind", "hoard", "--fields", "bytes", "--all")
+        self.assertEqual({agent["address"] for agent in agents}, {f"hoard/{number}" for number in range(count)})
+        self.assertTrue(all(len(agent["fields"]["bytes"]["$bin"]) > size for agent in agents))
+        everybodys = node.cli("deadletters", "--limit", 10 * count)
+        self.assertEqual(len({(letter["address"], letter["id"]) for letter in everybodys}), count)
+        self.assertTrue(all(len(letter["args"]["$bin"]) > size for letter in everybodys))
+        ones = node.cli("deadletters", "record/1", "--limit", 10 * count)
+        self.assertEqual([letter["id"] for letter in ones], sorted(it["id"] for it in everybodys if it["address"] == "record/1"))
+        self.assertEqual(node.cli("deadletters", "record/1", "--limit", 7), ones[:7])
+        node.cli("deadletters", "record/1", "drop", ones[-1]["id"])
+        self.assertEqual(node.cli("show", "record/1")["dead_letters"], len(ones) - 1)
+        top = self.resident(node, "VmHWM")
+        print(f"lists of {count * size / MIB:.0f} MiB: at most {top / MIB:.0f} MiB", flush=True)
+        self.assertLess(top, MEMORY + FIXED + 16 * size)  # some copies of some pages are under way
+
+        with node.client(timeout=60) as client:
+            for _ in range(turns):
+                client.call("events/e", "emit", {"count": 100, "size": 100_000})
+        top = self.resident(node, "VmHWM")
+        journal = node.cli("journal", "events/e")
+        self.assertEqual([len(turn["events"]) for turn in journal], [100] * turns)
+        self.assertLess(self.resident(node, "VmHWM"), top + 5 * 100 * 100_000)  # a turn, in its entry and in its answer
         self.assertEqual(node.stop(), 0)
 
     def test_a_start_does_not_read_large_states(self):

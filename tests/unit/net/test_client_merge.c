@@ -111,6 +111,21 @@ static void test_page_over_its_limit_goes_on_behind_the_last_kept(void **state)
     assert_true(stead_slice_equal(stead_written(&pages[3]), expected));
 }
 
+static void test_letters_of_several_nodes_come_in_order_with_those_missing(void **state)
+{
+    static const char *const missing[] = {"n2"};
+    const char *letter = "{s:[{s:d,s:s,s:d}],s:n}";
+    const struct stead_slice answers[] = {page(0, letter, "letters", "slot", 2, "address", "a/1", "id", 1, "next"),
+                                          page(1, letter, "letters", "slot", 1, "address", "b/1", "id", 5, "next")};
+    struct stead_slice expected = page(2, "{s:[{s:d,s:s,s:d}],s:{s:d,s:s,s:d},s:[s]}", "letters", "slot", 1, "address",
+                                       "b/1", "id", 5, "next", "slot", 1, "address", "b/1", "id", 5, "missing", "n2");
+
+    (void)state;
+    stead_writer_init(&pages[3]);
+    stead_client_merge_letters(answers, 2, missing, 1, 1, &pages[3]);
+    assert_true(stead_slice_equal(stead_written(&pages[3]), expected));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +135,7 @@ int main(void)
         cmocka_unit_test_teardown(test_complete_pages_are_put_in_order, free_pages),
         cmocka_unit_test_teardown(test_page_ends_where_a_node_was_cut, free_pages),
         cmocka_unit_test_teardown(test_page_over_its_limit_goes_on_behind_the_last_kept, free_pages),
+        cmocka_unit_test_teardown(test_letters_of_several_nodes_come_in_order_with_those_missing, free_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

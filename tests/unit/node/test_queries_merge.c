@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "node/queries_merge.h"
+#include "runtime/query_slow.h"
 
 /* A host's page: addresses separated by spaces, and its `next` or NULL. */
 static struct stead_message *page(const char *addresses, const char *next)
@@ -113,6 +114,41 @@ static void test_agents_exactly_at_the_limit_has_no_next(void **state)
     assert_string_equal(merged(parts, 2, 2), "a/1 b/1 | ");
 }
 
+/* A page of agents that are large, and not cut. */
+static struct stead_message *large_page(const char *first, const char *second, size_t size)
+{
+    const char *const addresses[] = {first, second};
+    uint8_t *bytes = calloc(1, size);
+    struct stead_writer value;
+
+    assert_non_null(bytes);
+    stead_writer_init(&value);
+    stead_write_map(&value, 1);
+    stead_write_str(&value, "agents");
+    stead_write_array(&value, 2);
+    for (int i = 0; i < 2; i++) {
+        stead_write_map(&value, 2);
+        stead_write_str(&value, "address"), stead_write_str(&value, addresses[i]);
+        stead_write_str(&value, "fields"), stead_write_bin(&value, stead_bytes(bytes, size));
+    }
+    struct stead_message_parts parts = {.payload = stead_written(&value)};
+    struct stead_message *message = stead_message_create(STEAD_ANSWER, &parts);
+    stead_writer_deinit(&value);
+    free(bytes);
+    return message;
+}
+
+static void test_agents_of_too_many_bytes_are_cut_with_a_next_and_one_is_kept(void **state)
+{
+    (void)state;
+    struct stead_message *parts[] = {large_page("a/1", "c/1", STEAD_QUERY_PAGE_BYTES / 4),
+                                     large_page("b/1", "d/1", STEAD_QUERY_PAGE_BYTES / 4)};
+    struct stead_message *larger[] = {large_page("a/1", "c/1", STEAD_QUERY_PAGE_BYTES + 1)};
+
+    assert_string_equal(merged(parts, 2, 10), "a/1 b/1 c/1 | c/1");
+    assert_string_equal(merged(larger, 1, 10), "a/1 | a/1");
+}
+
 static void test_stats_of_a_fresh_host_are_a_well_formed_map(void **state)
 {
     (void)state;
@@ -142,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_agents_of_a_part_that_found_nothing_yet_wait_for_it),
         cmocka_unit_test(test_agents_over_the_limit_are_cut_with_a_next),
         cmocka_unit_test(test_agents_exactly_at_the_limit_has_no_next),
+        cmocka_unit_test(test_agents_of_too_many_bytes_are_cut_with_a_next_and_one_is_kept),
         cmocka_unit_test(test_stats_of_a_fresh_host_are_a_well_formed_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

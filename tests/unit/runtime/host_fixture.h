@@ -68,7 +68,8 @@ struct fx {
     struct stead_table *table;
     uint64_t now_ns, now_ms;
     uint64_t epoch;
-    struct fx_row *rows; /* the image, by key; owned */
+    uint64_t entry_reads; /* by the host */
+    struct fx_row *rows;  /* the image, by key; owned */
     uint32_t row_count, row_capacity;
     struct fx_log logs[FX_SHARDS];
     bool hold_sync, hold_rows, hold_loads; /* a test lets things through by hand */
@@ -286,8 +287,10 @@ static inline int fx_door_scan_ranges(void *self, stead_row_range_fn *next, stea
 
 static inline int fx_door_read_entry(void *self, uint32_t shard, uint64_t index, struct stead_writer *ret_entry)
 {
-    const struct fx_log *log = &((struct fx *)self)->logs[shard];
+    struct fx *fx = self;
+    const struct fx_log *log = &fx->logs[shard];
 
+    fx->entry_reads++;
     if (index == 0 || index > log->count)
         return STEAD_ENOTFOUND;
     stead_write_raw(ret_entry, log->entries[index - 1].bytes, log->entries[index - 1].size);
