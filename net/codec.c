@@ -669,5 +669,7 @@ int stead_codec_client_check(const struct stead_message *message)
         return STEAD_EUNAUTHORISED;
     if (message->source_size > 0 || (message->flags & STEAD_FLAG_JOB) != 0)
         return STEAD_EUNAUTHORISED;
-    return 0;
+    static const uint32_t answered = 1u << STEAD_SIGNAL | 1u << STEAD_CALL | 1u << STEAD_QUERY;
+    bool anonymous = (answered >> message->type & 1u) != 0 && (message->groups & STEAD_GROUP_SESSION) == 0;
+    return anonymous ? STEAD_EPROTOCOL : 0;
 }

@@ -61,8 +61,9 @@ int stead_codec_decode(struct stead_slice record, const struct stead_codec_limit
 /* The ANSWER that tells the sender of a refused record what was wrong; NULL when it is not answerable. Returned. */
 struct stead_message *stead_codec_refusal_answer(const struct stead_codec_refusal *refusal, int code);
 
-/* May a client send this? 0, or STEAD_EUNAUTHORISED for what only nodes say: other types than TELL, SIGNAL, CALL, QUERY
- * and CANCEL, a source address, a channel, a principal, a placed job. `message` is borrowed. */
+/* May a client send this? 0; STEAD_EUNAUTHORISED for what only nodes say: other types than TELL, SIGNAL, CALL, QUERY
+ * and CANCEL, a source address, a channel, a principal, a placed job; STEAD_EPROTOCOL for a SIGNAL, CALL or QUERY
+ * without a session. `message` is borrowed. */
 int stead_codec_client_check(const struct stead_message *message) STEAD_MUST_USE;
 
 #endif

@@ -24,6 +24,7 @@
 
 #define TURNS_PER_ROUND 1024u         /* of one shard, before the next shard and the sockets are looked at */
 #define EXPIRE_PLACES 4096u           /* of each shard looked at in one tick */
+#define EXPIRE_MESSAGES 65536u        /* waiting there; the last mailbox to its end */
 #define TICK_NS 1000000000u           /* idle agents, sessions */
 #define SESSIONS_TICK_NS 60000000000u /* where there is nothing else: sessions leave memory after minutes */
 #define WARY_NS 10000000000u          /* after a start that knows messages which killed the process */
@@ -481,7 +482,7 @@ static uint64_t memory_used(const struct stead_host *host)
 {
     uint64_t sessions_max = stead_host_session_bytes_max(host);
 
-    return host->agent_bytes + host->message_bytes + host->overlay_bytes +
+    return host->agent_bytes + host->message_bytes + host->vrequest_bytes + host->overlay_bytes +
            (host->session_bytes < sessions_max ? host->session_bytes : sessions_max);
 }
 
@@ -529,7 +530,7 @@ static void tick(struct stead_host *host)
         if (host->shards[i]->phase != STEAD_SHARD_SERVING)
             continue;
         if (host->message_bytes > 0) {
-            stead_shard_expire_waiting(host->shards[i], EXPIRE_PLACES);
+            stead_shard_expire_waiting(host->shards[i], EXPIRE_PLACES, EXPIRE_MESSAGES);
             stead_keys_expire(host->shards[i], EXPIRE_PLACES);
         }
         stead_session_sweep(host->shards[i]);
@@ -659,7 +660,8 @@ const struct stead_stats *stead_host_stats(const struct stead_host *const_host)
         waiting += shard->inbox.count + shard->local.count;
     }
     stats->agents_resident = host->agent_count;
-    stats->memory_bytes = host->agent_bytes + host->message_bytes + host->session_bytes + host->overlay_bytes;
+    stats->memory_bytes =
+        host->agent_bytes + host->message_bytes + host->vrequest_bytes + host->session_bytes + host->overlay_bytes;
     stats->overlay_rows = rows;
     stats->mailbox_messages = waiting;
     stats->outputs_held = held;
@@ -715,17 +717,19 @@ static bool counts_its_buffers(const struct stead_agent *agent)
 
 void stead_host_check(const struct stead_host *host)
 {
-    uint64_t count = 0, in_list = 0, waiting_bytes = 0, session_bytes = 0;
+    uint64_t count = 0, in_list = 0, waiting_bytes = 0, session_bytes = 0, vrequest_bytes = 0;
 
     for (uint32_t i = 0; i < host->shard_count; i++) {
         stead_shard_check(host->shards[i]);
         count += host->shards[i]->agents.count;
         waiting_bytes += check_mailboxes(host->shards[i]) + stead_keys_check(host->shards[i]);
         session_bytes += stead_sessions_check(host->shards[i]) + stead_seen_check(host->shards[i]);
+        vrequest_bytes += stead_vrequest_check(host->shards[i]);
     }
     STEAD_ASSERT(count == host->agent_count);
     STEAD_ASSERT(waiting_bytes == host->message_bytes);
     STEAD_ASSERT(session_bytes == host->session_bytes);
+    STEAD_ASSERT(vrequest_bytes == host->vrequest_bytes);
     for (const struct stead_agent *agent = host->lru_first; agent != NULL; agent = agent->lru_next) {
         STEAD_ASSERT(agent->phase == STEAD_AGENT_READY && counts_its_buffers(agent));
         STEAD_ASSERT(agent->lru_next == NULL || agent->lru_next->lru_prev == agent);

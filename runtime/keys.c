@@ -229,6 +229,8 @@ void stead_keys_cancel(struct stead_shard *shard, const struct stead_message *ca
 
 void stead_keys_expire(struct stead_shard *shard, uint32_t places)
 {
+    if (shard->keys_running.count > 0 && places > shard->keys_running.mask)
+        places = shard->keys_running.mask + 1; /* none twice */
     for (; places > 0 && shard->keys_running.count > 0; places--) {
         struct stead_key_running *running =
             stead_map_at(&shard->keys_running, shard->key_expire_at++ & shard->keys_running.mask);

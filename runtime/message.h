@@ -200,7 +200,7 @@ static inline bool stead_message_of_timer(const struct stead_message *m)
     return m->type == STEAD_SIGNAL && m->source_size == 0 && m->source_slot.v != STEAD_SLOT_SESSION;
 }
 
-/* The session of the client that says it; zero: an agent or a node does, or a client without a session. */
+/* The session of the client that says it; zero: an agent or a node does, or a client's TELL or CANCEL without one. */
 static inline struct stead_id stead_message_client(const struct stead_message *m)
 {
     bool has = m->source_slot.v == STEAD_SLOT_SESSION && (m->groups & STEAD_GROUP_SESSION);

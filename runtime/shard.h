@@ -256,6 +256,7 @@ struct stead_host {
     uint64_t agent_count;
     uint64_t message_bytes;                          /* waiting in mailboxes and for keys */
     uint64_t session_bytes;                          /* of sessions, and what is remembered in place of them */
+    uint64_t vrequest_bytes;                         /* of volatile agents' unanswered requests to other shards */
     uint64_t overlay_bytes;                          /* as of the last round */
     uint32_t checkpoint_chunks;                      /* of all shards */
     bool overflows;                                  /* the same: more than stead_host_row_bytes_max() */
@@ -333,6 +334,11 @@ static inline size_t stead_host_page_bytes(const struct stead_host *host)
 {
     uint64_t share = host->settings.memory_bytes_max / 16;
     return share < STEAD_QUERY_PAGE_BYTES ? (size_t)share : STEAD_QUERY_PAGE_BYTES;
+}
+/* No more is asked of other shards by volatile agents: what is unanswered takes an eighth of the memory budget. */
+static inline bool stead_host_vrequests_full(const struct stead_host *host)
+{
+    return host->vrequest_bytes > host->settings.memory_bytes_max / 8;
 }
 /* No more is let wait in mailboxes: they take a quarter of the memory budget. */
 static inline bool stead_host_mailboxes_full(const struct stead_host *host)
@@ -413,8 +419,12 @@ void stead_shard_deliver(struct stead_shard *shard, struct stead_message *messag
 /* A message for an agent that cannot take it now waits where its like waits. Consumed. */
 void stead_shard_let_wait(struct stead_agent *agent, struct stead_message *message, bool taken);
 /* Looks at so many places of the table of agents, in turn, and ends what has waited there beyond its deadline: nobody
- * waits for its answer any more, and it takes the room of others. */
-void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places);
+ * waits for its answer any more, and it takes the room of others. No place twice; and no further when it has looked at
+ * so many messages: the next look goes on there. */
+void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places, uint32_t messages);
+/* May a volatile agent of this shard say this to an agent of it (address, its hash, source, op and fence alone)? Not
+ * when its mailbox is full, or all are and the signal would wait: nobody would hear that it was refused there. */
+bool stead_shard_may_signal(const struct stead_shard *shard, const struct stead_message *signal);
 /* Runs what waits for the agent: parked messages, then its mailbox. True: there is more. */
 bool stead_shard_run_waiting(struct stead_shard *shard, struct stead_agent *agent);
 /* A turn of the agent is over, whatever caused it: what waits behind a deferral or a lock may run now. */
@@ -488,6 +498,10 @@ void stead_seen_sweep(struct stead_shard *shard);
 uint64_t stead_seen_check(const struct stead_shard *shard);
 /* Opens the sessions of the shard's volatile senders, or new ones. */
 void stead_vrequest_open_sessions(struct stead_shard *shard);
+/* No: too many requests to other shards, or too many bytes of them, are unanswered. */
+bool stead_vrequest_has_room(const struct stead_shard *shard);
+/* Bytes of those that are kept to be sent again. */
+uint64_t stead_vrequest_check(const struct stead_shard *shard);
 /* A request of a volatile agent to another shard. Consumed; its number, never 0. */
 uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message);
 /* The request of this number is not sent again. */

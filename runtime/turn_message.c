@@ -348,11 +348,38 @@ int stead_tell(struct stead_turn *turn, const char *address, const char *op, str
     return collect(turn, STEAD_TELL, address, op, args, &message);
 }
 
+/* Is there room for what a volatile agent says? It has no outbox: what is not taken waits in memory, here. Judged by
+ * what was said before this turn. A release makes room. `waits`: nobody would tell it that the mailbox there is full,
+ * as a call is told. */
+static bool has_room(const struct stead_turn *turn, const char *address, const char *op, bool waits)
+{
+    const struct stead_shard *shard = turn->shard;
+    struct stead_host *host = shard->host;
+    struct stead_resolved to;
+    struct stead_message what = {.type = STEAD_SIGNAL, .address = address, .source = turn->agent->address, .op = op};
+
+    if (stead_agent_durable(turn->agent) || stead_host_resolve(host, stead_str(address), &to) != 0)
+        return true; /* an outbox; it is refused when it is collected */
+    if (strcmp(op, STEAD_OP_RELEASE) == 0)
+        return true;
+    if (host->shard_of[to.slot.v] != shard || to.durability == STEAD_STATELESS)
+        return stead_vrequest_has_room(shard);
+    what.address_size = (uint16_t)strlen(address);
+    what.address_hash = to.hash;
+    what.source_size = (uint16_t)strlen(what.source);
+    what.op_size = (uint16_t)strlen(op);
+    what.groups = turn->fence != 0 ? STEAD_GROUP_FENCE : 0;
+    what.fence = turn->fence;
+    return shard->local.bytes <= stead_host_queue_bytes_max(host) && (!waits || stead_shard_may_signal(shard, &what));
+}
+
 int stead_signal(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args)
 {
     struct stead_message *message;
-    int code = collect(turn, STEAD_SIGNAL, address, op, args, &message);
+    int code = has_room(turn, address, op, true) ? 0 : STEAD_EBUSY;
 
+    if (code == 0)
+        code = collect(turn, STEAD_SIGNAL, address, op, args, &message);
     if (code == 0)
         message->id = stead_host_new_id(turn->shard->host);
     return code;
@@ -365,6 +392,8 @@ int stead_signal_after(struct stead_turn *turn, const char *address, const char 
 
     if (delay_ms < 0 || (uint64_t)delay_ms > STEAD_DELAY_MS_MAX)
         return STEAD_EARGUMENT;
+    if (!has_room(turn, address, op, false))
+        return STEAD_EBUSY;
     int code = collect(turn, STEAD_SIGNAL, address, op, args, &message);
     if (code != 0)
         return code;
@@ -395,6 +424,7 @@ static int add_call(struct stead_turn *turn, struct stead_message *message, cons
     struct stead_turn_call *call = stead_turn_alloc(turn, sizeof(*call));
 
     call->message = message;
+    call->crowded = !has_room(turn, message->address, message->op, false);
     call->reply_op = copy_text(turn, reply_op);
     call->context = copy_slice(turn, context);
     if (turn->calls_tail != NULL)
@@ -605,14 +635,31 @@ static void send_durable(struct stead_turn *turn, struct stead_message *message)
     }
 }
 
+/* The caller hears, in a turn of its reply op, that there is no room for its call. */
+static void answer_busy(struct stead_shard *shard, struct stead_message *call)
+{
+    struct stead_message *answer = stead_message_answer(call, STEAD_EBUSY, NULL, (struct stead_slice){0});
+
+    answer->durability = STEAD_CLASS_VOLATILE;
+    answer->flags |= STEAD_FLAG_NOT_RUN;
+    shard->host->stats.refused_busy++;
+    stead_message_destroy_in(&shard->host->pool, &call);
+    stead_shard_emit(shard, answer);
+}
+
 static void send_volatile(struct stead_turn *turn, struct stead_message *message)
 {
     struct stead_resolved to;
-
     struct stead_vcall *call = NULL;
 
-    if (message->type == STEAD_CALL)
-        call = stead_calls_made_volatile(turn, next_call(turn, message));
+    if (message->type == STEAD_CALL) {
+        const struct stead_turn_call *made = next_call(turn, message);
+        call = stead_calls_made_volatile(turn, made);
+        if (made->crowded) {
+            answer_busy(turn->shard, message);
+            return;
+        }
+    }
     if (stead_host_resolve(turn->shard->host, stead_bytes(message->address, message->address_size), &to) != 0)
         return; /* it was checked when it was collected */
     if (is_here(turn, message) && to.durability != STEAD_STATELESS) {
@@ -662,6 +709,12 @@ void stead_turn_answer(struct stead_turn *turn, int status)
 
     if (!wants_answer(request))
         return;
+    if (status == STEAD_EBUSY && !durable && (request->groups & STEAD_GROUP_SESSION)) {
+        /* Nothing has happened, and nothing is kept: asked again, as `busy` invites to, it is run again. */
+        stead_shard_refuse(shard, request, status, turn->fail_name, turn->fail_sentence, false,
+                           turn->agent->depends_on);
+        return;
+    }
     struct stead_slice value = status == 0 && request->type == STEAD_CALL ? turn->reply : (struct stead_slice){0};
     struct stead_message *answer = stead_message_answer_in(&shard->host->pool, request, status, &error, value);
     bool early = request->durability == STEAD_CLASS_VOLATILE || !durable;

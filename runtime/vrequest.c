@@ -3,7 +3,8 @@
  * vrequest: signals and calls of volatile agents that leave their shard, and repeats seen by volatile receivers.
  *
  * A volatile agent has no outbox. Its requests carry the shard's own session (random at each start) and are kept here
- * until they are answered, in the order of their next sending. The low-water mark is below the oldest unanswered number
+ * until they are answered, in the order of their next sending. There is a bound to what is
+ * unanswered: beyond it they are told `busy` where they ask. The low-water mark is below the oldest unanswered number
  * among those to the same slot, whose receiver keeps its own list of answers: a long poll of one agent must not make
  * another keep, and write again with each batch, what it answered since. Nor must it in its own slot: calls whose
  * caller is more patient than usual go in sessions beside the usual one, by their address. They last as long as the
@@ -177,6 +178,20 @@ void stead_vrequest_open_sessions(struct stead_shard *shard)
     shard->session_start_ms = host->now_ms;
 }
 
+bool stead_vrequest_has_room(const struct stead_shard *shard)
+{
+    return shard->vrequests.count < STEAD_VREQUESTS_MAX && !stead_host_vrequests_full(shard->host);
+}
+
+uint64_t stead_vrequest_check(const struct stead_shard *shard)
+{
+    uint64_t bytes = 0;
+
+    for (const struct stead_vrequest *request = shard->vrequest_head; request != NULL; request = request->next)
+        bytes += request->message->block_size;
+    return bytes;
+}
+
 uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *message)
 {
     struct stead_host *host = shard->host;
@@ -198,6 +213,7 @@ uint64_t stead_vrequest_send(struct stead_shard *shard, struct stead_message *me
     join_ring(shard, request);
     message->session.mark = oldest_of(shard, request)->number - 1;
     request->message = stead_message_copy(message);
+    host->vrequest_bytes += request->message->block_size;
     join_order(shard, request);
     message->after = number_before(request);
     request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
@@ -230,6 +246,7 @@ static void free_request(struct stead_shard *shard, struct stead_vrequest *reque
     leave_order(shard, request);
     leave_ring(shard, request);
     stead_map_remove(&shard->vrequests, number_hash(request->number), request);
+    shard->host->vrequest_bytes -= request->message->block_size;
     stead_message_destroy(&request->message);
     free(request);
 }

@@ -157,14 +157,28 @@ static void refuse_busy(struct stead_shard *shard, struct stead_message *message
     stead_message_destroy(&message);
 }
 
+bool stead_shard_may_signal(const struct stead_shard *shard, const struct stead_message *signal)
+{
+    const struct stead_host *host = shard->host;
+    struct stead_slice address = stead_bytes(signal->address, signal->address_size);
+    const struct stead_agent *agent = stead_agent_find(shard, address, signal->address_hash);
+    bool ready = agent != NULL && agent->phase == STEAD_AGENT_READY, held = ready && (agent->flags & STEAD_AGENT_HELD);
+
+    if (held && stead_agent_lets_in(agent, signal))
+        return true;
+    if (agent != NULL && agent->queued >= host->settings.mailbox_messages_max)
+        return false;
+    return (ready && !held && stead_agent_waiting(agent) == 0) || !stead_host_mailboxes_full(host);
+}
+
 /* Into the mailbox in memory: everything but what came through a channel. */
 static void wait_in_memory(struct stead_agent *agent, struct stead_message *message)
 {
     struct stead_shard *shard = agent->shard;
     struct stead_host *host = shard->host;
     struct stead_session *session = stead_session_of(shard, message);
-    bool unheard =
-        message->type == STEAD_SIGNAL && session == NULL; /* of a volatile agent here: nobody could be told */
+    /* Of a volatile agent here, who was told before it said it (stead_shard_may_signal()); or of a volatile timer. */
+    bool unheard = message->type == STEAD_SIGNAL && session == NULL;
 
     if (message->type != STEAD_ANSWER && !unheard &&
         (agent->queued >= host->settings.mailbox_messages_max || stead_host_mailboxes_full(host))) {
@@ -509,12 +523,18 @@ static void expire_mailbox(struct stead_agent *agent)
     stead_agent_tidy_wait(agent);
 }
 
-void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places)
+void stead_shard_expire_waiting(struct stead_shard *shard, uint32_t places, uint32_t messages)
 {
-    for (; places > 0 && shard->agents.count > 0; places--) {
+    if (shard->agents.count == 0)
+        return;
+    if (places > shard->agents.mask)
+        places = shard->agents.mask + 1;
+    for (; places > 0 && messages > 0; places--) {
         struct stead_agent *agent = stead_map_at(&shard->agents, shard->expire_at++ & shard->agents.mask);
-        if (agent != NULL && stead_agent_waiting(agent) > 0)
+        uint32_t waiting = agent == NULL ? 0 : stead_agent_waiting(agent);
+        if (waiting > 0)
             expire_mailbox(agent);
+        messages -= waiting < messages ? waiting : messages;
     }
 }
 

@@ -136,6 +136,18 @@ class Wire(Test):
         self.assertEqual(self.served.call("record/early", "get")["count"], 0)
         self.check_unharmed_at_last()
 
+    def test_requests_without_a_session_are_refused_and_not_carried_out(self):
+        table = self.raw.hello()
+        for kind in (wire.SIGNAL, wire.CALL, wire.QUERY):
+            record = request(table, "record/anonymous", "add", wire.pack(1), kind=kind)
+            del record.groups["session"]
+            self.raw.send(frame_of(record))
+            answers = self.raw.receive()
+            self.assertEqual([(it.type, it.id, it.status) for it in answers],
+                             [(wire.ANSWER, record.id, -wire.NUMBERS["protocol"])])
+        self.assertEqual(self.served.call("record/anonymous", "get")["count"], 0)
+        self.check_unharmed_at_last()
+
     def test_hostile_payloads_are_refused(self):
         deep = b"\x91" * 33 + b"\x01"
         bombs = [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff",

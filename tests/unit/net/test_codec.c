@@ -723,6 +723,26 @@ static void test_client_check_refuses_what_only_nodes_say(void **state)
     stead_message_destroy(&answer);
 }
 
+static void test_client_check_wants_a_session_of_whoever_is_answered(void **state)
+{
+    static const enum stead_message_type answered[] = {STEAD_SIGNAL, STEAD_CALL, STEAD_QUERY};
+    static const enum stead_message_type others[] = {STEAD_TELL, STEAD_CANCEL};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct stead_message *m = stead_message_create(answered[i], &(struct stead_message_parts){0});
+        assert_int_equal(stead_codec_client_check(m), STEAD_EPROTOCOL);
+        m->groups |= STEAD_GROUP_SESSION;
+        assert_int_equal(stead_codec_client_check(m), 0);
+        stead_message_destroy(&m);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct stead_message *m = stead_message_create(others[i], &(struct stead_message_parts){0});
+        assert_int_equal(stead_codec_client_check(m), 0);
+        stead_message_destroy(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -750,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_refusal_of_readable_request_answers_its_sender),
         cmocka_unit_test(test_refusal_of_unreadable_record_has_no_answer),
         cmocka_unit_test(test_client_check_refuses_what_only_nodes_say),
+        cmocka_unit_test(test_client_check_wants_a_session_of_whoever_is_answered),
     };
     return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
 }

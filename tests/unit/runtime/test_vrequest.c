@@ -3,6 +3,7 @@
  * Volatile agents: their requests to other shards are sent again until answered, theirs and others' take effect once
  * while both live, and what was said to an agent that is gone with its node harms nobody.
  */
+#include "runtime/shard.h"
 #include "unit/runtime/host_client.h"
 
 static const char *to; /* whom `do` and `do2` speak to */
@@ -211,6 +212,108 @@ static void test_signal_refused_with_busy_is_sent_again_and_a_call_is_told(void 
     fx_step_ms(fx, 10000);
     assert_int_equal(fx->sends.count, 0);
     assert_int_equal(replies, 1);
+    fx_destroy(fx);
+}
+
+static int signal_many(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    int code = 0;
+
+    (void)state;
+    for (uint32_t i = 0; code == 0 && i < turn->shard->host->settings.turn_effects_max; i++)
+        code = stead_signal(turn, to, "add", args);
+    return code;
+}
+
+static void test_unanswered_requests_are_bounded_in_number(void **state)
+{
+    struct fx *fx = begin(1);
+    struct fx_client client = fx_client(fx, 1);
+    uint32_t turns = STEAD_VREQUESTS_MAX / fx->settings.turn_effects_max + 1; /* the last one begins with room */
+    char v[64], w[64];
+
+    (void)state;
+    fx_do[1] = signal_many;
+    to = fx_address(w, "v", 2, 0);
+    fx_address(v, "v", 1, 0);
+    for (uint32_t i = 0; i < turns; i++)
+        assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    assert_int_equal(fx_call(fx, &client, v, "do2"), STEAD_EBUSY);
+    assert_int_equal(fx_call(fx, &client, v, "do"), 0); /* a call is answered, in its place */
+    assert_int_equal(last_code, STEAD_EBUSY);
+    assert_int_equal(fx->sends.count, turns * fx->settings.turn_effects_max);
+    fx_destroy(fx);
+}
+
+static void test_unanswered_requests_are_bounded_in_bytes(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char v[64], w[64];
+    int said = 0;
+
+    (void)state;
+    fx->settings.memory_bytes_max = 64u << 10;
+    fx_crash(fx, false);
+    fx_set_table(fx, NULL, 1, true);
+    replies = 0, last_code = 1;
+    fx_do[0] = call_to, fx_do[1] = signal_to, fx_reply = note_reply;
+    struct fx_client client = fx_client(fx, 1);
+    to = fx_address(w, "v", 2, 0);
+    fx_address(v, "v", 1, 0);
+    while (fx_call(fx, &client, v, "do2") == 0)
+        assert_in_range(++said, 1, (64u << 10) / 8 / sizeof(struct stead_message) + 1);
+    assert_true(said > 1);
+    assert_int_equal(fx_call(fx, &client, v, "do"), 0);
+    assert_int_equal(last_code, STEAD_EBUSY);
+    assert_int_equal(fx->sends.count, said);
+    answer_from_there(fx, 0);
+    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    fx_destroy(fx);
+}
+
+static int busy_times; /* so often `do3` has no room for what it is told */
+
+static int busy_at_first(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    if (busy_times-- > 0)
+        return STEAD_EBUSY;
+    return fx_op_add(turn, state, args);
+}
+
+static int signal_do3(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return stead_signal(turn, to, "do3", args);
+}
+
+/* Of a volatile agent whose turn fails with `busy`, nothing is left: a request that is sent again is run again. */
+static void test_request_that_failed_with_busy_is_run_when_it_is_sent_again(void **state)
+{
+    struct fx *fx = begin(2);
+    struct fx_client client = fx_client(fx, 1);
+    char v[64], w[64];
+
+    (void)state;
+    fx_do[1] = signal_do3, fx_do[2] = busy_at_first;
+    fx_address(v, "v", 1, 0);
+    struct stead_message *call = fx_request(fx, &client, STEAD_CALL, v, "do3", (struct stead_slice){0}, NULL);
+    busy_times = 1;
+    fx_deliver(fx, call);
+    assert_int_equal(fx_answer_status(fx), STEAD_EBUSY);
+    fx_deliver(fx, call);
+    assert_int_equal(fx_answer_i64(fx), 1);
+    fx_deliver(fx, call);
+    assert_int_equal(fx_answer_i64(fx), 1); /* the first answer again */
+    stead_message_destroy(&call);
+    to = fx_address(w, "v", 2, 0);
+    busy_times = 2;
+    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    fx_step_ms(fx, 1000);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(fx_call_i64(fx, &client, w, "get"), 1);
+    uint64_t resends = fx_stats(fx)->resends;
+    fx_step_ms(fx, 10000);
+    assert_int_equal(fx_stats(fx)->resends, resends);
     fx_destroy(fx);
 }
 
@@ -428,6 +531,9 @@ int main(void)
         cmocka_unit_test(test_receiver_forgets_what_it_answered_while_another_has_not_answered),
         cmocka_unit_test(test_receiver_forgets_what_it_answered_while_a_long_poll_of_it_waits),
         cmocka_unit_test(test_signal_refused_with_busy_is_sent_again_and_a_call_is_told),
+        cmocka_unit_test(test_unanswered_requests_are_bounded_in_number),
+        cmocka_unit_test(test_unanswered_requests_are_bounded_in_bytes),
+        cmocka_unit_test(test_request_that_failed_with_busy_is_run_when_it_is_sent_again),
         cmocka_unit_test(test_request_refused_as_early_goes_again_behind_the_one_before_it),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
         cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),
