@@ -363,8 +363,8 @@ static int open_node(struct node *node, char *ret_why)
 
 /* ---- Stop ----------------------------------------------------------------------------------- */
 
-/* A thread that runs an agent's op cannot be taken out of it, and it may touch anything meanwhile: the process ends as it
- * is. What was acknowledged is on disk, and the turn counts as one that the process died in. */
+/* A thread that runs an agent's op cannot be taken out of it, and it may touch anything meanwhile: the process ends as
+ * it is. What was acknowledged is on disk, and the turn counts as one that the process died in. */
 static _Noreturn void end_stuck(struct node *node, uint32_t reactor)
 {
     struct stead_shell *shell = &node->shell;

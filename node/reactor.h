@@ -23,8 +23,8 @@ int stead_reactor_start(struct stead_reactor *reactor) STEAD_MUST_USE;
 /* Tells it something. Any thread, from create to destroy; what `event` points to is consumed. */
 void stead_reactor_post(struct stead_reactor *reactor, const struct stead_event *event);
 struct stead_inbox *stead_reactor_inbox(struct stead_reactor *reactor);
-/* Waits for the end of its thread, which STEAD_EVENT_STOP asks for, until then on CLOCK_MONOTONIC. False: it still runs,
- * in an op that does not return. */
+/* Waits for the end of its thread, which STEAD_EVENT_STOP asks for, until then on CLOCK_MONOTONIC. False: it still
+ * runs, in an op that does not return. */
 bool stead_reactor_join(struct stead_reactor *reactor, const struct timespec *until) STEAD_MUST_USE;
 /* Nulls `*reactor`; NULL is fine. The thread has ended. */
 void stead_reactor_destroy(struct stead_reactor **reactor);

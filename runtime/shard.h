@@ -512,8 +512,8 @@ void stead_key_dropped(struct stead_shard *shard, const struct stead_message *re
  * their deadline, looked for at so many places of the table of keys, in turn. */
 void stead_keys_cancel(struct stead_shard *shard, const struct stead_message *cancel);
 void stead_keys_expire(struct stead_shard *shard, uint32_t places);
-/* Deletes keys that are past their age: of the next slot, or, as long as a slot has more than one sweep looks at, of the
- * rest of that. The shard has slots. */
+/* Deletes keys that are past their age: of the next slot, or, when the last sweep did not come to the end of one, of
+ * the rest of that. The shard has slots. */
 void stead_keys_sweep(struct stead_shard *shard);
 /* Asserts M3; the bytes of all that waits. */
 uint64_t stead_keys_check(const struct stead_shard *shard);
