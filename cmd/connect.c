@@ -260,6 +260,9 @@ int stead_connect_query(const struct stead_connect *connect, struct stead_client
     va_end(list);
     int code = stead_client_query(client, query, stead_written(&arguments), &answer);
     stead_writer_deinit(&arguments);
+    int status = stead_exit_of(code);
+    if (connect->goes_on && (status == STEAD_EXIT_UNREACHABLE || status == STEAD_EXIT_TIMED_OUT))
+        return status;
     if (code != 0)
         return stead_connect_failed(connect, code, &answer);
     *ret_answer = stead_json_from_value(answer.value);

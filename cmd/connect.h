@@ -19,6 +19,7 @@ struct stead_connect {
     const char *endpoints; /* --node; NULL: $STEAD_NODE, else the default; borrowed from argv */
     uint32_t timeout_ms;   /* --timeout; 0: 30 s */
     bool json;             /* --json: for programs */
+    bool goes_on;          /* nobody is told that no node answered: the command goes on */
 };
 
 /* The command line of a command that takes one word (`name`, as ADDRESS) and the options above, and nothing else.
@@ -50,7 +51,7 @@ int stead_cmd_break_hold(const struct stead_connect *connect, struct stead_clien
                          const char *said);
 
 /* Asks a query whose arguments were packed by stead_pack()'s format, and takes the answer as a tree (returned:
- * json_decref()). 0, or an exit code after complaining. */
+ * json_decref()). 0, or an exit code after complaining (with `goes_on` not that no node answers, nor in time). */
 int stead_connect_query(const struct stead_connect *connect, struct stead_client *client, const char *query,
                         json_t **ret_answer, const char *format, ...);
 

@@ -4,7 +4,8 @@
  *
  * The cluster answers newest first, in pages; an entry of the log is never added to, so what has been shown is known by
  * one number, the newest index printed. --follow asks again a few times a second and pages back until it meets that
- * number: no turn is shown twice, and none is left out while the log keeps it.
+ * number: no turn is shown twice, and none is left out while the log keeps it. A node that does not answer is waited
+ * for.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -165,11 +166,36 @@ static int64_t print_turns(const struct journal_options *o, const json_t *turns,
     return newest;
 }
 
+/* Until it is interrupted, or the output is gone; a node that is away comes back. */
+static int follow(struct journal_options *o, struct stead_client *client, int64_t newest)
+{
+    const struct timespec pause = {0, FOLLOW_MS * 1000000L};
+    int status = STEAD_EXIT_DONE;
+    bool away = false;
+    json_t *turns;
+
+    o->connect.goes_on = true;
+    while (status == STEAD_EXIT_DONE && !ferror(stdout)) {
+        nanosleep(&pause, NULL);
+        status = collect(o, client, newest, UINT64_MAX, &turns);
+        if (status == STEAD_EXIT_DONE) {
+            newest = print_turns(o, turns, newest);
+            json_decref(turns);
+            away = false;
+        } else if (status == STEAD_EXIT_UNREACHABLE || status == STEAD_EXIT_TIMED_OUT) {
+            if (!away)
+                stead_complain("no node answers: the turns go on when one does");
+            away = true;
+            status = STEAD_EXIT_DONE;
+        }
+    }
+    return status;
+}
+
 int stead_cmd_journal(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&stead_connect_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {options, parse, "ADDRESS", doc, children, NULL, NULL};
-    const struct timespec pause = {0, FOLLOW_MS * 1000000L};
     struct journal_options o = {.limit = 20};
     struct stead_client *client = NULL;
     json_t *turns = NULL;
@@ -186,14 +212,8 @@ int stead_cmd_journal(int argc, char **argv)
             fprintf(stderr, "no turns are kept\n");
         json_decref(turns);
     }
-    while (status == STEAD_EXIT_DONE && o.follow && !ferror(stdout)) {
-        nanosleep(&pause, NULL);
-        status = collect(&o, client, newest, UINT64_MAX, &turns);
-        if (status == STEAD_EXIT_DONE) {
-            newest = print_turns(&o, turns, newest);
-            json_decref(turns);
-        }
-    }
+    if (status == STEAD_EXIT_DONE && o.follow)
+        status = follow(&o, client, newest);
     stead_client_close(&client);
     return status;
 }

@@ -99,11 +99,23 @@ static void print_calls(const json_t *calls)
     }
 }
 
+/* What an agent has that was never made, or is gone: messages to it stay. False: nothing. */
+static bool has_messages(const json_t *agent)
+{
+    const json_t *mailbox = json_object_get(agent, "mailbox");
+
+    return stead_json_member_int(mailbox, "waiting") || stead_json_member_int(mailbox, "parked") ||
+           stead_json_member_int(agent, "delayed") || stead_json_member_int(agent, "dead_letters") ||
+           json_array_size(json_object_get(agent, "timers")) > 0;
+}
+
 static void print_agent(const json_t *agent)
 {
     const json_t *mailbox = json_object_get(agent, "mailbox"), *lock = json_object_get(agent, "lock");
     long long waiting = stead_json_member_int(mailbox, "waiting"), parked = stead_json_member_int(mailbox, "parked");
 
+    if (!stead_json_member_bool(agent, "exists"))
+        print_line("exists", "no: it has taken no message yet, or was destroyed; what follows is kept for it");
     print_line("kind", "%s, %s", stead_json_member_text(agent, "kind"), stead_json_member_text(agent, "durability"));
     print_line("incarnation", "%lld", (long long)stead_json_member_int(agent, "incarnation"));
     print_line("lives on", "%s, reactor %lld, shard %lld, slot %lld; %s", stead_json_member_text(agent, "node"),
@@ -150,7 +162,7 @@ int stead_cmd_show(int argc, char **argv)
         stead_json_print(agent, 0);
     } else if (status == STEAD_EXIT_DONE) {
         printf("%s\n", address);
-        if (stead_json_member_bool(agent, "exists"))
+        if (stead_json_member_bool(agent, "exists") || has_messages(agent))
             print_agent(agent);
         else
             print_line("exists", "no: nothing was ever stored under this name, or it was destroyed");

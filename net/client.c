@@ -252,32 +252,36 @@ int stead_client_ask(struct stead_client *client, struct stead_client_request *r
     return ret_waiter->code;
 }
 
-static struct stead_client_request make_request(enum stead_message_type type, const char *address, const char *op,
-                                                struct stead_slice args, const struct stead_request_options *options)
+/* 0, or STEAD_EARGUMENT for options that no request can have: what was asked for is in `ret_request` all the same. */
+static int make_request(enum stead_message_type type, const char *address, const char *op, struct stead_slice args,
+                        const struct stead_request_options *options, struct stead_client_request *ret_request)
 {
-    struct stead_client_request request = {
-        .type = type, .address = stead_str(address), .op = stead_str(op), .args = args};
-
+    *ret_request =
+        (struct stead_client_request){.type = type, .address = stead_str(address), .op = stead_str(op), .args = args};
     if (options == NULL)
-        return request;
-    request.timeout_ms = options->timeout_ms;
-    request.durability = options->durability;
-    request.fence = options->fence;
+        return 0;
+    ret_request->timeout_ms = options->timeout_ms;
+    ret_request->durability = options->durability;
+    ret_request->fence = options->fence;
     if (options->idempotency_key != NULL)
-        request.key = stead_str(options->idempotency_key);
+        ret_request->key = stead_str(options->idempotency_key);
     if (options->delay_ms > 0)
-        request.delay_ms = (uint64_t)options->delay_ms;
-    return request;
+        ret_request->delay_ms = (uint64_t)options->delay_ms;
+    bool empty_key = options->idempotency_key != NULL && ret_request->key.size == 0;
+    return empty_key || options->delay_ms < 0 ? STEAD_EARGUMENT : 0;
 }
 
 static int ask_agent(struct stead_client *client, enum stead_message_type type, const char *address, const char *op,
                      struct stead_slice args, const struct stead_request_options *options,
                      struct stead_answer *ret_answer)
 {
-    struct stead_client_request request = make_request(type, address, op, args, options);
+    struct stead_client_request request;
     struct stead_client_waiter waiter = {.answer = NULL};
+    int refused = make_request(type, address, op, args, options, &request);
     int code = stead_client_begin(client);
 
+    if (code == 0)
+        code = refused;
     if (code == 0)
         code = stead_client_ask(client, &request, &waiter);
     client->answer = waiter.answer;
@@ -438,18 +442,20 @@ static int start_agent(struct stead_client *client, const struct stead_client_re
 int stead_client_call_async(struct stead_client *client, const char *address, const char *op, struct stead_slice args,
                             const struct stead_request_options *options, stead_completion_fn *completion, void *context)
 {
-    const struct stead_client_request request = make_request(STEAD_CALL, address, op, args, options);
+    struct stead_client_request request;
+    int code = make_request(STEAD_CALL, address, op, args, options, &request);
 
-    return start_agent(client, &request, completion, context);
+    return code != 0 ? code : start_agent(client, &request, completion, context);
 }
 
 int stead_client_signal_async(struct stead_client *client, const char *address, const char *op, struct stead_slice args,
                               const struct stead_request_options *options, stead_completion_fn *completion,
                               void *context)
 {
-    const struct stead_client_request request = make_request(STEAD_SIGNAL, address, op, args, options);
+    struct stead_client_request request;
+    int code = make_request(STEAD_SIGNAL, address, op, args, options, &request);
 
-    return start_agent(client, &request, completion, context);
+    return code != 0 ? code : start_agent(client, &request, completion, context);
 }
 
 int stead_client_poll(struct stead_client *client, int timeout_ms)

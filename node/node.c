@@ -52,6 +52,7 @@
 #define ARENA_BYTES (16ull << 20) /* of the budget, for each heap of malloc */
 #define ARENAS_MAX 32u            /* more than that is left to malloc */
 #define TASK_THREADS 2u           /* backups at once */
+#define STUCK_S 2                 /* a reactor ends by itself when its stop takes too long: so much later it cannot */
 #define TASK_WAIT_MS 60000u       /* a stop waits so long for a backup */
 #define COORDINATOR_WAIT_MS 2000  /* a stop waits so long to say goodbye */
 #define LEAVING_MS_MAX 10000u     /* a start waits so long for a process that is on its way out */
@@ -362,11 +363,32 @@ static int open_node(struct node *node, char *ret_why)
 
 /* ---- Stop ----------------------------------------------------------------------------------- */
 
+/* A thread that runs an agent's op cannot be taken out of it, and it may touch anything meanwhile: the process ends as
+ * it is. What was acknowledged is on disk, and the turn counts as one that the process died in. */
+static _Noreturn void end_stuck(struct node *node, uint32_t reactor)
+{
+    struct stead_shell *shell = &node->shell;
+    char text[STEAD_TURNMARK_TEXT_SIZE];
+    uint64_t number = stead_turnmarks_look(shell->marks, reactor, text);
+    bool in_turn = number && number == stead_turnmarks_look(shell->marks, reactor, text);
+
+    stead_log_event(STEAD_TRACE_ERROR, "stuck", in_turn ? text : "no turn", "reactor=%u stop_timeout_ms=%u", reactor,
+                    shell->config->stop_ms_max);
+    stead_supervisor_stop(&node->supervisor);
+    stead_log_event(STEAD_TRACE_ERROR, "stopped",
+                    "an op does not return: this process ends with it. Nothing acknowledged is lost", "node=%s clean=0",
+                    shell->config->name);
+    _exit(EXIT_FAILURE);
+}
+
 /* `at_once`: nothing is saved, as after a failure. */
 static void end_reactors(struct node *node, bool at_once)
 {
     struct stead_shell *shell = &node->shell;
+    struct timespec until;
 
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(shell->config->stop_ms_max / 1000 + STUCK_S);
     atomic_store(&shell->stopping, true);
     for (uint32_t i = 0; shell->reactors && i < shell->reactor_count; i++) {
         struct stead_event event = {.type = STEAD_EVENT_STOP, .number = at_once};
@@ -374,8 +396,8 @@ static void end_reactors(struct node *node, bool at_once)
             stead_reactor_post(shell->reactors[i], &event);
     }
     for (uint32_t i = 0; shell->reactors && i < shell->reactor_count; i++) {
-        if (shell->reactors[i])
-            stead_reactor_join(shell->reactors[i]);
+        if (shell->reactors[i] && !stead_reactor_join(shell->reactors[i], &until))
+            end_stuck(node, i);
     }
 }
 

@@ -20,7 +20,7 @@
  * event in its inbox, a message in a ring, an answered load or a due deadline: the bell is armed before the last look.
  * L3 no door delivers into the host that called it.
  */
-#define _GNU_SOURCE /* pthread_setname_np */
+#define _GNU_SOURCE /* pthread_setname_np, pthread_clockjoin_np */
 #include "node/reactor_parts.h"
 
 #include <errno.h>
@@ -188,11 +188,12 @@ int stead_reactor_start(struct stead_reactor *reactor)
     return 0;
 }
 
-void stead_reactor_join(struct stead_reactor *reactor)
+bool stead_reactor_join(struct stead_reactor *reactor, const struct timespec *until)
 {
-    if (reactor->thread_started)
-        pthread_join(reactor->thread, NULL);
+    if (reactor->thread_started && pthread_clockjoin_np(reactor->thread, NULL, CLOCK_MONOTONIC, until) != 0)
+        return false;
     reactor->thread_started = false;
+    return true;
 }
 
 /* Frees what an event that nobody took any more points to. */

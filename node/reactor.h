@@ -8,6 +8,8 @@
 #ifndef STEAD_NODE_REACTOR_H
 #define STEAD_NODE_REACTOR_H
 
+#include <time.h>
+
 #include "node/shell.h"
 
 /* Binds the socket of reactor `index`. 0, STEAD_EINUSE, STEAD_EUNAUTHORISED, STEAD_EARGUMENT, STEAD_EIO with a sentence
@@ -21,8 +23,9 @@ int stead_reactor_start(struct stead_reactor *reactor) STEAD_MUST_USE;
 /* Tells it something. Any thread, from create to destroy; what `event` points to is consumed. */
 void stead_reactor_post(struct stead_reactor *reactor, const struct stead_event *event);
 struct stead_inbox *stead_reactor_inbox(struct stead_reactor *reactor);
-/* Waits for the end of its thread, which STEAD_EVENT_STOP asks for. */
-void stead_reactor_join(struct stead_reactor *reactor);
+/* Waits for the end of its thread, which STEAD_EVENT_STOP asks for, until then on CLOCK_MONOTONIC. False: it still
+ * runs, in an op that does not return. */
+bool stead_reactor_join(struct stead_reactor *reactor, const struct timespec *until) STEAD_MUST_USE;
 /* Nulls `*reactor`; NULL is fine. The thread has ended. */
 void stead_reactor_destroy(struct stead_reactor **reactor);
 

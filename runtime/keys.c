@@ -22,7 +22,7 @@
 #include "runtime/waiting.h"
 
 #define ROW_HEAD 24u
-#define ROWS_PER_SWEEP 4096u /* of one slot: a sweep runs between turns */
+#define ROWS_PER_SWEEP 4096u /* a sweep runs between turns; the next one goes on behind them */
 enum { STATE_ANSWERED = 1, STATE_OWED = 2 };
 
 /* A keyed request that is being run. */
@@ -274,7 +274,7 @@ void stead_key_dropped(struct stead_shard *shard, const struct stead_message *re
 }
 
 struct aged_keys {
-    const struct stead_shard *shard;
+    struct stead_shard *shard;
     struct stead_writer keys; /* (u16 size, row key)* of rows past their age */
     uint32_t left;            /* rows that may still be looked at */
 };
@@ -282,28 +282,40 @@ struct aged_keys {
 static int visit_key(void *context, struct stead_slice key, struct stead_slice row)
 {
     struct aged_keys *aged = context;
+    struct stead_row_key *next = &aged->shard->key_sweep_from;
     uint16_t size = (uint16_t)key.size;
 
     if (row.size < ROW_HEAD || too_old(aged->shard, row)) {
         stead_write_raw(&aged->keys, &size, sizeof(size));
         stead_write_raw(&aged->keys, key.data, key.size);
     }
-    return --aged->left == 0;
+    if (--aged->left > 0)
+        return 0;
+    memcpy(next->data, key.data, key.size);
+    next->size = size;
+    next->data[next->size++] = 0; /* behind it */
+    return 1;
 }
 
-void stead_keys_sweep(struct stead_shard *shard, stead_slot slot)
+void stead_keys_sweep(struct stead_shard *shard)
 {
     struct aged_keys aged = {.shard = shard, .left = ROWS_PER_SWEEP};
-    struct stead_row_key from, to;
+    stead_slot slot = shard->slots[shard->key_sweep_at % shard->slot_count];
+    struct stead_row_key from = shard->key_sweep_from, to;
 
-    stead_row_begin(&from, slot, STEAD_ROW_IDEMPOTENCY);
-    to = from;
+    stead_row_begin(&to, slot, STEAD_ROW_IDEMPOTENCY);
+    if (from.size == 0)
+        from = to;
     if (!stead_row_after_prefix(&to))
         return;
     stead_writer_init(&aged.keys);
     /* What cannot be read now is seen by a later sweep. */
     (void)stead_overlay_scan_merged(shard->overlay, &shard->host->doors, stead_row_slice(&from), stead_row_slice(&to),
                                     false, visit_key, &aged);
+    if (aged.left > 0) {
+        shard->key_sweep_from.size = 0;
+        shard->key_sweep_at++;
+    }
     for (size_t at = 0; at < aged.keys.size;) {
         uint16_t size = stead_load16(aged.keys.data + at);
         stead_overlay_delete(shard->overlay, shard->next_index, stead_bytes(aged.keys.data + at + 2, size));

@@ -338,6 +338,26 @@ void stead_query_host(struct stead_host *host, struct stead_message *query)
 
 /* ---- Of one agent ----------------------------------------------------------------------------------------------- */
 
+/* Nobody waits for an answer any more, so it is a signal of its own, without what its sender's way, or a call, gave it:
+ * the failure that made the letter may be kept under its key, and would count as its answer. A fence stays: what was
+ * meant for a hold that is over is a letter again. */
+static void make_retry(struct stead_shard *shard, struct stead_message **message)
+{
+    struct stead_writer *writer = &shard->host->scratch;
+    struct stead_message bare = **message;
+
+    bare.type = STEAD_SIGNAL;
+    bare.groups &= ~(uint32_t)(STEAD_GROUP_SESSION | STEAD_GROUP_CHANNEL | STEAD_GROUP_ROUTE | STEAD_GROUP_DELAY |
+                               STEAD_GROUP_KEY | STEAD_GROUP_LIMITS | STEAD_GROUP_INCARNATION);
+    bare.key_size = bare.chain_size = bare.ended_size = 0;
+    bare.deadline_ms = 0;
+    stead_writer_reset(writer);
+    shard->host->doors.encode(&bare, writer);
+    stead_message_destroy(message);
+    int code = shard->host->doors.decode(stead_written(writer), message);
+    STEAD_ASSERT(code == 0); /* it was read from a letter */
+}
+
 /* Reads what is asked for: a page, or the one letter to act on. */
 static int read_letters(struct stead_shard *shard, const struct stead_message *query, struct letters *letters,
                         char *action, size_t size)
@@ -391,10 +411,7 @@ void stead_query_dead_letters(struct stead_shard *shard, struct stead_message *q
         answer->depends_on = shard->next_index;
     }
     if (letters.message != NULL && strcmp(action, "retry") == 0) {
-        letters.message->type = STEAD_SIGNAL; /* nobody waits for an answer any more */
-        letters.message->groups &= ~(uint32_t)(STEAD_GROUP_SESSION | STEAD_GROUP_CHANNEL | STEAD_GROUP_ROUTE |
-                                               STEAD_GROUP_DELAY | STEAD_GROUP_INCARNATION);
-        letters.message->deadline_ms = 0;
+        make_retry(shard, &letters.message);
         stead_shard_deliver(shard, letters.message, true);
         answer->depends_on = shard->next_index;
     } else if (letters.message != NULL) {

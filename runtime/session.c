@@ -614,7 +614,7 @@ void stead_session_sweep(struct stead_shard *shard)
     if (shard->slot_count > 0) {
         stead_slot slot = shard->slots[shard->sweep_at++ % shard->slot_count];
         end_aged(shard, slot);
-        stead_keys_sweep(shard, slot);
+        stead_keys_sweep(shard);
     }
 }
 

@@ -179,9 +179,11 @@ struct stead_shard {
     struct stead_map vowed; /* struct stead_vowed by token */
     struct stead_seen *seen_head, *seen_tail;
 
-    struct stead_map keys_running; /* of clients' idempotency keys: struct stead_key_running */
-    uint32_t key_expire_at;        /* place among those where the next look for expired messages begins */
-    uint64_t mail_seq;             /* last sequence of a parked message or dead letter: index << 20 | n */
+    struct stead_map keys_running;       /* of clients' idempotency keys: struct stead_key_running */
+    uint32_t key_expire_at;              /* place among those where the next look for expired messages begins */
+    uint32_t key_sweep_at;               /* slot whose keys the next sweep looks through */
+    struct stead_row_key key_sweep_from; /* from here on; empty: from its beginning */
+    uint64_t mail_seq;                   /* last sequence of a parked message or dead letter: index << 20 | n */
 };
 
 struct stead_suspect {
@@ -532,8 +534,9 @@ void stead_key_dropped(struct stead_shard *shard, const struct stead_message *re
  * their deadline, looked for at so many places of the table of keys, in turn. */
 void stead_keys_cancel(struct stead_shard *shard, const struct stead_message *cancel);
 void stead_keys_expire(struct stead_shard *shard, uint32_t places);
-/* Deletes keys of the slot that are past their age. */
-void stead_keys_sweep(struct stead_shard *shard, stead_slot slot);
+/* Deletes keys that are past their age: of the next slot, or, when the last sweep did not come to the end of one, of
+ * the rest of that. The shard has slots. */
+void stead_keys_sweep(struct stead_shard *shard);
 /* Asserts M3; the bytes of all that waits. */
 uint64_t stead_keys_check(const struct stead_shard *shard);
 void stead_keys_deinit(struct stead_shard *shard);

@@ -38,8 +38,8 @@ enum stead_class {
 struct stead_request_options {
     uint32_t timeout_ms;         /* 0: the client's default */
     enum stead_class durability; /* the answer's class; see SEMANTICS in docs */
-    const char *idempotency_key; /* up to 128 bytes, scope: the address, kept 24 h; NULL: none */
-    int64_t delay_ms;            /* signals: waits with the receiver */
+    const char *idempotency_key; /* 1 to 128 bytes, scope: the address, kept 24 h; NULL: none */
+    int64_t delay_ms;            /* signals: waits with the receiver; not negative */
     uint64_t fence;              /* a lock's fencing number; 0: none */
 };
 

@@ -304,6 +304,9 @@ int stead_sim_try(struct stead_sim *sim, const char *address, const char *op, st
 /* As an ask, of a query (docs/OPERATIONS.md). */
 struct stead_slice stead_sim_query(struct stead_sim *sim, const char *address, const char *query,
                                    struct stead_slice args);
+/* The same for its code alone, whatever that is. What it changes may be changed when it is said to be over already: a
+ * query whose answer is lost is asked again. */
+int stead_sim_try_query(struct stead_sim *sim, const char *address, const char *query, struct stead_slice args);
 /* Next op of this workload from `*at` on; NULL at the end. For verify: for (at = 0; (op = ...(sim, w, &at)) !=
  * NULL;). */
 const struct stead_sim_op *stead_sim_op_next(const struct stead_sim *sim, const struct stead_workload *workload,

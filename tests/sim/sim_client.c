@@ -297,6 +297,11 @@ struct stead_slice stead_sim_ask(struct stead_sim *sim, const char *address, con
     return ask(sim, STEAD_CALL, address, op, args);
 }
 
+int stead_sim_try_query(struct stead_sim *sim, const char *address, const char *query, struct stead_slice args)
+{
+    return try_ask(sim, STEAD_QUERY, address, query, args);
+}
+
 struct stead_slice stead_sim_query(struct stead_sim *sim, const char *address, const char *query,
                                    struct stead_slice args)
 {

@@ -181,9 +181,10 @@ static void tally_letter(struct stead_sim *sim, struct stead_slice letter, const
     struct stead_slice args, is;
     uint64_t number;
     uint32_t at = 0;
+    bool own = op == NULL && field == NULL;
 
-    if (stead_get_value(letter, "args", &args) != 0 || stead_get_u64(args, field, &number) != 0 ||
-        stead_get_str(letter, "op", &is) != 0)
+    if (stead_get_value(letter, "args", &args) != 0 || stead_get_str(letter, "op", &is) != 0 ||
+        (own ? stead_get_u64(letter, "id", &number) : stead_get_u64(args, field, &number)) != 0)
         stead_world_fail(&sim->world, "a dead letter does not carry what was sent");
     if (op != NULL && !stead_slice_equal(is, stead_str(op)))
         stead_world_fail(&sim->world, "a dead letter is not of the op %s", op);

@@ -51,7 +51,7 @@ struct stead_tally {
 /* `value`: the array. Sorted by number as the agent's keyed state is. */
 void stead_tally_read(struct stead_sim *sim, struct stead_slice value, struct stead_tally *ret_tally);
 /* The dead letters of an agent by the number in their argument, its `field` or with NULL itself; read page by page. All
- * must be of `op`; NULL: any. */
+ * must be of `op`; NULL: any. With neither, by the letters' own numbers. */
 void stead_tally_letters(struct stead_sim *sim, const char *address, const char *op, const char *field,
                          struct stead_tally *ret_tally);
 int64_t stead_tally_of(const struct stead_tally *tally, uint64_t number);

@@ -7,8 +7,8 @@
  * what is stored. Whoever reads a blob whose bytes do not belong to its tag has found a mixture of two states.
  *
  * A letterbox refuses every third letter: such a signal ends in its dead letters, once, and nothing of its turn stays.
- * A client may also send signals that wait with the receiver. Requests for kinds and ops that do not exist are refused
- * by name.
+ * A client may also send signals that wait with the receiver, or have a key. In the end every letter is retried: what
+ * is refused is a letter again. Requests for kinds and ops that do not exist are refused by name.
  */
 #include "tests/sim/work.h"
 
@@ -156,7 +156,7 @@ const struct stead_workload stead_work_blob = {
 
 /* ---- Letters ------------------------------------------------------------------------------------------------- */
 
-enum { LETTER_POST, LETTER_DELAYED, LETTER_NO_KIND, LETTER_NO_OP };
+enum { LETTER_POST, LETTER_DELAYED, LETTER_KEYED, LETTER_NO_KIND, LETTER_NO_OP };
 
 /* By an agent: a signal that may be refused. */
 static int post(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -201,29 +201,56 @@ static const struct stead_kind letterbox_kind = {
 static void issue_letter(struct stead_sim *sim, struct stead_sim_client *client)
 {
     uint64_t luck = stead_world_below(&sim->world, 12);
-    int verb = luck < 6 ? LETTER_POST : luck < 10 ? LETTER_DELAYED : luck == 10 ? LETTER_NO_KIND : LETTER_NO_OP;
+    int verb = luck < 5    ? LETTER_POST
+               : luck < 8  ? LETTER_DELAYED
+               : luck < 10 ? LETTER_KEYED
+               : luck < 11 ? LETTER_NO_KIND
+                           : LETTER_NO_OP;
     struct stead_sim_op *op =
         stead_sim_op_new(sim, client, &stead_work_letter, verb, (uint32_t)stead_world_below(&sim->world, AGENTS));
     struct stead_writer args;
-    char address[48];
+    char address[48], key[24];
 
     if (op == NULL)
         return;
     op->in[0] = (int64_t)stead_world_below(&sim->world, AGENTS);
+    stead_format(key, sizeof key, "letter-%u", op->number);
     stead_format(address, sizeof address,
                  verb == LETTER_POST      ? "writer/w%u"
                  : verb == LETTER_NO_KIND ? "nokind/n%u"
                                           : "letterbox/l%u",
-                 verb == LETTER_DELAYED ? (unsigned)op->in[0] : op->agent);
+                 verb == LETTER_DELAYED || verb == LETTER_KEYED ? (unsigned)op->in[0] : op->agent);
     stead_writer_init(&args);
     stead_pack(&args, "{s:l,s:l}", "to", op->in[0], "id", (int64_t)op->number);
-    struct stead_sim_request request = {
-        .type = verb == LETTER_DELAYED ? STEAD_SIGNAL : STEAD_CALL, .address = address, .args = stead_written(&args)};
+    struct stead_sim_request request = {.type =
+                                            verb == LETTER_DELAYED || verb == LETTER_KEYED ? STEAD_SIGNAL : STEAD_CALL,
+                                        .address = address,
+                                        .args = stead_written(&args),
+                                        .key = verb == LETTER_KEYED ? key : NULL};
     request.op = verb == LETTER_POST ? "post" : verb == LETTER_NO_OP ? "noop" : "take";
     if (verb == LETTER_DELAYED)
         request.delay_ms = 1 + stead_world_below(&sim->world, 100);
     stead_sim_op_submit(sim, op, &request);
     stead_writer_deinit(&args);
+}
+
+/* Each is refused again, once its box is there: how many there are. */
+static uint32_t retry_letters(struct stead_sim *sim, const char *address)
+{
+    static struct stead_tally ids; /* one run at a time */
+    struct stead_writer args;
+
+    stead_tally_letters(sim, address, NULL, NULL, &ids);
+    stead_writer_init(&args);
+    for (uint32_t i = 0; i < ids.count; i++) {
+        stead_writer_reset(&args);
+        stead_pack(&args, "{s:s,s:u}", "action", "retry", "id", ids.items[i].number);
+        int code = stead_sim_try_query(sim, address, "deadletters", stead_written(&args));
+        if (code != 0 && code != STEAD_ENOTFOUND) /* retried already: the answer was lost */
+            stead_world_fail(&sim->world, "the retry of a letter fails with %s", stead_error_name(code));
+    }
+    stead_writer_deinit(&args);
+    return ids.count;
 }
 
 static void verify_box(struct stead_sim *sim, uint32_t box)
@@ -233,14 +260,25 @@ static void verify_box(struct stead_sim *sim, uint32_t box)
     char address[48];
 
     stead_format(address, sizeof address, "letterbox/l%u", box);
+    uint32_t retried = retry_letters(sim, address);
     stead_tally_read(sim, stead_sim_ask(sim, address, "dump", (struct stead_slice){0}), &tally);
+    stead_tally_letters(sim, address, NULL, NULL, &letters);
+    if (letters.count != retried)
+        stead_world_fail(&sim->world, "of %u retried letters of %s, which are refused, %u are letters again", retried,
+                         address, letters.count);
     stead_tally_letters(sim, address, NULL, "id", &letters);
     for (uint32_t at = 0; (op = stead_sim_op_next(sim, &stead_work_letter, &at)) != NULL;) {
-        if (op->verb > LETTER_DELAYED || op->in[0] != (int64_t)box)
+        if (op->verb > LETTER_KEYED || op->in[0] != (int64_t)box)
             continue;
         bool refused = op->number % 3 == 0;
         if (refused && stead_tally_of(&tally, op->number) != 0)
             stead_world_fail(&sim->world, "the refused letter %u has left its mark", op->number);
+        if (refused && op->verb == LETTER_KEYED) { /* its client is told of the failure, which leaves the letter */
+            int64_t found = stead_tally_of(&letters, op->number);
+            if (found > 1 || (found == 0 && op->code == STEAD_EFAILED))
+                stead_world_fail(&sim->world, "%lld letters of the keyed signal %u", (long long)found, op->number);
+            continue;
+        }
         stead_sim_check_once(sim, op, stead_tally_of(refused ? &letters : &tally, op->number),
                              refused ? "dead letter" : "letter");
     }

@@ -133,7 +133,7 @@ static int record_toil(struct stead_turn *turn, void *state, struct stead_slice 
     uint64_t ms;
 
     (void)turn, (void)state;
-    if (stead_get_u64(args, NULL, &ms) != 0 || ms > 10000)
+    if (stead_get_u64(args, NULL, &ms) != 0 || ms > 60000)
         return STEAD_EARGUMENT;
     clock_gettime(CLOCK_MONOTONIC, &from);
     do

@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from harness import PATIENCE, AgentError, Test, built, example, main, run_stead, scaled, wait_until
+from harness import PATIENCE, AgentError, Test, built, example, main, run_stead, runs, scaled, wait_until
 
 ACCOUNTS, EACH = 30, 1000
 
@@ -222,6 +222,25 @@ class Nodes(Test):
         self.assertEqual(code, 0, err)
         for n in (1, 2, 3):
             self.assert_sound(cluster.folder / f"n{n}")
+
+
+class Stop(Test):
+    def test_op_that_does_not_return_holds_up_a_stop_no_longer_than_its_limit(self):
+        node = self.node(modules=[built("kinds.so")], options=["--stop-timeout", "1s", "--reactors", "1"])
+        self.assertEqual(node.call("record/a", "add", 1), 1)
+        coordinator = node.coordinator_pid()
+        client = node.client()
+        client.start("call", "record/a", "toil", 60000)
+        wait_until("it is known to be slow", lambda: client.poll(0.02) is not None and "still_running=1" in node.log())
+        begun = time.monotonic()
+        self.assertEqual(node.stop(), 1)
+        self.assertLess(time.monotonic() - begun, PATIENCE / 2)
+        line = next(line for line in node.log().splitlines() if "event=stuck" in line)
+        self.assertIn("record/a toil", line)
+        self.assertFalse(runs(coordinator))
+        node.start()
+        self.assertEqual(node.call("record/a", "get")["count"], 1)
+        self.assertEqual(node.stop(), 0)
 
 
 if __name__ == "__main__":

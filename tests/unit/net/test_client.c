@@ -85,6 +85,40 @@ static void test_call_failed_names_the_failure(void **state)
     scene_close(&scene);
 }
 
+static void count_answer(void *context, const struct stead_answer *answer)
+{
+    unsigned *count = context;
+
+    *count += answer->code == 0;
+}
+
+static void test_options_that_no_request_can_have_are_refused(void **state)
+{
+    const struct stead_request_options bad[] = {{.idempotency_key = ""}, {.delay_ms = -1}, {.delay_ms = INT64_MIN}};
+    struct scene scene = scene_open();
+    struct stead_answer answer;
+    unsigned answered = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(stead_client_signal(scene.client, "counter/a", "echo", seven, &bad[i], &answer),
+                         STEAD_EARGUMENT);
+        assert_string_equal(answer.error_name, stead_error_name(STEAD_EARGUMENT));
+        assert_string_equal(answer.error_agent, "counter/a");
+        assert_int_equal(stead_client_call(scene.client, "counter/a", "echo", seven, &bad[i], NULL), STEAD_EARGUMENT);
+        assert_int_equal(
+            stead_client_signal_async(scene.client, "counter/a", "echo", seven, &bad[i], count_answer, &answered),
+            STEAD_EARGUMENT);
+        assert_int_equal(
+            stead_client_call_async(scene.client, "counter/a", "echo", seven, &bad[i], count_answer, &answered),
+            STEAD_EARGUMENT);
+    }
+    assert_int_equal(stead_client_in_flight(scene.client), 0);
+    assert_int_equal(answered, 0);
+    assert_int_equal(atomic_load(&scene.fake->requests), 0);
+    scene_close(&scene);
+}
+
 static void test_call_lost_on_the_way_is_sent_again_with_its_id(void **state)
 {
     struct scene scene = scene_open();
@@ -165,13 +199,6 @@ static void test_client_of_a_node_that_comes_back_reconnects(void **state)
             break;
     assert_int_equal(stead_client_call(scene.client, "counter/a", "echo", seven, NULL, NULL), 0);
     scene_close(&scene);
-}
-
-static void count_answer(void *context, const struct stead_answer *answer)
-{
-    unsigned *count = context;
-
-    *count += answer->code == 0;
 }
 
 static void test_request_in_flight_when_its_node_dies_is_answered_after_its_return(void **state)
@@ -398,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_call_answered_returns_the_value),
         cmocka_unit_test(test_call_failed_names_the_failure),
+        cmocka_unit_test(test_options_that_no_request_can_have_are_refused),
         cmocka_unit_test(test_call_lost_on_the_way_is_sent_again_with_its_id),
         cmocka_unit_test(test_call_refused_goes_again_until_it_is_taken),
         cmocka_unit_test(test_call_without_answer_times_out),

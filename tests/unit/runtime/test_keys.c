@@ -313,11 +313,22 @@ static uint32_t key_rows(const struct fx *fx)
     return count;
 }
 
+/* One slot is swept a second while there is work: all of them. */
+static void sweep_all(struct fx *fx)
+{
+    struct fx_client client = fx_client(fx, 1);
+    char b[64];
+
+    for (uint32_t i = 0; i <= STEAD_SLOTS_PER_GROUP / 2 + 8; i++) {
+        fx_send(fx, &client, STEAD_TELL, fx_address(b, "f", 1, 0), "add");
+        fx_step_ms(fx, 1000);
+    }
+}
+
 static void test_aged_keys_leave_the_disk(void **state)
 {
     struct fx *fx = fx_create(1);
-    struct fx_client client = fx_client(fx, 1);
-    char a[64], b[64];
+    char a[64];
 
     (void)state;
     send_keyed(fx, 1, fx_address(a, "d", 1, 0), "add", 5, "k");
@@ -325,13 +336,44 @@ static void test_aged_keys_leave_the_disk(void **state)
     fx_forget_outputs(fx);
     assert_int_equal(key_rows(fx), 1);
     fx_step_ms(fx, fx->settings.idempotency_ms);
-    client = fx_client(fx, 1);
-    for (uint32_t i = 0; i <= STEAD_SLOTS_PER_GROUP / 2; i++) { /* one slot is swept a second while there is work */
-        fx_send(fx, &client, STEAD_TELL, fx_address(b, "f", 1, 0), "add");
-        fx_step_ms(fx, 1000);
-    }
+    sweep_all(fx);
     fx_cold_restart(fx);
     assert_int_equal(key_rows(fx), 0);
+    fx_destroy(fx);
+}
+
+/* Keys in no order, of one agent. */
+static void send_keys(struct fx *fx, const char *address, uint32_t count, uint32_t seed)
+{
+    struct fx_client client = fx_client(fx, (uint8_t)seed);
+    char key[32];
+
+    for (uint32_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        snprintf(key, sizeof(key), "%08x%u", seed, i);
+        struct stead_message *message = fx_request(fx, &client, STEAD_CALL, address, "add", fx_i64(1), key);
+        stead_host_deliver(fx->host, &message);
+        fx_run(fx);
+        fx_forget_outputs(fx);
+        client.mark = client.number;
+    }
+}
+
+static void test_aged_keys_leave_the_disk_among_many_that_live(void **state)
+{
+    struct fx *fx = fx_create(1);
+    char a[64];
+
+    (void)state;
+    send_keys(fx, fx_address(a, "d", 1, 0), 1500, 1);
+    fx_step_ms(fx, fx->settings.idempotency_ms);
+    send_keys(fx, a, 5500, 2); /* more than are looked at in one sweep */
+    fx_cold_restart(fx);
+    fx_forget_outputs(fx);
+    assert_int_equal(key_rows(fx), 7000);
+    sweep_all(fx);
+    fx_cold_restart(fx);
+    assert_int_equal(key_rows(fx), 5500);
     fx_destroy(fx);
 }
 
@@ -548,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_key_that_is_owed_an_answer_does_not_age),
         cmocka_unit_test(test_key_is_forgotten_at_its_age),
         cmocka_unit_test(test_aged_keys_leave_the_disk),
+        cmocka_unit_test(test_aged_keys_leave_the_disk_among_many_that_live),
         cmocka_unit_test(test_read_only_and_refused_requests_leave_no_key),
         cmocka_unit_test(test_key_of_an_agents_call_gets_the_first_answer),
         cmocka_unit_test(test_second_call_with_a_key_attaches_to_the_one_in_flight),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Poison beside what test_take.c tries: kinds that take it, and that what kills the process is known again by its id.
+ * Poison beside what test_dead_letters.c tries: kinds that take it, and that what kills the process is known again by
+ * its id.
  */
 #include "unit/runtime/host_client.h"
 
