@@ -95,10 +95,92 @@ static void test_more_calls_than_a_turn_has_effects_are_renewed_and_done(void **
     assert_int_equal(count_of("depth"), 0);
 }
 
+/* ---- Who waits for an end ------------------------------------------------------------------------------------ */
+
+#define WAITERS 12000u /* more than a turn may answer */
+#define SESSION_MAX 500u
+
+static void begin_in(const char *instance, const char *name, int64_t delay_ms)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:s,s:l,s:l,s:s}", "id", instance, "name", name, "version", (int64_t)0, "input", (int64_t)0,
+               "start", instance);
+    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "create", &args), 0);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:l,s:{s:s,s:s,s:s,s:l,s:u}}", "id", instance, "delay", delay_ms, "body", "t", "start", "i",
+               instance, "n", name, "v", (int64_t)0, "ver", (uint64_t)0);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+}
+
+static void pack_event(struct stead_writer *args, const char *instance, uint64_t number)
+{
+    char id[32];
+
+    snprintf(id, sizeof(id), "event-%llu", (unsigned long long)number);
+    stead_writer_init(args);
+    stead_pack(args, "{s:s,s:{s:s,s:s,s:s,s:u}}", "id", id, "body", "t", "raise", "i", instance, "n", "go", "v",
+               number);
+}
+
+static void wait_for_end(struct fx_client *one, const char *instance)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:u}", "id", instance, "wait", (uint64_t)3000000);
+    struct stead_message *message =
+        fx_request(fx, one, STEAD_CALL, stead_hub_table(&settings, 0).text, "wait", stead_written(&args), NULL);
+    stead_writer_deinit(&args);
+    stead_host_deliver(fx->host, &message);
+    fx_run(fx);
+}
+
+/* Takes the answers, of which all are so. */
+static unsigned answers_with(int status)
+{
+    struct stead_message *it;
+    unsigned count = 0;
+
+    for (; (it = stead_queue_pop(&fx->answers)) != NULL; count++) {
+        assert_int_equal(it->status, status);
+        stead_message_destroy(&it);
+    }
+    return count;
+}
+
+static void test_more_waiters_than_a_turn_answers_are_told(void **state)
+{
+    struct fx_client one = client;
+    struct stead_writer args;
+    unsigned busy;
+
+    (void)state;
+    begin_in("w", "waiter", 0);
+    assert_int_equal(look_at("w").status, STEAD_INSTANCE_RUNNING);
+    for (unsigned at = 0; at < WAITERS; at++) {
+        if (at % SESSION_MAX == 0)
+            one = fx_client(fx, (uint8_t)(20 + at / SESSION_MAX));
+        wait_for_end(&one, "w");
+    }
+    busy = answers_with(STEAD_EFAILED);      /* "busy" */
+    assert_int_equal(busy, WAITERS - 4096u); /* docs/ORCHESTRATIONS.md */
+    pack_event(&args, "w", 1);
+    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, stead_hub_control(&settings, 0).text, "enqueue",
+                                               stead_written(&args), NULL);
+    stead_writer_deinit(&args);
+    stead_host_deliver(fx->host, &message);
+    for (int rounds = 0; rounds < 200; rounds++)
+        fx_step_ms(fx, 10);
+    assert_int_equal(answers_with(0), WAITERS - busy + 1); /* and that of the event */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_more_calls_than_a_turn_has_effects_are_renewed_and_done, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_waiters_than_a_turn_answers_are_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
