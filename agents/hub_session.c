@@ -68,6 +68,15 @@ static void free_messages(struct stead_hub_message **messages)
     }
 }
 
+/* These are no longer in memory for their instances. */
+static void let_go(struct stead_hub_worker_state *worker, const struct stead_hub_message *messages)
+{
+    for (; messages != NULL; messages = messages->next) {
+        worker->message_count--;
+        worker->message_bytes -= messages->body.size;
+    }
+}
+
 static void free_session(struct stead_hub_session *session)
 {
     struct stead_hub_worker_state *worker = session->worker;
@@ -82,6 +91,8 @@ static void free_session(struct stead_hub_session *session)
     stead_writer_deinit(&session->row);
     stead_writer_deinit(&session->rows.bytes);
     stead_hub_sends_clear(&session->sends);
+    let_go(worker, session->messages);
+    let_go(worker, session->waiting);
     free_messages(&session->messages);
     free_messages(&session->waiting);
     free(session);
@@ -174,6 +185,8 @@ static void join(struct stead_hub_session *session)
         }
         same->receipt = it->receipt; /* it came again meanwhile: one message, and only the newest receipt deletes it */
         same->count = it->count;
+        it->next = NULL;
+        let_go(session->worker, it);
         stead_hub_message_destroy(&it);
     }
 }
@@ -226,6 +239,8 @@ void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_sta
         worker->sessions[bucket_of(id)] = session;
         worker->session_count++;
     }
+    worker->message_count++;
+    worker->message_bytes += (*message)->body.size;
     append_message(&session->waiting, *message);
     *message = NULL;
     if (session->phase == STEAD_HUB_IDLE)
@@ -242,11 +257,9 @@ static void rest(struct stead_turn *turn, struct stead_hub_session *session)
     stead_hub_sends_clear(&session->sends);
     if (!keep)
         stead_engine_destroy(&session->engine);
-    if (session->waiting != NULL) {
+    if (session->waiting != NULL)
         begin(turn, session);
-        return;
-    }
-    if (keep)
+    else if (keep)
         set_phase(session, STEAD_HUB_IDLE);
     else
         free_session(session);
@@ -257,12 +270,14 @@ static void rest(struct stead_turn *turn, struct stead_hub_session *session)
 static void abandon(struct stead_turn *turn, struct stead_hub_session *session)
 {
     stead_engine_destroy(&session->engine);
+    let_go(session->worker, session->messages);
     free_messages(&session->messages);
     rest(turn, session);
 }
 
 static void postpone_all(struct stead_turn *turn, struct stead_hub_session *session, int64_t delay_ms)
 {
+    let_go(session->worker, session->messages);
     while (session->messages != NULL) {
         struct stead_hub_message *it = session->messages;
         session->messages = it->next;
@@ -349,12 +364,18 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
 
 /* ---- Writing --------------------------------------------------------------------------------------- */
 
+static void delete_messages(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    let_go(session->worker, session->messages);
+    stead_hub_delete(turn, session->worker, &session->messages);
+}
+
 /* All that was decided is stored: the messages have done their work. */
 static void finish(struct stead_turn *turn, struct stead_hub_session *session)
 {
     session->conflicts = 0;
     note_sent(session);
-    stead_hub_delete(turn, session->worker, &session->messages);
+    delete_messages(turn, session);
     rest(turn, session);
 }
 
@@ -407,7 +428,7 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
         set_phase(session, STEAD_HUB_WRITING);
         session->worker->counts.writes++;
         if (STEAD_AGENT_FAULT(deleted_before_write))
-            stead_hub_delete(turn, session->worker, &session->messages);
+            delete_messages(turn, session);
         if (STEAD_AGENT_FAULT(sent_before_write))
             for (const struct stead_hub_send *it = session->sends.first; it != NULL; it = it->next)
                 stead_hub_call(turn, session->worker, it->address, it->op, it->args, "done", NULL);

@@ -169,6 +169,8 @@ struct stead_hub_worker_state {
     struct stead_hub_sent sent[STEAD_HUB_SENT]; /* by hash of the id; the newer one stays */
     uint32_t session_count;                     /* idle ones too */
     uint32_t busy_count;
+    uint32_t message_count; /* that they have, of episodes and waiting */
+    size_t message_bytes;   /* of the bodies of these */
     struct stead_hub_task *tasks;
     struct stead_hub_task *renew_next; /* in the round of renewals under way; NULL: none is */
     uint32_t renewals;                 /* under way */

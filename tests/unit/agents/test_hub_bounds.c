@@ -176,11 +176,119 @@ static void test_more_waiters_than_a_turn_answers_are_told(void **state)
     assert_int_equal(answers_with(0), WAITERS - busy + 1); /* and that of the event */
 }
 
+/* ---- Messages for an instance that is busy ------------------------------------------------------------------- */
+
+#define EVENTS 6000u
+#define LONG_EVENTS 45u
+#define LONG_BYTES ((size_t)900 << 10)
+
+static struct stead_token reader;
+static bool reader_waits, table_answers;
+
+/* Every instance is over. */
+static struct stead_slice one_that_is_over(struct stead_turn *turn)
+{
+    return stead_packed(turn, "{s:u,s:{s:u,s:u},s:[],s:u}", "etag", (uint64_t)1, "row", "status",
+                        (uint64_t)STEAD_INSTANCE_COMPLETED, "execution", (uint64_t)1, "rows", "next", (uint64_t)0);
+}
+
+static int read_slowly(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    if (table_answers)
+        return stead_reply(turn, one_that_is_over(turn));
+    assert_false(reader_waits);
+    reader_waits = true;
+    return stead_reply_later(turn, &reader);
+}
+
+static int free_reader(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state, (void)args;
+    table_answers = true;
+    return stead_answer(turn, &reader, one_that_is_over(turn));
+}
+
+static const struct stead_op slow_ops[] = {
+    {"read", read_slowly, NULL, 0, ""}, {"free", free_reader, NULL, 0, ""}, {NULL, NULL, NULL, 0, NULL}};
+static const struct stead_kind slow_table = {.abi = STEAD_ABI,
+                                             .struct_size = sizeof(struct stead_kind),
+                                             .name = STEAD_HUB_TABLE_KIND,
+                                             .durability = STEAD_VOLATILE,
+                                             .ops = slow_ops};
+
+static int setup_slow_table(void **state)
+{
+    (void)state;
+    reader_waits = table_answers = false;
+    return set_up_with(STEAD_HUB_NOTIFY, &slow_table);
+}
+
+static void raise_long(uint64_t number)
+{
+    struct stead_writer args, value;
+    uint8_t *bytes = calloc(1, LONG_BYTES);
+    char id[32];
+
+    snprintf(id, sizeof(id), "event-%llu", (unsigned long long)number);
+    stead_writer_init(&value);
+    stead_write_bin(&value, stead_bytes(bytes, LONG_BYTES));
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:v}}", "id", id, "body", "t", "raise", "i", "w", "n", "go", "v",
+               stead_written(&value));
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+    stead_writer_deinit(&value);
+    free(bytes);
+}
+
+static void raise_short(uint64_t number)
+{
+    struct stead_writer args;
+
+    pack_event(&args, "w", number);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+}
+
+/* The messages that the worker has while one instance is busy; in the end it takes all of them. */
+static int64_t taken_of(unsigned events, void (*raise_one)(uint64_t number))
+{
+    struct stead_writer none;
+
+    for (int rounds = 0; rounds < 20; rounds++)
+        fx_step_ms(fx, 50); /* the worker wakes */
+    for (unsigned at = 0; at < events; at++)
+        raise_one(at);
+    int64_t taken = count_of("dequeued");
+    assert_true(reader_waits);
+    assert_int_equal(count_of("depth"), events);
+    stead_writer_init(&none);
+    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "free", &none), 0);
+    for (int rounds = 0; rounds < 100; rounds++)
+        fx_step_ms(fx, 10);
+    assert_int_equal(count_of("depth"), 0);
+    return taken;
+}
+
+static void test_flood_for_a_busy_instance_stays_in_the_queue(void **state)
+{
+    (void)state;
+    assert_in_range(taken_of(EVENTS, raise_short), 1000, 4096 + STEAD_HUB_BATCH_MAX);
+}
+
+static void test_long_messages_for_a_busy_instance_stay_in_the_queue(void **state)
+{
+    (void)state;
+    assert_in_range(taken_of(LONG_EVENTS, raise_long), 10, ((size_t)33 << 20) / LONG_BYTES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_more_calls_than_a_turn_has_effects_are_renewed_and_done, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_waiters_than_a_turn_answers_are_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flood_for_a_busy_instance_stays_in_the_queue, setup_slow_table, teardown),
+        cmocka_unit_test_setup_teardown(test_long_messages_for_a_busy_instance_stay_in_the_queue, setup_slow_table,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
