@@ -3,10 +3,10 @@
  * hub_ask: how a worker asks for operations of the store.
  *
  * What is long, or behind CALLS_MAX operations or WINDOW_BYTES that were not answered yet, waits in a list, and with it
- * all that is asked for behind it: the order stays, no turn goes over its limits, however much it decides, and a part of
- * the store has no more than that of a worker in its mailbox. What is longer than a payload
- * goes as a parcel (hub_large.h): in pieces, each of which is answered, then the operation. If one of them was refused,
- * so is the operation.
+ * all that is asked for behind it: the order stays, no turn goes over its limits, however much it decides, and a part
+ * of the store has no more than that of a worker in its mailbox. What is longer than a payload goes as a parcel
+ * (hub_large.h): in pieces, each of which is answered, then the operation. If one of them was refused, so is the
+ * operation.
  */
 #include <stdlib.h>
 #include <string.h>

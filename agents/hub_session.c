@@ -24,10 +24,12 @@
 
 #include "agents/fault.h"
 #include "agents/hash.h"
+#include "agents/hub_key.h"
 #include "agents/hub_worker.h"
 
 #define SENDS_AT_ONCE 256u
-#define PENDING_MS 500  /* a message of an instance whose start has not come */
+#define PENDING_MS 500 /* a message of an instance whose start has not come: at least, and at most */
+#define PENDING_MS_MAX 30000
 #define UNKNOWN_MS 2000 /* of one whose orchestrator is not loaded here */
 #define CONFLICTS_MAX 3u
 #define IDLE_MAX 1000u /* extended: instances in memory */
@@ -286,6 +288,32 @@ static void postpone_all(struct stead_turn *turn, struct stead_hub_session *sess
     rest(turn, session);
 }
 
+/* When its start comes, its control queue may know. */
+static void ask_due(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    struct stead_slice start = stead_hub_own_id(stead_hub_text(stead_written(&session->row), "start"));
+    struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
+
+    stead_hub_call(turn, session->worker, queue.text, "due", stead_packed(turn, "S", start), "due", session);
+}
+
+/* Reply: so its messages come again when it begins, or at times until then: it may end before. A start that is not in
+ * the queue comes soon or never (its client died before it had put it in): they come ever more rarely. */
+int stead_hub_session_due(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_session *session = stead_hub_object(turn);
+    int64_t now_ms = stead_now_ms(turn), due_ms, ms;
+
+    (void)state;
+    stead_hub_asked(turn, session->worker);
+    if (stead_reply_code(turn) == 0 && stead_get_i64(args, NULL, &due_ms) == 0)
+        ms = due_ms - now_ms;
+    else
+        ms = now_ms - stead_hub_number(stead_written(&session->row), "updated");
+    postpone_all(turn, session, ms < PENDING_MS ? PENDING_MS : ms > PENDING_MS_MAX ? PENDING_MS_MAX : ms);
+    return 0;
+}
+
 /* ---- What was sent ---------------------------------------------------------------------------------- */
 
 static void note_sent(struct stead_hub_session *session)
@@ -447,7 +475,7 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
         read_all(turn, session);
         break;
     case STEAD_HUB_PENDING:
-        postpone_all(turn, session, PENDING_MS);
+        ask_due(turn, session);
         break;
     case STEAD_HUB_UNKNOWN:
         postpone_all(turn, session, UNKNOWN_MS);

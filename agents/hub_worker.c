@@ -18,8 +18,8 @@
  * all that were taken with it come back. So a worker sets aside only what it has tried itself (Q5); what its code has
  * done to the process is known by the marks of its turns (hub_keep.c).
  *
- * It takes no more than it can hold: SESSIONS_MAX instances, MESSAGES_MAX messages and MESSAGE_BYTES_MAX for all of them,
- * however many come for one that is busy, and so many tasks as the settings say; above that it does not poll.
+ * It takes no more than it can hold: SESSIONS_MAX instances, MESSAGES_MAX messages and MESSAGE_BYTES_MAX for all of
+ * them, however many come for one that is busy, and so many tasks as the settings say; above that it does not poll.
  */
 #include "agents/hub_worker.h"
 
@@ -579,6 +579,7 @@ static const struct stead_op ops[] = {
     {"done", done, NULL, 0, "reply: of an operation that nobody waits for"},
     {"read", stead_hub_session_read, NULL, 0, "reply: an instance's history"},
     {"written", stead_hub_session_written, NULL, 0, "reply: an episode is stored"},
+    {"due", stead_hub_session_due, NULL, 0, "reply: when an instance begins"},
     {"sent", stead_hub_session_sent, NULL, 0, "reply: something that it decided is stored"},
     {"ran", stead_hub_task_ran, NULL, 0, "reply: of an activity or an agent"},
     {"told", stead_hub_task_told, NULL, 0, "reply: a result is stored"},

@@ -251,6 +251,7 @@ bool stead_hub_session_works(struct stead_hub_worker_state *worker, struct stead
 int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_session_sent(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_session_due(struct stead_turn *turn, void *state, struct stead_slice args);
 
 /* ---- hub_rows.c -------------------------------------------------------------------------------- */
 

@@ -281,6 +281,44 @@ static void test_long_messages_for_a_busy_instance_stay_in_the_queue(void **stat
     assert_in_range(taken_of(LONG_EVENTS, raise_long), 10, ((size_t)33 << 20) / LONG_BYTES);
 }
 
+/* ---- Messages for an instance that has not begun ------------------------------------------------------------- */
+
+static void seconds(int64_t count)
+{
+    static uint8_t name = 100;
+
+    for (; count > 0; count--)
+        fx_step_ms(fx, 1000);
+    client = fx_client(fx, ++name); /* the session of the one before may be over */
+}
+
+static void test_event_before_a_delayed_start_is_put_back_rarely_and_taken_at_the_start(void **state)
+{
+    (void)state;
+    begin_in("w", "waiter", 600000);
+    raise_short(1);
+    seconds(590);
+    assert_int_equal(look_at("w").status, STEAD_INSTANCE_PENDING);
+    assert_in_range(count_of("enqueued"), 3, 30); /* that of the start and of the event are two */
+    seconds(6);
+    assert_int_equal(look_at("w").status, STEAD_INSTANCE_COMPLETED);
+}
+
+/* Its client died before it had asked for the start. */
+static void test_event_for_a_start_that_never_comes_is_put_back_rarely(void **state)
+{
+    struct stead_writer args;
+
+    (void)state;
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:s,s:l,s:l,s:s}", "id", "w", "name", "waiter", "version", (int64_t)0, "input", (int64_t)0,
+               "start", "w");
+    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "create", &args), 0);
+    raise_short(1);
+    seconds(600);
+    assert_in_range(count_of("enqueued"), 2, 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +327,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flood_for_a_busy_instance_stays_in_the_queue, setup_slow_table, teardown),
         cmocka_unit_test_setup_teardown(test_long_messages_for_a_busy_instance_stay_in_the_queue, setup_slow_table,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_event_before_a_delayed_start_is_put_back_rarely_and_taken_at_the_start,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_event_for_a_start_that_never_comes_is_put_back_rarely, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
