@@ -305,7 +305,7 @@ static void test_event_before_a_delayed_start_is_put_back_rarely_and_taken_at_th
 }
 
 /* Its client died before it had asked for the start. */
-static void test_event_for_a_start_that_never_comes_is_put_back_rarely(void **state)
+static void test_start_that_never_comes_puts_back_rarely_and_can_be_ended(void **state)
 {
     struct stead_writer args;
 
@@ -317,6 +317,13 @@ static void test_event_for_a_start_that_never_comes_is_put_back_rarely(void **st
     raise_short(1);
     seconds(600);
     assert_in_range(count_of("enqueued"), 2, 40);
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:u,s:s}}", "id", "end", "body", "t", "steer", "i", "w", "k",
+               (uint64_t)STEAD_HISTORY_EXECUTION_TERMINATED, "es", "");
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+    assert_int_equal(look_at("w").status, STEAD_INSTANCE_CANCELED);
+    seconds(31);
+    assert_int_equal(count_of("depth"), 0);
 }
 
 int main(void)
@@ -329,7 +336,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_event_before_a_delayed_start_is_put_back_rarely_and_taken_at_the_start,
                                         setup, teardown),
-        cmocka_unit_test_setup_teardown(test_event_for_a_start_that_never_comes_is_put_back_rarely, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_start_that_never_comes_puts_back_rarely_and_can_be_ended, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
