@@ -74,8 +74,7 @@
 #define STEAD_HUB_GONE_MAX 1000u                                       /* ids that `gone` is asked for at once */
 #define STEAD_HUB_PARTITIONS_MAX 16u
 #define STEAD_HUB_WORKERS_MAX 64u
-#define STEAD_HUB_TASKS_MAX                                                                                            \
-    4096u /* that a worker runs at once: it renews all of them in one turn, which has 10,000 effects at most */
+#define STEAD_HUB_TASKS_MAX 4096u /* that a worker runs at once */
 /* A message that was taken more often, by this same worker too, goes to the queue `poison`. */
 #define STEAD_HUB_TRIES_MAX 10u
 

@@ -2,10 +2,11 @@
 /*
  * hub_ask: how a worker asks for operations of the store.
  *
- * What is long waits in a list, and with it all that is asked for behind it: the order stays, no turn goes over its
- * limits, and a part of the store has no more than WINDOW_BYTES of it in its mailbox. What is longer than a payload
- * goes as a parcel (hub_large.h): in pieces, each of which is answered, then the operation. If one of them was refused,
- * so is the operation.
+ * What is long, or behind CALLS_MAX operations or WINDOW_BYTES that were not answered yet, waits in a list, and with it
+ * all that is asked for behind it: the order stays, no turn goes over its limits, however much it decides, and a part
+ * of the store has no more than that of a worker in its mailbox. What is longer than a payload goes as a parcel
+ * (hub_large.h): in pieces, each of which is answered, then the operation. If one of them was refused, so is the
+ * operation.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@
 
 #define CALL_MS 30000           /* for an answer of the store */
 #define LONG_BYTES (64u << 10)  /* it waits in the list */
-#define WINDOW_BYTES (2u << 20) /* of what was not answered yet */
+#define CALLS_MAX 4096u         /* that were not answered yet: a turn makes fewer, and may have 10,000 effects */
+#define WINDOW_BYTES (2u << 20) /* in them: a turn may have 32 MiB */
 
 struct stead_hub_ask {
     struct stead_hub_ask *next;
@@ -31,17 +33,26 @@ struct stead_hub_ask {
 
 /* ---- Calls --------------------------------------------------------------------------------------- */
 
-/* `bytes`: of a long one, which stead_hub_asked() takes off again. */
-static void call(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args,
-                 const char *reply_op, const void *object, size_t bytes)
+/* Its answer takes off what it counts: stead_hub_asked(). */
+static void call(struct stead_turn *turn, struct stead_hub_worker_state *worker, const char *address, const char *op,
+                 struct stead_slice args, const char *reply_op, const void *object)
 {
     const struct stead_call_options options = {
         .reply_op = reply_op,
-        .context = stead_packed(turn, "[u,u]", (uint64_t)(uintptr_t)object, (uint64_t)bytes),
+        .context = stead_packed(turn, "[u,u]", (uint64_t)(uintptr_t)object, (uint64_t)args.size),
         .timeout_ms = CALL_MS};
 
-    if (stead_call(turn, address, op, args, &options) != 0)
+    if (stead_call(turn, address, op, args, &options) != 0) {
         stead_log(turn, "%s of %s could not be asked for", op, address);
+        return;
+    }
+    worker->asked++;
+    worker->asked_bytes += args.size;
+}
+
+static bool has_room(const struct stead_hub_worker_state *worker)
+{
+    return worker->asked < CALLS_MAX && worker->asked_bytes < WINDOW_BYTES;
 }
 
 void *stead_hub_object(const struct stead_turn *turn)
@@ -68,11 +79,10 @@ static void send_piece(struct stead_turn *turn, struct stead_hub_worker_state *w
         stead_hub_key_u64(&ask->parcel, stead_random(turn));
         stead_hub_key_u64(&ask->parcel, stead_random(turn));
     }
-    worker->asked_bytes += size;
-    call(turn, ask->address, "piece",
+    call(turn, worker, ask->address, "piece",
          stead_packed(turn, "{s:B,s:u,s:B}", "parcel", stead_hub_key(&ask->parcel), "at", ask->pieces, "bytes",
                       stead_bytes(args + ask->at, size)),
-         "pieced", NULL, size);
+         "pieced", NULL);
     ask->pieces++;
     ask->at += size;
 }
@@ -80,10 +90,9 @@ static void send_piece(struct stead_turn *turn, struct stead_hub_worker_state *w
 /* Asks for what there is room for. */
 static void go_on(struct stead_turn *turn, struct stead_hub_worker_state *worker)
 {
-    while (worker->asks != NULL && worker->asked_bytes < WINDOW_BYTES) {
+    while (worker->asks != NULL && has_room(worker)) {
         struct stead_hub_ask *ask = worker->asks;
         struct stead_slice args = stead_bytes((const uint8_t *)(ask + 1), ask->size);
-        size_t bytes = ask->size;
         if (ask->size > STEAD_HUB_ARGS_MAX) {
             if (ask->at < ask->size) {
                 send_piece(turn, worker, ask);
@@ -92,11 +101,9 @@ static void go_on(struct stead_turn *turn, struct stead_hub_worker_state *worker
             if (ask->answered < ask->pieces)
                 return;
             args = stead_packed(turn, "{s:B,s:u}", "parcel", stead_hub_key(&ask->parcel), "pieces", ask->pieces);
-            bytes = args.size;
         }
         worker->asks = ask->next;
-        worker->asked_bytes += bytes;
-        call(turn, ask->address, ask->op, args, ask->reply_op, ask->object, bytes);
+        call(turn, worker, ask->address, ask->op, args, ask->reply_op, ask->object);
         free(ask);
     }
 }
@@ -108,8 +115,10 @@ void stead_hub_asked(struct stead_turn *turn, struct stead_hub_worker_state *wor
     uint64_t object, bytes = 0;
 
     if (stead_read_array(&reader, &two) == 0 && stead_read_u64(&reader, &object) == 0 &&
-        stead_read_u64(&reader, &bytes) == 0)
+        stead_read_u64(&reader, &bytes) == 0) {
+        worker->asked--;
         worker->asked_bytes -= (size_t)bytes;
+    }
     go_on(turn, worker);
 }
 
@@ -130,8 +139,8 @@ int stead_hub_pieced(struct stead_turn *turn, void *state, struct stead_slice ar
 void stead_hub_call(struct stead_turn *turn, struct stead_hub_worker_state *worker, const char *address, const char *op,
                     struct stead_slice args, const char *reply_op, const void *object)
 {
-    if (args.size <= LONG_BYTES && worker->asks == NULL) {
-        call(turn, address, op, args, reply_op, object, 0);
+    if (args.size <= LONG_BYTES && worker->asks == NULL && has_room(worker)) {
+        call(turn, worker, address, op, args, reply_op, object);
         return;
     }
     struct stead_hub_ask *ask = stead_hub_alloc(sizeof(*ask) + args.size + 1);

@@ -142,16 +142,21 @@ bool stead_hub_ids_unwanted(struct stead_turn *turn, struct stead_slice id)
     return get_row(turn, stead_hub_own_id(id), &row) == 0 && row.cancelled;
 }
 
-/* Taking a message moves its row. */
-static bool is_untaken(struct stead_turn *turn, struct stead_slice id)
+/* Taking a message moves its row. When it can be seen first; 0: it was taken, is not watched, or nobody wants it. */
+static int64_t seen_first(struct stead_turn *turn, struct stead_slice id)
 {
     struct stead_slice value;
     struct id_row row;
 
     if (get_row(turn, stead_hub_own_id(id), &row) != 0 || row.deleted_ms != 0 || row.cancelled || row.watched_ms == 0)
-        return false;
+        return 0;
     struct stead_hub_key key = stead_hub_message_key(row.watched_ms, row.seq);
-    return stead_kv_get(turn, stead_hub_key(&key), &value) == 0;
+    return stead_kv_get(turn, stead_hub_key(&key), &value) == 0 ? row.watched_ms : 0;
+}
+
+static bool is_untaken(struct stead_turn *turn, struct stead_slice id)
+{
+    return seen_first(turn, id) != 0;
 }
 
 /* ---- Forgetting ----------------------------------------------------------------------------- */
@@ -239,4 +244,18 @@ int stead_hub_queue_untaken(struct stead_turn *turn, void *state, struct stead_s
 {
     (void)state;
     return tell_those(turn, args, is_untaken);
+}
+
+int stead_hub_queue_due(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_slice id;
+    struct id_row row;
+
+    (void)state;
+    if (stead_get_str(args, NULL, &id) != 0 || id.size > STEAD_HUB_ID_SIZE_MAX)
+        return stead_fail(turn, "bad_argument", "due takes an id");
+    int code = get_row(turn, stead_hub_own_id(id), &row);
+    if (code != 0 || row.deleted_ms != 0 || row.cancelled)
+        return code != 0 ? code : STEAD_ENOTFOUND;
+    return stead_reply(turn, stead_packed(turn, "l", seen_first(turn, id)));
 }

@@ -40,5 +40,8 @@ int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slic
 /* The op `untaken`: [id...] of watched messages in, those of them out that are wanted, and whose newest copy nobody has
  * taken. */
 int stead_hub_queue_untaken(struct stead_turn *turn, void *state, struct stead_slice args);
+/* The op `due`: the id of a message in; when it can be seen first out, of one that came with a delay or is watched, or
+ * 0: it could be already, or was taken. STEAD_ENOTFOUND: it is not in the queue, or nobody wants it. */
+int stead_hub_queue_due(struct stead_turn *turn, void *state, struct stead_slice args);
 
 #endif

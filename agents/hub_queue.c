@@ -708,6 +708,7 @@ static const struct stead_op ops[] = {
     {"cancel", cancel, NULL, STEAD_OP_QUIET, "[id...]: they go, what was taken when it is next taken or renewed"},
     {"gone", stead_hub_queue_gone, NULL, STEAD_OP_READ_ONLY, "[id...]: those of them that were cancelled"},
     {"untaken", stead_hub_queue_untaken, NULL, STEAD_OP_READ_ONLY, "[id...]: watched ones that nobody has taken"},
+    {"due", stead_hub_queue_due, NULL, STEAD_OP_READ_ONLY, "id: when a delayed one can be seen first, or 0"},
     {"status", status, NULL, STEAD_OP_READ_ONLY, "depth, and what was done so far"},
     {"peek", peek, NULL, STEAD_OP_READ_ONLY, "{max, from_ms, from_seq}: what is in it, taking nothing"},
     {"drop", drop_queue, NULL, STEAD_OP_FREES, "forgets the queue with all that is in it"},

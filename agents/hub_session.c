@@ -24,10 +24,12 @@
 
 #include "agents/fault.h"
 #include "agents/hash.h"
+#include "agents/hub_key.h"
 #include "agents/hub_worker.h"
 
 #define SENDS_AT_ONCE 256u
-#define PENDING_MS 500  /* a message of an instance whose start has not come */
+#define PENDING_MS 500 /* a message of an instance whose start has not come: at least, and at most */
+#define PENDING_MS_MAX 30000
 #define UNKNOWN_MS 2000 /* of one whose orchestrator is not loaded here */
 #define CONFLICTS_MAX 3u
 #define IDLE_MAX 1000u /* extended: instances in memory */
@@ -68,6 +70,15 @@ static void free_messages(struct stead_hub_message **messages)
     }
 }
 
+/* These are no longer in memory for their instances. */
+static void let_go(struct stead_hub_worker_state *worker, const struct stead_hub_message *messages)
+{
+    for (; messages != NULL; messages = messages->next) {
+        worker->message_count--;
+        worker->message_bytes -= messages->body.size;
+    }
+}
+
 static void free_session(struct stead_hub_session *session)
 {
     struct stead_hub_worker_state *worker = session->worker;
@@ -82,6 +93,8 @@ static void free_session(struct stead_hub_session *session)
     stead_writer_deinit(&session->row);
     stead_writer_deinit(&session->rows.bytes);
     stead_hub_sends_clear(&session->sends);
+    let_go(worker, session->messages);
+    let_go(worker, session->waiting);
     free_messages(&session->messages);
     free_messages(&session->waiting);
     free(session);
@@ -174,6 +187,8 @@ static void join(struct stead_hub_session *session)
         }
         same->receipt = it->receipt; /* it came again meanwhile: one message, and only the newest receipt deletes it */
         same->count = it->count;
+        it->next = NULL;
+        let_go(session->worker, it);
         stead_hub_message_destroy(&it);
     }
 }
@@ -226,6 +241,8 @@ void stead_hub_session_take(struct stead_turn *turn, struct stead_hub_worker_sta
         worker->sessions[bucket_of(id)] = session;
         worker->session_count++;
     }
+    worker->message_count++;
+    worker->message_bytes += (*message)->body.size;
     append_message(&session->waiting, *message);
     *message = NULL;
     if (session->phase == STEAD_HUB_IDLE)
@@ -242,11 +259,9 @@ static void rest(struct stead_turn *turn, struct stead_hub_session *session)
     stead_hub_sends_clear(&session->sends);
     if (!keep)
         stead_engine_destroy(&session->engine);
-    if (session->waiting != NULL) {
+    if (session->waiting != NULL)
         begin(turn, session);
-        return;
-    }
-    if (keep)
+    else if (keep)
         set_phase(session, STEAD_HUB_IDLE);
     else
         free_session(session);
@@ -257,18 +272,46 @@ static void rest(struct stead_turn *turn, struct stead_hub_session *session)
 static void abandon(struct stead_turn *turn, struct stead_hub_session *session)
 {
     stead_engine_destroy(&session->engine);
+    let_go(session->worker, session->messages);
     free_messages(&session->messages);
     rest(turn, session);
 }
 
 static void postpone_all(struct stead_turn *turn, struct stead_hub_session *session, int64_t delay_ms)
 {
+    let_go(session->worker, session->messages);
     while (session->messages != NULL) {
         struct stead_hub_message *it = session->messages;
         session->messages = it->next;
         stead_hub_postpone(turn, session->worker, &it, delay_ms);
     }
     rest(turn, session);
+}
+
+/* When its start comes, its control queue may know. */
+static void ask_due(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    struct stead_slice start = stead_hub_own_id(stead_hub_text(stead_written(&session->row), "start"));
+    struct stead_hub_part queue = stead_hub_control(&session->worker->settings, session->partition);
+
+    stead_hub_call(turn, session->worker, queue.text, "due", stead_packed(turn, "S", start), "due", session);
+}
+
+/* Reply: so its messages come again when it begins, or at times until then: it may end before. A start that is not in
+ * the queue comes soon or never (its client died before it had put it in): they come ever more rarely. */
+int stead_hub_session_due(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_session *session = stead_hub_object(turn);
+    int64_t now_ms = stead_now_ms(turn), due_ms, ms;
+
+    (void)state;
+    stead_hub_asked(turn, session->worker);
+    if (stead_reply_code(turn) == 0 && stead_get_i64(args, NULL, &due_ms) == 0)
+        ms = due_ms - now_ms;
+    else
+        ms = now_ms - stead_hub_number(stead_written(&session->row), "updated");
+    postpone_all(turn, session, ms < PENDING_MS ? PENDING_MS : ms > PENDING_MS_MAX ? PENDING_MS_MAX : ms);
+    return 0;
 }
 
 /* ---- What was sent ---------------------------------------------------------------------------------- */
@@ -349,12 +392,18 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
 
 /* ---- Writing --------------------------------------------------------------------------------------- */
 
+static void delete_messages(struct stead_turn *turn, struct stead_hub_session *session)
+{
+    let_go(session->worker, session->messages);
+    stead_hub_delete(turn, session->worker, &session->messages);
+}
+
 /* All that was decided is stored: the messages have done their work. */
 static void finish(struct stead_turn *turn, struct stead_hub_session *session)
 {
     session->conflicts = 0;
     note_sent(session);
-    stead_hub_delete(turn, session->worker, &session->messages);
+    delete_messages(turn, session);
     rest(turn, session);
 }
 
@@ -407,7 +456,7 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
         set_phase(session, STEAD_HUB_WRITING);
         session->worker->counts.writes++;
         if (STEAD_AGENT_FAULT(deleted_before_write))
-            stead_hub_delete(turn, session->worker, &session->messages);
+            delete_messages(turn, session);
         if (STEAD_AGENT_FAULT(sent_before_write))
             for (const struct stead_hub_send *it = session->sends.first; it != NULL; it = it->next)
                 stead_hub_call(turn, session->worker, it->address, it->op, it->args, "done", NULL);
@@ -426,7 +475,7 @@ static void run_episode(struct stead_turn *turn, struct stead_hub_session *sessi
         read_all(turn, session);
         break;
     case STEAD_HUB_PENDING:
-        postpone_all(turn, session, PENDING_MS);
+        ask_due(turn, session);
         break;
     case STEAD_HUB_UNKNOWN:
         postpone_all(turn, session, UNKNOWN_MS);

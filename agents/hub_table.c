@@ -15,7 +15,7 @@
  * wrote.
  *
  * Who waits for an instance's end is remembered in memory alone (promises of a quiet op), by id and by time; the write
- * that ends an instance tells the table itself to look.
+ * that ends an instance tells the table itself to look. So many as one turn can answer wait for an instance.
  */
 #include "agents/agents.h"
 
@@ -85,7 +85,7 @@ static int set_timer(struct stead_turn *turn, struct stead_hub_waiting *waiting)
 /* Answers a waiter with what there is; nobody may be owed anything any more. The answer's bytes. */
 static size_t answer_waiter(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_hub_waiter *waiter)
 {
-    struct stead_slice id = stead_str(waiter->id), map = {0};
+    struct stead_slice id = stead_str(waiter->of->id), map = {0};
     struct stead_hub_row row;
     int code = stead_hub_row_find(turn, id, &row);
 
@@ -102,14 +102,14 @@ static size_t answer_waiter(struct stead_turn *turn, struct stead_hub_waiting *w
 static bool answer_waiters(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_slice id)
 {
     struct stead_hub_row row;
+    const struct stead_hub_waited *of = stead_hub_waiters_of(waiting, id);
     bool found = stead_hub_row_find(turn, id, &row) == 0;
     bool over = !found || stead_instance_is_over(stead_hub_row_status(&row));
     size_t bytes = 0;
 
-    for (struct stead_hub_waiter *it = stead_hub_waiters_of(waiting, id), *next; it != NULL; it = next) {
+    for (struct stead_hub_waiter *it = of == NULL ? NULL : of->first, *next; it != NULL; it = next) {
         next = it->next;
-        if (it->poll || !stead_slice_equal(stead_str(it->id), id) ||
-            !(it->etag == 0 ? over : !found || row.etag != it->etag))
+        if (it->poll || !(it->etag == 0 ? over : !found || row.etag != it->etag))
             continue;
         if (bytes > ANSWERS_BYTES_MAX)
             return true;
@@ -140,6 +140,19 @@ static int look(struct stead_turn *turn, void *state, struct stead_slice args)
     return code == 0 ? set_timer(turn, waiting) : code;
 }
 
+/* One more waits for this instance: above so many the oldest, as a rule, has long given up. */
+static void add_waiter(struct stead_turn *turn, struct stead_hub_waiting *waiting, struct stead_slice id,
+                       const struct stead_hub_waiter *asked)
+{
+    const struct stead_hub_waited *of = stead_hub_waiters_of(waiting, id);
+
+    if (of != NULL && of->count >= STEAD_HUB_WAITERS_MAX) {
+        (void)stead_answer_error(turn, &of->first->token, "busy", "too many wait for this instance: ask again");
+        stead_hub_waiter_drop(waiting, of->first);
+    }
+    stead_hub_waiter_add(waiting, id, asked);
+}
+
 static int wait_for(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_table *table = state;
@@ -168,10 +181,9 @@ static int wait_for(struct stead_turn *turn, void *state, struct stead_slice arg
         return code;
     if (table->waiting == NULL)
         table->waiting = stead_hub_waiting_create();
-    memcpy(waiter.id, id.data, id.size);
     waiter.poll = delay_ms > 0;
     waiter.until_ms = stead_now_ms(turn) + (delay_ms > 0 ? delay_ms : wait_ms);
-    stead_hub_waiter_add(table->waiting, &waiter);
+    add_waiter(turn, table->waiting, id, &waiter);
     return set_timer(turn, table->waiting);
 }
 

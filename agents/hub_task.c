@@ -26,8 +26,9 @@
 #include "agents/hub_worker.h"
 
 #define RENEW_MS_MAX 10000
-#define LOOK_MS 250     /* how soon it is seen that an activity was cancelled: a look writes nothing */
-#define UNKNOWN_MS 2000 /* until somebody looks again whether a kind is loaded */
+#define RENEWALS_MAX 1000u /* under way at once: each answer goes on with the next */
+#define LOOK_MS 250        /* how soon it is seen that an activity was cancelled: a look writes nothing */
+#define UNKNOWN_MS 2000    /* until somebody looks again whether a kind is loaded */
 
 /* ---- Tasks ---------------------------------------------------------------------------------- */
 
@@ -56,6 +57,8 @@ static void free_task(struct stead_hub_task *task)
         task->previous->next = task->next;
     else
         worker->tasks = task->next;
+    if (worker->renew_next == task)
+        worker->renew_next = task->next;
     worker->task_count--;
     worker->call_count -= task->agent;
     stead_hub_message_destroy(&task->message);
@@ -476,7 +479,26 @@ int stead_hub_task_late(struct stead_turn *turn, void *state, struct stead_slice
 
 /* ---- Renewing -------------------------------------------------------------------------------------- */
 
-/* The timer. */
+/* Those that are next in the round under way, if there is one. */
+static void renew_some(struct stead_turn *turn, struct stead_hub_worker_state *worker)
+{
+    while (worker->renew_next != NULL && worker->renewals < RENEWALS_MAX) {
+        struct stead_hub_task *task = worker->renew_next;
+        worker->renew_next = task->next;
+        if (!task->calling || task->renewing || task->unwanted)
+            continue;
+        task->renewing = true;
+        task->pending++;
+        worker->renewals++;
+        worker->counts.renewals++;
+        stead_hub_call(turn, worker, task->message->queue, "renew",
+                       stead_packed(turn, "{s:u,s:u,s:l}", "seq", task->message->seq, "receipt", task->message->receipt,
+                                    "hide", worker->settings.hide_ms),
+                       "renewed", task);
+    }
+}
+
+/* The timer: a round begins, unless one is under way. */
 int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_worker_state *worker = *(struct stead_hub_worker_state **)state;
@@ -485,17 +507,9 @@ int stead_hub_task_renew(struct stead_turn *turn, void *state, struct stead_slic
     if (worker == NULL)
         return 0;
     worker->renew_timer = false;
-    for (struct stead_hub_task *task = worker->tasks; task != NULL; task = task->next) {
-        if (!task->calling || task->renewing || task->unwanted)
-            continue;
-        task->renewing = true;
-        task->pending++;
-        worker->counts.renewals++;
-        stead_hub_call(turn, worker, task->message->queue, "renew",
-                       stead_packed(turn, "{s:u,s:u,s:l}", "seq", task->message->seq, "receipt", task->message->receipt,
-                                    "hide", worker->settings.hide_ms),
-                       "renewed", task);
-    }
+    if (worker->renew_next == NULL)
+        worker->renew_next = worker->tasks;
+    renew_some(turn, worker);
     set_renew_timer(turn, worker);
     return 0;
 }
@@ -515,9 +529,11 @@ static void give_up(struct stead_turn *turn, struct stead_hub_task *task)
 int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_task *task = stead_hub_object(turn);
+    struct stead_hub_worker_state *worker = task->worker;
 
     (void)state;
-    stead_hub_asked(turn, task->worker);
+    stead_hub_asked(turn, worker);
+    worker->renewals--;
     task->pending--;
     task->renewing = false;
     if (stead_reply_code(turn) == 0 && task->message != NULL)
@@ -525,6 +541,7 @@ int stead_hub_task_renewed(struct stead_turn *turn, void *state, struct stead_sl
     else if (stead_reply_code(turn) == STEAD_ENOTFOUND && task->calling)
         give_up(turn, task);
     go_on(turn, task);
+    renew_some(turn, worker);
     return 0;
 }
 

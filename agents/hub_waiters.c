@@ -54,15 +54,43 @@ static void *take_memory(void *old, size_t size)
     return memory;
 }
 
-void stead_hub_waiter_add(struct stead_hub_waiting *waiting, const struct stead_hub_waiter *asked)
+struct stead_hub_waited *stead_hub_waiters_of(const struct stead_hub_waiting *waiting, struct stead_slice id)
+{
+    struct stead_hub_waited *of = waiting->buckets[bucket_of(id)];
+
+    while (of != NULL && !stead_slice_equal(stead_str(of->id), id))
+        of = of->next;
+    return of;
+}
+
+static struct stead_hub_waited *make_waited(struct stead_hub_waiting *waiting, struct stead_slice id)
+{
+    struct stead_hub_waited *of = take_memory(NULL, sizeof(*of)), **bucket = &waiting->buckets[bucket_of(id)];
+
+    memset(of, 0, sizeof(*of));
+    memcpy(of->id, id.data, id.size);
+    of->next = *bucket;
+    *bucket = of;
+    return of;
+}
+
+void stead_hub_waiter_add(struct stead_hub_waiting *waiting, struct stead_slice id,
+                          const struct stead_hub_waiter *asked)
 {
     struct stead_hub_waiter *waiter = take_memory(NULL, sizeof(*waiter));
-    struct stead_hub_waiter **bucket = &waiting->buckets[bucket_of(stead_str(asked->id))];
+    struct stead_hub_waited *of = stead_hub_waiters_of(waiting, id);
 
     *waiter = *asked;
     waiting->watchers += asked->etag != 0;
-    waiter->next = *bucket;
-    *bucket = waiter;
+    waiter->of = of != NULL ? of : make_waited(waiting, id);
+    waiter->next = NULL;
+    waiter->previous = waiter->of->last;
+    if (waiter->previous != NULL)
+        waiter->previous->next = waiter;
+    else
+        waiter->of->first = waiter;
+    waiter->of->last = waiter;
+    waiter->of->count++;
     if (waiting->count == waiting->capacity) {
         waiting->capacity = waiting->capacity == 0 ? 16 : waiting->capacity * 2;
         waiting->heap = take_memory(waiting->heap, waiting->capacity * sizeof(struct stead_hub_waiter *));
@@ -71,15 +99,33 @@ void stead_hub_waiter_add(struct stead_hub_waiting *waiting, const struct stead_
     heap_up(waiting, waiter->heap_at);
 }
 
+/* Nobody waits for it any more. */
+static void free_waited(struct stead_hub_waiting *waiting, struct stead_hub_waited *of)
+{
+    struct stead_hub_waited **link = &waiting->buckets[bucket_of(stead_str(of->id))];
+
+    while (*link != of)
+        link = &(*link)->next;
+    *link = of->next;
+    free(of);
+}
+
 void stead_hub_waiter_drop(struct stead_hub_waiting *waiting, struct stead_hub_waiter *waiter)
 {
-    struct stead_hub_waiter **link = &waiting->buckets[bucket_of(stead_str(waiter->id))];
+    struct stead_hub_waited *of = waiter->of;
     uint32_t at = waiter->heap_at;
     struct stead_hub_waiter *last = waiting->heap[--waiting->count];
 
-    while (*link != waiter)
-        link = &(*link)->next;
-    *link = waiter->next;
+    if (waiter->previous != NULL)
+        waiter->previous->next = waiter->next;
+    else
+        of->first = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->previous = waiter->previous;
+    else
+        of->last = waiter->previous;
+    if (--of->count == 0)
+        free_waited(waiting, of);
     waiting->watchers -= waiter->etag != 0;
     if (last != waiter) {
         heap_set(waiting, at, last);
@@ -87,11 +133,6 @@ void stead_hub_waiter_drop(struct stead_hub_waiting *waiting, struct stead_hub_w
         heap_down(waiting, last->heap_at);
     }
     free(waiter);
-}
-
-struct stead_hub_waiter *stead_hub_waiters_of(const struct stead_hub_waiting *waiting, struct stead_slice id)
-{
-    return waiting->buckets[bucket_of(id)];
 }
 
 struct stead_hub_waiting *stead_hub_waiting_create(void)
@@ -109,8 +150,8 @@ void stead_hub_waiting_destroy(struct stead_hub_waiting **waiting)
     *waiting = NULL;
     if (it == NULL)
         return;
-    for (uint32_t at = 0; at < it->count; at++)
-        free(it->heap[at]);
+    while (it->count > 0)
+        stead_hub_waiter_drop(it, it->heap[it->count - 1]);
     free(it->heap);
     free(it);
 }

@@ -18,8 +18,8 @@
  * all that were taken with it come back. So a worker sets aside only what it has tried itself (Q5); what its code has
  * done to the process is known by the marks of its turns (hub_keep.c).
  *
- * It takes no more than it can hold: SESSIONS_MAX instances and so many tasks as the settings say; above that it does
- * not poll.
+ * It takes no more than it can hold: SESSIONS_MAX instances, MESSAGES_MAX messages and MESSAGE_BYTES_MAX for all of
+ * them, however many come for one that is busy, and so many tasks as the settings say; above that it does not poll.
  */
 #include "agents/hub_worker.h"
 
@@ -30,6 +30,8 @@
 #include "agents/hash.h"
 
 #define SESSIONS_MAX 256u
+#define MESSAGES_MAX 4096u
+#define MESSAGE_BYTES_MAX ((size_t)32 << 20)
 #define WAIT_MS 20000        /* of a long poll */
 #define CALL_MS 30000        /* for an answer of the store */
 #define AGAIN_MS 500         /* after a failure */
@@ -211,15 +213,25 @@ static struct stead_hub_part queue_at(const struct stead_hub_worker_state *worke
                                 : stead_hub_control(&worker->settings, at);
 }
 
+/* What is left of a limit, but no more than this. */
+static uint32_t at_most(uint32_t room, uint32_t limit, uint32_t used)
+{
+    uint32_t left = used < limit ? limit - used : 0;
+
+    return left < room ? left : room;
+}
+
 /* How many messages of the queue there is room for. */
 static uint32_t room_for(const struct stead_hub_worker_state *worker, uint32_t at)
 {
-    uint32_t limit = at == STEAD_HUB_WORK ? worker->settings.tasks : SESSIONS_MAX;
-    uint32_t used = at == STEAD_HUB_WORK ? worker->task_count - worker->call_count : worker->busy_count;
+    uint32_t room = STEAD_HUB_BATCH_MAX;
 
-    if (used >= limit)
+    if (at == STEAD_HUB_WORK)
+        return at_most(room, worker->settings.tasks, worker->task_count - worker->call_count);
+    if (worker->message_bytes >= MESSAGE_BYTES_MAX)
         return 0;
-    return limit - used < STEAD_HUB_BATCH_MAX ? limit - used : STEAD_HUB_BATCH_MAX;
+    room = at_most(room, SESSIONS_MAX, worker->busy_count);
+    return at_most(room, MESSAGES_MAX, worker->message_count);
 }
 
 static bool is_polled(const struct stead_hub_worker_state *worker, uint32_t at, int64_t now_ms)
@@ -567,6 +579,7 @@ static const struct stead_op ops[] = {
     {"done", done, NULL, 0, "reply: of an operation that nobody waits for"},
     {"read", stead_hub_session_read, NULL, 0, "reply: an instance's history"},
     {"written", stead_hub_session_written, NULL, 0, "reply: an episode is stored"},
+    {"due", stead_hub_session_due, NULL, 0, "reply: when an instance begins"},
     {"sent", stead_hub_session_sent, NULL, 0, "reply: something that it decided is stored"},
     {"ran", stead_hub_task_ran, NULL, 0, "reply: of an activity or an agent"},
     {"told", stead_hub_task_told, NULL, 0, "reply: a result is stored"},

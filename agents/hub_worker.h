@@ -169,7 +169,11 @@ struct stead_hub_worker_state {
     struct stead_hub_sent sent[STEAD_HUB_SENT]; /* by hash of the id; the newer one stays */
     uint32_t session_count;                     /* idle ones too */
     uint32_t busy_count;
+    uint32_t message_count; /* that they have, of episodes and waiting */
+    size_t message_bytes;   /* of the bodies of these */
     struct stead_hub_task *tasks;
+    struct stead_hub_task *renew_next; /* in the round of renewals under way; NULL: none is */
+    uint32_t renewals;                 /* under way */
     /* Of the tasks: calls of agents, which take no room: else those that wait for a lock could keep its holder from
      * going on. */
     uint32_t call_count;
@@ -180,7 +184,8 @@ struct stead_hub_worker_state {
     struct stead_hub_message *finished; /* to be deleted */
     uint32_t finished_count;
     struct stead_hub_ask *asks, *asks_last; /* operations that wait for those before them */
-    size_t asked_bytes;                     /* of long ones that were not answered yet */
+    uint32_t asked;                         /* that were not answered yet */
+    size_t asked_bytes;                     /* in them */
     struct stead_hub_counts counts;
 };
 
@@ -221,13 +226,14 @@ void stead_hub_delete(struct stead_turn *turn, struct stead_hub_worker_state *wo
 
 /* ---- hub_ask.c --------------------------------------------------------------------------------- */
 
-/* Calls a part of the hub; its answer is a turn of `reply_op` with `object` as its context. What is long may wait, and
- * what is asked for behind it then waits too. */
+/* Calls a part of the hub; its answer is a turn of `reply_op` with `object` as its context. What is long, or
+ * behind too much that was not answered yet, may wait, and what is asked for behind it then waits too: so a turn may
+ * ask for any number of operations. */
 void stead_hub_call(struct stead_turn *turn, struct stead_hub_worker_state *worker, const char *address, const char *op,
                     struct stead_slice args, const char *reply_op, const void *object);
 /* The object of a reply op's call. */
 void *stead_hub_object(const struct stead_turn *turn);
-/* In a reply op of what may be long: there is room for what waits. */
+/* In every reply op of such a call, first of all: there is room for what waits. */
 void stead_hub_asked(struct stead_turn *turn, struct stead_hub_worker_state *worker);
 /* Reply op: of a piece. */
 int stead_hub_pieced(struct stead_turn *turn, void *state, struct stead_slice args);
@@ -245,6 +251,7 @@ bool stead_hub_session_works(struct stead_hub_worker_state *worker, struct stead
 int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_session_written(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_hub_session_sent(struct stead_turn *turn, void *state, struct stead_slice args);
+int stead_hub_session_due(struct stead_turn *turn, void *state, struct stead_slice args);
 
 /* ---- hub_rows.c -------------------------------------------------------------------------------- */
 

@@ -106,11 +106,11 @@ static const struct stead_orchestrator limited = {.abi = STEAD_ORCHESTRATION_ABI
                                                   .version = 1,
                                                   .run = await_limited};
 
-/* What a node has loaded, with the orchestrators or without. */
-static inline void load(struct stead_registry *registry, bool orchestrators)
+/* What a node has loaded, with the orchestrators or without; `table`: who keeps the instances. */
+static inline void load_with(struct stead_registry *registry, bool orchestrators, const struct stead_kind *table)
 {
-    static const struct stead_kind *const kinds[] = {&stead_hub_kind, &stead_hub_queue_kind, &stead_hub_table_kind,
-                                                     &stead_hub_worker_kind, &dull};
+    const struct stead_kind *const kinds[] = {&stead_hub_kind, &stead_hub_queue_kind, table, &stead_hub_worker_kind,
+                                              &dull};
 
     for (size_t at = 0; at < sizeof(kinds) / sizeof(kinds[0]); at++)
         assert_int_equal(stead_registry_add(registry, kinds[at], NULL), 0);
@@ -122,12 +122,17 @@ static inline void load(struct stead_registry *registry, bool orchestrators)
     assert_int_equal(stead_registry_add_orchestrator(registry, &limited, NULL), 0);
 }
 
-static inline int set_up(enum stead_hub_mode mode)
+static inline void load(struct stead_registry *registry, bool orchestrators)
+{
+    load_with(registry, orchestrators, &stead_hub_table_kind);
+}
+
+static inline int set_up_with(enum stead_hub_mode mode, const struct stead_kind *table)
 {
     struct stead_writer args;
 
     fx = fx_create(2);
-    load(fx->registry, true);
+    load_with(fx->registry, true, table);
     ran = 0;
     client = fx_client(fx, 1);
     stead_hub_settings_default(&settings, "t");
@@ -138,6 +143,11 @@ static inline int set_up(enum stead_hub_mode mode)
     stead_hub_settings_write(&settings, &args);
     assert_int_equal(ask("hub/t", "create", &args), 0);
     return 0;
+}
+
+static inline int set_up(enum stead_hub_mode mode)
+{
+    return set_up_with(mode, &stead_hub_table_kind);
 }
 
 static inline int setup(void **state)

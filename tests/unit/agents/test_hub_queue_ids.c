@@ -173,6 +173,41 @@ static void test_what_is_known_of_old_ids_goes(void **state)
     assert_true(fx->row_count + 100 <= rows + 10);
 }
 
+static int64_t due(const char *id)
+{
+    int64_t due_ms = -1;
+
+    send("due", "s", id);
+    if (answer->status == STEAD_ENOTFOUND)
+        return -1;
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_get_i64(stead_message_payload(answer), NULL, &due_ms), 0);
+    return due_ms;
+}
+
+static void test_it_is_known_when_a_delayed_message_can_be_seen_until_it_is_taken(void **state)
+{
+    struct taken list[8];
+    int64_t then_ms = (int64_t)fx->now_ms + 1000;
+
+    (void)state;
+    put("later", "a", 1000);
+    put("now", "b", 0);
+    assert_int_equal(due("later"), then_ms);
+    assert_int_equal(due("now"), 0);
+    assert_int_equal(due("none"), -1);
+    fx_step_ms(fx, 1000);
+    assert_int_equal(due("later"), then_ms);
+    assert_int_equal(get(list, 8, 60000), 2);
+    assert_int_equal(due("later"), 0);
+    assert_int_equal(done(&list[0]), 1);
+    assert_int_equal(done(&list[1]), 1);
+    assert_int_equal(due("later"), -1);
+    put("nobody's", "c", 1000);
+    send("cancel", "[s]", "nobody's");
+    assert_int_equal(due("nobody's"), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +218,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_put_back_is_known_by_its_own_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_id_is_taken_once_until_ten_minutes_after_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known_of_old_ids_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_is_known_when_a_delayed_message_can_be_seen_until_it_is_taken, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
