@@ -668,7 +668,7 @@ static void note_work(const struct stead_turn *turn)
     if (turn->goes_on) {
         host->at_work = turn->agent;
         host->at_work_until_ns = host->now_ns + WORK_NS;
-    } else if (host->at_work == turn->agent) {
+    } else if (host->at_work == turn->agent && !turn->read_only) {
         host->at_work = NULL;
     }
 }

@@ -348,6 +348,16 @@ int stead_tell(struct stead_turn *turn, const char *address, const char *op, str
     return collect(turn, STEAD_TELL, address, op, args, &message);
 }
 
+/* Of another agent: a request or an answer. What a turn says on account of it is never refused, since the turns of
+ * others that would make room may be waiting for just that. */
+static bool is_of_another(const struct stead_turn *turn)
+{
+    const struct stead_message *cause = turn->message;
+
+    return cause != NULL && cause->source_size > 0 &&
+           !stead_slice_equal(stead_bytes(cause->source, cause->source_size), stead_agent_address(turn->agent));
+}
+
 /* Is there room for what a volatile agent says? It has no outbox: what is not taken waits in memory, here. Judged by
  * what was said before this turn. A release makes room. `waits`: nobody would tell it that the mailbox there is full,
  * as a call is told. */
@@ -360,7 +370,7 @@ static bool has_room(const struct stead_turn *turn, const char *address, const c
 
     if (stead_agent_durable(turn->agent) || stead_host_resolve(host, stead_str(address), &to) != 0)
         return true; /* an outbox; it is refused when it is collected */
-    if (strcmp(op, STEAD_OP_RELEASE) == 0)
+    if (strcmp(op, STEAD_OP_RELEASE) == 0 || is_of_another(turn))
         return true;
     if (host->shard_of[to.slot.v] != shard || to.durability == STEAD_STATELESS)
         return stead_vrequest_has_room(shard);
@@ -709,12 +719,6 @@ void stead_turn_answer(struct stead_turn *turn, int status)
 
     if (!wants_answer(request))
         return;
-    if (status == STEAD_EBUSY && !durable && (request->groups & STEAD_GROUP_SESSION)) {
-        /* Nothing has happened, and nothing is kept: asked again, as `busy` invites to, it is run again. */
-        stead_shard_refuse(shard, request, status, turn->fail_name, turn->fail_sentence, false,
-                           turn->agent->depends_on);
-        return;
-    }
     struct stead_slice value = status == 0 && request->type == STEAD_CALL ? turn->reply : (struct stead_slice){0};
     struct stead_message *answer = stead_message_answer_in(&shard->host->pool, request, status, &error, value);
     bool early = request->durability == STEAD_CLASS_VOLATILE || !durable;

@@ -328,8 +328,8 @@ STEAD_PUBLIC int stead_tell(struct stead_turn *turn, const char *address, const 
 
 /* Exactly-once effect, in order per channel (from this agent's slot to the receiver's). To a stateless kind: at least
  * once. From a volatile agent: while it lives; STEAD_EBUSY, and nothing is said, when its receiver's mailbox is full or
- * too much of what such agents said is not taken yet. The turn may go on without it. A durable agent's is always
- * taken. */
+ * too much of what such agents said is not taken yet; not in the turn of another agent's message. The turn may go on
+ * without it. A durable agent's is always taken. */
 STEAD_PUBLIC int stead_signal(struct stead_turn *turn, const char *address, const char *op, struct stead_slice args);
 /* Travels at once, waits `delay_ms` with the receiver, from its commit there; late after a downtime, never lost; gone
  * when the receiver is destroyed. STEAD_EARGUMENT below 0 and above a century; STEAD_EBUSY as above. */

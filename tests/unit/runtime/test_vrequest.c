@@ -271,52 +271,6 @@ static void test_unanswered_requests_are_bounded_in_bytes(void **state)
     fx_destroy(fx);
 }
 
-static int busy_times; /* so often `do3` has no room for what it is told */
-
-static int busy_at_first(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    if (busy_times-- > 0)
-        return STEAD_EBUSY;
-    return fx_op_add(turn, state, args);
-}
-
-static int signal_do3(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    (void)state;
-    return stead_signal(turn, to, "do3", args);
-}
-
-/* Of a volatile agent whose turn fails with `busy`, nothing is left: a request that is sent again is run again. */
-static void test_request_that_failed_with_busy_is_run_when_it_is_sent_again(void **state)
-{
-    struct fx *fx = begin(2);
-    struct fx_client client = fx_client(fx, 1);
-    char v[64], w[64];
-
-    (void)state;
-    fx_do[1] = signal_do3, fx_do[2] = busy_at_first;
-    fx_address(v, "v", 1, 0);
-    struct stead_message *call = fx_request(fx, &client, STEAD_CALL, v, "do3", (struct stead_slice){0}, NULL);
-    busy_times = 1;
-    fx_deliver(fx, call);
-    assert_int_equal(fx_answer_status(fx), STEAD_EBUSY);
-    fx_deliver(fx, call);
-    assert_int_equal(fx_answer_i64(fx), 1);
-    fx_deliver(fx, call);
-    assert_int_equal(fx_answer_i64(fx), 1); /* the first answer again */
-    stead_message_destroy(&call);
-    to = fx_address(w, "v", 2, 0);
-    busy_times = 2;
-    assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
-    fx_step_ms(fx, 1000);
-    fx_step_ms(fx, 1000);
-    assert_int_equal(fx_call_i64(fx, &client, w, "get"), 1);
-    uint64_t resends = fx_stats(fx)->resends;
-    fx_step_ms(fx, 10000);
-    assert_int_equal(fx_stats(fx)->resends, resends);
-    fx_destroy(fx);
-}
-
 static void test_request_refused_as_early_goes_again_behind_the_one_before_it(void **state)
 {
     struct fx *fx = begin(1);
@@ -533,7 +487,6 @@ int main(void)
         cmocka_unit_test(test_signal_refused_with_busy_is_sent_again_and_a_call_is_told),
         cmocka_unit_test(test_unanswered_requests_are_bounded_in_number),
         cmocka_unit_test(test_unanswered_requests_are_bounded_in_bytes),
-        cmocka_unit_test(test_request_that_failed_with_busy_is_run_when_it_is_sent_again),
         cmocka_unit_test(test_request_refused_as_early_goes_again_behind_the_one_before_it),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
         cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),

@@ -309,6 +309,18 @@ static struct three begin_flood(char target_text[static 64], char sender[static 
     return it;
 }
 
+static void release_target(struct three *it, const char *address)
+{
+    struct stead_message *release =
+        fx_request(it->fx, &it->client, STEAD_CALL, address, "do2", (struct stead_slice){0}, NULL);
+
+    release->groups |= STEAD_GROUP_FENCE;
+    release->fence = fence;
+    fx_deliver(it->fx, release);
+    stead_message_destroy(&release);
+    assert_int_equal(fx_answer_status(it->fx), 0);
+}
+
 static void test_volatile_agent_is_told_that_a_mailbox_is_full(void **state)
 {
     char a[64], v[64];
@@ -321,12 +333,7 @@ static void test_volatile_agent_is_told_that_a_mailbox_is_full(void **state)
     assert_int_equal(fx_call(fx, &it.client, v, "do"), STEAD_EBUSY);
     assert_int_equal(fx_call(fx, &it.client, v, "do2"), 0); /* to another one */
     assert_int_equal(taken, 1);
-    struct stead_message *release = fx_request(fx, &it.client, STEAD_CALL, a, "do2", (struct stead_slice){0}, NULL);
-    release->groups |= STEAD_GROUP_FENCE;
-    release->fence = fence;
-    fx_deliver(fx, release);
-    stead_message_destroy(&release);
-    assert_int_equal(fx_answer_status(fx), 0);
+    release_target(&it, a);
     assert_int_equal(taken, 6); /* each that was said, once */
     assert_int_equal(fx_call(fx, &it.client, v, "do"), 0);
     assert_int_equal(taken, 7);
@@ -353,6 +360,35 @@ static void test_holder_signals_its_held_agent_though_the_mailbox_is_full(void *
         assert_int_equal(taken, i == 2 ? 5 : 1);
         fx_destroy(fx);
     }
+}
+
+static char relay[64];
+
+static int signal_relay(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    (void)state;
+    return stead_signal(turn, relay, "do", args);
+}
+
+/* Of two that ask each other, both full, neither could make room. */
+static void test_what_another_agent_asked_for_is_said_though_the_mailbox_is_full(void **state)
+{
+    char a[64], v[64];
+    struct three it = begin_flood(a, v, NOBODY, 5, 512u << 20);
+    struct fx *fx = it.fx;
+
+    (void)state;
+    fx_do[1] = signal_relay;
+    fx_address(relay, "v", 1, 1);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(fx_call(fx, &it.client, v, "do"), 0);
+    assert_int_equal(fx_call(fx, &it.client, v, "do"), STEAD_EBUSY);
+    assert_int_equal(fx_call(fx, &it.client, v, "do2"), 0);
+    assert_int_equal(taken, 0);
+    fx_do[1] = signal_other;
+    release_target(&it, a);
+    assert_int_equal(taken, 6);
+    fx_destroy(fx);
 }
 
 static void test_full_mailboxes_refuse_a_volatile_agents_signal_that_would_wait(void **state)
@@ -445,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_request_that_comes_during_a_pass_is_run),
         cmocka_unit_test(test_volatile_agent_is_told_that_a_mailbox_is_full),
         cmocka_unit_test(test_holder_signals_its_held_agent_though_the_mailbox_is_full),
+        cmocka_unit_test(test_what_another_agent_asked_for_is_said_though_the_mailbox_is_full),
         cmocka_unit_test(test_full_mailboxes_refuse_a_volatile_agents_signal_that_would_wait),
         cmocka_unit_test(test_volatile_agent_that_begets_ever_more_signals_is_bounded),
         cmocka_unit_test(test_expired_messages_are_looked_for_in_parts),
