@@ -638,8 +638,8 @@ static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct s
     return STEAD_HUB_WRITE;
 }
 
-/* Terminated before it has begun, it is Canceled: its start may come later, or never. Its history is this episode
- * alone. */
+/* Terminated before it has begun, it is Canceled, and its start goes; one that comes all the same begins nothing. Its
+ * history is this episode alone. */
 static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     const struct stead_hub_message *message =
@@ -654,6 +654,7 @@ static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, str
     for (size_t at = 0; at < sizeof(events) / sizeof(events[0]); at++)
         stead_hub_take_event(episode, &events[at]);
     copy_text(episode->error_name, sizeof(episode->error_name), stead_str("canceled"));
+    stead_hub_send_start_cancel(episode->session);
     stead_hub_write_episode(episode, STEAD_INSTANCE_CANCELED, args);
     return STEAD_HUB_WRITE;
 }

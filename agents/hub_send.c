@@ -130,6 +130,15 @@ static void cancel(struct stead_hub_session *session, const char *queue, const c
     stead_writer_deinit(&args);
 }
 
+void stead_hub_send_start_cancel(struct stead_hub_session *session)
+{
+    struct stead_hub_part own = stead_hub_control(&session->worker->settings, session->partition);
+    char id[STEAD_HUB_MESSAGE_ID_MAX];
+
+    if (stead_get_text(stead_written(&session->row), "start", id, sizeof(id)) == 0 && id[0] != '\0')
+        cancel(session, own.text, id);
+}
+
 static struct stead_hub_part control_of(const struct stead_hub_session *session, struct stead_slice id)
 {
     const struct stead_hub_settings *settings = &session->worker->settings;

@@ -8,8 +8,8 @@
  * ...}.
  *
  *   to an instance (control queue of its partition)
- *     start      {n, v, ver, p: parent, px, pr, rw: its request that a rewound parent repeats, or 0}       the row may be
- *                                                     there (a client's start) or not (a child's)
+ *     start      {n, v, ver, p: parent, px, pr, rw: its request that a rewound parent repeats, or 0}       the row is
+ *                                                     there and waits for it (a client's start), or it may not (a child's)
  *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
  *                due, far: of a timer: when, and whether its message comes before and is put back until then
  *     late       {x, r, w: id of the work}            what has not been taken by now does not begin any more
@@ -287,6 +287,8 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
 void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event);
 /* The instance is over: its parent (of its row) is told how. */
 void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end);
+/* The instance, which has not begun, never will: its start need not come. */
+void stead_hub_send_start_cancel(struct stead_hub_session *session);
 /* This start of a child came to an instance that is active: its parent is told so; but an earlier attempt of the same
  * parent ends, and the start comes again. */
 void stead_hub_send_refusal(struct stead_hub_session *session, const struct stead_hub_message *start);
