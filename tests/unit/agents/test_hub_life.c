@@ -198,6 +198,199 @@ static void test_child_that_failed_is_rewound_by_who_repeats_a_request_that_did_
     assert_int_equal(look_at("c").execution, 1);
 }
 
+/* ---- Messages that are hidden for long ------------------------------------------------------------------------ */
+
+/* Tells another instance, and waits on. */
+static int send_one(struct stead_orchestration *o, struct stead_slice input)
+{
+    int code = stead_send_event(o, "w", "go", input);
+
+    return code != 0 ? code : stead_await_timer(o, INT64_C(10) * 24 * 3600 * 1000);
+}
+static const struct stead_orchestrator sender = {.abi = STEAD_ORCHESTRATION_ABI,
+                                                 .struct_size = sizeof(struct stead_orchestrator),
+                                                 .name = "sender",
+                                                 .version = 1,
+                                                 .run = send_one};
+
+/* Its status says how many events have come. */
+static int count_events(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_slice value;
+
+    (void)input;
+    for (int64_t count = 1;; count++) {
+        int code = stead_await_event(o, "go", -1, &value);
+        if (code == 0)
+            code = stead_set_status(o, stead_packed_for(o, "l", count));
+        if (code != 0)
+            return code;
+    }
+}
+static const struct stead_orchestrator counter = {.abi = STEAD_ORCHESTRATION_ABI,
+                                                  .struct_size = sizeof(struct stead_orchestrator),
+                                                  .name = "counter",
+                                                  .version = 1,
+                                                  .run = count_events};
+
+#define HIDE_LONG_MS 3600000
+
+static int set_up_hiding(int64_t hide_ms)
+{
+    struct stead_writer args;
+
+    fx = fx_create(2);
+    load(fx->registry, true);
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &sender, NULL), 0);
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &counter, NULL), 0);
+    ran = 0;
+    client = fx_client(fx, 1);
+    stead_hub_settings_default(&settings, "t");
+    settings.workers = 1;
+    settings.partitions = 1;
+    settings.hide_ms = hide_ms;
+    stead_writer_init(&args);
+    stead_hub_settings_write(&settings, &args);
+    return ask("hub/t", "create", &args);
+}
+
+static int setup_hiding_long(void **state)
+{
+    (void)state;
+    return set_up_hiding(HIDE_LONG_MS);
+}
+
+static int64_t events_of(const char *instance)
+{
+    struct stead_instance it = look_at(instance);
+    int64_t count = 0;
+
+    return stead_get_i64(it.custom_status, NULL, &count) == 0 ? count : 0;
+}
+
+/* The events that are in the queue, as their receiver's worker does which has taken them and lives. */
+static void delete_events(void)
+{
+    struct stead_hub_part queue = stead_hub_control(&settings, 0);
+    struct stead_slice body, what;
+    struct stead_writer args, list;
+    uint32_t count = 0, members;
+    uint64_t seq, seen, deleted = 0;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:u}", "max", (uint64_t)10);
+    assert_int_equal(ask(queue.text, "peek", &args), 0);
+    stead_writer_init(&list);
+    struct stead_reader reader = stead_reader(stead_message_payload(answer));
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    for (; count > 0; count--) {
+        assert_int_equal(stead_read_array(&reader, &members), 0);
+        assert_int_equal(stead_read_u64(&reader, &seq), 0);
+        assert_int_equal(stead_read_u64(&reader, &seen), 0);
+        for (int skipped = 0; skipped < 3; skipped++)
+            assert_int_equal(stead_read_skip(&reader), 0);
+        assert_int_equal(stead_read_value(&reader, &body), 0);
+        if (stead_get_str(body, "t", &what) == 0 && stead_slice_equal(what, stead_str("raise")))
+            stead_pack(&list, "[[u,u]]", seq, seen);
+    }
+    assert_int_equal(ask(queue.text, "delete", &list), 0);
+    assert_int_equal(stead_get_u64(stead_message_payload(answer), NULL, &deleted), 0);
+    assert_int_equal(deleted, 1);
+}
+
+/* What its worker, which died, had taken comes back after an hour; the event that it sends again is known by then. */
+static void test_event_is_known_for_as_long_as_messages_are_hidden(void **state)
+{
+    (void)state;
+    begin_as("w1", "w", "counter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    begin_as("s1", "s", "sender", 0, 0);
+    stop_worker();
+    delete_events();
+    assert_int_equal(events_of("w"), 1);
+    let_come_back(HIDE_LONG_MS + 60000);
+    assert_int_equal(events_of("w"), 1);
+}
+
+/* ---- A worker that dies between the write of an end and its sending ------------------------------------------- */
+
+static void run_without_sync(void)
+{
+    for (int round = 0; round < 50; round++) {
+        stead_host_set_now(fx->host, fx->now_ns, fx->now_ms);
+        (void)stead_host_run(fx->host);
+        (void)fx_rows_done(fx);
+        (void)fx_loads_done(fx);
+    }
+}
+
+static void send_call(const char *address, const char *op, struct stead_writer *args)
+{
+    struct stead_message *message = fx_request(fx, &client, STEAD_CALL, address, op, stead_written(args), NULL);
+
+    stead_writer_deinit(args);
+    stead_host_deliver(fx->host, &message);
+    run_without_sync();
+}
+
+/* The child `c` of `p` is begun, and its worker ends after so many syncs. True: its end is stored, and not sent. */
+static bool die_behind_end(int syncs)
+{
+    struct stead_message *message;
+    struct stead_writer args;
+
+    for (int rounds = 0; rounds < 100; rounds++)
+        fx_step_ms(fx, 50);
+    fx->hold_sync = true;
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u,s:s,s:u,s:u,s:u}}", "id", "p:1:3:s", "body", "t", "start", "i", "c",
+               "n", "marked", "v", (uint64_t)0, "ver", (uint64_t)0, "p", "p", "px", (uint64_t)1, "pr", (uint64_t)3,
+               "rw", (uint64_t)0);
+    send_call(stead_hub_control(&settings, 0).text, "enqueue", &args);
+    for (int at = 0; at < syncs; at++) {
+        (void)fx_sync(fx);
+        run_without_sync();
+    }
+    stead_writer_init(&args);
+    send_call(stead_hub_worker(&settings, 0).text, "stop", &args);
+    fx->hold_sync = false;
+    fx_run(fx);
+    while ((message = stead_queue_pop(&fx->answers)) != NULL)
+        stead_message_destroy(&message);
+    struct stead_instance it;
+    return of_table("status", "c") == 0 && stead_instance_read(stead_message_payload(answer), &it) == 0 &&
+           it.status == STEAD_INSTANCE_COMPLETED && count_of("enqueued") == 1;
+}
+
+#define SYNCS_MAX 12
+
+/* Finds the moment. */
+static void begin_and_die_behind_end(int64_t hide_ms)
+{
+    for (int syncs = 0; syncs < SYNCS_MAX; syncs++) {
+        assert_int_equal(set_up_hiding(hide_ms), 0);
+        if (die_behind_end(syncs))
+            return;
+        stead_message_destroy(&answer);
+        fx_destroy(fx);
+    }
+    fail_msg("no moment between the write and its sending");
+}
+
+/* Messages come back after an hour; one that comes before is behind what is still to be sent (Q6). */
+static void test_end_is_sent_before_what_comes_while_messages_are_hidden(void **state)
+{
+    (void)state;
+    begin_and_die_behind_end(HIDE_LONG_MS);
+    for (int minutes = 0; minutes < 20; minutes++)
+        fx_step_ms(fx, 60000);
+    client = fx_client(fx, 200);
+    assert_int_equal(count_of("enqueued"), 1);
+    terminate("c");
+    (void)look_at("c");
+    assert_int_equal(count_of("enqueued"), 3); /* the start, this, and what the parent is told */
+}
+
 int main(void)
 {
 #define IN_HUB(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -209,6 +402,9 @@ int main(void)
         IN_HUB(test_start_that_was_taken_does_not_run_again_behind_its_successor),
         cmocka_unit_test_setup_teardown(test_child_that_failed_is_rewound_by_who_repeats_a_request_that_did_not_come,
                                         setup_failing, teardown),
+        cmocka_unit_test_setup_teardown(test_event_is_known_for_as_long_as_messages_are_hidden, setup_hiding_long,
+                                        teardown),
+        cmocka_unit_test_teardown(test_end_is_sent_before_what_comes_while_messages_are_hidden, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
