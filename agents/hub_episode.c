@@ -479,8 +479,9 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
 {
     struct stead_hub_session *session = episode->session;
     struct stead_slice old = stead_written(&session->row);
+    int64_t hide_ms = session->worker->settings.hide_ms;
 
-    stead_write_map(row, 15);
+    stead_write_map(row, 15 + (hide_ms > STEAD_HUB_HIDE_MS));
     stead_pack(row, "s", "name");
     stead_write_str_slice(row, stead_hub_text(old, "name"));
     stead_write_str(row, "version");
@@ -511,6 +512,10 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
     stead_write_bool(row, episode->differs);
     stead_write_str(row, "final");
     stead_write_bool(row, episode->final);
+    if (hide_ms > STEAD_HUB_HIDE_MS) {
+        stead_write_str(row, "hide");
+        stead_write_i64(row, hide_ms);
+    }
 }
 
 /* The next execution begins in another episode: of this one's history nothing is needed any more but what the row of

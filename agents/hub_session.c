@@ -284,9 +284,10 @@ static bool is_sent(const struct stead_turn *turn, const struct stead_hub_sessio
 {
     uint64_t hash = stead_hash64(stead_str(session->id));
     const struct stead_hub_sent *sent = &session->worker->sent[hash % STEAD_HUB_SENT];
-    int64_t updated_ms = stead_hub_number(stead_written(&session->row), "updated");
+    int64_t updated_ms = 0;
+    uint64_t etag = 0;
 
-    return !session->exists || session->rows.count == 0 || (sent->id_hash == hash && sent->etag == session->etag) ||
+    return !stead_hub_decided(session, &updated_ms, &etag) || (sent->id_hash == hash && sent->etag == etag) ||
            stead_now_ms(turn) - updated_ms > stead_hub_settle_ms(session->worker->settings.hide_ms);
 }
 

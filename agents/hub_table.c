@@ -277,6 +277,42 @@ static bool has_to_be_ended(const struct stead_hub_row *row)
     return stead_get_bool(row->map, "differs", &differs) == 0 && differs;
 }
 
+/* One history row: what is too long for one goes on in the next ones. */
+static int append_row(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *row,
+                      struct stead_slice bytes)
+{
+    struct stead_hub_key key = stead_hub_history_key(id, row->last++);
+    size_t size = bytes.size < STEAD_HUB_PIECE ? bytes.size : STEAD_HUB_PIECE;
+    int code = stead_kv_put(turn, stead_hub_key(&key), stead_bytes(bytes.data, size));
+
+    for (size_t at = size; at < bytes.size && code == 0; at += size) {
+        size = bytes.size - at < STEAD_HUB_PIECE ? bytes.size - at : STEAD_HUB_PIECE;
+        uint8_t *part = stead_turn_alloc(turn, size + 1);
+        part[0] = STEAD_HUB_PART_MARK;
+        memcpy(part + 1, bytes.data + at, size);
+        key = stead_hub_history_key(id, row->last++);
+        code = stead_kv_put(turn, stead_hub_key(&key), stead_bytes(part, size + 1));
+    }
+    return code;
+}
+
+/* What the instance before leaves becomes the first row of the new one's history, and the rest of it goes. */
+static int follow(struct stead_turn *turn, struct stead_slice id, const struct stead_hub_row *old,
+                  struct stead_hub_row *row)
+{
+    struct stead_writer past;
+    int code;
+
+    stead_writer_init(&past);
+    code = stead_hub_past_write(turn, id, old, &past);
+    if (code == 0)
+        code = delete_history(turn, id, old);
+    if (code == 0 && past.size > 0)
+        code = append_row(turn, id, row, stead_written(&past));
+    stead_writer_deinit(&past);
+    return code;
+}
+
 static int create(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_table *table = state;
@@ -315,7 +351,7 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
     row.map = stead_packed(turn, "{s:S,s:l,s:l,s:u,s:l,s:l,s:u,s:S}", "name", name, "version", version, "execution",
                            execution + 1, "status", (uint64_t)STEAD_INSTANCE_PENDING, "created", now_ms, "updated",
                            now_ms, "events", (uint64_t)0, "start", start);
-    code = delete_history(turn, id, &old);
+    code = follow(turn, id, &old, &row);
     for (const char *which = "ioc"; *which != 0 && code == 0 && old.etag > 0; which++)
         code = delete_value(turn, id, (uint8_t)*which);
     if (code == 0)
@@ -323,25 +359,6 @@ static int create(struct stead_turn *turn, void *state, struct stead_slice args)
     if (code == 0)
         code = put_row(turn, id, &row);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:b}", "new", 1));
-}
-
-/* One history row: what is too long for one goes on in the next ones. */
-static int append_row(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *row,
-                      struct stead_slice bytes)
-{
-    struct stead_hub_key key = stead_hub_history_key(id, row->last++);
-    size_t size = bytes.size < STEAD_HUB_PIECE ? bytes.size : STEAD_HUB_PIECE;
-    int code = stead_kv_put(turn, stead_hub_key(&key), stead_bytes(bytes.data, size));
-
-    for (size_t at = size; at < bytes.size && code == 0; at += size) {
-        size = bytes.size - at < STEAD_HUB_PIECE ? bytes.size - at : STEAD_HUB_PIECE;
-        uint8_t *part = stead_turn_alloc(turn, size + 1);
-        part[0] = STEAD_HUB_PART_MARK;
-        memcpy(part + 1, bytes.data + at, size);
-        key = stead_hub_history_key(id, row->last++);
-        code = stead_kv_put(turn, stead_hub_key(&key), stead_bytes(part, size + 1));
-    }
-    return code;
 }
 
 /* Appends the history rows of a write. */

@@ -45,6 +45,15 @@ enum stead_instance_status stead_hub_row_status(const struct stead_hub_row *row)
 struct stead_slice stead_hub_instance_map(struct stead_turn *turn, struct stead_slice id,
                                           const struct stead_hub_row *row);
 
+/* ---- hub_past.c -------------------------------------------------------------------------------- */
+
+#define STEAD_HUB_ROW_MEMBERS 3u /* of a history row, at most; that of an instance before has one more */
+
+/* Appends the first history row of the next instance of this id: what `old` leaves, which may be nothing. To be asked
+ * for before its history is deleted. */
+int stead_hub_past_write(struct stead_turn *turn, struct stead_slice id, const struct stead_hub_row *old,
+                         struct stead_writer *row) STEAD_MUST_USE;
+
 /* The id of a request, or the turn's failure. */
 int stead_hub_take_id(struct stead_turn *turn, struct stead_slice args, struct stead_slice *ret_id) STEAD_MUST_USE;
 /* The failure `bad_argument`. */

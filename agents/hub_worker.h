@@ -255,9 +255,14 @@ struct stead_hub_walk {
     struct stead_slice events; /* row of events; empty in one of `out` */
     struct stead_slice
         out; /* what an episode sent whose history was thrown away: [address, 0 enqueue or 1 cancel, args]... */
+    struct stead_slice
+        past; /* of the instance that had the id before: [etag, updated, row, rows of its last episode] */
 };
 /* A row that was read, or what goes on with the one before. */
 void stead_hub_add_row(struct stead_hub_session *session, struct stead_slice bytes);
+/* When what is perhaps still to be sent was decided, and the etag of that write: of the newest episode, or, before the
+ * first one, that of the instance which had the id before. False: nothing is. */
+bool stead_hub_decided(const struct stead_hub_session *session, int64_t *ret_ms, uint64_t *ret_etag);
 /* The next row; false behind the last, or where it is damaged. */
 bool stead_hub_next_row(const struct stead_hub_session *session, struct stead_hub_walk *walk);
 /* Is the number in the list? */

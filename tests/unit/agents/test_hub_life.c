@@ -25,6 +25,16 @@ static void begin_as(const char *start, const char *instance, const char *name, 
     assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
 }
 
+static void raise_go(const char *instance)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u}}", "id", "go", "body", "t", "raise", "i", instance, "n", "go", "v",
+               (uint64_t)1);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+}
+
 static void terminate(const char *instance)
 {
     struct stead_writer args;
@@ -169,6 +179,53 @@ static void test_start_that_was_taken_does_not_run_again_behind_its_successor(vo
     assert_int_equal(ran, 2);
 }
 
+/* ---- Messages that an earlier life took ---------------------------------------------------------------------- */
+
+static void test_termination_that_was_taken_does_nothing_to_the_next_life(void **state)
+{
+    (void)state;
+    begin_as("s1", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    terminate("w");
+    stop_worker();
+    assert_status("w", STEAD_INSTANCE_TERMINATED);
+    begin_as("s2", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    let_come_back(2 * STEAD_HUB_HIDE_MS);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+}
+
+static void test_event_that_was_taken_does_nothing_to_the_next_life(void **state)
+{
+    (void)state;
+    begin_as("s1", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    raise_go("w");
+    stop_worker();
+    assert_status("w", STEAD_INSTANCE_COMPLETED);
+    begin_as("s2", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    let_come_back(2 * STEAD_HUB_HIDE_MS);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+}
+
+/* What its own first episode takes and sends is known as without an earlier life. */
+static void test_event_that_was_taken_does_nothing_to_the_life_after_the_next(void **state)
+{
+    (void)state;
+    begin_as("s1", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    raise_go("w");
+    stop_worker();
+    assert_status("w", STEAD_INSTANCE_COMPLETED);
+    begin_as("s2", "w", "marked", 2, 0);
+    assert_output("w", 2);
+    begin_as("s3", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    let_come_back(2 * STEAD_HUB_HIDE_MS);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+}
+
 /* ---- A child that failed ------------------------------------------------------------------------------------ */
 
 static int fail_it(struct stead_orchestration *o, struct stead_slice input)
@@ -233,6 +290,25 @@ static const struct stead_orchestrator counter = {.abi = STEAD_ORCHESTRATION_ABI
                                                   .version = 1,
                                                   .run = count_events};
 
+/* Waits for its child `c`, whose output is too long for one row. */
+static int await_child(struct stead_orchestration *o, struct stead_slice input)
+{
+    static uint8_t long_input[600000];
+    const struct stead_task_options options = {.instance_id = "c"};
+    struct stead_slice value;
+
+    (void)input;
+    return stead_await(
+        o,
+        stead_begin_child(o, "marked", stead_packed_for(o, "B", stead_bytes(long_input, sizeof(long_input))), &options),
+        &value);
+}
+static const struct stead_orchestrator parent = {.abi = STEAD_ORCHESTRATION_ABI,
+                                                 .struct_size = sizeof(struct stead_orchestrator),
+                                                 .name = "parent",
+                                                 .version = 1,
+                                                 .run = await_child};
+
 #define HIDE_LONG_MS 3600000
 
 static int set_up_hiding(int64_t hide_ms)
@@ -243,6 +319,7 @@ static int set_up_hiding(int64_t hide_ms)
     load(fx->registry, true);
     assert_int_equal(stead_registry_add_orchestrator(fx->registry, &sender, NULL), 0);
     assert_int_equal(stead_registry_add_orchestrator(fx->registry, &counter, NULL), 0);
+    assert_int_equal(stead_registry_add_orchestrator(fx->registry, &parent, NULL), 0);
     ran = 0;
     client = fx_client(fx, 1);
     stead_hub_settings_default(&settings, "t");
@@ -333,19 +410,28 @@ static void send_call(const char *address, const char *op, struct stead_writer *
     run_without_sync();
 }
 
-/* The child `c` of `p` is begun, and its worker ends after so many syncs. True: its end is stored, and not sent. */
+static bool has_status(const char *instance, enum stead_instance_status status)
+{
+    struct stead_instance it;
+
+    return of_table("status", instance) == 0 && stead_instance_read(stead_message_payload(answer), &it) == 0 &&
+           it.status == status;
+}
+
+/* The parent `p` waits for its child `c`, and their worker ends after so many syncs. True: the child's end is stored,
+ * and not sent. */
 static bool die_behind_end(int syncs)
 {
     struct stead_message *message;
     struct stead_writer args;
 
+    create_as("p1", "p", "parent", 0);
     for (int rounds = 0; rounds < 100; rounds++)
         fx_step_ms(fx, 50);
     fx->hold_sync = true;
     stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u,s:s,s:u,s:u,s:u}}", "id", "p:1:3:s", "body", "t", "start", "i", "c",
-               "n", "marked", "v", (uint64_t)0, "ver", (uint64_t)0, "p", "p", "px", (uint64_t)1, "pr", (uint64_t)3,
-               "rw", (uint64_t)0);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u}}", "id", "p1", "body", "t", "start", "i", "p", "n", "parent", "v",
+               (uint64_t)0, "ver", (uint64_t)0);
     send_call(stead_hub_control(&settings, 0).text, "enqueue", &args);
     for (int at = 0; at < syncs; at++) {
         (void)fx_sync(fx);
@@ -357,20 +443,21 @@ static bool die_behind_end(int syncs)
     fx_run(fx);
     while ((message = stead_queue_pop(&fx->answers)) != NULL)
         stead_message_destroy(&message);
-    struct stead_instance it;
-    return of_table("status", "c") == 0 && stead_instance_read(stead_message_payload(answer), &it) == 0 &&
-           it.status == STEAD_INSTANCE_COMPLETED && count_of("enqueued") == 1;
+    return has_status("c", STEAD_INSTANCE_COMPLETED) && has_status("p", STEAD_INSTANCE_RUNNING) &&
+           count_of("enqueued") == 2;
 }
 
-#define SYNCS_MAX 12
+#define SYNCS_MAX 40
 
-/* Finds the moment. */
+/* Finds the moment. The next worker asks for messages. */
 static void begin_and_die_behind_end(int64_t hide_ms)
 {
     for (int syncs = 0; syncs < SYNCS_MAX; syncs++) {
         assert_int_equal(set_up_hiding(hide_ms), 0);
-        if (die_behind_end(syncs))
+        if (die_behind_end(syncs)) {
+            let_come_back(5000);
             return;
+        }
         stead_message_destroy(&answer);
         fx_destroy(fx);
     }
@@ -382,13 +469,48 @@ static void test_end_is_sent_before_what_comes_while_messages_are_hidden(void **
 {
     (void)state;
     begin_and_die_behind_end(HIDE_LONG_MS);
-    for (int minutes = 0; minutes < 20; minutes++)
-        fx_step_ms(fx, 60000);
-    client = fx_client(fx, 200);
-    assert_int_equal(count_of("enqueued"), 1);
+    let_come_back(20 * 60000);
+    assert_status("p", STEAD_INSTANCE_RUNNING);
     terminate("c");
-    (void)look_at("c");
-    assert_int_equal(count_of("enqueued"), 3); /* the start, this, and what the parent is told */
+    assert_status("p", STEAD_INSTANCE_COMPLETED);
+}
+
+/* Who sees the end creates the next one: the history that tells what is to be sent is gone. */
+static void test_end_is_sent_before_the_next_life_begins(void **state)
+{
+    (void)state;
+    begin_and_die_behind_end(STEAD_HUB_HIDE_MS);
+    create_as("s2", "c", "marked", 2);
+    assert_status("p", STEAD_INSTANCE_RUNNING);
+    let_come_back(STEAD_HUB_HIDE_MS);
+    assert_status("p", STEAD_INSTANCE_COMPLETED);
+    assert_status("c", STEAD_INSTANCE_PENDING);
+}
+
+/* What its first episode decides does not overtake it. */
+static void test_end_is_sent_when_the_next_life_begins(void **state)
+{
+    (void)state;
+    begin_and_die_behind_end(STEAD_HUB_HIDE_MS);
+    begin_as("s2", "c", "sleeper", 1000000, 0);
+    assert_status("c", STEAD_INSTANCE_RUNNING);
+    assert_status("p", STEAD_INSTANCE_COMPLETED);
+    int64_t enqueued = count_of("enqueued");
+    let_come_back(2 * STEAD_HUB_HIDE_MS);
+    assert_status("c", STEAD_INSTANCE_RUNNING);
+    assert_int_equal(count_of("enqueued"), enqueued);
+}
+
+/* Who has sent it does so once. */
+static void test_end_that_was_sent_is_not_sent_again_by_the_next_life(void **state)
+{
+    (void)state;
+    ask_for_child("c", "marked", 3, 0);
+    assert_status("c", STEAD_INSTANCE_COMPLETED);
+    int64_t duplicates = count_of("duplicates");
+    begin_as("s2", "c", "marked", 2, 0);
+    assert_output("c", 2);
+    assert_int_equal(count_of("duplicates"), duplicates);
 }
 
 int main(void)
@@ -400,11 +522,17 @@ int main(void)
         IN_HUB(test_start_that_was_canceled_does_not_run_behind_its_successor),
         IN_HUB(test_start_that_was_taken_does_not_run_again_when_its_instance_was_purged),
         IN_HUB(test_start_that_was_taken_does_not_run_again_behind_its_successor),
+        IN_HUB(test_termination_that_was_taken_does_nothing_to_the_next_life),
+        IN_HUB(test_event_that_was_taken_does_nothing_to_the_next_life),
+        IN_HUB(test_event_that_was_taken_does_nothing_to_the_life_after_the_next),
         cmocka_unit_test_setup_teardown(test_child_that_failed_is_rewound_by_who_repeats_a_request_that_did_not_come,
                                         setup_failing, teardown),
         cmocka_unit_test_setup_teardown(test_event_is_known_for_as_long_as_messages_are_hidden, setup_hiding_long,
                                         teardown),
         cmocka_unit_test_teardown(test_end_is_sent_before_what_comes_while_messages_are_hidden, teardown),
+        cmocka_unit_test_teardown(test_end_is_sent_before_the_next_life_begins, teardown),
+        cmocka_unit_test_teardown(test_end_is_sent_when_the_next_life_begins, teardown),
+        IN_HUB(test_end_that_was_sent_is_not_sent_again_by_the_next_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
