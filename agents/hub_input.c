@@ -228,6 +228,17 @@ static bool is_for_another(const struct stead_hub_episode *episode, const struct
             stead_hub_number(message->body, "pr") != stead_hub_number(row, "pr"));
 }
 
+/* A client asked it of the instance that it saw: not of one that has the id since. */
+static bool is_of_another_life(const struct stead_hub_episode *episode, const struct stead_hub_message *message)
+{
+    const struct stead_hub_session *session = episode->session;
+    int64_t born_ms = stead_hub_number(message->body, "born");
+    bool begins = episode->start != NULL && stead_instance_is_over(stead_hub_status_of(session));
+
+    return born_ms != 0 &&
+           (!session->exists || begins || born_ms != stead_hub_number(stead_written(&session->row), "created"));
+}
+
 /* Another start of this batch is an earlier request of the same parent, which asks again by this one. */
 static bool replaces(const struct stead_hub_message *message, const struct stead_hub_message *earlier)
 {
@@ -269,7 +280,7 @@ bool stead_hub_sort(struct stead_hub_episode *episode)
     }
     for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
         it->dropped = it->dropped || (is(it, "steer") && is_for_another(episode, it)) ||
-                      (is(it, "wake") && !wakes(episode->session, it));
+                      is_of_another_life(episode, it) || (is(it, "wake") && !wakes(episode->session, it));
         left = left || !it->dropped;
     }
     return left;

@@ -15,6 +15,7 @@
  *     late       {x, r, w: id of the work}            what has not been taken by now does not begin any more
  *     wake       {x, r}                          its code may be loaded by now, of which episode r has none
  *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason, p, px, pr: only this request's child}
+ *                born: of a client: only the instance that was created then
  *   of an agent (control queue of its partition)
  *     call       {a: address, n: op, v, f: fence, timeout, at, i, x, r | q: reply queue, m: its id}
  *   work queue

@@ -226,6 +226,60 @@ static void test_event_that_was_taken_does_nothing_to_the_life_after_the_next(vo
     assert_status("w", STEAD_INSTANCE_RUNNING);
 }
 
+/* As a client does that saw the instance which was created then. */
+static void terminate_born(const char *id, const char *instance, int64_t born_ms)
+{
+    struct stead_writer args;
+
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:{s:s,s:s,s:u,s:s,s:l}}", "id", id, "body", "t", "steer", "i", instance, "k",
+               (uint64_t)STEAD_HISTORY_EXECUTION_TERMINATED, "es", "", "born", born_ms);
+    assert_int_equal(ask(stead_hub_control(&settings, 0).text, "enqueue", &args), 0);
+}
+
+/* It ended by itself before it heard of it, and its successor has not begun. */
+static void test_termination_is_of_the_life_that_was_seen(void **state)
+{
+    (void)state;
+    begin_as("s1", "w", "marked", 1, 0);
+    int64_t first_ms = look_at("w").created_ms;
+    begin_as("s2", "w", "waiter", 0, DELAY_MS);
+    int64_t second_ms = look_at("w").created_ms;
+    assert_true(second_ms > first_ms);
+    terminate_born("e1", "w", first_ms);
+    assert_status("w", STEAD_INSTANCE_PENDING);
+    let_come_back(DELAY_MS);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    terminate_born("e2", "w", first_ms);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    terminate_born("e3", "w", second_ms);
+    assert_status("w", STEAD_INSTANCE_TERMINATED);
+}
+
+/* It came together with the start of the next. */
+static void test_termination_of_a_child_is_not_of_the_next_that_begins(void **state)
+{
+    (void)state;
+    ask_for_child("c", "marked", 3, 0);
+    int64_t first_ms = look_at("c").created_ms;
+    stop_worker();
+    terminate_born("e1", "c", first_ms);
+    ask_for_child("c", "waiter", 5, 0);
+    assert_status("c", STEAD_INSTANCE_RUNNING);
+}
+
+/* An execution that follows another is the same life. */
+static void test_termination_is_of_all_executions_of_a_life(void **state)
+{
+    (void)state;
+    begin_as("s1", "w", "waiter", 40, DELAY_MS);
+    int64_t born_ms = look_at("w").created_ms;
+    let_come_back(DELAY_MS);
+    assert_int_equal(look_at("w").execution, 41);
+    terminate_born("e1", "w", born_ms);
+    assert_status("w", STEAD_INSTANCE_TERMINATED);
+}
+
 /* ---- A child that failed ------------------------------------------------------------------------------------ */
 
 static int fail_it(struct stead_orchestration *o, struct stead_slice input)
@@ -525,6 +579,10 @@ int main(void)
         IN_HUB(test_termination_that_was_taken_does_nothing_to_the_next_life),
         IN_HUB(test_event_that_was_taken_does_nothing_to_the_next_life),
         IN_HUB(test_event_that_was_taken_does_nothing_to_the_life_after_the_next),
+        IN_HUB(test_termination_is_of_the_life_that_was_seen),
+        cmocka_unit_test_setup_teardown(test_termination_of_a_child_is_not_of_the_next_that_begins, setup_polled,
+                                        teardown),
+        IN_HUB(test_termination_is_of_all_executions_of_a_life),
         cmocka_unit_test_setup_teardown(test_child_that_failed_is_rewound_by_who_repeats_a_request_that_did_not_come,
                                         setup_failing, teardown),
         cmocka_unit_test_setup_teardown(test_event_is_known_for_as_long_as_messages_are_hidden, setup_hiding_long,
