@@ -5,7 +5,8 @@
  * end may create the next instance of the id, which throws the history away. So the history of the next one begins with
  * a row of the one before: the numbers of the newest messages that it took, which are known again when they come back,
  * and, as they were, its row and the rows of its last episode, out of which that is sent again (Q6). One that is older
- * than messages are hidden for leaves nothing.
+ * than messages are hidden for leaves nothing. One
+ * that is purged leaves that row alone, until it is of no use.
  */
 #include "agents/hub_table.h"
 
@@ -100,7 +101,7 @@ static void write_past(struct past *past, const struct stead_hub_row *old, int64
 }
 
 int stead_hub_past_write(struct stead_turn *turn, struct stead_slice id, const struct stead_hub_row *old,
-                         struct stead_writer *row)
+                         struct stead_writer *row, int64_t *ret_until_ms)
 {
     uint64_t from = old->last - old->first > ROWS_LOOKED_AT ? old->last - ROWS_LOOKED_AT : old->first;
     struct stead_hub_key first = stead_hub_history_key(id, from), last = stead_hub_history_key(id, old->last);
@@ -108,10 +109,13 @@ int stead_hub_past_write(struct stead_turn *turn, struct stead_slice id, const s
     int64_t updated_ms = 0, hide_ms = STEAD_HUB_HIDE_MS;
     int code = 0;
 
+    *ret_until_ms = 0;
     if (old->last == old->first || stead_get_i64(old->map, "updated", &updated_ms) != 0)
         return 0;
-    if (stead_get_i64(old->map, "hide", &hide_ms) == STEAD_EARGUMENT ||
-        stead_now_ms(turn) - updated_ms > stead_hub_settle_ms(hide_ms))
+    if (stead_get_i64(old->map, "hide", &hide_ms) == STEAD_EARGUMENT)
+        hide_ms = STEAD_HUB_HIDE_MS;
+    *ret_until_ms = updated_ms + stead_hub_settle_ms(hide_ms);
+    if (stead_now_ms(turn) > *ret_until_ms)
         return 0;
     stead_writer_init(&past.row);
     stead_writer_init(&past.rows);

@@ -37,7 +37,7 @@ bool stead_hub_decided(const struct stead_hub_session *session, int64_t *ret_ms,
     struct stead_reader reader;
     uint32_t four;
 
-    if (!session->exists || !stead_hub_next_row(session, &walk))
+    if (!stead_hub_next_row(session, &walk))
         return false;
     *ret_ms = stead_hub_number(row, "updated");
     *ret_etag = session->etag;

@@ -558,6 +558,7 @@ static void send_past(struct stead_hub_session *session, struct stead_slice past
     struct stead_writer row = session->row;
     struct stead_hub_rows rows = session->rows;
     uint32_t execution = session->execution, count = 0;
+    bool exists = session->exists;
     struct stead_reader reader = stead_reader(past);
     struct stead_slice map, bytes;
 
@@ -571,12 +572,14 @@ static void send_past(struct stead_hub_session *session, struct stead_slice past
     for (; count > 0 && stead_read_bin(&reader, &bytes) == 0; count--)
         stead_hub_add_row(session, bytes);
     session->execution = (uint32_t)stead_hub_number(map, "execution");
+    session->exists = true;
     send_newest(session);
     stead_writer_deinit(&session->row);
     stead_writer_deinit(&session->rows.bytes);
     session->row = row;
     session->rows = rows;
     session->execution = execution;
+    session->exists = exists;
 }
 
 void stead_hub_send_newest(struct stead_hub_session *session)

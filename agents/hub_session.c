@@ -321,14 +321,15 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
     (void)state;
     stead_hub_asked(turn, session->worker);
     stead_writer_reset(&session->row);
-    session->exists = code == 0;
+    /* Without a row it is what one left that was purged. */
+    session->exists = code == 0 && stead_get_value(args, "row", &row) == 0;
     session->etag = 0;
     if (code != 0 && code != STEAD_ENOTFOUND) {
         abandon(turn, session);
         return 0;
     }
-    if (code == 0 && (stead_get_u64(args, "etag", &session->etag) != 0 || stead_get_value(args, "row", &row) != 0 ||
-                      stead_get_value(args, "rows", &rows) != 0 || stead_get_u64(args, "next", &next) != 0)) {
+    if (code == 0 && (stead_get_u64(args, "etag", &session->etag) != 0 || stead_get_value(args, "rows", &rows) != 0 ||
+                      stead_get_u64(args, "next", &next) != 0)) {
         abandon(turn, session);
         return 0;
     }

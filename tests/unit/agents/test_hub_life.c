@@ -226,6 +226,74 @@ static void test_event_that_was_taken_does_nothing_to_the_life_after_the_next(vo
     assert_status("w", STEAD_INSTANCE_RUNNING);
 }
 
+static void end_by_event_and_purge(void)
+{
+    begin_as("s1", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    raise_go("w");
+    stop_worker();
+    assert_status("w", STEAD_INSTANCE_COMPLETED);
+    purge("w");
+    assert_int_equal(of_table("status", "w"), STEAD_ENOTFOUND);
+}
+
+static void test_event_that_was_taken_does_nothing_to_who_has_the_id_of_what_was_purged(void **state)
+{
+    (void)state;
+    end_by_event_and_purge();
+    begin_as("s2", "w", "waiter", 0, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    let_come_back(2 * STEAD_HUB_HIDE_MS);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+}
+
+/* It writes its row itself. */
+static void test_event_that_was_taken_does_nothing_to_a_child_of_that_id(void **state)
+{
+    (void)state;
+    end_by_event_and_purge();
+    ask_for_child("w", "waiter", 3, 0);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+    let_come_back(2 * STEAD_HUB_HIDE_MS);
+    assert_status("w", STEAD_INSTANCE_RUNNING);
+}
+
+static int64_t instances(void)
+{
+    struct stead_writer none;
+    int64_t count = -1;
+
+    stead_writer_init(&none);
+    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "counts", &none), 0);
+    assert_int_equal(stead_get_i64(stead_message_payload(answer), "instances", &count), 0);
+    return count;
+}
+
+/* Nobody sees what is kept, and it goes in the end. */
+static void test_what_was_purged_leaves_nothing_for_long(void **state)
+{
+    struct stead_slice list;
+    struct stead_writer none;
+    uint32_t count = 1;
+
+    (void)state;
+    end_by_event_and_purge();
+    assert_int_equal(instances(), 0);
+    assert_int_equal(of_table("purge", "w"), STEAD_ENOTFOUND);
+    assert_int_equal(of_table("wait", "w"), STEAD_ENOTFOUND);
+    assert_int_equal(of_table("history", "w"), STEAD_ENOTFOUND);
+    stead_writer_init(&none);
+    assert_int_equal(ask(stead_hub_table(&settings, 0).text, "list", &none), 0);
+    assert_int_equal(stead_get_value(stead_message_payload(answer), "instances", &list), 0);
+    struct stead_reader reader = stead_reader(list);
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(of_table("read", "w"), 0);
+    let_come_back(stead_hub_settle_ms(STEAD_HUB_HIDE_MS) + 1000);
+    assert_int_equal(of_table("read", "w"), STEAD_ENOTFOUND);
+    assert_int_equal(instances(), 0);
+}
+
 /* As a client does that saw the instance which was created then. */
 static void terminate_born(const char *id, const char *instance, int64_t born_ms)
 {
@@ -541,6 +609,17 @@ static void test_end_is_sent_before_the_next_life_begins(void **state)
     assert_status("c", STEAD_INSTANCE_PENDING);
 }
 
+static void test_end_is_sent_also_when_its_instance_was_purged(void **state)
+{
+    (void)state;
+    begin_and_die_behind_end(STEAD_HUB_HIDE_MS);
+    purge("c");
+    assert_status("p", STEAD_INSTANCE_RUNNING);
+    let_come_back(STEAD_HUB_HIDE_MS);
+    assert_status("p", STEAD_INSTANCE_COMPLETED);
+    assert_int_equal(of_table("status", "c"), STEAD_ENOTFOUND);
+}
+
 /* What its first episode decides does not overtake it. */
 static void test_end_is_sent_when_the_next_life_begins(void **state)
 {
@@ -579,6 +658,9 @@ int main(void)
         IN_HUB(test_termination_that_was_taken_does_nothing_to_the_next_life),
         IN_HUB(test_event_that_was_taken_does_nothing_to_the_next_life),
         IN_HUB(test_event_that_was_taken_does_nothing_to_the_life_after_the_next),
+        IN_HUB(test_event_that_was_taken_does_nothing_to_who_has_the_id_of_what_was_purged),
+        IN_HUB(test_event_that_was_taken_does_nothing_to_a_child_of_that_id),
+        IN_HUB(test_what_was_purged_leaves_nothing_for_long),
         IN_HUB(test_termination_is_of_the_life_that_was_seen),
         cmocka_unit_test_setup_teardown(test_termination_of_a_child_is_not_of_the_next_that_begins, setup_polled,
                                         teardown),
@@ -590,6 +672,7 @@ int main(void)
         cmocka_unit_test_teardown(test_end_is_sent_before_what_comes_while_messages_are_hidden, teardown),
         cmocka_unit_test_teardown(test_end_is_sent_before_the_next_life_begins, teardown),
         cmocka_unit_test_teardown(test_end_is_sent_when_the_next_life_begins, teardown),
+        cmocka_unit_test_teardown(test_end_is_sent_also_when_its_instance_was_purged, teardown),
         IN_HUB(test_end_that_was_sent_is_not_sent_again_by_the_next_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
