@@ -53,7 +53,7 @@
  *                                    ms whatever it is then (a poll)
  *   history  {id, after}             read-only: {events: [map...], more, execution}
  *   list     {status, name, prefix, from, to, limit, after}  read-only: {instances: [map...], next}
- *   purge    {id}                    STEAD_ESTATE unless it is over
+ *   purge    {id}                    STEAD_ESTATE unless it is over. What it has taken and sent is known for a while
  *   counts   {}                      read-only: {creates, reads, writes, polls, purges, instances}
  *   drop     {}
  */
