@@ -15,7 +15,7 @@
  * alone is fine too, under any key.
  *
  * Ops of `hub.queue`, all calls:
- *   enqueue  {id, body, delay, copy}  id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes, is not put in again;
+ *   enqueue  {id, body, delay, copy}  id: a text, "" for none: a message whose id is in the queue, or was deleted from it in the last 10 minutes (longer where `hide` is above five: that and five more), is not put in again;
  *                                    no id has a '#', but with `copy` true: ID#SEQ is message SEQ put back, which a cancel of ID reaches too;
  *                                    delay: ms until it can be seen, 0 to STEAD_HUB_DELAY_MS_MAX. Answers {seq, new}: its number, and whether it was put in.
  *   piece    {parcel, at, bytes}     a part of the args of an operation that follows as {parcel, pieces}: enqueue, and a table's create and write (hub_large.h)
@@ -53,7 +53,7 @@
  *                                    ms whatever it is then (a poll)
  *   history  {id, after}             read-only: {events: [map...], more, execution}
  *   list     {status, name, prefix, from, to, limit, after}  read-only: {instances: [map...], next}
- *   purge    {id}                    STEAD_ESTATE unless it is over
+ *   purge    {id}                    STEAD_ESTATE unless it is over. What it has taken and sent is known for a while
  *   counts   {}                      read-only: {creates, reads, writes, polls, purges, instances}
  *   drop     {}
  */
@@ -69,7 +69,7 @@
 #define STEAD_HUB_VALUE_MAX (1u << 20) /* bytes of an input, event or result: a payload, as on the direct fabric */
 #define STEAD_HUB_BODY_MAX ((1u << 20) + 65536u) /* of a message: a payload, and what a hub says of it */
 #define STEAD_HUB_BATCH_MAX 32u                  /* messages of one dequeue */
-#define STEAD_HUB_HIDE_MS 300000                 /* visibility timeout */
+#define STEAD_HUB_HIDE_MS 300000                 /* visibility timeout, the usual */
 #define STEAD_HUB_DELAY_MS_MAX (INT64_C(100) * 366 * 24 * 3600 * 1000) /* of a message: about a century */
 #define STEAD_HUB_GONE_MAX 1000u                                       /* ids that `gone` is asked for at once */
 #define STEAD_HUB_PARTITIONS_MAX 16u
@@ -77,5 +77,18 @@
 #define STEAD_HUB_TASKS_MAX 4096u /* that a worker runs at once */
 /* A message that was taken more often, by this same worker too, goes to the queue `poison`. */
 #define STEAD_HUB_TRIES_MAX 10u
+
+/* Up to which age (ms) what an episode decided is sent again, where messages are hidden for so long: by then those that
+ * it took are back. */
+static inline int64_t stead_hub_settle_ms(int64_t hide_ms)
+{
+    return (hide_ms > STEAD_HUB_HIDE_MS ? hide_ms : STEAD_HUB_HIDE_MS) + 180000;
+}
+
+/* For how long (ms) a queue knows the id of a message that was deleted: beyond the last time that it is sent again. */
+static inline int64_t stead_hub_id_kept_ms(int64_t hide_ms)
+{
+    return stead_hub_settle_ms(hide_ms) + 120000;
+}
 
 #endif

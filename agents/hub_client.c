@@ -337,6 +337,14 @@ int stead_hub_instance_history(struct stead_client *client, const char *id, uint
 
 /* ---- Steering ---------------------------------------------------------------------------------------- */
 
+/* Of the instance that is shown: what is asked of it is none of the next one's of its id. */
+static int64_t born_at(struct stead_slice map)
+{
+    int64_t created_ms = 0;
+
+    return stead_get_i64(map, "created", &created_ms) == 0 ? created_ms : 0;
+}
+
 static int put_message(struct stead_client *client, const struct stead_hub_settings *settings, const char *id,
                        struct stead_writer *body, const struct stead_instance_options *options,
                        struct stead_answer *ret_answer)
@@ -360,6 +368,7 @@ int stead_hub_instance_raise(struct stead_client *client, const char *id, const 
     struct stead_answer answer;
     struct stead_writer body;
     int code = stead_hub_instance_status(client, id, options, &answer);
+    int64_t born_ms = code == 0 ? born_at(answer.value) : 0;
 
     if (code == 0 && value.size > STEAD_HUB_VALUE_MAX)
         code = stead_hub_refuse(&answer, STEAD_ETOOLARGE, NULL);
@@ -369,7 +378,7 @@ int stead_hub_instance_raise(struct stead_client *client, const char *id, const 
         code = stead_hub_open(client, options->hub, &settings, &answer);
     if (code == 0) {
         stead_writer_init(&body);
-        stead_pack(&body, "{s:s,s:s,s:s,s:v}", "t", "raise", "i", id, "n", event, "v", value);
+        stead_pack(&body, "{s:s,s:s,s:s,s:v,s:l}", "t", "raise", "i", id, "n", event, "v", value, "born", born_ms);
         code = put_message(client, settings, id, &body, options, &answer);
     }
     if (ret_answer != NULL)
@@ -515,6 +524,7 @@ int stead_hub_instance_steer(struct stead_client *client, const char *id, enum s
         code = stead_instance_read(answer.value, &instance);
     if (code == 0 && stead_get_u64(answer.value, "etag", &etag) != 0)
         etag = 0;
+    int64_t born_ms = code == 0 ? born_at(answer.value) : 0;
     if (code == 0 && !goes(action, instance.status, answer.value))
         code = stead_hub_refuse(&answer, STEAD_ESTATE, stead_instance_refusal(action));
     if (code == 0)
@@ -525,8 +535,8 @@ int stead_hub_instance_steer(struct stead_client *client, const char *id, enum s
         code = purge(client, settings, id, options, &answer);
     } else if (code == 0) {
         stead_writer_init(&body);
-        stead_pack(&body, "{s:s,s:s,s:u,s:s}", "t", "steer", "i", id, "k", events[action], "es",
-                   reason == NULL ? "" : reason);
+        stead_pack(&body, "{s:s,s:s,s:u,s:s,s:l}", "t", "steer", "i", id, "k", events[action], "es",
+                   reason == NULL ? "" : reason, "born", born_ms);
         code = put_message(client, settings, id, &body, options, &answer);
         bool begun = instance.status != STEAD_INSTANCE_PENDING || instance.events > 0;
         if (code == 0 && etag != 0 && (begun || action == STEAD_INSTANCE_TERMINATE))

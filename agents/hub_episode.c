@@ -479,8 +479,9 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
 {
     struct stead_hub_session *session = episode->session;
     struct stead_slice old = stead_written(&session->row);
+    int64_t hide_ms = session->worker->settings.hide_ms;
 
-    stead_write_map(row, 15);
+    stead_write_map(row, 15 + (hide_ms > STEAD_HUB_HIDE_MS));
     stead_pack(row, "s", "name");
     stead_write_str_slice(row, stead_hub_text(old, "name"));
     stead_write_str(row, "version");
@@ -511,6 +512,10 @@ static void write_row(struct stead_hub_episode *episode, enum stead_instance_sta
     stead_write_bool(row, episode->differs);
     stead_write_str(row, "final");
     stead_write_bool(row, episode->final);
+    if (hide_ms > STEAD_HUB_HIDE_MS) {
+        stead_write_str(row, "hide");
+        stead_write_i64(row, hide_ms);
+    }
 }
 
 /* The next execution begins in another episode: of this one's history nothing is needed any more but what the row of
@@ -638,8 +643,8 @@ static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct s
     return STEAD_HUB_WRITE;
 }
 
-/* Terminated before it has begun, it is Canceled: its start may come later, or never. Its history is this episode
- * alone. */
+/* Terminated before it has begun, it is Canceled, and its start goes; one that comes all the same begins nothing. Its
+ * history is this episode alone. */
 static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, struct stead_writer *args)
 {
     const struct stead_hub_message *message =
@@ -654,6 +659,7 @@ static enum stead_hub_verdict end_unbegun(struct stead_hub_episode *episode, str
     for (size_t at = 0; at < sizeof(events) / sizeof(events[0]); at++)
         stead_hub_take_event(episode, &events[at]);
     copy_text(episode->error_name, sizeof(episode->error_name), stead_str("canceled"));
+    stead_hub_send_start_cancel(episode->session);
     stead_hub_write_episode(episode, STEAD_INSTANCE_CANCELED, args);
     return STEAD_HUB_WRITE;
 }

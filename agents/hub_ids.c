@@ -78,14 +78,14 @@ static bool is_copy(struct stead_slice id)
     return stead_hub_own_id(id).size != id.size;
 }
 
-int stead_hub_ids_find(struct stead_turn *turn, struct stead_slice id, int64_t clock_ms, uint64_t *ret_seq)
+int stead_hub_ids_find(struct stead_turn *turn, struct stead_slice id, int64_t known_since_ms, uint64_t *ret_seq)
 {
     struct id_row row;
     int code = get_row(turn, id, &row);
 
     if (code != 0)
         return code;
-    if (row.deleted_ms != 0 && row.deleted_ms + STEAD_HUB_ID_KEPT_MS <= clock_ms)
+    if (row.deleted_ms != 0 && row.deleted_ms <= known_since_ms)
         return STEAD_ENOTFOUND;
     *ret_seq = row.seq;
     return 0;
@@ -189,19 +189,19 @@ static int forget_id(struct stead_turn *turn, struct stead_slice old)
     return code == 0 || code == STEAD_ENOTFOUND ? stead_kv_delete(turn, old) : code;
 }
 
-int stead_hub_ids_forget(struct stead_turn *turn, int64_t clock_ms, int64_t *forget_ms)
+int stead_hub_ids_forget(struct stead_turn *turn, int64_t known_since_ms, int64_t *forget_ms)
 {
     struct old_ids old = {.turn = turn};
-    int64_t until_ms = clock_ms - STEAD_HUB_ID_KEPT_MS;
     struct stead_slice nothing = {0};
 
-    if (*forget_ms >= until_ms)
+    if (*forget_ms >= known_since_ms)
         return 0;
-    struct stead_hub_key from = forget_key(*forget_ms, nothing), to = forget_key(until_ms, nothing);
+    struct stead_hub_key from = forget_key(*forget_ms, nothing), to = forget_key(known_since_ms, nothing);
     int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), FORGET_PER_OP, see_old_id, &old);
     for (uint32_t at = 0; at < old.count && code == 0; at++)
         code = forget_id(turn, old.keys[at]);
-    *forget_ms = old.count < FORGET_PER_OP ? until_ms : (int64_t)stead_hub_load_u64(old.keys[old.count - 1].data + 1);
+    *forget_ms =
+        old.count < FORGET_PER_OP ? known_since_ms : (int64_t)stead_hub_load_u64(old.keys[old.count - 1].data + 1);
     return code;
 }
 

@@ -17,11 +17,10 @@
 #include "agents/hub_key.h"
 #include "stead/agent.h"
 
-#define STEAD_HUB_ID_KEPT_MS 600000 /* a deleted id is known so long */
-#define STEAD_HUB_ID_SIZE_MAX 400u  /* bytes of an id */
+#define STEAD_HUB_ID_SIZE_MAX 400u /* bytes of an id */
 
-/* Is a message of this id in the queue, or was lately? STEAD_ENOTFOUND. */
-int stead_hub_ids_find(struct stead_turn *turn, struct stead_slice id, int64_t clock_ms, uint64_t *ret_seq);
+/* Is a message of this id in the queue, or was it deleted after that time? STEAD_ENOTFOUND. */
+int stead_hub_ids_find(struct stead_turn *turn, struct stead_slice id, int64_t known_since_ms, uint64_t *ret_seq);
 /* A message comes in. `watched_ms`: when it can be seen first, of one that `untaken` is asked about, or that goes at
  * once when it is cancelled; else 0. */
 int stead_hub_ids_enter(struct stead_turn *turn, struct stead_slice id, uint64_t seq, int64_t watched_ms);
@@ -33,8 +32,8 @@ int stead_hub_ids_leave(struct stead_turn *turn, struct stead_slice id, uint64_t
 int stead_hub_ids_cancel(struct stead_turn *turn, struct stead_slice id, int64_t *cancelled, bool *ret_found,
                          struct stead_hub_key *ret_untaken);
 bool stead_hub_ids_unwanted(struct stead_turn *turn, struct stead_slice id);
-/* Forgets a few of the ids that were deleted long enough ago; `forget_ms`: how far that has come. */
-int stead_hub_ids_forget(struct stead_turn *turn, int64_t clock_ms, int64_t *forget_ms);
+/* Forgets a few of the ids that were deleted up to that time; `forget_ms`: how far that has come. */
+int stead_hub_ids_forget(struct stead_turn *turn, int64_t known_since_ms, int64_t *forget_ms);
 /* The op `gone`: [id...] in, those that were cancelled out. */
 int stead_hub_queue_gone(struct stead_turn *turn, void *state, struct stead_slice args);
 /* The op `untaken`: [id...] of watched messages in, those of them out that are wanted, and whose newest copy nobody has

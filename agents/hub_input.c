@@ -157,17 +157,18 @@ static bool is_earlier(const struct stead_hub_session *session, const struct ste
            stead_hub_number(message->body, "pr") < stead_hub_number(row, "pr");
 }
 
-/* A start that begins an execution; any other one is a repetition, or comes too late. */
+/* A start that begins an execution; any other one is a repetition, or comes too late. Only a child's makes the row that
+ * it begins: a client's, and that of a next execution, follow theirs, and begin what still waits for them. */
 static bool starts_now(const struct stead_hub_session *session, const struct stead_hub_message *message)
 {
     enum stead_instance_status status = stead_hub_status_of(session);
-    bool same = starts_with(session, message);
+    bool same = starts_with(session, message), child = stead_hub_text(message->body, "p").size > 0;
 
     if (!session->exists)
-        return true;
+        return child;
     if (status == STEAD_INSTANCE_PENDING || status == STEAD_INSTANCE_CONTINUED_AS_NEW)
         return same;
-    return stead_instance_is_over(status) && !same && !is_earlier(session, message);
+    return child && stead_instance_is_over(status) && !same && !is_earlier(session, message);
 }
 
 /* The start of a child that this instance is, repeated by a rewound parent; not of one that was ended. */
@@ -184,7 +185,7 @@ static bool resumes(const struct stead_hub_session *session, const struct stead_
         return false;
     if (status == STEAD_INSTANCE_FAILED && stead_get_bool(row, "final", &final) == 0 && final)
         return false;
-    if (known < stead_hub_number(body, "rw") && !stead_instance_is_over(status))
+    if (known < stead_hub_number(body, "rw") && (!stead_instance_is_over(status) || status == STEAD_INSTANCE_FAILED))
         known = stead_hub_number(body, "rw"); /* which repeated the known one, and has not come yet */
     return (known == stead_hub_number(body, "rw") || (known == asked && !starts_with(session, message))) &&
            status != STEAD_INSTANCE_TERMINATED && status != STEAD_INSTANCE_CANCELED;
@@ -225,6 +226,17 @@ static bool is_for_another(const struct stead_hub_episode *episode, const struct
     return parent.size > 0 &&
            (!stead_slice_equal(parent, own) || stead_hub_number(message->body, "px") != stead_hub_number(row, "px") ||
             stead_hub_number(message->body, "pr") != stead_hub_number(row, "pr"));
+}
+
+/* A client asked it of the instance that it saw: not of one that has the id since. */
+static bool is_of_another_life(const struct stead_hub_episode *episode, const struct stead_hub_message *message)
+{
+    const struct stead_hub_session *session = episode->session;
+    int64_t born_ms = stead_hub_number(message->body, "born");
+    bool begins = episode->start != NULL && stead_instance_is_over(stead_hub_status_of(session));
+
+    return born_ms != 0 &&
+           (!session->exists || begins || born_ms != stead_hub_number(stead_written(&session->row), "created"));
 }
 
 /* Another start of this batch is an earlier request of the same parent, which asks again by this one. */
@@ -268,7 +280,7 @@ bool stead_hub_sort(struct stead_hub_episode *episode)
     }
     for (struct stead_hub_message *it = episode->session->messages; it != NULL; it = it->next) {
         it->dropped = it->dropped || (is(it, "steer") && is_for_another(episode, it)) ||
-                      (is(it, "wake") && !wakes(episode->session, it));
+                      is_of_another_life(episode, it) || (is(it, "wake") && !wakes(episode->session, it));
         left = left || !it->dropped;
     }
     return left;

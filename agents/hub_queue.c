@@ -4,7 +4,7 @@
  *
  *     v (ms since 1970: seen from) (number)   a message: when it can be seen, then in order of arrival
  *     b (number)                              its body, when that is over BODY_INLINE bytes: taking a message writes its row again
- *     i (id)                                  an id that is in the queue (perhaps cancelled), or was deleted from it less than STEAD_HUB_ID_KEPT_MS ago
+ *     i (id)                                  an id that is in the queue (perhaps cancelled), or was deleted from it lately (stead_hub_id_kept_ms())
  *     x (ms: deleted) (id)                    the same by time, to forget it
  *
  * Taking a message moves its row to the moment when it will be seen again; that moment is its receipt. It is later at
@@ -62,6 +62,7 @@ struct queue {
     uint64_t deleted;  /* messages */
     uint64_t renewed;
     int64_t cancelled; /* messages in it that were cancelled */
+    int64_t hide_ms;   /* the longest time for which messages were asked for to be hidden; 0: none over the usual */
     /* Not stored. */
     uint64_t empty;   /* dequeues that took nothing, since it is in memory */
     int64_t timer_ms; /* of the node's time: when the timer is due, 0: none stands */
@@ -71,21 +72,15 @@ struct queue {
     struct waiter waiters[WAITERS_MAX];
 };
 
-static const struct stead_field fields[] = {STEAD_FIELD(U64, struct queue, seq),
-                                            STEAD_FIELD(I64, struct queue, clock_ms),
-                                            STEAD_FIELD(I64, struct queue, head_ms),
-                                            STEAD_FIELD(U64, struct queue, head_seq),
-                                            STEAD_FIELD(I64, struct queue, forget_ms),
-                                            STEAD_FIELD(I64, struct queue, depth),
-                                            STEAD_FIELD(U64, struct queue, enqueued),
-                                            STEAD_FIELD(U64, struct queue, duplicates),
-                                            STEAD_FIELD(U64, struct queue, dequeues),
-                                            STEAD_FIELD(U64, struct queue, dequeued),
-                                            STEAD_FIELD(U64, struct queue, deletes),
-                                            STEAD_FIELD(U64, struct queue, deleted),
-                                            STEAD_FIELD(U64, struct queue, renewed),
-                                            STEAD_FIELD(I64, struct queue, cancelled),
-                                            STEAD_FIELDS_END};
+static const struct stead_field fields[] = {
+    STEAD_FIELD(U64, struct queue, seq),       STEAD_FIELD(I64, struct queue, clock_ms),
+    STEAD_FIELD(I64, struct queue, head_ms),   STEAD_FIELD(U64, struct queue, head_seq),
+    STEAD_FIELD(I64, struct queue, forget_ms), STEAD_FIELD(I64, struct queue, depth),
+    STEAD_FIELD(U64, struct queue, enqueued),  STEAD_FIELD(U64, struct queue, duplicates),
+    STEAD_FIELD(U64, struct queue, dequeues),  STEAD_FIELD(U64, struct queue, dequeued),
+    STEAD_FIELD(U64, struct queue, deletes),   STEAD_FIELD(U64, struct queue, deleted),
+    STEAD_FIELD(U64, struct queue, renewed),   STEAD_FIELD(I64, struct queue, cancelled),
+    STEAD_FIELD(I64, struct queue, hide_ms),   STEAD_FIELDS_END};
 
 /* ---- Rows ----------------------------------------------------------------------------------- */
 
@@ -441,6 +436,12 @@ static int put_in(struct stead_turn *turn, struct queue *queue, struct stead_sli
     return code;
 }
 
+/* Ids that were deleted up to then are forgotten. */
+static int64_t known_since(const struct queue *queue)
+{
+    return queue->clock_ms - stead_hub_id_kept_ms(queue->hide_ms);
+}
+
 static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct queue *queue = state;
@@ -464,16 +465,16 @@ static int enqueue(struct stead_turn *turn, void *state, struct stead_slice args
         return stead_fail(turn, "too_large", "a message has at most %u bytes", STEAD_HUB_BODY_MAX);
     set_clock(turn, queue);
     if (queue->forget_ms == 0)
-        queue->forget_ms = queue->clock_ms - STEAD_HUB_ID_KEPT_MS;
+        queue->forget_ms = known_since(queue);
     bool known = id.size > 0 && !STEAD_AGENT_FAULT(message_id_ignored);
-    code = known ? stead_hub_ids_find(turn, id, queue->clock_ms, &seq) : STEAD_ENOTFOUND;
+    code = known ? stead_hub_ids_find(turn, id, known_since(queue), &seq) : STEAD_ENOTFOUND;
     if (code == 0) {
         queue->duplicates++;
         return stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", seq, "new", 0));
     }
     code = code == STEAD_ENOTFOUND ? put_in(turn, queue, id, body, delay_ms, watched) : code;
     if (code == 0 && id.size > 0)
-        code = stead_hub_ids_forget(turn, queue->clock_ms, &queue->forget_ms);
+        code = stead_hub_ids_forget(turn, known_since(queue), &queue->forget_ms);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:u,s:b}", "seq", queue->seq, "new", 1));
 }
 
@@ -503,6 +504,8 @@ static int dequeue(struct stead_turn *turn, void *state, struct stead_slice args
         return bad(turn, "max is from 1 to 32, hide from 1 to 3600000 ms, wait from 0 to 3600000 ms, who a number");
     int64_t clock_ms = queue->clock_ms;
     uint64_t dequeues = queue->dequeues;
+    if (hide_ms > STEAD_HUB_HIDE_MS && hide_ms > queue->hide_ms)
+        queue->hide_ms = hide_ms;
     set_clock(turn, queue);
     int code = dismiss(turn, queue, who);
     if (code == 0 && queue->waiting > 0)
@@ -568,7 +571,7 @@ static int delete_them(struct stead_turn *turn, void *state, struct stead_slice 
     }
     queue->deletes++;
     if (code == 0)
-        code = stead_hub_ids_forget(turn, queue->clock_ms, &queue->forget_ms);
+        code = stead_hub_ids_forget(turn, known_since(queue), &queue->forget_ms);
     return code != 0 ? code : stead_reply(turn, stead_packed(turn, "u", queue->deleted - before));
 }
 

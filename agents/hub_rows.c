@@ -2,7 +2,8 @@
 /*
  * hub_rows: the history of an instance as a worker has read it: rows of [[number of a message that the episode
  * took...], events], one behind the other. The first one of an execution that began in an episode which threw a history
- * away has no events, and behind them what that episode sent: it is nowhere else.
+ * away has no events, and behind them what that episode sent: it is nowhere else. Nor has the first one of an instance
+ * whose id was another's lately, and behind them what that left (hub_past.c).
  */
 #include <string.h>
 
@@ -19,9 +20,32 @@ bool stead_hub_next_row(const struct stead_hub_session *session, struct stead_hu
     memcpy(&size, bytes->data + walk->at, sizeof(size));
     struct stead_reader reader = stead_reader(stead_bytes(bytes->data + walk->at + sizeof(size), size));
     walk->at += sizeof(size) + size;
-    walk->out = (struct stead_slice){NULL, 0};
-    return stead_read_array(&reader, &members) == 0 && members >= 2 && stead_read_value(&reader, &walk->taken) == 0 &&
-           stead_read_bin(&reader, &walk->events) == 0 && (members == 2 || stead_read_value(&reader, &walk->out) == 0);
+    walk->out = walk->past = (struct stead_slice){NULL, 0};
+    if (stead_read_array(&reader, &members) != 0 || members < 2 || stead_read_value(&reader, &walk->taken) != 0 ||
+        stead_read_bin(&reader, &walk->events) != 0 || (members > 2 && stead_read_value(&reader, &walk->out) != 0) ||
+        (members > 3 && stead_read_value(&reader, &walk->past) != 0))
+        return false;
+    if (members > 3)
+        walk->out = (struct stead_slice){NULL, 0}; /* an empty list */
+    return true;
+}
+
+bool stead_hub_decided(const struct stead_hub_session *session, int64_t *ret_ms, uint64_t *ret_etag)
+{
+    struct stead_slice row = stead_written(&session->row);
+    struct stead_hub_walk walk = {.at = 0};
+    struct stead_reader reader;
+    uint32_t four;
+
+    if (!stead_hub_next_row(session, &walk))
+        return false;
+    *ret_ms = stead_hub_number(row, "updated");
+    *ret_etag = session->etag;
+    if (walk.past.size == 0 || stead_hub_next_row(session, &walk))
+        return true;
+    reader = stead_reader(walk.past);
+    return stead_read_array(&reader, &four) == 0 && stead_read_u64(&reader, ret_etag) == 0 &&
+           stead_read_i64(&reader, ret_ms) == 0;
 }
 
 void stead_hub_add_row(struct stead_hub_session *session, struct stead_slice bytes)

@@ -130,6 +130,15 @@ static void cancel(struct stead_hub_session *session, const char *queue, const c
     stead_writer_deinit(&args);
 }
 
+void stead_hub_send_start_cancel(struct stead_hub_session *session)
+{
+    struct stead_hub_part own = stead_hub_control(&session->worker->settings, session->partition);
+    char id[STEAD_HUB_MESSAGE_ID_MAX];
+
+    if (stead_get_text(stead_written(&session->row), "start", id, sizeof(id)) == 0 && id[0] != '\0')
+        cancel(session, own.text, id);
+}
+
 static struct stead_hub_part control_of(const struct stead_hub_session *session, struct stead_slice id)
 {
     const struct stead_hub_settings *settings = &session->worker->settings;
@@ -520,7 +529,7 @@ static void send_failure_again(struct stead_hub_session *session)
         stead_hub_send_end(session, &end);
 }
 
-void stead_hub_send_newest(struct stead_hub_session *session)
+static void send_newest(struct stead_hub_session *session)
 {
     struct stead_hub_walk walk = {.at = 0}, newest = {.at = 0}, before = {.at = 0};
     struct stead_slice out = nothing;
@@ -541,6 +550,48 @@ void stead_hub_send_newest(struct stead_hub_session *session)
     }
     while (stead_hub_next_row(session, &newest))
         send_again(session, newest.events);
+}
+
+/* What the last episode of the instance decided that had the id before: by its own row and rows. */
+static void send_past(struct stead_hub_session *session, struct stead_slice past)
+{
+    struct stead_writer row = session->row;
+    struct stead_hub_rows rows = session->rows;
+    uint32_t execution = session->execution, count = 0;
+    bool exists = session->exists;
+    struct stead_reader reader = stead_reader(past);
+    struct stead_slice map, bytes;
+
+    if (stead_read_array(&reader, &count) != 0 || stead_read_skip(&reader) != 0 || stead_read_skip(&reader) != 0 ||
+        stead_read_value(&reader, &map) != 0 || stead_read_array(&reader, &count) != 0)
+        return;
+    stead_writer_init(&session->row);
+    stead_write_raw(&session->row, map.data, map.size);
+    session->rows = (struct stead_hub_rows){.count = 0};
+    stead_writer_init(&session->rows.bytes);
+    for (; count > 0 && stead_read_bin(&reader, &bytes) == 0; count--)
+        stead_hub_add_row(session, bytes);
+    session->execution = (uint32_t)stead_hub_number(map, "execution");
+    session->exists = true;
+    send_newest(session);
+    stead_writer_deinit(&session->row);
+    stead_writer_deinit(&session->rows.bytes);
+    session->row = row;
+    session->rows = rows;
+    session->execution = execution;
+    session->exists = exists;
+}
+
+void stead_hub_send_newest(struct stead_hub_session *session)
+{
+    struct stead_hub_walk first = {.at = 0}, second;
+    bool found = stead_hub_next_row(session, &first);
+
+    second = first;
+    if (found && first.past.size > 0 && !stead_hub_next_row(session, &second))
+        send_past(session, first.past);
+    else
+        send_newest(session);
 }
 
 /* Of the messages that came again, is it the first in this list? The other ones may be of other episodes. */

@@ -12,7 +12,8 @@
  * A worker may also die, or lose an answer, between WRITING and SENDING, and another message be the next to come. What
  * the newest episode decided is sent before another one is written: by who does not know that it was sent, again (Q6).
  * So nothing overtakes it, and no episode that throws a history away takes with it what is still to be sent. Queues
- * know ids for ten minutes, so what is older than SETTLE_MS is not sent again: then the messages that it took are back.
+ * know ids for a while (stead_hub_id_kept_ms()), so what is older than stead_hub_settle_ms() is not sent again: then
+ * the messages that it took are back.
  *
  * Without `extended` the history is read for every episode, as a worker of a storage-backed framework does that keeps
  * nothing; with it the engine stays, as long as no message came twice and nobody else has written. That somebody has is
@@ -33,7 +34,6 @@
 #define UNKNOWN_MS 2000 /* of one whose orchestrator is not loaded here */
 #define CONFLICTS_MAX 3u
 #define IDLE_MAX 1000u /* extended: instances in memory */
-#define SETTLE_MS 480000
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -327,10 +327,11 @@ static bool is_sent(const struct stead_turn *turn, const struct stead_hub_sessio
 {
     uint64_t hash = stead_hash64(stead_str(session->id));
     const struct stead_hub_sent *sent = &session->worker->sent[hash % STEAD_HUB_SENT];
-    int64_t updated_ms = stead_hub_number(stead_written(&session->row), "updated");
+    int64_t updated_ms = 0;
+    uint64_t etag = 0;
 
-    return !session->exists || session->rows.count == 0 || (sent->id_hash == hash && sent->etag == session->etag) ||
-           stead_now_ms(turn) - updated_ms > SETTLE_MS;
+    return !stead_hub_decided(session, &updated_ms, &etag) || (sent->id_hash == hash && sent->etag == etag) ||
+           stead_now_ms(turn) - updated_ms > stead_hub_settle_ms(session->worker->settings.hide_ms);
 }
 
 static void send_some(struct stead_turn *turn, struct stead_hub_session *session);
@@ -363,14 +364,15 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
     (void)state;
     stead_hub_asked(turn, session->worker);
     stead_writer_reset(&session->row);
-    session->exists = code == 0;
+    /* Without a row it is what one left that was purged. */
+    session->exists = code == 0 && stead_get_value(args, "row", &row) == 0;
     session->etag = 0;
     if (code != 0 && code != STEAD_ENOTFOUND) {
         abandon(turn, session);
         return 0;
     }
-    if (code == 0 && (stead_get_u64(args, "etag", &session->etag) != 0 || stead_get_value(args, "row", &row) != 0 ||
-                      stead_get_value(args, "rows", &rows) != 0 || stead_get_u64(args, "next", &next) != 0)) {
+    if (code == 0 && (stead_get_u64(args, "etag", &session->etag) != 0 || stead_get_value(args, "rows", &rows) != 0 ||
+                      stead_get_u64(args, "next", &next) != 0)) {
         abandon(turn, session);
         return 0;
     }

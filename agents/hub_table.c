@@ -6,7 +6,7 @@
  *     n (id)                  the small part of an instance's row: [etag, rows, row number, purge time, map]
  *     p (id) 0 (i|o|c)        its input, output and custom status
  *     h (id) 0 (number)       its history, row by row
- *     z (ms) (id)             an instance that is to be purged then
+ *     z (ms) (id)             an instance that is to be purged then, or what one left (hub_past.c)
  *     y (id) 0 (number)       (number): history rows from the one to the other (exclusive) that belong to nobody any more and are deleted little by little
  *
  * An id has no control character, so a zero byte ends it. Numbers of history rows begin with the time of the instance's
@@ -289,54 +289,6 @@ static bool has_to_be_ended(const struct stead_hub_row *row)
     return stead_get_bool(row->map, "differs", &differs) == 0 && differs;
 }
 
-static int create(struct stead_turn *turn, void *state, struct stead_slice args)
-{
-    struct stead_hub_table *table = state;
-    struct stead_slice id, name, start, other = {0};
-    struct stead_hub_row row = {.etag = 0}, old = {.etag = 0};
-    int64_t version = 0, execution = 0, now_ms = stead_now_ms(turn);
-    int code = stead_hub_unpack(turn, args, &args);
-
-    if (code == 0)
-        code = stead_hub_take_id(turn, args, &id);
-
-    if (code != 0)
-        return code;
-    if (stead_get_str(args, "name", &name) != 0 || stead_get_str(args, "start", &start) != 0 ||
-        stead_get_i64(args, "version", &version) == STEAD_EARGUMENT)
-        return stead_hub_bad(turn, "create takes id, name, version, input and start");
-    code = stead_hub_row_find(turn, id, &old);
-    if (code != 0 && code != STEAD_ENOTFOUND)
-        return code;
-    if (code == 0 && stead_get_str(old.map, "start", &other) == 0 && stead_slice_equal(start, other))
-        return stead_reply(turn, stead_packed(turn, "{s:b}", "new", 0));
-    if (code == 0 && (!stead_instance_is_over(stead_hub_row_status(&old)) || has_to_be_ended(&old)))
-        return STEAD_ECONFLICT;
-    if (code == 0 && old.purge_ms != 0) {
-        struct stead_hub_key key = purge_key(old.purge_ms, id);
-        if (stead_kv_delete(turn, stead_hub_key(&key)) != 0)
-            return STEAD_EINTERNAL;
-    }
-    if (code == 0 && stead_get_i64(old.map, "execution", &execution) != 0)
-        execution = 0;
-    table->instances += code != 0;
-    table->creates++;
-    uint64_t birth = give_birth(turn, table);
-    row.etag = (old.etag > 0 ? old.etag : birth << ETAG_BITS) + 1;
-    row.first = row.last = birth << ROW_BITS;
-    row.map = stead_packed(turn, "{s:S,s:l,s:l,s:u,s:l,s:l,s:u,s:S}", "name", name, "version", version, "execution",
-                           execution + 1, "status", (uint64_t)STEAD_INSTANCE_PENDING, "created", now_ms, "updated",
-                           now_ms, "events", (uint64_t)0, "start", start);
-    code = delete_history(turn, id, &old);
-    for (const char *which = "ioc"; *which != 0 && code == 0 && old.etag > 0; which++)
-        code = delete_value(turn, id, (uint8_t)*which);
-    if (code == 0)
-        code = put_value(turn, id, 'i', args, "input");
-    if (code == 0)
-        code = put_row(turn, id, &row);
-    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:b}", "new", 1));
-}
-
 /* One history row: what is too long for one goes on in the next ones. */
 static int append_row(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *row,
                       struct stead_slice bytes)
@@ -354,6 +306,77 @@ static int append_row(struct stead_turn *turn, struct stead_slice id, struct ste
         code = stead_kv_put(turn, stead_hub_key(&key), stead_bytes(part, size + 1));
     }
     return code;
+}
+
+/* What the instance before leaves becomes the first row of the new one's history, and the rest of it goes. */
+static int follow(struct stead_turn *turn, struct stead_slice id, const struct stead_hub_row *old,
+                  struct stead_hub_row *row)
+{
+    struct stead_writer past;
+    int64_t until_ms;
+
+    if (old->etag > 0 && stead_hub_row_is_past(old)) {
+        row->first = old->first;
+        row->last = old->last;
+        return 0;
+    }
+    stead_writer_init(&past);
+    int code = stead_hub_past_write(turn, id, old, &past, &until_ms);
+    if (code == 0)
+        code = delete_history(turn, id, old);
+    if (code == 0 && past.size > 0)
+        code = append_row(turn, id, row, stead_written(&past));
+    stead_writer_deinit(&past);
+    return code;
+}
+
+static int create(struct stead_turn *turn, void *state, struct stead_slice args)
+{
+    struct stead_hub_table *table = state;
+    struct stead_slice id, name, start, other = {0};
+    struct stead_hub_row row = {.etag = 0}, old = {.etag = 0};
+    int64_t version = 0, execution = 0, now_ms = stead_now_ms(turn);
+    int code = stead_hub_unpack(turn, args, &args);
+
+    if (code == 0)
+        code = stead_hub_take_id(turn, args, &id);
+
+    if (code != 0)
+        return code;
+    if (stead_get_str(args, "name", &name) != 0 || stead_get_str(args, "start", &start) != 0 ||
+        stead_get_i64(args, "version", &version) == STEAD_EARGUMENT)
+        return stead_hub_bad(turn, "create takes id, name, version, input and start");
+    code = stead_hub_row_get(turn, id, &old);
+    if (code != 0 && code != STEAD_ENOTFOUND)
+        return code;
+    bool found = code == 0 && !stead_hub_row_is_past(&old);
+    if (found && stead_get_str(old.map, "start", &other) == 0 && stead_slice_equal(start, other))
+        return stead_reply(turn, stead_packed(turn, "{s:b}", "new", 0));
+    if (found && (!stead_instance_is_over(stead_hub_row_status(&old)) || has_to_be_ended(&old)))
+        return STEAD_ECONFLICT;
+    if (code == 0 && old.purge_ms != 0) {
+        struct stead_hub_key key = purge_key(old.purge_ms, id);
+        if (stead_kv_delete(turn, stead_hub_key(&key)) != 0)
+            return STEAD_EINTERNAL;
+    }
+    if (found && stead_get_i64(old.map, "execution", &execution) != 0)
+        execution = 0;
+    table->instances += !found;
+    table->creates++;
+    uint64_t birth = give_birth(turn, table);
+    row.etag = (old.etag > 0 ? old.etag : birth << ETAG_BITS) + 1;
+    row.first = row.last = birth << ROW_BITS;
+    row.map = stead_packed(turn, "{s:S,s:l,s:l,s:u,s:l,s:l,s:u,s:S}", "name", name, "version", version, "execution",
+                           execution + 1, "status", (uint64_t)STEAD_INSTANCE_PENDING, "created", now_ms, "updated",
+                           now_ms, "events", (uint64_t)0, "start", start);
+    code = follow(turn, id, &old, &row);
+    for (const char *which = "ioc"; *which != 0 && code == 0 && old.etag > 0; which++)
+        code = delete_value(turn, id, (uint8_t)*which);
+    if (code == 0)
+        code = put_value(turn, id, 'i', args, "input");
+    if (code == 0)
+        code = put_row(turn, id, &row);
+    return code != 0 ? code : stead_reply(turn, stead_packed(turn, "{s:b}", "new", 1));
 }
 
 /* Appends the history rows of a write. */
@@ -423,12 +446,12 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
         stead_get_bool(args, "keep", &keep) == STEAD_EARGUMENT ||
         stead_get_i64(args, "purge", &purge_ms) == STEAD_EARGUMENT || purge_ms < 0)
         return stead_hub_bad(turn, "write takes id, etag, row, input, output, custom, clear, keep, rows and purge");
-    code = stead_hub_row_find(turn, id, &row);
+    code = stead_hub_row_get(turn, id, &row);
     if (code != 0 && code != STEAD_ENOTFOUND)
         return code;
     if (row.etag != etag)
         return STEAD_ECONFLICT;
-    table->instances += code != 0;
+    table->instances += code != 0 || stead_hub_row_is_past(&row);
     table->writes++;
     if (code != 0) {
         uint64_t birth = give_birth(turn, table);
@@ -461,19 +484,43 @@ static int write_them(struct stead_turn *turn, void *state, struct stead_slice a
 
 /* ---- The end ------------------------------------------------------------------------------------------ */
 
+/* What it leaves stays for a while. */
+static int leave_past(struct stead_turn *turn, struct stead_hub_table *table, struct stead_slice id,
+                      struct stead_hub_row *row, struct stead_slice past, int64_t until_ms)
+{
+    static const uint8_t nil = 0xc0;
+    int code;
+
+    row->map = stead_bytes(&nil, 1);
+    row->first = row->last;
+    code = append_row(turn, id, row, past);
+    if (code == 0)
+        code = set_purge(turn, table, id, row, until_ms);
+    return code != 0 ? code : put_row(turn, id, row);
+}
+
 static int purge_one(struct stead_turn *turn, struct stead_hub_table *table, struct stead_slice id,
                      struct stead_hub_row *row)
 {
     struct stead_hub_key key = stead_hub_row_key('n', id);
-    int code = delete_history(turn, id, row);
+    bool past = stead_hub_row_is_past(row);
+    struct stead_writer left;
+    int64_t until_ms;
 
-    for (const char *which = "ioc"; *which != 0 && code == 0; which++)
-        code = delete_value(turn, id, (uint8_t)*which);
+    stead_writer_init(&left);
+    int code = stead_hub_past_write(turn, id, row, &left, &until_ms);
     if (code == 0)
-        code = set_purge(turn, table, id, row, 0);
-    table->instances--;
-    table->purges++;
-    return code != 0 ? code : stead_kv_delete(turn, stead_hub_key(&key));
+        code = delete_history(turn, id, row);
+    for (const char *which = "ioc"; *which != 0 && code == 0 && !past; which++)
+        code = delete_value(turn, id, (uint8_t)*which);
+    if (code == 0 && left.size > 0)
+        code = leave_past(turn, table, id, row, stead_written(&left), until_ms);
+    else if (code == 0 && (code = set_purge(turn, table, id, row, 0)) == 0)
+        code = stead_kv_delete(turn, stead_hub_key(&key));
+    table->instances -= !past;
+    table->purges += !past;
+    stead_writer_deinit(&left);
+    return code;
 }
 
 static int purge(struct stead_turn *turn, void *state, struct stead_slice args)
@@ -517,6 +564,7 @@ static int retain(struct stead_turn *turn, void *state, struct stead_slice args)
     int code = stead_kv_scan(turn, stead_hub_key(&from), stead_hub_key(&to), PURGE_PER_TURN, see_due, &due);
 
     (void)args;
+    ((struct stead_hub_table *)state)->retain_ms = 0;
     for (uint32_t at = 0; at < due.count && code == 0 && next_ms == 0; at++) {
         struct stead_slice id = stead_bytes(due.keys[at].data + 9, due.keys[at].size - 9);
         struct stead_hub_row row;
@@ -524,7 +572,7 @@ static int retain(struct stead_turn *turn, void *state, struct stead_slice args)
             next_ms = (int64_t)stead_hub_load_u64(due.keys[at].data + 1);
             break;
         }
-        code = stead_hub_row_find(turn, id, &row);
+        code = stead_hub_row_get(turn, id, &row);
         if (code == 0)
             code = purge_one(turn, state, id, &row);
         else if (code == STEAD_ENOTFOUND)
@@ -532,7 +580,6 @@ static int retain(struct stead_turn *turn, void *state, struct stead_slice args)
     }
     if (next_ms == 0 && due.count == PURGE_PER_TURN)
         next_ms = now_ms;
-    ((struct stead_hub_table *)state)->retain_ms = 0;
     return code == 0 && next_ms != 0 ? set_retain(turn, state, next_ms) : code;
 }
 

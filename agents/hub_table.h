@@ -37,6 +37,11 @@ struct stead_hub_key stead_hub_history_key(struct stead_slice id, uint64_t numbe
 
 /* Decodes a row; borrowed from `value`. STEAD_ECORRUPT. */
 int stead_hub_row_read(struct stead_slice value, struct stead_hub_row *ret_row) STEAD_MUST_USE;
+/* What there is of that id: an instance, or what one left that was purged lately (stead_hub_row_is_past()).
+ * STEAD_ENOTFOUND. */
+int stead_hub_row_get(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *ret_row) STEAD_MUST_USE;
+/* It has no map: its instance was purged, and its history is the row that hub_past.c made. */
+bool stead_hub_row_is_past(const struct stead_hub_row *row);
 /* The row of an instance. STEAD_ENOTFOUND. */
 int stead_hub_row_find(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *ret_row) STEAD_MUST_USE;
 /* Its status. */
@@ -44,6 +49,15 @@ enum stead_instance_status stead_hub_row_status(const struct stead_hub_row *row)
 /* The map of stead_instance_read(), in the turn's memory. */
 struct stead_slice stead_hub_instance_map(struct stead_turn *turn, struct stead_slice id,
                                           const struct stead_hub_row *row);
+
+/* ---- hub_past.c -------------------------------------------------------------------------------- */
+
+#define STEAD_HUB_ROW_MEMBERS 3u /* of a history row, at most; that of an instance before has one more */
+
+/* Appends the first history row of the next instance of this id: what `old` leaves, which may be nothing; and until
+ * when that is of use (ms since 1970). To be asked for before its history is deleted. */
+int stead_hub_past_write(struct stead_turn *turn, struct stead_slice id, const struct stead_hub_row *old,
+                         struct stead_writer *row, int64_t *ret_until_ms) STEAD_MUST_USE;
 
 /* The id of a request, or the turn's failure. */
 int stead_hub_take_id(struct stead_turn *turn, struct stead_slice args, struct stead_slice *ret_id) STEAD_MUST_USE;

@@ -59,7 +59,19 @@ int stead_hub_row_read(struct stead_slice value, struct stead_hub_row *ret_row)
     return 0;
 }
 
+bool stead_hub_row_is_past(const struct stead_hub_row *row)
+{
+    return row->map.size == 1 && row->map.data[0] == 0xc0; /* nil */
+}
+
 int stead_hub_row_find(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *ret_row)
+{
+    int code = stead_hub_row_get(turn, id, ret_row);
+
+    return code == 0 && stead_hub_row_is_past(ret_row) ? STEAD_ENOTFOUND : code;
+}
+
+int stead_hub_row_get(struct stead_turn *turn, struct stead_slice id, struct stead_hub_row *ret_row)
 {
     struct stead_hub_key key = stead_hub_row_key('n', id);
     struct stead_slice value;
@@ -199,7 +211,7 @@ int stead_hub_table_read(struct stead_turn *turn, void *state, struct stead_slic
     if (code == 0 && stead_get_u64(args, "from", &from) == STEAD_EARGUMENT)
         code = stead_hub_bad(turn, "from is a row's number");
     if (code == 0)
-        code = stead_hub_row_find(turn, id, &row);
+        code = stead_hub_row_get(turn, id, &row);
     if (code != 0)
         return code;
     struct stead_hub_key first = stead_hub_history_key(id, from > row.first ? from : row.first),

@@ -8,13 +8,14 @@
  * ...}.
  *
  *   to an instance (control queue of its partition)
- *     start      {n, v, ver, p: parent, px, pr, rw: its request that a rewound parent repeats, or 0}       the row may be
- *                                                     there (a client's start) or not (a child's)
+ *     start      {n, v, ver, p: parent, px, pr, rw: its request that a rewound parent repeats, or 0}       the row is
+ *                                                     there and waits for it (a client's start), or it may not (a child's)
  *     result     {x, r, k: type of the history's event, v | c, en, es, h: agent that may have been held}
  *                due, far: of a timer: when, and whether its message comes before and is put back until then
  *     late       {x, r, w: id of the work}            what has not been taken by now does not begin any more
  *     wake       {x, r}                          its code may be loaded by now, of which episode r has none
  *     raise      {n, v}      steer {k: EXECUTION_TERMINATED ... REWOUND, es: reason, p, px, pr: only this request's child}
+ *                born: of a client: only the instance that was created then
  *   of an agent (control queue of its partition)
  *     call       {a: address, n: op, v, f: fence, timeout, at, i, x, r | q: reply queue, m: its id}
  *   work queue
@@ -262,9 +263,14 @@ struct stead_hub_walk {
     struct stead_slice events; /* row of events; empty in one of `out` */
     struct stead_slice
         out; /* what an episode sent whose history was thrown away: [address, 0 enqueue or 1 cancel, args]... */
+    struct stead_slice
+        past; /* of the instance that had the id before: [etag, updated, row, rows of its last episode] */
 };
 /* A row that was read, or what goes on with the one before. */
 void stead_hub_add_row(struct stead_hub_session *session, struct stead_slice bytes);
+/* When what is perhaps still to be sent was decided, and the etag of that write: of the newest episode, or, before the
+ * first one, that of the instance which had the id before. False: nothing is. */
+bool stead_hub_decided(const struct stead_hub_session *session, int64_t *ret_ms, uint64_t *ret_etag);
 /* The next row; false behind the last, or where it is damaged. */
 bool stead_hub_next_row(const struct stead_hub_session *session, struct stead_hub_walk *walk);
 /* Is the number in the list? */
@@ -294,6 +300,8 @@ enum stead_hub_verdict stead_hub_episode(struct stead_turn *turn, struct stead_h
 void stead_hub_send_event(struct stead_hub_session *session, const struct stead_history_event *event);
 /* The instance is over: its parent (of its row) is told how. */
 void stead_hub_send_end(struct stead_hub_session *session, const struct stead_history_event *end);
+/* The instance, which has not begun, never will: its start need not come. */
+void stead_hub_send_start_cancel(struct stead_hub_session *session);
 /* This start of a child came to an instance that is active: its parent is told so; but an earlier attempt of the same
  * parent ends, and the start comes again. */
 void stead_hub_send_refusal(struct stead_hub_session *session, const struct stead_hub_message *start);

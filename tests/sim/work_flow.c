@@ -20,7 +20,6 @@
 #define LATE_NS (6 * STEAD_S) /* behind the end of faults: no request of theirs is under way */
 #define OTHER_CODE_FROM_NS (50 * STEAD_MS)
 #define OTHER_CODE_TO_NS (4 * STEAD_S)
-#define FORGOTTEN_NS (60 * STEAD_S) /* nothing will come any more that releases a lock */
 #define EXPLAIN_NS (170 * STEAD_S)
 
 static const char *const verb_ops[STEAD_FLOW_VERBS] = {
@@ -317,8 +316,6 @@ static void relieve_flow(struct stead_sim *sim)
         stead_flow_hub_make(sim, &sim->clients[STEAD_SIM_CLIENTS_MAX - 1]);
     for (uint32_t i = 0; i < flow->instance_count; i++)
         relieve_instance(sim, &flow->instances[i]);
-    if (sim->hub_lives && sim->world.now_ns > flow->calm_ns + FORGOTTEN_NS)
-        stead_flow_break_forgotten(sim);
 }
 
 /* Messages that came late may have begun one anew that had been seen as over (a restart, a rewind), or have suspended

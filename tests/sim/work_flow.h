@@ -82,9 +82,6 @@ uint32_t stead_flow_runs(uint64_t id, bool again);
 extern const struct stead_kind *const stead_flow_kinds[]; /* ended by NULL */
 /* Compares everything with the reference. */
 void stead_flow_verify(struct stead_sim *sim);
-/* What an operator does (`stead locks break`): a lock of a hub's instance that was purged while it was being sent that
- * the lock is released (docs/TESTING.md, Open) is broken. */
-void stead_flow_break_forgotten(struct stead_sim *sim);
 /* Puts the history of an instance into the trace: for who looks at a seed. */
 void stead_flow_explain(struct stead_sim *sim, const char *id);
 /* Asks for `status`, or for a page of the history behind `after`, wherever the instance is. The code; STEAD_ENOTFOUND:

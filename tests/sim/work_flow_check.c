@@ -157,41 +157,20 @@ static void check_history(struct stead_sim *sim, const char *id, struct history 
         stead_world_fail(&sim->world, "the history of %s has no end", id);
 }
 
-static struct stead_slice ask_vault(struct stead_sim *sim, uint32_t vault, const char *query, uint64_t fence)
-{
-    char address[48];
-    struct stead_writer args;
-
-    stead_format(address, sizeof address, "%s/%u", STEAD_PROGRAM_VAULT, vault);
-    stead_writer_init(&args);
-    stead_pack(&args, "{s:s,s:u}", "address", address, "fence", fence);
-    struct stead_slice told = stead_sim_query(sim, address, query, stead_written(&args));
-    stead_writer_deinit(&args);
-    return told;
-}
-
-/* Who holds it, "": nobody; and under which number. */
-static uint64_t find_holder(struct stead_sim *sim, uint32_t vault, char ret_holder[STEAD_ADDRESS_MAX + 1])
-{
-    struct stead_slice held;
-    uint64_t fence = 0;
-
-    ret_holder[0] = 0;
-    if (stead_get_value(ask_vault(sim, vault, "show", 0), "lock", &held) != 0 ||
-        stead_get_text(held, "holder", ret_holder, STEAD_ADDRESS_MAX + 1) != 0 ||
-        stead_get_u64(held, "fence", &fence) != 0)
-        ret_holder[0] = 0;
-    return fence;
-}
-
 static void explain_vaults(struct stead_sim *sim)
 {
-    char holder[STEAD_ADDRESS_MAX + 1];
+    char holder[STEAD_ADDRESS_MAX + 1], address[48];
+    struct stead_writer args;
+    struct stead_slice held;
 
     for (uint32_t vault = 0; vault < STEAD_PROGRAM_VAULTS; vault++) {
-        (void)find_holder(sim, vault, holder);
-        if (holder[0] != 0)
+        stead_format(address, sizeof address, "%s/%u", STEAD_PROGRAM_VAULT, vault);
+        stead_writer_init(&args);
+        stead_pack(&args, "{s:s}", "address", address);
+        if (stead_get_value(stead_sim_query(sim, address, "show", stead_written(&args)), "lock", &held) == 0 &&
+            stead_get_text(held, "holder", holder, sizeof holder) == 0)
             stead_world_note_text(&sim->world, "held by", vault, holder);
+        stead_writer_deinit(&args);
     }
 }
 
@@ -211,24 +190,6 @@ int stead_flow_look(struct stead_sim *sim, const char *id, const char *op, uint6
                              stead_written(&args), ret_value);
     stead_writer_deinit(&args);
     return code;
-}
-
-void stead_flow_break_forgotten(struct stead_sim *sim)
-{
-    const struct stead_flow *flow = stead_flow_oracle();
-    char holder[STEAD_ADDRESS_MAX + 1], of[STEAD_FLOW_ID_SIZE + 16];
-
-    for (uint32_t vault = 0; vault < STEAD_PROGRAM_VAULTS; vault++) {
-        uint64_t fence = find_holder(sim, vault, holder);
-        for (uint32_t i = 0; holder[0] != 0 && i < flow->instance_count; i++) {
-            const struct stead_flow_instance *it = &flow->instances[i];
-            stead_format(of, sizeof of, "hub/%s/%s", flow->hub.name, it->id);
-            struct stead_slice value;
-            if (it->hub && it->done[STEAD_FLOW_PURGE] > 0 && strcmp(holder, of) == 0 &&
-                stead_flow_look(sim, it->id, "status", 0, &value) == STEAD_ENOTFOUND)
-                (void)ask_vault(sim, vault, "unlock", fence);
-        }
-    }
 }
 
 void stead_flow_explain(struct stead_sim *sim, const char *id)

@@ -181,13 +181,19 @@ static void take_in_vain(const char *queue, uint32_t times)
     }
 }
 
-/* Puts the start of an instance, or what steers it, into its queue. */
+/* Puts the start of an instance, behind its row, or what steers it, into its queue. */
 static void tell(const char *instance, const char *id, bool starts)
 {
     struct stead_hub_part queue = stead_hub_control(&settings, 0);
     struct stead_writer args;
 
     stead_writer_init(&args);
+    if (starts) {
+        stead_pack(&args, "{s:s,s:s,s:u,s:u,s:s}", "id", instance, "name", "marked", "version", (uint64_t)0, "input",
+                   (uint64_t)7, "start", id);
+        assert_int_equal(ask(stead_hub_table(&settings, 0).text, "create", &args), 0);
+        stead_writer_init(&args);
+    }
     if (starts)
         stead_pack(&args, "{s:s,s:{s:s,s:s,s:s,s:u,s:u}}", "id", id, "body", "t", "start", "i", instance, "n", "marked",
                    "v", (uint64_t)7, "ver", (uint64_t)0);
