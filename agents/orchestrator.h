@@ -150,6 +150,8 @@ int stead_decision_send(struct stead_turn *turn, struct stead_orchestration_stat
 int stead_decisions_send(struct stead_turn *turn, struct stead_orchestration_state *it, bool *ret_more) STEAD_MUST_USE;
 /* True: everything that is stored has been carried out. */
 bool stead_decisions_done(const struct stead_orchestration_state *it);
+/* Leaves of a TASK_CANCELED only what is needed to carry it out: of a call not its address, of a child its id. */
+void stead_cancel_shorten(struct stead_history_event *cancel);
 /* Remembers a call's id, or forgets it. */
 void stead_resident_keep_call(struct stead_resident *resident, uint64_t request, const struct stead_call_id *call);
 void stead_resident_drop_call(struct stead_resident *resident, uint64_t request);

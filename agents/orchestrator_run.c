@@ -332,6 +332,7 @@ struct episode {
     uint64_t last;            /* the newest event */
     uint64_t output_row;      /* first id of the row with the output */
     struct stead_slice again; /* CONTINUE_AS_NEW's input; in the turn's memory */
+    bool brief;               /* its cancels are stored shortened */
     /* more than a turn may store: its inputs are kept, for nothing of them may be lost, and no decision is seen */
     bool too_large;
     int code;
@@ -402,13 +403,44 @@ static void send_now(struct episode *episode, struct stead_history_event *event)
     stead_resident_keep_call(episode->it->resident, event->id, &call);
 }
 
+/* A later turn carries this cancel out, when the engine may be gone. */
+static void prepare_cancel(struct episode *episode, struct stead_history_event *cancel)
+{
+    struct stead_resident *resident = episode->it->resident;
+    const struct stead_call_id *call = stead_engine_map_get(&resident->calls, cancel->ref);
+
+    if (call == NULL)
+        return;
+    cancel->extra = add_call_id(episode->turn, cancel->extra, call);
+    stead_resident_drop_call(resident, cancel->ref);
+}
+
+/* Is it more than a turn may store? One that only ends the execution never is: 100,000 shortened cancels, of children
+ * with the longest ids, have room in a turn. */
+static void weigh_episode(struct episode *episode)
+{
+    const struct stead_engine *engine = episode->it->resident->engine;
+    bool ends = engine->orchestrator == NULL || stead_engine_status(engine) == STEAD_INSTANCE_TERMINATED;
+    size_t bytes = stead_engine_episode_bytes(engine);
+
+    episode->brief = bytes > EPISODE_BYTES_MAX;
+    for (uint32_t i = 0; episode->brief && i < engine->event_count; i++) {
+        struct stead_history_event event = engine->events[i];
+        if (event.type != STEAD_HISTORY_TASK_CANCELED)
+            continue;
+        stead_cancel_shorten(&event);
+        bytes -= engine->events[i].name.size - event.name.size + engine->events[i].target.size - event.target.size;
+    }
+    episode->too_large = !ends && bytes > EPISODE_BYTES_MAX;
+}
+
 static void take_event(void *context, const struct stead_history_event *event)
 {
     struct episode *episode = context;
     struct stead_history_event stored = *event;
 
     if (episode->last == 0)
-        episode->too_large = stead_engine_episode_bytes(episode->it->resident->engine) > EPISODE_BYTES_MAX;
+        weigh_episode(episode);
     episode->last = event->id;
     if (episode->code != 0)
         return;
@@ -422,6 +454,10 @@ static void take_event(void *context, const struct stead_history_event *event)
         stead_resident_drop_call(episode->it->resident, event->ref);
     if (episode->sending && !stead_history_is_input(event->type))
         send_now(episode, &stored);
+    if (event->type == STEAD_HISTORY_TASK_CANCELED && !episode->sending)
+        prepare_cancel(episode, &stored);
+    if (event->type == STEAD_HISTORY_TASK_CANCELED && episode->brief)
+        stead_cancel_shorten(&stored);
     stead_row_writer_add(&episode->rows, &stored);
     if (event->type == STEAD_HISTORY_EXECUTION_COMPLETED)
         episode->output_row = episode->rows.count > 0 ? episode->rows.first : episode->rows.last_row;
@@ -538,7 +574,7 @@ static int end_now(struct stead_turn *turn, struct stead_orchestration_state *it
     else
         (void)stead_engine_input(engine, &event);
     int code = try_episode(turn, it);
-    return code > 0 ? STEAD_EINTERNAL : code; /* no code has to run, and what ends all is small */
+    return code > 0 ? STEAD_EINTERNAL : code; /* no code has to run, and what ends all is never too large */
 }
 
 /* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. */
