@@ -318,11 +318,14 @@ static int visit_row(void *context, uint64_t first, struct stead_slice row)
     return batch->full || batch->code != 0;
 }
 
-static int send_batch(struct stead_turn *turn, struct stead_orchestration_state *it, const struct batch *batch)
+/* `ret_sent`: up to this event all is. */
+static int send_batch(struct stead_turn *turn, struct stead_orchestration_state *it, const struct batch *batch,
+                      uint64_t *ret_sent)
 {
     uint8_t memory[STEAD_ROW_KEY_MAX];
     int code = 0;
 
+    *ret_sent = batch->last;
     for (uint32_t i = 0; code == 0 && i < batch->count; i++) {
         const struct stead_history_event *event = &batch->events[i];
         struct stead_call_id call;
@@ -331,6 +334,8 @@ static int send_batch(struct stead_turn *turn, struct stead_orchestration_state 
         if (code == 0 && called)
             code = stead_kv_put(turn, stead_row_key_of(memory, 'c', it->send_execution, event->id),
                                 stead_bytes(&call, sizeof(call)));
+        if (code != 0)
+            *ret_sent = event->id - 1;
     }
     return code;
 }
@@ -338,6 +343,7 @@ static int send_batch(struct stead_turn *turn, struct stead_orchestration_state 
 int stead_decisions_send(struct stead_turn *turn, struct stead_orchestration_state *it, bool *ret_more)
 {
     struct batch batch = {.after = it->sent, .last = it->sent};
+    uint64_t sent = it->sent;
 
     *ret_more = false;
     if (stead_decisions_done(it))
@@ -345,8 +351,11 @@ int stead_decisions_send(struct stead_turn *turn, struct stead_orchestration_sta
     int code = stead_rows_visit(turn, it->send_execution, it->send_row, visit_row, &batch);
     code = code != 0 ? code : batch.code;
     if (code == 0)
-        code = send_batch(turn, it, &batch);
-    if (code == 0) {
+        code = send_batch(turn, it, &batch, &sent);
+    if (stead_orchestration_is_unread(code)) {
+        it->sent = sent;
+        code = stead_orchestration_read_again(turn);
+    } else if (code == 0) {
         it->sent = batch.last;
         it->send_row = batch.full ? batch.row : batch.last + 1;
         if (!batch.full && it->send_execution < it->execution) {

@@ -152,6 +152,82 @@ static void test_many_long_addresses_begin_anew(void **state)
     expect_cancelled(2 * LONG_EACH);
 }
 
+/* ---- Who waits ---------------------------------------------------------------------------------- */
+
+#define WAITERS 6u
+
+static int wait_for_go(struct stead_orchestration *o, struct stead_slice input)
+{
+    int code = stead_await_event(o, "go", -1, NULL);
+
+    return code != 0 ? code : stead_complete(o, input);
+}
+OR_ORCHESTRATOR(slow, wait_for_go);
+
+/* Answers that tell of this execution's end with this status; others are errors. */
+static uint32_t count_told(uint32_t execution, enum stead_instance_status status)
+{
+    struct stead_message *message;
+    struct stead_instance it;
+    uint32_t told = 0;
+
+    while ((message = stead_queue_pop(&fx->answers)) != NULL) {
+        if (message->status == 0 && stead_instance_read(stead_message_payload(message), &it) == 0) {
+            assert_int_equal(it.execution, execution);
+            assert_int_equal(it.status, status);
+            told++;
+        }
+        stead_message_destroy(&message);
+    }
+    return told;
+}
+
+/* Their answers are more than one turn gives, and what they wait for is replaced in that turn. */
+static void test_many_who_wait_for_a_replaced_one_hear_of_its_end(void **state)
+{
+    const uint32_t size = 1000000;
+    uint8_t *bytes = calloc(1, size);
+
+    (void)state;
+    or_ask("w", "start", "{s:s,s:B}", "name", "slow", "input", stead_bytes(bytes, size));
+    assert_int_equal(answer->status, 0);
+    free(bytes);
+    for (uint32_t i = 0; i < WAITERS; i++)
+        or_post("w", "wait");
+    fx_run(fx);
+    or_post("w", "status"); /* the waiters are there */
+    fx_run(fx);
+    assert_int_equal(count_told(1, STEAD_INSTANCE_RUNNING), 1);
+
+    struct stead_writer args;
+    stead_writer_init(&args);
+    stead_pack(&args, "{s:s,s:b}", "name", "slow", "replace", 1);
+    struct stead_message *start =
+        fx_request(fx, &client, STEAD_CALL, "orchestration/w", "start", stead_written(&args), NULL);
+    stead_writer_deinit(&args);
+    stead_host_deliver(fx->host, &start);
+    settle();
+    assert_int_equal(count_told(1, STEAD_INSTANCE_TERMINATED), WAITERS);
+}
+
+/* The rest of those who wait is still to be answered when it begins again. */
+static void test_many_who_wait_for_what_is_restarted_hear_of_its_end(void **state)
+{
+    const uint32_t size = 1000000;
+    uint8_t *bytes = calloc(1, size);
+
+    (void)state;
+    or_ask("w", "start", "{s:s,s:B}", "name", "slow", "input", stead_bytes(bytes, size));
+    free(bytes);
+    for (uint32_t i = 0; i < WAITERS; i++)
+        or_post("w", "wait");
+    fx_run(fx);
+    or_post("w", "terminate");
+    or_post("w", "restart");
+    settle();
+    assert_int_equal(count_told(1, STEAD_INSTANCE_TERMINATED), WAITERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,8 +238,11 @@ int main(void)
         TEST(test_many_long_addresses_are_terminated),
         TEST(test_many_long_addresses_are_terminated_without_the_engine),
         TEST(test_many_long_addresses_begin_anew),
+        TEST(test_many_who_wait_for_a_replaced_one_hear_of_its_end),
+        TEST(test_many_who_wait_for_what_is_restarted_hear_of_its_end),
     };
 
     or_orchestrators[0] = &waves;
+    or_orchestrators[1] = &slow;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
