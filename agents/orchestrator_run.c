@@ -23,11 +23,13 @@
 #define REPLAY_EVENTS 8192u           /* a turn: a few milliseconds, so that its reactor's other agents hardly notice */
 #define REPLAY_BYTES (4u << 20)       /* the same for large ones */
 #define LOST_MAX 3u                   /* times that the fiber may be taken away in one turn */
+#ifndef EPISODE_BYTES_MAX             /* a test makes it smaller */
 #define EPISODE_BYTES_MAX (20u << 20) /* of an episode's events: its decisions have to fit into a turn */
-#define CALL_BYTES 64u                /* of a call's id that is kept, with what the allocator adds */
-#define READ_AGAIN_MS 1000u           /* after a read that failed */
-#define LATER 1                       /* the code cannot run in this turn */
-#define TOO_LARGE 2                   /* an episode decided more than a turn may store */
+#endif
+#define CALL_BYTES 64u      /* of a call's id that is kept, with what the allocator adds */
+#define READ_AGAIN_MS 1000u /* after a read that failed */
+#define LATER 1             /* the code cannot run in this turn */
+#define TOO_LARGE 2         /* an episode decided more than a turn may store */
 
 #define UNREADABLE_SENTENCE "the stored history cannot be read"
 #define TOO_LARGE_SENTENCE "what the code decided between two awaits is larger than a turn may store"
