@@ -570,8 +570,11 @@ static int differ(struct stead_engine *engine, const struct stead_history_event 
     return STEAD_ECONFLICT;
 }
 
+/* What a cancel is of follows from its ref; how much it tells of it is for who stores it to say. */
 static bool is_same(const struct stead_history_event *a, const struct stead_history_event *b)
 {
+    if (a->type == STEAD_HISTORY_TASK_CANCELED)
+        return b->type == a->type && a->ref == b->ref;
     return a->type == b->type && a->ref == b->ref && a->code == b->code && stead_slice_equal(a->name, b->name) &&
            stead_slice_equal(a->target, b->target) && stead_slice_equal(a->value, b->value) &&
            stead_slice_equal(a->error_name, b->error_name) &&

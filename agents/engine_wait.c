@@ -5,7 +5,8 @@
  * An await says how many results are missing, each result takes one off, and the fiber is resumed at none: a fan-in of
  * 10,000 costs as much for each result as for the last one, and the fiber sleeps through all of them. await_any is
  * called again and again with a list that has lost one: so the newest list is kept, and only places that differ from it
- * are looked up; the one that finished first is found along the list of what has finished and has not been read.
+ * are looked up; the one that finished first is found along the list of what has finished and has not been read. A
+ * rewind unfinishes tasks: so an await marks all that it is for, and counts anew those that are asked for again.
  *
  * Tasks of a list that were read before are passed over by await_all and await_any.
  */
@@ -44,13 +45,13 @@ static void begin_await(struct stead_engine *engine)
     engine->missing = 0;
 }
 
-/* Counts on it, once. */
+/* Counts on it, once: also on one that has finished, for a rewind may ask for it again. */
 static void count_on(struct stead_engine *engine, struct stead_engine_task *task)
 {
-    if (task->phase == STEAD_ENGINE_FINISHED || task->wait_round == engine->wait_round)
+    if (task->wait_round == engine->wait_round)
         return;
     task->wait_round = engine->wait_round;
-    engine->missing++;
+    engine->missing += task->phase != STEAD_ENGINE_FINISHED;
 }
 
 void stead_engine_wait_for(struct stead_engine *engine, struct stead_engine_task *task)

@@ -19,11 +19,13 @@
 #include "agents/instance.h"
 
 #define CHUNK_BYTES (256u << 10)      /* of a history row */
+#ifndef EPISODE_BYTES_MAX             /* a test makes it smaller */
 #define EPISODE_BYTES_MAX (20u << 20) /* of what an episode decides, as on the direct fabric */
-#define LEFT_BYTES_MAX (12u << 20)    /* ... where what was sent goes into it too */
-#define AGAIN_BYTES_MAX (4u << 20)    /* ... with more no further execution joins them */
-#define CARRIED_MAX 256u              /* numbers of messages that outlive their history */
-#define EXECUTIONS_MAX 16u            /* of one episode that continues as new again and again */
+#endif
+#define LEFT_BYTES_MAX (12u << 20) /* ... where what was sent goes into it too */
+#define AGAIN_BYTES_MAX (4u << 20) /* ... with more no further execution joins them */
+#define CARRIED_MAX 256u           /* numbers of messages that outlive their history */
+#define EXECUTIONS_MAX 16u         /* of one episode that continues as new again and again */
 
 static const struct stead_slice nothing = {NULL, 0};
 
@@ -630,8 +632,9 @@ static enum stead_hub_verdict run_it(struct stead_hub_episode *episode, struct s
     session->worker->counts.episodes++;
     int code = run(episode);
     if (code == STEAD_ETOOLARGE && !session->alone) {
+        bool ends = stead_engine_status(session->engine) == STEAD_INSTANCE_TERMINATED;
         forget_decisions(episode);
-        return stead_hub_end_bare(episode, STEAD_INSTANCE_FAILED, args);
+        return stead_hub_end_bare(episode, ends ? STEAD_INSTANCE_TERMINATED : STEAD_INSTANCE_FAILED, args);
     }
     if (code != 0) {
         stead_hub_sends_clear(&session->sends);

@@ -260,7 +260,7 @@ static int expire(struct stead_turn *turn, void *state, struct stead_slice args)
     const int64_t again_ms = 1000;
     int code = stead_orchestration_purge(turn, state, args);
 
-    if (code == STEAD_EBUSY)
+    if (code == STEAD_EBUSY || stead_orchestration_is_unread(code))
         return stead_timer_after(turn, "purge", again_ms, "expire", nothing);
     return code == STEAD_ESTATE || code == STEAD_ENOTFOUND ? 0 : code;
 }
@@ -300,7 +300,7 @@ const struct stead_kind stead_orchestration_kind = {
     .name = STEAD_ORCHESTRATION_KIND,
     .help = "one instance of an orchestration",
     .durability = STEAD_DURABLE,
-    .flags = STEAD_KIND_TAKES_POISON,
+    .flags = STEAD_KIND_TAKES_POISON | STEAD_KIND_TAKES_UNREAD,
     .state_size = sizeof(instance),
     .fields = fields,
     .ops = ops,

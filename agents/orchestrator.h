@@ -134,6 +134,11 @@ int stead_orchestration_keep(struct stead_turn *turn, struct stead_orchestration
 int stead_orchestration_work(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
 /* Sees to it that work() is called again, once. */
 int stead_orchestration_go_on(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
+/* Is this the failure of a read, which may succeed later? Then a turn that nobody can repeat must not fail by it: its
+ * input would be lost. */
+bool stead_orchestration_is_unread(int code);
+/* Sees to it that work() is called again in a while. */
+int stead_orchestration_read_again(struct stead_turn *turn) STEAD_MUST_USE;
 /* Forgets the engine. */
 void stead_orchestration_unload(struct stead_orchestration_state *it);
 
@@ -146,10 +151,13 @@ void stead_orchestration_unload(struct stead_orchestration_state *it);
 int stead_decision_send(struct stead_turn *turn, struct stead_orchestration_state *it, uint32_t execution,
                         const struct stead_history_event *event, struct stead_call_id *ret_call,
                         bool *ret_called) STEAD_MUST_USE;
-/* Carries out what earlier turns have left over, up to the limits of one turn. `ret_more`: there is more. */
+/* Carries out what earlier turns have left over, up to the limits of one turn, or to what cannot be read now.
+ * `ret_more`: there is more. */
 int stead_decisions_send(struct stead_turn *turn, struct stead_orchestration_state *it, bool *ret_more) STEAD_MUST_USE;
 /* True: everything that is stored has been carried out. */
 bool stead_decisions_done(const struct stead_orchestration_state *it);
+/* Leaves of a TASK_CANCELED only what is needed to carry it out: of a call not its address, of a child its id. */
+void stead_cancel_shorten(struct stead_history_event *cancel);
 /* Remembers a call's id, or forgets it. */
 void stead_resident_keep_call(struct stead_resident *resident, uint64_t request, const struct stead_call_id *call);
 void stead_resident_drop_call(struct stead_resident *resident, uint64_t request);
@@ -169,7 +177,7 @@ const struct stead_orchestrator *stead_orchestration_find(const struct stead_tur
                                                           const struct stead_orchestration_state *it);
 /* It is over, as its status says: tells who waits and the parent, and sets the timer of its retention. */
 int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
-/* Answers those who still wait, once it is over; 0 before. */
+/* Tells its end to those who still have to hear of it, once it is over; 0 before. */
 int stead_orchestration_answer(struct stead_turn *turn, struct stead_orchestration_state *it) STEAD_MUST_USE;
 /* The next execution of this instance, stored as an open episode: with the events that nobody had taken in
  * the one that `ended` (NULL: a restart, without any). */
@@ -214,11 +222,19 @@ int stead_orchestration_op_tasks(struct stead_turn *turn, void *state, struct st
 
 /* ---- orchestrator_look.c -------------------------------------------------------------------- */
 
-/* The map that tells of the instance; in the turn's memory. */
-struct stead_slice stead_orchestration_tell(struct stead_turn *turn, const struct stead_orchestration_state *it);
-/* The input of the present execution, and the output; in the turn's memory, empty for none. */
-struct stead_slice stead_orchestration_input(struct stead_turn *turn, const struct stead_orchestration_state *it);
-struct stead_slice stead_orchestration_output(struct stead_turn *turn, const struct stead_orchestration_state *it);
+/* The map that tells of the instance; in the turn's memory. 0, or a failed read. */
+int stead_orchestration_tell(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                             struct stead_slice *ret_map) STEAD_MUST_USE;
+/* The same without input, output and custom status: reads nothing, and is small. */
+struct stead_slice stead_orchestration_tell_briefly(struct stead_turn *turn,
+                                                    const struct stead_orchestration_state *it);
+/* Replies with the map. */
+int stead_orchestration_reply(struct stead_turn *turn, const struct stead_orchestration_state *it) STEAD_MUST_USE;
+/* The input of the present execution, and the output; in the turn's memory, empty for none. 0, or a failed read. */
+int stead_orchestration_input(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                              struct stead_slice *ret_value) STEAD_MUST_USE;
+int stead_orchestration_output(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                               struct stead_slice *ret_value) STEAD_MUST_USE;
 /* Ops. */
 int stead_orchestration_op_status(struct stead_turn *turn, void *state, struct stead_slice args);
 int stead_orchestration_op_history(struct stead_turn *turn, void *state, struct stead_slice args);

@@ -172,13 +172,12 @@ static int clear_taken(struct carrying *carrying)
     const struct numbers *taken = &carrying->taken;
     int code = 0;
 
-    if (taken->count > FEW_EVENTS) {
-        carrying->it->moving = carrying->it->execution - 1;
-        return put_list(carrying->turn, carrying->it->moving, LIST_TAKEN, taken);
-    }
-    for (uint32_t i = 0; code == 0 && i < taken->count; i++)
+    for (uint32_t i = 0; code == 0 && i < taken->count && taken->count <= FEW_EVENTS; i++)
         code = clear(carrying->turn, taken->all[i]);
-    return code;
+    if (taken->count <= FEW_EVENTS && !stead_orchestration_is_unread(code))
+        return code;
+    carrying->it->moving = carrying->it->execution - 1;
+    return put_list(carrying->turn, carrying->it->moving, LIST_TAKEN, taken);
 }
 
 /* Its number follows from its place among all that go on. */
@@ -251,7 +250,7 @@ static int clear_page(struct stead_turn *turn, struct stead_orchestration_state 
     int code = get_list(turn, it->moving, LIST_TAKEN, it->cleared, &taken);
     for (; code == 0 && i < taken.count && i < PAGE_EVENTS; i++) {
         code = clear(turn, taken.all[i]);
-        it->cleared = taken.all[i];
+        it->cleared = code == 0 ? taken.all[i] : it->cleared;
     }
     *ret_done = code == 0 && i == taken.count && i < PAGE_EVENTS;
     free(taken.all);
@@ -299,7 +298,7 @@ static int move_page(struct stead_turn *turn, struct stead_orchestration_state *
 {
     struct numbers own = {.count = 0};
     struct moving moving = {.it = it, .own = &own, .rows = {.turn = turn, .carried = true}};
-    uint64_t first = 0;
+    uint64_t first = 0, moved = it->moved, last = it->carried_last;
 
     stead_writer_init(&moving.rows.events);
     stead_writer_init(&moving.rows.rows);
@@ -315,6 +314,10 @@ static int move_page(struct stead_turn *turn, struct stead_orchestration_state *
     if (code == 0)
         code = stead_row_writer_end(&moving.rows);
     *ret_done = code == 0 && moving.at == own.count;
+    if (code != 0) { /* none is written */
+        it->moved = moved;
+        it->carried_last = last;
+    }
     stead_row_writer_deinit(&moving.rows);
     free(own.all);
     return code;

@@ -19,6 +19,7 @@
 #define LOOK_MS_MIN 250
 #define LOOK_MS_MAX 30000
 #define EXPIRE_AGAIN_MS 1000
+#define END_AGAIN_MS 1000
 #define WAITERS_MAX 4096u
 #define ANSWER_BYTES_MAX (2u << 20) /* a turn */
 #define TOKEN_BYTES (STEAD_TOKEN_SIZE - 1u)
@@ -75,15 +76,18 @@ int stead_orchestration_pend(struct stead_turn *turn, struct stead_orchestration
 
 static int tell_parent(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
-    struct stead_slice args;
+    struct stead_slice args, output;
     uint64_t ref = it->parent_ref;
 
     if (ref == 0)
         return 0;
+    int code = stead_orchestration_output(turn, it, &output);
+    if (code != 0)
+        return code;
     it->parent_ref = 0;
     if (stead_orchestration_status(it) == STEAD_INSTANCE_COMPLETED)
         args = stead_packed(turn, "{s:u,s:u,s:u,s:v}", "life", it->parent_life, "execution",
-                            (uint64_t)it->parent_execution, "ref", ref, "value", stead_orchestration_output(turn, it));
+                            (uint64_t)it->parent_execution, "ref", ref, "value", output);
     else
         args = stead_packed(turn, "{s:u,s:u,s:u,s:l,s:s,s:s}", "life", it->parent_life, "execution",
                             (uint64_t)it->parent_execution, "ref", ref, "code",
@@ -92,17 +96,15 @@ static int tell_parent(struct stead_turn *turn, struct stead_orchestration_state
     return stead_signal(turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%s", it->parent), "child_done", args);
 }
 
-/* Answers those who wait, as many as one turn may; `go_on` answers the rest. */
-static int answer_waiters(struct stead_turn *turn, struct stead_orchestration_state *it)
+/* Answers those who wait with this map, until it is so many bytes. */
+static int answer_with(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice map,
+                       size_t bytes_max)
 {
     struct stead_slice waiters = stead_buffer_get(&it->waiters);
     size_t at = 0, bytes = 0;
     int code = 0;
 
-    if (waiters.size == 0)
-        return 0;
-    struct stead_slice map = stead_orchestration_tell(turn, it);
-    for (; code == 0 && at + TOKEN_BYTES <= waiters.size && bytes < ANSWER_BYTES_MAX; at += TOKEN_BYTES) {
+    for (; code == 0 && at + TOKEN_BYTES <= waiters.size && bytes < bytes_max; at += TOKEN_BYTES) {
         struct stead_token token = {.text = ""};
         memcpy(token.text, waiters.data + at, TOKEN_BYTES);
         code = stead_answer(turn, &token, map);
@@ -111,12 +113,41 @@ static int answer_waiters(struct stead_turn *turn, struct stead_orchestration_st
     }
     if (code == 0)
         stead_buffer_set(&it->waiters, (struct stead_slice){waiters.data + at, waiters.size - at});
-    return code == 0 && at < waiters.size ? stead_orchestration_go_on(turn, it) : code;
+    return code;
+}
+
+/* Answers as many as one turn may; `go_on` answers the rest. */
+static int answer_waiters(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    struct stead_slice map;
+
+    if (it->waiters.size == 0)
+        return 0;
+    int code = stead_orchestration_tell(turn, it, &map);
+    if (code == 0)
+        code = answer_with(turn, it, map, ANSWER_BYTES_MAX);
+    return code == 0 && it->waiters.size > 0 ? stead_orchestration_go_on(turn, it) : code;
+}
+
+/* All who still wait for what is over, before something else begins under its id: briefly, so that one turn may. */
+static int answer_all(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    return it->waiters.size > 0 ? answer_with(turn, it, stead_orchestration_tell_briefly(turn, it), SIZE_MAX) : 0;
+}
+
+/* What cannot be read now is told later. */
+static int tell_end(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    int code = answer_waiters(turn, it);
+
+    if (code == 0)
+        code = tell_parent(turn, it);
+    return stead_orchestration_is_unread(code) ? stead_orchestration_read_again(turn) : code;
 }
 
 int stead_orchestration_answer(struct stead_turn *turn, struct stead_orchestration_state *it)
 {
-    return stead_orchestration_is_active(it) ? 0 : answer_waiters(turn, it);
+    return stead_orchestration_is_active(it) ? 0 : tell_end(turn, it);
 }
 
 int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_state *it)
@@ -128,9 +159,7 @@ int stead_orchestration_end(struct stead_turn *turn, struct stead_orchestration_
     (void)stead_timer_cancel(turn, "look");
     if (!it->differs)
         it->moving = 0; /* its code will never run */
-    int code = answer_waiters(turn, it);
-    if (code == 0)
-        code = tell_parent(turn, it);
+    int code = tell_end(turn, it);
     if (orchestrator != NULL)
         keep_ms = completed ? orchestrator->keep_completed_ms : orchestrator->keep_failed_ms;
     if (code == 0 && keep_ms > 0)
@@ -206,6 +235,10 @@ struct beginning {
 
 static int begin(struct stead_turn *turn, struct stead_orchestration_state *it, const struct beginning *from)
 {
+    int code = answer_all(turn, it);
+
+    if (code != 0)
+        return code;
     next_execution(turn, it);
     memset(it->name, 0, sizeof(it->name));
     memcpy(it->name, from->name.data, from->name.size);
@@ -223,7 +256,7 @@ static int begin(struct stead_turn *turn, struct stead_orchestration_state *it, 
     it->not_before = from->delay_ms > 0 ? it->created + from->delay_ms : 0;
     stead_buffer_set(&it->custom, nothing);
     struct stead_history_event event = started(turn, it, from->input);
-    int code = stead_orchestration_give(turn, it, &event);
+    code = stead_orchestration_give(turn, it, &event);
     if (code == 0 && it->sweep)
         code = stead_orchestration_go_on(turn, it);
     return code;
@@ -257,9 +290,13 @@ static int read_beginning(struct stead_slice args, struct beginning *ret_from)
 /* Terminated with all that it has begun; Canceled when it never ran and so has begun nothing. */
 static int terminate_or_cancel(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
 {
+    bool differs = it->differs;
     it->differs = false;
-    if (it->begun)
-        return stead_orchestration_close(turn, it, reason);
+    if (it->begun) {
+        int code = stead_orchestration_close(turn, it, reason);
+        it->differs = differs && stead_orchestration_is_unread(code); /* nothing has happened */
+        return code;
+    }
     static const char canceled[] = "canceled";
     memcpy(it->error_name, canceled, sizeof(canceled));
     it->error_code = STEAD_ECANCELLED;
@@ -352,7 +389,7 @@ int stead_orchestration_run(struct stead_turn *turn, void *state, struct stead_s
     if (code != 0)
         return code;
     if (!stead_orchestration_is_active(it)) /* over in its first episode */
-        return stead_reply(turn, stead_orchestration_tell(turn, it));
+        return stead_orchestration_reply(turn, it);
     return wait_for_end(turn, it);
 }
 
@@ -364,7 +401,7 @@ int stead_orchestration_wait(struct stead_turn *turn, void *state, struct stead_
     if (it->name[0] == '\0')
         return STEAD_ENOTFOUND;
     if (!stead_orchestration_is_active(it))
-        return stead_reply(turn, stead_orchestration_tell(turn, it));
+        return stead_orchestration_reply(turn, it);
     return wait_for_end(turn, it);
 }
 
@@ -395,6 +432,17 @@ static int resume_child(struct stead_turn *turn, struct stead_orchestration_stat
     return stead_orchestration_is_active(it) ? 0 : tell_parent(turn, it);
 }
 
+/* The parent hears that the child was not begun. */
+static int refuse_child(struct stead_turn *turn, const struct beginning *from, int code, const char *why)
+{
+    return stead_signal(
+        turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%.*s", (int)from->parent.size, from->parent.data),
+        "child_done",
+        stead_packed(turn, "{s:u,s:u,s:u,s:l,s:s,s:s}", "life", from->parent_life, "execution", from->parent_execution,
+                     "ref", from->parent_ref, "code", (int64_t)code, "error_name", stead_error_name(code),
+                     "error_sentence", why));
+}
+
 int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_orchestration_state *it = state;
@@ -406,14 +454,10 @@ int stead_orchestration_start_child(struct stead_turn *turn, void *state, struct
     if (can_resume(it, &from))
         return resume_child(turn, it, &from);
     if (stead_orchestration_is_active(it) && from.parent.size > 0 && !is_child_of(it, from.parent))
-        return stead_signal(
-            turn, stead_printed(turn, STEAD_ORCHESTRATION_KIND "/%.*s", (int)from.parent.size, from.parent.data),
-            "child_done",
-            stead_packed(turn, "{s:u,s:u,s:u,s:l,s:s,s:s}", "life", from.parent_life, "execution",
-                         from.parent_execution, "ref", from.parent_ref, "code", (int64_t)STEAD_ECONFLICT, "error_name",
-                         stead_error_name(STEAD_ECONFLICT), "error_sentence",
-                         "an instance of the child's id is active"));
+        return refuse_child(turn, &from, STEAD_ECONFLICT, "an instance of the child's id is active");
     code = make_room(turn, it); /* an earlier attempt of the same parent */
+    if (stead_orchestration_is_unread(code) && from.parent.size > 0)
+        return refuse_child(turn, &from, code, "what was begun before under the child's id cannot be read");
     return code != 0 ? code : begin(turn, it, &from);
 }
 
@@ -429,7 +473,10 @@ int stead_orchestration_terminate_child(struct stead_turn *turn, void *state, st
     if (!stead_orchestration_is_active(it) || !is_child_of(it, parent) || it->parent_life != life ||
         it->parent_execution != execution || it->parent_ref != ref)
         return 0;
-    return terminate_or_cancel(turn, it, stead_str("the parent does not want it any more"));
+    int code = terminate_or_cancel(turn, it, stead_str("the parent does not want it any more"));
+    if (stead_orchestration_is_unread(code)) /* it comes again */
+        return stead_signal_after(turn, stead_self(turn), "terminate_child", args, END_AGAIN_MS);
+    return code;
 }
 
 /* ---- Steering ------------------------------------------------------------------------------- */
@@ -489,7 +536,12 @@ int stead_orchestration_restart(struct stead_turn *turn, void *state, struct ste
     int code = make_room(turn, it);
     if (code != 0)
         return code;
-    struct stead_slice input = stead_orchestration_input(turn, it);
+    struct stead_slice input;
+    code = stead_orchestration_input(turn, it, &input);
+    if (code == 0)
+        code = answer_all(turn, it);
+    if (code != 0)
+        return code;
     it->created = stead_now_ms(turn);
     it->not_before = 0;
     stead_buffer_set(&it->custom, nothing);
@@ -510,8 +562,8 @@ int stead_orchestration_purge(struct stead_turn *turn, void *state, struct stead
     int code = make_room(turn, it);
     if (code != 0)
         return code;
-    if (!stead_decisions_done(it) || it->holds > 0 ||
-        it->waiters.size > 0) /* what it decided has still to be carried out, or a lock to be given back */
+    /* What it decided has still to be carried out, its end to be told, or a lock to be given back. */
+    if (!stead_decisions_done(it) || it->holds > 0 || it->waiters.size > 0 || it->parent_ref != 0)
         return ended ? stead_timer_after(turn, "purge", EXPIRE_AGAIN_MS, "expire", nothing) : STEAD_EBUSY;
     stead_orchestration_unload(it);
     return stead_destroy(turn);

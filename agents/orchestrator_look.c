@@ -53,22 +53,26 @@ static int find_input(void *context, uint64_t first, struct stead_slice row)
     return finding->value.size > 0 || first > 2;
 }
 
-struct stead_slice stead_orchestration_input(struct stead_turn *turn, const struct stead_orchestration_state *it)
+int stead_orchestration_input(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                              struct stead_slice *ret_value)
 {
     struct finding finding = {.turn = turn, .type = STEAD_HISTORY_EXECUTION_STARTED};
+    int code = it->execution > 0 ? stead_rows_visit(turn, it->execution, 1, find_input, &finding) : 0;
 
-    if (it->execution > 0)
-        (void)!stead_rows_visit(turn, it->execution, 1, find_input, &finding);
-    return finding.value;
+    *ret_value = finding.value;
+    return code;
 }
 
-struct stead_slice stead_orchestration_output(struct stead_turn *turn, const struct stead_orchestration_state *it)
+int stead_orchestration_output(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                               struct stead_slice *ret_value)
 {
     struct finding finding = {.turn = turn, .type = STEAD_HISTORY_EXECUTION_COMPLETED};
+    int code = 0;
 
     if (it->end_row > 0 && stead_orchestration_status(it) == STEAD_INSTANCE_COMPLETED)
-        (void)!stead_rows_visit(turn, it->execution, it->end_row, find_event, &finding);
-    return finding.value;
+        code = stead_rows_visit(turn, it->execution, it->end_row, find_event, &finding);
+    *ret_value = finding.value;
+    return code;
 }
 
 /* The value, or nothing when there is no room for it. */
@@ -80,13 +84,10 @@ static struct stead_slice fitting(struct stead_slice value, size_t *room)
     return value;
 }
 
-struct stead_slice stead_orchestration_tell(struct stead_turn *turn, const struct stead_orchestration_state *it)
+/* The map, with these values. */
+static struct stead_slice tell(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                               struct stead_slice input, struct stead_slice output, struct stead_slice custom)
 {
-    size_t room = TOLD_MAX;
-    struct stead_slice output = fitting(stead_orchestration_output(turn, it), &room);
-    struct stead_slice custom = fitting(stead_buffer_get(&it->custom), &room);
-    struct stead_slice input = fitting(stead_orchestration_input(turn, it), &room);
-
     return stead_packed(turn, "{s:s,s:s,s:u,s:u,s:s,s:l,s:l,s:u,s:s,s:v,s:v,s:v,s:s,s:s,s:u}", "id",
                         stead_self_key(turn), "name", it->name, "version", (uint64_t)it->version, "execution",
                         (uint64_t)it->execution, "status", it->status, "created", it->created, "updated", it->updated,
@@ -98,6 +99,36 @@ struct stead_slice stead_orchestration_tell(struct stead_turn *turn, const struc
                         "dropped", it->dropped);
 }
 
+int stead_orchestration_tell(struct stead_turn *turn, const struct stead_orchestration_state *it,
+                             struct stead_slice *ret_map)
+{
+    size_t room = TOLD_MAX;
+    struct stead_slice input, output;
+
+    int code = stead_orchestration_output(turn, it, &output);
+    if (code == 0)
+        code = stead_orchestration_input(turn, it, &input);
+    if (code != 0)
+        return code;
+    output = fitting(output, &room);
+    struct stead_slice custom = fitting(stead_buffer_get(&it->custom), &room);
+    *ret_map = tell(turn, it, fitting(input, &room), output, custom);
+    return 0;
+}
+
+struct stead_slice stead_orchestration_tell_briefly(struct stead_turn *turn, const struct stead_orchestration_state *it)
+{
+    return tell(turn, it, nothing, nothing, nothing);
+}
+
+int stead_orchestration_reply(struct stead_turn *turn, const struct stead_orchestration_state *it)
+{
+    struct stead_slice map;
+    int code = stead_orchestration_tell(turn, it, &map);
+
+    return code != 0 ? code : stead_reply(turn, map);
+}
+
 int stead_orchestration_op_status(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     const struct stead_orchestration_state *it = state;
@@ -105,7 +136,7 @@ int stead_orchestration_op_status(struct stead_turn *turn, void *state, struct s
     (void)args;
     if (it->name[0] == '\0')
         return STEAD_ENOTFOUND;
-    return stead_reply(turn, stead_orchestration_tell(turn, it));
+    return stead_orchestration_reply(turn, it);
 }
 
 /* ---- History -------------------------------------------------------------------------------- */

@@ -11,6 +11,10 @@
  * A turn that fails throws the state away, the engine with it (on_unload). Should the engine ever stand elsewhere than
  * the stored history ends, it is not trusted, and replayed.
  *
+ * A read of the store that fails fails no turn that nobody would repeat: the input is stored as one that has to wait,
+ * and the instance looks again in a while (the timer `again`). What is read is read before anything is decided, or can
+ * be left to a later turn.
+ *
  * O5 what is in the stored history has been decided by the code, and is all that has been. O6 the engine is used only
  * where the stored history ends. O7 whatever waits for a further turn has a `go_on` on its way, which is durable.
  */
@@ -19,10 +23,13 @@
 #define REPLAY_EVENTS 8192u           /* a turn: a few milliseconds, so that its reactor's other agents hardly notice */
 #define REPLAY_BYTES (4u << 20)       /* the same for large ones */
 #define LOST_MAX 3u                   /* times that the fiber may be taken away in one turn */
+#ifndef EPISODE_BYTES_MAX             /* a test makes it smaller */
 #define EPISODE_BYTES_MAX (20u << 20) /* of an episode's events: its decisions have to fit into a turn */
-#define CALL_BYTES 64u                /* of a call's id that is kept, with what the allocator adds */
-#define LATER 1                       /* the code cannot run in this turn */
-#define TOO_LARGE 2                   /* an episode decided more than a turn may store */
+#endif
+#define CALL_BYTES 64u      /* of a call's id that is kept, with what the allocator adds */
+#define READ_AGAIN_MS 1000u /* after a read that failed */
+#define LATER 1             /* the code cannot run in this turn */
+#define TOO_LARGE 2         /* an episode decided more than a turn may store */
 
 #define UNREADABLE_SENTENCE "the stored history cannot be read"
 #define TOO_LARGE_SENTENCE "what the code decided between two awaits is larger than a turn may store"
@@ -81,6 +88,26 @@ int stead_orchestration_go_on(struct stead_turn *turn, struct stead_orchestratio
         return 0;
     it->going = true;
     return stead_signal(turn, stead_self(turn), "go_on", nothing);
+}
+
+bool stead_orchestration_is_unread(int code)
+{
+    return code == STEAD_EIO || code == STEAD_ECORRUPT;
+}
+
+int stead_orchestration_read_again(struct stead_turn *turn)
+{
+    stead_log(turn, "the store cannot be read: it looks again in %u ms", READ_AGAIN_MS);
+    return stead_timer_after(turn, "again", READ_AGAIN_MS, "look", nothing);
+}
+
+/* The history cannot be read now: what is in memory of it is not trusted. 0, LATER or the failure of the turn. */
+static int wait_for_read(struct stead_turn *turn, struct stead_orchestration_state *it)
+{
+    int code = stead_orchestration_read_again(turn);
+
+    stead_orchestration_unload(it);
+    return code != 0 ? code : LATER;
 }
 
 /* ---- Replay --------------------------------------------------------------------------------- */
@@ -221,6 +248,8 @@ static int move_carried(struct stead_turn *turn, struct stead_orchestration_stat
 {
     int code = stead_carry_move(turn, it);
 
+    if (code == STEAD_EIO)
+        return wait_for_read(turn, it);
     if (code == STEAD_ECORRUPT || code == STEAD_EVERSION)
         return stop_code(turn, it, STEAD_EFAILED, stead_error_name(code), UNREADABLE_SENTENCE) == 0 ? LATER
                                                                                                     : STEAD_EINTERNAL;
@@ -262,8 +291,11 @@ static int make_ready(struct stead_turn *turn, struct stead_orchestration_state 
         if (resident->ready)
             return become_ready(turn, it);
         int code = replay_page(turn, it, &replaying);
-        if (code != 0)
+        if (code == STEAD_EIO)
+            return wait_for_read(turn, it);
+        if (code != 0 && code != STEAD_ECORRUPT)
             return code;
+        replaying.code = code != 0 ? code : replaying.code;
         if (replaying.code == STEAD_EBUSY)
             continue;
         if (replaying.code == 0 && replaying.left > 0 && stead_engine_last(resident->engine) != it->events)
@@ -332,6 +364,7 @@ struct episode {
     uint64_t last;            /* the newest event */
     uint64_t output_row;      /* first id of the row with the output */
     struct stead_slice again; /* CONTINUE_AS_NEW's input; in the turn's memory */
+    bool brief;               /* its cancels are stored shortened */
     /* more than a turn may store: its inputs are kept, for nothing of them may be lost, and no decision is seen */
     bool too_large;
     int code;
@@ -393,6 +426,11 @@ static void send_now(struct episode *episode, struct stead_history_event *event)
         return;
     }
     episode->code = stead_decision_send(episode->turn, episode->it, episode->it->execution, event, &call, &called);
+    if (stead_orchestration_is_unread(episode->code)) { /* a later turn does it */
+        episode->sending = false;
+        episode->code = 0;
+        return;
+    }
     episode->sends++;
     episode->bytes += event->value.size;
     episode->it->sent = event->id;
@@ -402,13 +440,44 @@ static void send_now(struct episode *episode, struct stead_history_event *event)
     stead_resident_keep_call(episode->it->resident, event->id, &call);
 }
 
+/* A later turn carries this cancel out, when the engine may be gone. */
+static void prepare_cancel(struct episode *episode, struct stead_history_event *cancel)
+{
+    struct stead_resident *resident = episode->it->resident;
+    const struct stead_call_id *call = stead_engine_map_get(&resident->calls, cancel->ref);
+
+    if (call == NULL)
+        return;
+    cancel->extra = add_call_id(episode->turn, cancel->extra, call);
+    stead_resident_drop_call(resident, cancel->ref);
+}
+
+/* Is it more than a turn may store? One that only ends the execution never is: 100,000 shortened cancels, of children
+ * with the longest ids, have room in a turn. */
+static void weigh_episode(struct episode *episode)
+{
+    const struct stead_engine *engine = episode->it->resident->engine;
+    bool ends = engine->orchestrator == NULL || stead_engine_status(engine) == STEAD_INSTANCE_TERMINATED;
+    size_t bytes = stead_engine_episode_bytes(engine);
+
+    episode->brief = bytes > EPISODE_BYTES_MAX;
+    for (uint32_t i = 0; episode->brief && i < engine->event_count; i++) {
+        struct stead_history_event event = engine->events[i];
+        if (event.type != STEAD_HISTORY_TASK_CANCELED)
+            continue;
+        stead_cancel_shorten(&event);
+        bytes -= engine->events[i].name.size - event.name.size + engine->events[i].target.size - event.target.size;
+    }
+    episode->too_large = !ends && bytes > EPISODE_BYTES_MAX;
+}
+
 static void take_event(void *context, const struct stead_history_event *event)
 {
     struct episode *episode = context;
     struct stead_history_event stored = *event;
 
     if (episode->last == 0)
-        episode->too_large = stead_engine_episode_bytes(episode->it->resident->engine) > EPISODE_BYTES_MAX;
+        weigh_episode(episode);
     episode->last = event->id;
     if (episode->code != 0)
         return;
@@ -422,6 +491,10 @@ static void take_event(void *context, const struct stead_history_event *event)
         stead_resident_drop_call(episode->it->resident, event->ref);
     if (episode->sending && !stead_history_is_input(event->type))
         send_now(episode, &stored);
+    if (event->type == STEAD_HISTORY_TASK_CANCELED && !episode->sending)
+        prepare_cancel(episode, &stored);
+    if (event->type == STEAD_HISTORY_TASK_CANCELED && episode->brief)
+        stead_cancel_shorten(&stored);
     stead_row_writer_add(&episode->rows, &stored);
     if (event->type == STEAD_HISTORY_EXECUTION_COMPLETED)
         episode->output_row = episode->rows.count > 0 ? episode->rows.first : episode->rows.last_row;
@@ -538,7 +611,7 @@ static int end_now(struct stead_turn *turn, struct stead_orchestration_state *it
     else
         (void)stead_engine_input(engine, &event);
     int code = try_episode(turn, it);
-    return code > 0 ? STEAD_EINTERNAL : code; /* no code has to run, and what ends all is small */
+    return code > 0 ? STEAD_EINTERNAL : code; /* no code has to run, and what ends all is never too large */
 }
 
 /* Runs the open episode of a ready engine. LATER: its fiber is gone, nothing has happened. */
@@ -548,7 +621,10 @@ static int run_episode(struct stead_turn *turn, struct stead_orchestration_state
 
     if (code != TOO_LARGE)
         return code;
-    return end_now(turn, it, replay_bare(turn, it), STEAD_INSTANCE_FAILED, stead_str(TOO_LARGE_SENTENCE));
+    code = replay_bare(turn, it);
+    if (code == STEAD_EIO) /* its inputs are stored: the same comes again */
+        return wait_for_read(turn, it) == LATER ? 0 : STEAD_EINTERNAL;
+    return end_now(turn, it, code, STEAD_INSTANCE_FAILED, stead_str(TOO_LARGE_SENTENCE));
 }
 
 /* ---- What turns do -------------------------------------------------------------------------- */
@@ -623,6 +699,10 @@ int stead_orchestration_close(struct stead_turn *turn, struct stead_orchestratio
                  stead_engine_last(it->resident->engine) == it->events;
     int code = ready ? 0 : replay_bare(turn, it);
 
+    if (code == STEAD_EIO) {
+        stead_orchestration_unload(it);
+        return weigh(turn, it, code);
+    }
     return weigh(turn, it, end_now(turn, it, code, STEAD_INSTANCE_TERMINATED, reason));
 }
 
@@ -644,9 +724,14 @@ static int sweep(struct stead_turn *turn, struct stead_orchestration_state *it, 
 {
     int code = stead_rows_sweep(turn, it->swept, it->send_execution, ret_more);
 
-    it->swept = *ret_more ? it->swept : it->send_execution;
+    if (code == 0)
+        it->swept = *ret_more ? it->swept : it->send_execution;
     if (code == 0 && !*ret_more)
         code = stead_carry_sweep(turn, it, ret_more);
+    if (stead_orchestration_is_unread(code)) {
+        *ret_more = false;
+        return stead_orchestration_read_again(turn);
+    }
     it->sweep = *ret_more;
     return code;
 }

@@ -6,7 +6,8 @@
  * may, by the turn that stored them and by further ones (`go_on`). How far that has come is a number in the state,
  * (`send_execution`, `sent`): a decision is sent by the commit that moves the number over it, so exactly once, whatever
  * dies when. What a turn carries out right away has its call's id in its event; what a later one does, in a row of its
- * own ('c', execution, event's id).
+ * own ('c', execution, event's id). A cancel that a later turn carries out has its call's id with it, if that lies in
+ * the request's event: the engine, which knows it, may be gone by then.
  *
  * What cannot be sent (too large with what goes around it, an address that is none) comes back as the failure of its
  * task, by a signal to itself.
@@ -34,25 +35,31 @@ void stead_resident_drop_call(struct stead_resident *resident, uint64_t request)
     stead_engine_map_remove(&resident->calls, request);
 }
 
-/* The id that the request's call was made under; false: there is none. */
-static bool find_call(struct stead_turn *turn, struct stead_orchestration_state *it, uint32_t execution,
-                      uint64_t request, struct stead_call_id *ret_call)
+/* The id of the call that this event cancels. STEAD_ENOTFOUND: there is none. */
+static int find_call(struct stead_turn *turn, struct stead_orchestration_state *it, uint32_t execution,
+                     const struct stead_history_event *cancel, struct stead_call_id *ret_call)
 {
     uint8_t memory[STEAD_ROW_KEY_MAX];
     struct stead_slice value;
     const struct stead_call_id *kept =
-        it->resident != NULL ? stead_engine_map_get(&it->resident->calls, request) : NULL;
+        it->resident != NULL ? stead_engine_map_get(&it->resident->calls, cancel->ref) : NULL;
 
+    if (cancel->extra.size > 0 && stead_get_bin(cancel->extra, "call", &value) == 0 &&
+        value.size == sizeof(*ret_call)) {
+        memcpy(ret_call, value.data, sizeof(*ret_call));
+        return 0;
+    }
     if (kept != NULL && execution == it->execution) {
         *ret_call = *kept;
-        stead_resident_drop_call(it->resident, request);
-        return true;
+        stead_resident_drop_call(it->resident, cancel->ref);
+        return 0;
     }
-    if (stead_kv_get(turn, stead_row_key_of(memory, 'c', execution, request), &value) != 0 ||
-        value.size != sizeof(*ret_call))
-        return false;
-    memcpy(ret_call, value.data, sizeof(*ret_call));
-    return true;
+    int code = stead_kv_get(turn, stead_row_key_of(memory, 'c', execution, cancel->ref), &value);
+    if (code == 0 && value.size != sizeof(*ret_call))
+        code = STEAD_ENOTFOUND;
+    if (code == 0)
+        memcpy(ret_call, value.data, sizeof(*ret_call));
+    return code;
 }
 
 /* ---- One decision --------------------------------------------------------------------------- */
@@ -145,28 +152,42 @@ static int send_event(struct stead_turn *turn, const struct stead_history_event 
                         stead_packed(turn, "{s:S,s:v}", "name", event->name, "value", event->value));
 }
 
+static bool is_child(struct stead_slice target)
+{
+    return target.size > 0 && memchr(target.data, '/', target.size) == NULL;
+}
+
 /* What it was is told by its name and target (history.h). */
 static int send_cancel(struct stead_turn *turn, struct stead_orchestration_state *it, uint32_t execution,
                        const struct stead_history_event *event)
 {
     struct stead_call_id call;
+    int code;
 
-    if (event->name.size == 0) {
-        int code = stead_timer_cancel(turn, timer_name(turn, execution, event->ref));
-        return code == STEAD_ENOTFOUND ? 0 : code;
-    }
-    if (event->target.size > 0 && memchr(event->target.data, '/', event->target.size) == NULL &&
-        STEAD_AGENT_FAULT(child_not_terminated))
+    if (is_child(event->target) && STEAD_AGENT_FAULT(child_not_terminated))
         return 0;
-    if (event->target.size > 0 && memchr(event->target.data, '/', event->target.size) == NULL)
+    if (is_child(event->target))
         return stead_signal(turn, instance_address(turn, event->target), "terminate_child",
                             stead_packed(turn, "{s:s,s:u,s:u,s:u}", "id", stead_self_key(turn), "life",
                                          stead_incarnation(turn), "execution", (uint64_t)execution, "ref", event->ref));
-    /* A hold may have been given already: its answer is waited for, to give it back. */
-    if (is_hold(event->name, event->target) || !find_call(turn, it, execution, event->ref, &call))
+    if (event->name.size == 0) {
+        code = stead_timer_cancel(turn, timer_name(turn, execution, event->ref));
+        return code == STEAD_ENOTFOUND ? 0 : code;
+    }
+    if (is_hold(event->name, event->target)) /* it may have been given already: its answer is waited for */
         return 0;
-    int code = stead_call_cancel(turn, &call);
+    code = find_call(turn, it, execution, event, &call);
+    if (code == 0)
+        code = stead_call_cancel(turn, &call);
     return code == STEAD_ENOTFOUND ? 0 : code;
+}
+
+void stead_cancel_shorten(struct stead_history_event *cancel)
+{
+    if (is_child(cancel->target))
+        cancel->name = (struct stead_slice){NULL, 0};
+    else if (!is_hold(cancel->name, cancel->target))
+        cancel->target = (struct stead_slice){NULL, 0};
 }
 
 int stead_hold_give_back(struct stead_turn *turn, const char *address, struct stead_slice fence)
@@ -297,11 +318,14 @@ static int visit_row(void *context, uint64_t first, struct stead_slice row)
     return batch->full || batch->code != 0;
 }
 
-static int send_batch(struct stead_turn *turn, struct stead_orchestration_state *it, const struct batch *batch)
+/* `ret_sent`: up to this event all is. */
+static int send_batch(struct stead_turn *turn, struct stead_orchestration_state *it, const struct batch *batch,
+                      uint64_t *ret_sent)
 {
     uint8_t memory[STEAD_ROW_KEY_MAX];
     int code = 0;
 
+    *ret_sent = batch->last;
     for (uint32_t i = 0; code == 0 && i < batch->count; i++) {
         const struct stead_history_event *event = &batch->events[i];
         struct stead_call_id call;
@@ -310,6 +334,8 @@ static int send_batch(struct stead_turn *turn, struct stead_orchestration_state 
         if (code == 0 && called)
             code = stead_kv_put(turn, stead_row_key_of(memory, 'c', it->send_execution, event->id),
                                 stead_bytes(&call, sizeof(call)));
+        if (code != 0)
+            *ret_sent = event->id - 1;
     }
     return code;
 }
@@ -317,6 +343,7 @@ static int send_batch(struct stead_turn *turn, struct stead_orchestration_state 
 int stead_decisions_send(struct stead_turn *turn, struct stead_orchestration_state *it, bool *ret_more)
 {
     struct batch batch = {.after = it->sent, .last = it->sent};
+    uint64_t sent = it->sent;
 
     *ret_more = false;
     if (stead_decisions_done(it))
@@ -324,8 +351,11 @@ int stead_decisions_send(struct stead_turn *turn, struct stead_orchestration_sta
     int code = stead_rows_visit(turn, it->send_execution, it->send_row, visit_row, &batch);
     code = code != 0 ? code : batch.code;
     if (code == 0)
-        code = send_batch(turn, it, &batch);
-    if (code == 0) {
+        code = send_batch(turn, it, &batch, &sent);
+    if (stead_orchestration_is_unread(code)) {
+        it->sent = sent;
+        code = stead_orchestration_read_again(turn);
+    } else if (code == 0) {
         it->sent = batch.last;
         it->send_row = batch.full ? batch.row : batch.last + 1;
         if (!batch.full && it->send_execution < it->execution) {

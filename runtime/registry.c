@@ -129,7 +129,8 @@ static int check_kind(const struct stead_kind *kind, char *ret_why)
         return refuse(ret_why, "kind %s: struct_size is %u, not %zu", kind->name, kind->struct_size, sizeof *kind);
     if (kind->durability != STEAD_DURABLE && kind->durability != STEAD_VOLATILE && kind->durability != STEAD_STATELESS)
         return refuse(ret_why, "kind %s: unknown durability %d", kind->name, (int)kind->durability);
-    if ((kind->flags & ~(uint32_t)(STEAD_KIND_FORGETTABLE | STEAD_KIND_IDEMPOTENT | STEAD_KIND_TAKES_POISON)) != 0)
+    if ((kind->flags & ~(uint32_t)(STEAD_KIND_FORGETTABLE | STEAD_KIND_IDEMPOTENT | STEAD_KIND_TAKES_POISON |
+                                   STEAD_KIND_TAKES_UNREAD)) != 0)
         return refuse(ret_why, "kind %s has unknown flags 0x%x", kind->name, kind->flags);
     if ((kind->flags & STEAD_KIND_IDEMPOTENT) != 0 && kind->durability != STEAD_STATELESS)
         return refuse(ret_why, "kind %s: only stateless kinds are idempotent", kind->name);
@@ -137,6 +138,8 @@ static int check_kind(const struct stead_kind *kind, char *ret_why)
         return refuse(ret_why, "kind %s: only a volatile kind is forgettable", kind->name);
     if ((kind->flags & STEAD_KIND_TAKES_POISON) != 0 && kind->durability != STEAD_DURABLE)
         return refuse(ret_why, "kind %s: only a durable kind takes poison", kind->name);
+    if ((kind->flags & STEAD_KIND_TAKES_UNREAD) != 0 && kind->durability != STEAD_DURABLE)
+        return refuse(ret_why, "kind %s: only a durable kind takes failed reads", kind->name);
     if (kind->needs != NULL && (kind->needs[0] == 0 || strlen(kind->needs) > LABEL_SIZE_MAX))
         return refuse(ret_why, "kind %s: `needs` is a label of 1 to %u bytes", kind->name, LABEL_SIZE_MAX);
     code = check_ops(kind, ret_why);

@@ -93,6 +93,12 @@ int stead_kv_put_once(struct stead_turn *turn, struct stead_slice key, struct st
     return put_keyed(turn, key, value, true);
 }
 
+/* A read has failed. */
+static int fail_read(struct stead_turn *turn, int code)
+{
+    return (turn->agent->kind->flags & STEAD_KIND_TAKES_UNREAD) != 0 ? code : stead_turn_break(turn, code);
+}
+
 int stead_kv_get(struct stead_turn *turn, struct stead_slice key, struct stead_slice *ret_value)
 {
     struct stead_row_key row;
@@ -120,7 +126,7 @@ int stead_kv_get(struct stead_turn *turn, struct stead_slice key, struct stead_s
         *ret_value = stead_bytes(copy, value.size);
     }
     stead_writer_deinit(&value);
-    return code == 0 || code == STEAD_ENOTFOUND ? code : stead_turn_break(turn, code);
+    return code == 0 || code == STEAD_ENOTFOUND ? code : fail_read(turn, code);
 }
 
 int stead_kv_delete(struct stead_turn *turn, struct stead_slice key)
@@ -227,7 +233,7 @@ int stead_kv_scan(struct stead_turn *turn, struct stead_slice from, struct stead
     int code = stead_overlay_scan_merged(turn->shard->overlay, stead_agent_image(turn->agent), stead_row_slice(&start),
                                          scan.to, false, row_below, &scan);
     if (code < 0)
-        return stead_turn_break(turn, code);
+        return fail_read(turn, code);
     if (!scan.stopped)
         flush_own(&scan, (struct stead_slice){0});
     return 0;

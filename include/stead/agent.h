@@ -179,7 +179,10 @@ enum stead_kind_flags {
     STEAD_KIND_IDEMPOTENT = 2,
     /* Durable kinds: a message whose turn has ended the process too often is given to its op once more, which asks
      * stead_poison_kills(), and not set aside at once. */
-    STEAD_KIND_TAKES_POISON = 4
+    STEAD_KIND_TAKES_POISON = 4,
+    /* Durable kinds: a read of keyed state that fails does not fail the turn by itself. The op is told, and may go on
+     * without it: keep what came, and read again in another turn. What a scan has shown before is not all. */
+    STEAD_KIND_TAKES_UNREAD = 8
 };
 
 struct stead_kind {
@@ -393,8 +396,9 @@ STEAD_PUBLIC int stead_emit(struct stead_turn *turn, const char *event, struct s
 
 /* An ordered map of the agent's own, of any size: keys of 1 to 512 bytes, any bytes, in their order; values of any
  * bytes up to 1 MiB (both settings). A turn reads its own writes; a failed turn leaves none. For durable kinds:
- * STEAD_ESTATE for others. STEAD_EARGUMENT: an empty key; STEAD_ETOOLARGE; reads besides: STEAD_EIO, STEAD_ECORRUPT.
- * A put replaces; deleting what is not there is fine. */
+ * STEAD_ESTATE for others. STEAD_EARGUMENT: an empty key; STEAD_ETOOLARGE; reads besides: STEAD_EIO, STEAD_ECORRUPT,
+ * which fail the turn unless the kind has STEAD_KIND_TAKES_UNREAD. A put replaces; deleting what is not there is
+ * fine. */
 STEAD_PUBLIC int stead_kv_put(struct stead_turn *turn, struct stead_slice key, struct stead_slice value);
 
 /* The same, for a key that this agent has never put before and, once it is deleted, never puts again (one with a number

@@ -435,6 +435,50 @@ static void test_rewind_that_is_terminated_before_its_child_is_resumed_ends_the_
     }
 }
 
+/* ---- What waited for all ---------------------------------------------------------------------- */
+
+/* `a` may fail while nobody waits for it. */
+static int late_fan(struct stead_orchestration *o, struct stead_slice input)
+{
+    struct stead_task tasks[2];
+
+    (void)input;
+    tasks[0] = stead_begin_activity(o, "a", nil, NULL);
+    int code = stead_await_timer(o, 1000);
+    if (code != 0)
+        return code;
+    tasks[1] = stead_begin_activity(o, "b", nil, NULL);
+    code = stead_await_all(o, tasks, 2);
+    return code != 0 ? code : stead_await_activity(o, "next", nil, NULL);
+}
+EN_ORCHESTRATOR(fan, late_fan);
+
+/* An await of all counts on what had failed before it began, once that is asked for again. */
+static void test_rewind_waits_for_what_failed_before_the_await(void **state)
+{
+    struct en en;
+
+    (void)state;
+    BOTH_WAYS(en, fan)
+    {
+        en_start(&en, nil);
+        assert_true(en_fail(&en, newest(&en, "a"), STEAD_EFAILED));
+        en.now_ms += 1000;
+        assert_true(en_fire(&en, en_newest(&en, STEAD_HISTORY_TIMER_CREATED, NULL)));
+        assert_true(en_complete(&en, newest(&en, "b"), nil));
+        rewind_it(&en);
+        assert_int_equal(times(&en, "a"), 2);
+        assert_int_equal(times(&en, "next"), 0);
+        assert_true(en_fail(&en, newest(&en, "a"), STEAD_EFAILED));
+        assert_int_equal(times(&en, "next"), 0);
+        rewind_it(&en);
+        assert_true(en_complete(&en, newest(&en, "a"), nil));
+        assert_int_equal(times(&en, "b"), 1); /* it had succeeded */
+        assert_true(en_complete(&en, newest(&en, "next"), nil));
+        assert_int_equal(stead_engine_status(en.engine), STEAD_INSTANCE_COMPLETED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_rewind_that_waits_for_a_lock_can_be_steered),
         cmocka_unit_test(test_rewind_resumes_children),
         cmocka_unit_test(test_rewind_that_is_terminated_before_its_child_is_resumed_ends_the_child),
+        cmocka_unit_test(test_rewind_waits_for_what_failed_before_the_await),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

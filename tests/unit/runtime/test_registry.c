@@ -172,10 +172,11 @@ static void test_registry_add_of_a_malformed_kind_says_why(void **state)
     assert_add(kind, STEAD_EARGUMENT, why_part)
     WRONG(kind.struct_size--, "struct_size");
     WRONG(kind.durability = (enum stead_durability)9, "durability");
-    WRONG(kind.flags = 8, "flags");
+    WRONG(kind.flags = 16, "flags");
     WRONG(kind.flags = STEAD_KIND_FORGETTABLE, "forgettable");
     WRONG(kind.flags = STEAD_KIND_IDEMPOTENT, "idempotent");
     WRONG(kind.durability = STEAD_VOLATILE; kind.flags = STEAD_KIND_TAKES_POISON, "takes poison");
+    WRONG(kind.durability = STEAD_VOLATILE; kind.flags = STEAD_KIND_TAKES_UNREAD, "takes failed reads");
     WRONG(kind.needs = "", "needs");
     WRONG(kind.ops = NULL, "no ops");
     WRONG(kind.ops = none, "no ops");
