@@ -39,8 +39,8 @@
     X(ORCHESTRATOR_COMPLETED, 17, "OrchestratorCompleted")                                                             \
     X(EVENT_SENT, 18, "EventSent")     /* to an instance: name, target, value; a signal to an agent: name is the op */ \
     X(EVENT_RAISED, 19, "EventRaised") /* name, value */                                                               \
-    X(CONTINUE_AS_NEW, 20, "ContinueAsNew")  /* value: the next input */                                               \
-    X(TASK_CANCELED, 21, "TaskCanceled")     /* ref: what nobody waits for any more; name, target: its, or one of them */ \
+    X(CONTINUE_AS_NEW, 20, "ContinueAsNew") /* value: the next input */                                                \
+    X(TASK_CANCELED, 21, "TaskCanceled") /* ref: what nobody waits for any more; name, target: its, or one of them */  \
     X(SIDE_EFFECT, 22, "SideEffectRecorded") /* value */                                                               \
     X(STATUS_SET, 23, "CustomStatusSet")     /* value */                                                               \
     X(LOCKS_RELEASED, 24, "LocksReleased")

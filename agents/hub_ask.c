@@ -6,7 +6,7 @@
  * all that is asked for behind it: the order stays, no turn goes over its limits, however much it decides, and a part
  * of the store has no more than that of a worker in its mailbox. What is longer than a payload goes as a parcel
  * (hub_large.h): in pieces, each of which is answered, then the operation. If one of them was refused, so is the
- * operation.
+ * operation; but for want of room they are sent again, one by one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,8 @@ struct stead_hub_ask {
     uint64_t pieces;             /* sent */
     uint64_t answered;           /* of them */
     size_t at;                   /* behind the last piece */
+    bool refused;                /* one of them: there was no room for it */
+    bool one_by_one;             /* they are sent again, each behind the answer to the one before */
     size_t size;                 /* of the args behind it */
 };
 
@@ -75,7 +77,7 @@ static void send_piece(struct stead_turn *turn, struct stead_hub_worker_state *w
     const uint8_t *args = (const uint8_t *)(ask + 1);
     size_t size = ask->size - ask->at < STEAD_HUB_PIECE ? ask->size - ask->at : STEAD_HUB_PIECE;
 
-    if (ask->pieces == 0) {
+    if (ask->parcel.size == 0) {
         stead_hub_key_u64(&ask->parcel, stead_random(turn));
         stead_hub_key_u64(&ask->parcel, stead_random(turn));
     }
@@ -87,6 +89,15 @@ static void send_piece(struct stead_turn *turn, struct stead_hub_worker_state *w
     ask->at += size;
 }
 
+/* The part of the store had no room for one of them: they come under the same name, slower. */
+static void send_again(struct stead_hub_ask *ask)
+{
+    ask->at = 0;
+    ask->pieces = ask->answered = 0;
+    ask->refused = false;
+    ask->one_by_one = true;
+}
+
 /* Asks for what there is room for. */
 static void go_on(struct stead_turn *turn, struct stead_hub_worker_state *worker)
 {
@@ -94,12 +105,18 @@ static void go_on(struct stead_turn *turn, struct stead_hub_worker_state *worker
         struct stead_hub_ask *ask = worker->asks;
         struct stead_slice args = stead_bytes((const uint8_t *)(ask + 1), ask->size);
         if (ask->size > STEAD_HUB_ARGS_MAX) {
+            if (ask->one_by_one && ask->answered < ask->pieces)
+                return;
             if (ask->at < ask->size) {
                 send_piece(turn, worker, ask);
                 continue;
             }
             if (ask->answered < ask->pieces)
                 return;
+            if (ask->refused) {
+                send_again(ask);
+                continue;
+            }
             args = stead_packed(turn, "{s:B,s:u}", "parcel", stead_hub_key(&ask->parcel), "pieces", ask->pieces);
         }
         worker->asks = ask->next;
@@ -122,7 +139,8 @@ void stead_hub_asked(struct stead_turn *turn, struct stead_hub_worker_state *wor
     go_on(turn, worker);
 }
 
-/* Reply: a piece of the first in the list is there, or was refused: then the operation finds that it is missing. */
+/* Reply: a piece of the first in the list is there, or was refused: for want of room, it is sent again; else the
+ * operation finds that it is missing. */
 int stead_hub_pieced(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_worker_state *worker = *(struct stead_hub_worker_state **)state;
@@ -130,8 +148,10 @@ int stead_hub_pieced(struct stead_turn *turn, void *state, struct stead_slice ar
     (void)args;
     if (worker == NULL)
         return 0;
-    if (worker->asks != NULL)
+    if (worker->asks != NULL) {
         worker->asks->answered++;
+        worker->asks->refused = worker->asks->refused || stead_reply_code(turn) == STEAD_EBUSY;
+    }
     stead_hub_asked(turn, worker);
     return 0;
 }

@@ -367,6 +367,10 @@ int stead_hub_session_read(struct stead_turn *turn, void *state, struct stead_sl
     /* Without a row it is what one left that was purged. */
     session->exists = code == 0 && stead_get_value(args, "row", &row) == 0;
     session->etag = 0;
+    if (code == STEAD_EBUSY) {
+        postpone_all(turn, session, PENDING_MS);
+        return 0;
+    }
     if (code != 0 && code != STEAD_ENOTFOUND) {
         abandon(turn, session);
         return 0;
@@ -427,7 +431,12 @@ static void send_some(struct stead_turn *turn, struct stead_hub_session *session
     bool settled = session->settling;
     session->settling = false;
     stead_hub_sends_clear(&session->sends);
-    if (session->failed) {
+    bool crowded = session->crowded;
+    session->crowded = false;
+    if (session->failed && crowded) { /* there will be room, and what was stored is sent again */
+        stead_engine_destroy(&session->engine);
+        postpone_all(turn, session, PENDING_MS);
+    } else if (session->failed) {
         abandon(turn, session);
     } else if (settled) {
         note_sent(session);
@@ -532,6 +541,7 @@ int stead_hub_session_sent(struct stead_turn *turn, void *state, struct stead_sl
     stead_hub_asked(turn, session->worker);
     session->sending--;
     session->failed = session->failed || stead_reply_code(turn) != 0;
+    session->crowded = session->crowded || stead_reply_code(turn) == STEAD_EBUSY;
     send_some(turn, session);
     return 0;
 }

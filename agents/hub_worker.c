@@ -343,7 +343,8 @@ static void go_through(struct stead_turn *turn, struct stead_hub_worker_state *w
     stead_hub_poll_all(turn, worker);
 }
 
-/* Reply: a part of a long body. One that cannot be had comes back when its time is over. */
+/* Reply: a part of a long body. It is asked for again where there was no room; one that cannot be had comes back when
+ * its time is over. */
 static int fetched(struct stead_turn *turn, void *state, struct stead_slice args)
 {
     struct stead_hub_worker_state *worker = ((struct state *)state)->worker;
@@ -357,7 +358,8 @@ static int fetched(struct stead_turn *turn, void *state, struct stead_slice args
     bool ok = stead_reply_code(turn) == 0 && stead_get_bin(args, NULL, &bytes) == 0 && bytes.size > 0;
     if (ok)
         stead_write_raw(&poll->body, bytes.data, bytes.size);
-    if (!ok || poll->body.size >= message->missing) {
+    bool busy = stead_reply_code(turn) == STEAD_EBUSY;
+    if ((!ok && !busy) || poll->body.size >= message->missing) {
         poll->came = message->next;
         if (ok) {
             struct stead_hub_message *whole = make_message(message, message->id, stead_written(&poll->body));

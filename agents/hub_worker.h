@@ -104,6 +104,7 @@ struct stead_hub_session {
     struct stead_hub_sends sends;      /* to be made after the write */
     uint32_t sending;                  /* under way */
     bool failed;                       /* one of them was not stored */
+    bool crowded;                      /* one of them for want of room */
     bool settling;                     /* they are those of the episode before */
     uint32_t conflicts;                /* one after the other */
     uint64_t recent[STEAD_HUB_RECENT]; /* numbers of the messages of its newest episodes, which the rows may not show */

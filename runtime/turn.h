@@ -42,7 +42,6 @@ struct stead_turn_call {
     const char *reply_op;          /* "": nobody wants the answer */
     struct stead_slice context;
     bool cancelled; /* in the turn that made it: it is not sent at all */
-    bool crowded;   /* there was no room for it then: it is answered with `busy` */
 };
 
 /* A pending call of an earlier turn that nobody wants the answer of any more. */

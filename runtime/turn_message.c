@@ -358,9 +358,9 @@ static bool is_of_another(const struct stead_turn *turn)
            !stead_slice_equal(stead_bytes(cause->source, cause->source_size), stead_agent_address(turn->agent));
 }
 
-/* Is there room for what a volatile agent says? It has no outbox: what is not taken waits in memory, here. Judged by
- * what was said before this turn. A release makes room. `waits`: nobody would tell it that the mailbox there is full,
- * as a call is told. */
+/* Is there room for a signal of a volatile agent? It has no outbox: what is not taken waits in memory, here. Judged by
+ * what was said before this turn. A release makes room. Calls have deadlines, and are told of a full mailbox. `waits`:
+ * it is not for later. */
 static bool has_room(const struct stead_turn *turn, const char *address, const char *op, bool waits)
 {
     const struct stead_shard *shard = turn->shard;
@@ -434,7 +434,6 @@ static int add_call(struct stead_turn *turn, struct stead_message *message, cons
     struct stead_turn_call *call = stead_turn_alloc(turn, sizeof(*call));
 
     call->message = message;
-    call->crowded = !has_room(turn, message->address, message->op, false);
     call->reply_op = copy_text(turn, reply_op);
     call->context = copy_slice(turn, context);
     if (turn->calls_tail != NULL)
@@ -645,31 +644,13 @@ static void send_durable(struct stead_turn *turn, struct stead_message *message)
     }
 }
 
-/* The caller hears, in a turn of its reply op, that there is no room for its call. */
-static void answer_busy(struct stead_shard *shard, struct stead_message *call)
-{
-    struct stead_message *answer = stead_message_answer(call, STEAD_EBUSY, NULL, (struct stead_slice){0});
-
-    answer->durability = STEAD_CLASS_VOLATILE;
-    answer->flags |= STEAD_FLAG_NOT_RUN;
-    shard->host->stats.refused_busy++;
-    stead_message_destroy_in(&shard->host->pool, &call);
-    stead_shard_emit(shard, answer);
-}
-
 static void send_volatile(struct stead_turn *turn, struct stead_message *message)
 {
     struct stead_resolved to;
     struct stead_vcall *call = NULL;
 
-    if (message->type == STEAD_CALL) {
-        const struct stead_turn_call *made = next_call(turn, message);
-        call = stead_calls_made_volatile(turn, made);
-        if (made->crowded) {
-            answer_busy(turn->shard, message);
-            return;
-        }
-    }
+    if (message->type == STEAD_CALL)
+        call = stead_calls_made_volatile(turn, next_call(turn, message));
     if (stead_host_resolve(turn->shard->host, stead_bytes(message->address, message->address_size), &to) != 0)
         return; /* it was checked when it was collected */
     if (is_here(turn, message) && to.durability != STEAD_STATELESS) {
