@@ -49,6 +49,8 @@ int stead_instance_id_check(struct stead_slice id)
         uint8_t c = id.data[i];
         if (c < 0x20 || c == 0x7f || c == '/' || c == '\\' || c == '#' || c == '?')
             return STEAD_EARGUMENT;
+        if (c == 0xc2 && i + 1 < id.size && (id.data[i + 1] & 0xe0) == 0x80) /* U+0080 to U+009F are controls */
+            return STEAD_EARGUMENT;
     }
     return 0;
 }

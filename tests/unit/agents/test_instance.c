@@ -31,8 +31,9 @@ static void test_status_names_are_those_of_the_field(void **state)
 
 static void test_id_is_checked_at_its_edges(void **state)
 {
-    static const char *const bad[] = {"", "@a", "a/b", "a\\b", "a#b", "a?b", "a\nb", "a\x7f"};
-    static const char *const good[] = {"a", "a@b", "0", "order 17: {a}!", "\xc3\xa9"};
+    static const char *const bad[] = {"",     "@a",    "a/b",       "a\\b",     "a#b",      "a?b",
+                                      "a\nb", "a\x7f", "a\xc2\x80", "\xc2\x85", "\xc2\x9fz"};
+    static const char *const good[] = {"a", "a@b", "0", "order 17: {a}!", "\xc3\xa9", "\xc2\xa0", "\xc3\x85"};
     char longest[STEAD_INSTANCE_ID_MAX + 1];
 
     (void)state;
