@@ -148,10 +148,12 @@ int stead_instance_start(struct stead_client *client, const char *name, struct s
     if (options->hub != NULL) {
         stead_writer_deinit(&args);
         code = stead_hub_instance_start(client, id, name, input, options, ret_answer);
+        if (ret_answer != NULL)
+            stead_hub_name_conflict(ret_answer, options->id != NULL ? options->id : "");
     } else {
         code = call(client, &address, "start", &args, options, ret_answer);
+        explain(ret_answer, code, STEAD_ECONFLICT, STEAD_INSTANCE_IS_ACTIVE);
     }
-    explain(ret_answer, code, STEAD_ECONFLICT, STEAD_INSTANCE_IS_ACTIVE);
     if (code == 0)
         memcpy(ret_id, id, strlen(id) + 1);
     return code;
