@@ -45,9 +45,9 @@ static int address_of(const char *id, struct address *ret_address, struct stead_
     struct stead_slice slice = stead_str(id != NULL ? id : "");
 
     if (stead_instance_id_check(slice) != 0)
-        return refuse(
-            ret_answer, STEAD_EARGUMENT,
-            "an instance's id has 1 to 256 bytes, does not begin with @, and has no / \\ # ? or control character");
+        return refuse(ret_answer, STEAD_EARGUMENT,
+                      "an instance's id has 1 to 256 bytes of UTF-8, does not begin with @, and has no / \\ # ? or "
+                      "control character");
     memcpy(ret_address->text, PREFIX, sizeof(PREFIX) - 1);
     memcpy(ret_address->text + sizeof(PREFIX) - 1, slice.data, slice.size);
     ret_address->text[sizeof(PREFIX) - 1 + slice.size] = '\0';
