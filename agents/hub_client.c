@@ -225,6 +225,15 @@ static void end_run(struct run *run, const struct stead_answer *answer)
     free(run);
 }
 
+void stead_hub_name_conflict(struct stead_answer *answer, const char *id)
+{
+    if (answer->code != STEAD_ECONFLICT)
+        return;
+    answer->error_sentence = STEAD_INSTANCE_IS_ACTIVE;
+    answer->error_agent = id;
+    answer->error_op = "start";
+}
+
 static void fail_run(struct run *run, int code)
 {
     struct stead_answer answer;
@@ -238,6 +247,12 @@ static void run_on(void *context, const struct stead_answer *answer)
     struct run *run = context;
     struct stead_writer args;
 
+    if (answer->code == STEAD_ECONFLICT && run->start.size > 0) {
+        struct stead_answer refused = *answer;
+        stead_hub_name_conflict(&refused, run->id);
+        end_run(run, &refused);
+        return;
+    }
     if (answer->code != 0 || (run->waiting && tells_end(answer->value))) {
         end_run(run, answer);
         return;
@@ -499,6 +514,9 @@ int stead_hub_instance_purge_async(struct stead_client *client, const char *id,
     return code;
 }
 
+/* {"asked": true}: it is stored, and has not happened. */
+static const uint8_t only_asked[] = {0x81, 0xa5, 'a', 's', 'k', 'e', 'd', 0xc3};
+
 int stead_hub_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
                              const char *reason, const struct stead_instance_options *options,
                              struct stead_answer *ret_answer)
@@ -541,6 +559,8 @@ int stead_hub_instance_steer(struct stead_client *client, const char *id, enum s
         bool begun = instance.status != STEAD_INSTANCE_PENDING || instance.events > 0;
         if (code == 0 && etag != 0 && (begun || action == STEAD_INSTANCE_TERMINATE))
             code = await_holding(client, settings, id, action, etag, options, &answer);
+        else if (code == 0 && !begun)
+            answer.value = stead_bytes(only_asked, sizeof(only_asked));
     }
     if (ret_answer != NULL)
         *ret_answer = answer;

@@ -35,6 +35,8 @@ int stead_hub_call_agent(struct stead_client *client, const char *hub, const cha
 int stead_hub_instance_start(struct stead_client *client, const char *id, const char *name, struct stead_slice input,
                              const struct stead_instance_options *options,
                              struct stead_answer *ret_answer) STEAD_MUST_USE;
+/* Says of the instance what its table says: an active id is refused. `id` is borrowed by the answer. */
+void stead_hub_name_conflict(struct stead_answer *answer, const char *id);
 int stead_hub_instance_run_async(struct stead_client *client, const char *id, const char *name,
                                  struct stead_slice input, const struct stead_instance_options *options,
                                  stead_completion_fn *completion, void *context) STEAD_MUST_USE;
@@ -54,6 +56,7 @@ int stead_hub_instance_history(struct stead_client *client, const char *id, uint
 int stead_hub_instance_raise(struct stead_client *client, const char *id, const char *event, struct stead_slice value,
                              const struct stead_instance_options *options,
                              struct stead_answer *ret_answer) STEAD_MUST_USE;
+/* Where it was asked for and has not happened, because the instance has not begun, the answer is {"asked": true}. */
 int stead_hub_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
                              const char *reason, const struct stead_instance_options *options,
                              struct stead_answer *ret_answer) STEAD_MUST_USE;

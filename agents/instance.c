@@ -41,13 +41,37 @@ int stead_instance_status_find(struct stead_slice name, enum stead_instance_stat
     return STEAD_ENOTFOUND;
 }
 
+/* Bytes of the character at `at`, as in an address (docs/FORMATS.md, "Texts"; Unicode, table 3-7); 0: a control, or no
+ * UTF-8. A hub has no address that would check it. */
+static size_t character(const uint8_t *at, size_t left)
+{
+    uint8_t first = at[0], low = 0x80, high = 0xbf;
+    size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+    if (size == 1)
+        return first >= 0x20 && first != 0x7f;
+    if (first < 0xc2 || first > 0xf4 || left < size)
+        return 0;
+    if (first == 0xc2 || first == 0xe0) /* U+0080 to U+009F are controls; shorter forms exist */
+        low = 0xa0;
+    else if (first == 0xf0)
+        low = 0x90;
+    else if (first == 0xed || first == 0xf4) /* surrogates; past U+10FFFF */
+        high = first == 0xed ? 0x9f : 0x8f;
+    for (size_t i = 1; i < size; i++, low = 0x80, high = 0xbf)
+        if (at[i] < low || at[i] > high)
+            return 0;
+    return size;
+}
+
 int stead_instance_id_check(struct stead_slice id)
 {
     if (id.size == 0 || id.size > STEAD_INSTANCE_ID_MAX || id.data[0] == '@')
         return STEAD_EARGUMENT;
-    for (size_t i = 0; i < id.size; i++) {
+    for (size_t i = 0, step; i < id.size; i += step) {
         uint8_t c = id.data[i];
-        if (c < 0x20 || c == 0x7f || c == '/' || c == '\\' || c == '#' || c == '?')
+        step = character(id.data + i, id.size - i);
+        if (step == 0 || c == '/' || c == '\\' || c == '#' || c == '?')
             return STEAD_EARGUMENT;
     }
     return 0;

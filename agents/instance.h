@@ -10,8 +10,8 @@
 /* The kind of the agent `orchestration/ID`. */
 #define STEAD_ORCHESTRATION_KIND "orchestration"
 
-/* 0, or STEAD_EARGUMENT: empty, over STEAD_INSTANCE_ID_MAX bytes, beginning with '@', or with one of / \ # ? or a
- * control character in it. UTF-8 is the address' to check. */
+/* 0, or STEAD_EARGUMENT: empty, over STEAD_INSTANCE_ID_MAX bytes, beginning with '@', with one of / \ # ? in it, or not
+ * of what a key may have: UTF-8 without control characters. What it lets through is the key of an address. */
 int stead_instance_id_check(struct stead_slice id) STEAD_MUST_USE;
 /* Can it be the name of a kind, an activity or an orchestrator: [a-z][a-z0-9_.-]{0,62}? */
 bool stead_kind_name_check(struct stead_slice name);

@@ -45,9 +45,9 @@ static int address_of(const char *id, struct address *ret_address, struct stead_
     struct stead_slice slice = stead_str(id != NULL ? id : "");
 
     if (stead_instance_id_check(slice) != 0)
-        return refuse(
-            ret_answer, STEAD_EARGUMENT,
-            "an instance's id has 1 to 256 bytes, does not begin with @, and has no / \\ # ? or control character");
+        return refuse(ret_answer, STEAD_EARGUMENT,
+                      "an instance's id has 1 to 256 bytes of UTF-8, does not begin with @, and has no / \\ # ? or "
+                      "control character");
     memcpy(ret_address->text, PREFIX, sizeof(PREFIX) - 1);
     memcpy(ret_address->text + sizeof(PREFIX) - 1, slice.data, slice.size);
     ret_address->text[sizeof(PREFIX) - 1 + slice.size] = '\0';
@@ -148,10 +148,12 @@ int stead_instance_start(struct stead_client *client, const char *name, struct s
     if (options->hub != NULL) {
         stead_writer_deinit(&args);
         code = stead_hub_instance_start(client, id, name, input, options, ret_answer);
+        if (ret_answer != NULL)
+            stead_hub_name_conflict(ret_answer, options->id != NULL ? options->id : "");
     } else {
         code = call(client, &address, "start", &args, options, ret_answer);
+        explain(ret_answer, code, STEAD_ECONFLICT, STEAD_INSTANCE_IS_ACTIVE);
     }
-    explain(ret_answer, code, STEAD_ECONFLICT, STEAD_INSTANCE_IS_ACTIVE);
     if (code == 0)
         memcpy(ret_id, id, strlen(id) + 1);
     return code;

@@ -287,6 +287,19 @@ static int read_beginning(struct stead_slice args, struct beginning *ret_from)
     return 0;
 }
 
+/* The last two events of what never ran. */
+static int keep_cancellation(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
+{
+    const struct stead_history_event asked = {.type = STEAD_HISTORY_EXECUTION_TERMINATED, .error_sentence = reason};
+    const struct stead_history_event done = {.type = STEAD_HISTORY_ORCHESTRATOR_COMPLETED};
+    int code = stead_orchestration_keep(turn, it, &asked);
+
+    if (code == 0)
+        code = stead_orchestration_keep(turn, it, &done);
+    it->open_ms = 0;
+    return code;
+}
+
 /* Terminated with all that it has begun; Canceled when it never ran and so has begun nothing. */
 static int terminate_or_cancel(struct stead_turn *turn, struct stead_orchestration_state *it, struct stead_slice reason)
 {
@@ -306,7 +319,8 @@ static int terminate_or_cancel(struct stead_turn *turn, struct stead_orchestrati
     it->error_sentence[size] = '\0';
     stead_orchestration_unload(it);
     stead_orchestration_set_status(turn, it, STEAD_INSTANCE_CANCELED);
-    return stead_orchestration_end(turn, it);
+    int code = keep_cancellation(turn, it, reason);
+    return code != 0 ? code : stead_orchestration_end(turn, it);
 }
 
 /* Active, or it failed by its code's difference, with all that was open still open. */

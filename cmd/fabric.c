@@ -61,8 +61,10 @@ bool stead_fabric_check_id(const char *id)
     if (stead_instance_id_check(stead_str(id)) == 0)
         return true;
     char *safe = stead_print_safe(stead_str(id));
-    stead_complain("\"%s\" is not the id of an instance: 1 to %d bytes, not beginning with @, without / \\ # ?", safe,
-                   STEAD_INSTANCE_ID_MAX);
+    stead_complain(
+        "\"%s\" is not the id of an instance: 1 to %d bytes of UTF-8, not beginning with @, without / \\ # ? and "
+        "control characters",
+        safe, STEAD_INSTANCE_ID_MAX);
     free(safe);
     return false;
 }

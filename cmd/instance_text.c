@@ -95,8 +95,8 @@ void stead_instance_print(const struct stead_instance *instance, FILE *file)
     print_line(file, "name", text);
     print_line(file, "status", stead_instance_status_name(instance->status));
     if (*instance->error_name || *instance->error_sentence) {
-        snprintf(text, sizeof(text), "%s%s%s", instance->error_name, *instance->error_name ? ": " : "",
-                 instance->error_sentence);
+        snprintf(text, sizeof(text), "%s%s%s", instance->error_name,
+                 *instance->error_name && *instance->error_sentence ? ": " : "", instance->error_sentence);
         print_line(file, stead_instance_is_over(instance->status) ? "because" : "error", text);
     }
     if (*instance->parent)

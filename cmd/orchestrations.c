@@ -46,7 +46,7 @@ static const char doc[] =
     "With --json, one line an instance: {\"id\", \"name\", \"version\", \"execution\", \"status\", "
     "\"created_ms\", \"updated_ms\", \"events\", \"parent\"}; for verify one line an instance that would break: "
     "{\"id\", \"name\", \"version\", "
-    "\"event\", \"sentence\"}, and a last one {\"replayed\", \"broken\", \"events\"}.";
+    "\"event\", \"sentence\"}, and a last one {\"replayed\", \"broken\", \"left_out\", \"events\"}.";
 
 static const struct argp_option options[] = {
     {"status", 's', "STATUS", 0,

@@ -20,6 +20,7 @@ struct steer_options {
     struct stead_fabric fabric;
     const struct steering *steering;
     const char *id, *reason; /* ID [REASON] */
+    bool only_asked;         /* a hub has it, and it has not happened */
 };
 
 #define ELSEWHERE " Without --fabric the instance is looked for on the direct fabric, then in hub main.\v"
@@ -84,8 +85,27 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static int ask(void *context, struct stead_client *client, const struct stead_instance_options *options,
                struct stead_answer *ret_answer)
 {
-    const struct steer_options *o = context;
-    return stead_instance_steer(client, o->id, o->steering->action, o->reason, options, ret_answer);
+    struct steer_options *o = context;
+    int code = stead_instance_steer(client, o->id, o->steering->action, o->reason, options, ret_answer);
+
+    if (code != 0 || options->hub == NULL || stead_get_bool(ret_answer->value, "asked", &o->only_asked) != 0)
+        o->only_asked = false;
+    return code;
+}
+
+static void tell(const struct steer_options *o)
+{
+    char *safe = stead_print_safe(stead_str(o->id));
+
+    if (o->fabric.connect.json && o->only_asked)
+        printf("{\"%s\": false, \"asked\": true}\n", o->steering->done);
+    else if (o->fabric.connect.json)
+        printf("{\"%s\": true}\n", o->steering->done);
+    else if (o->only_asked)
+        printf("asked for: %s: it has not begun, and may begin before it is %s\n", safe, o->steering->done);
+    else
+        printf("%s: %s\n", o->steering->done, safe);
+    free(safe);
 }
 
 static int steer(const struct steering *steering, int argc, char **argv)
@@ -100,13 +120,8 @@ static int steer(const struct steering *steering, int argc, char **argv)
     int status = stead_connect_open(&o.fabric.connect, &client);
     if (status == STEAD_EXIT_DONE)
         status = stead_fabric_ask(&o.fabric, client, o.id, ask, &o);
-    if (status == STEAD_EXIT_DONE && o.fabric.connect.json) {
-        printf("{\"%s\": true}\n", steering->done);
-    } else if (status == STEAD_EXIT_DONE) {
-        char *safe = stead_print_safe(stead_str(o.id));
-        printf("%s: %s\n", steering->done, safe);
-        free(safe);
-    }
+    if (status == STEAD_EXIT_DONE)
+        tell(&o);
     stead_client_close(&client);
     return status;
 }

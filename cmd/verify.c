@@ -5,7 +5,8 @@
  *
  * An instance lives on while it is looked at. What is fetched page after page is one history all the same as long as
  * its execution stays: events are only added. So one that seems to break is believed only when it is in the same
- * execution afterwards and still live; else it has moved on and is left out, as is one that was purged.
+ * execution afterwards and still live; else it has moved on and is left out, as is one that was purged. How many
+ * those are is told at the end.
  *
  * A sample is drawn from the whole list by reservoir: each instance of a name is as likely to be in it as any other.
  */
@@ -38,6 +39,7 @@ struct run {
     struct stead_verify_fetch batch[BATCH_MAX];
     uint32_t count;            /* instances in the batch */
     uint64_t replayed, broken; /* instances so far */
+    uint64_t left_out;         /* of those listed: over, purged or begun anew before they were judged */
     uint64_t event_count;      /* events replayed so far */
     bool talks;                /* progress on a terminal */
 };
@@ -72,13 +74,14 @@ static void tell_broken(struct run *run, const char *id, const char *name, uint3
 
 static void tell_end(const struct run *run)
 {
-    char replayed[STEAD_PRINT_SIZE], events[STEAD_PRINT_SIZE], broken[STEAD_PRINT_SIZE];
+    char replayed[STEAD_PRINT_SIZE], events[STEAD_PRINT_SIZE], broken[STEAD_PRINT_SIZE], left[STEAD_PRINT_SIZE];
 
     if (run->talks)
         fputs("\r\033[K", stderr);
     if (run->verify->fabric->connect.json) {
-        printf("{\"replayed\": %llu, \"broken\": %llu, \"events\": %llu}\n", (unsigned long long)run->replayed,
-               (unsigned long long)run->broken, (unsigned long long)run->event_count);
+        printf("{\"replayed\": %llu, \"broken\": %llu, \"left_out\": %llu, \"events\": %llu}\n",
+               (unsigned long long)run->replayed, (unsigned long long)run->broken, (unsigned long long)run->left_out,
+               (unsigned long long)run->event_count);
         return;
     }
     if (run->broken > 0)
@@ -86,6 +89,8 @@ static void tell_end(const struct run *run)
     printf("%s instance%s with %s events replayed: %s would break\n", stead_print_count(run->replayed, replayed),
            run->replayed == 1 ? "" : "s", stead_print_count(run->event_count, events),
            run->broken ? stead_print_count(run->broken, broken) : "none");
+    if (run->left_out > 0)
+        printf("%s left out: over, purged or begun anew meanwhile\n", stead_print_count(run->left_out, left));
 }
 
 /* ---- One batch ------------------------------------------------------------------------------ */
@@ -112,11 +117,15 @@ static int take_outcome(struct run *run, const struct stead_verify_fetch *fetch,
     int status = STEAD_EXIT_DONE;
     bool there = true;
 
+    if (outcome->code != 0)
+        status = is_still_there(run, fetch, &there);
+    if (!there) {
+        run->left_out += status == STEAD_EXIT_DONE;
+        return status;
+    }
     run->replayed++;
     run->event_count += outcome->events;
     if (outcome->code != 0)
-        status = is_still_there(run, fetch, &there);
-    if (status == STEAD_EXIT_DONE && outcome->code != 0 && there)
         tell_broken(run, fetch->id, fetch->orchestrator->name, fetch->orchestrator->version, outcome);
     return status;
 }
@@ -132,8 +141,10 @@ static int replay_some(struct run *run, uint32_t first, uint32_t count)
 
     for (uint32_t i = first; i < first + count; i++) {
         struct stead_verify_fetch *it = &run->batch[i];
-        if (it->gone)
+        if (it->gone) {
+            run->left_out++;
             continue;
+        }
         fetches[case_count] = it;
         cases[case_count++] = (struct stead_verify_case){.orchestrator = it->orchestrator,
                                                          .instance = it->id,
@@ -314,7 +325,7 @@ int stead_verify(const struct stead_verify *verify, struct stead_client *client)
     int status = load_modules(run);
     if (status == STEAD_EXIT_DONE) {
         status = verify_names(run);
-        if (status == STEAD_EXIT_DONE || run->replayed > 0)
+        if (status == STEAD_EXIT_DONE || run->replayed > 0 || run->left_out > 0)
             tell_end(run);
     }
     if (status == STEAD_EXIT_DONE && run->broken > 0)

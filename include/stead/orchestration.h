@@ -42,7 +42,7 @@ extern "C" {
 
 #define STEAD_ORCHESTRATION_ABI 1u
 #define STEAD_EVENT_NAME_MAX 255  /* bytes, not empty */
-#define STEAD_INSTANCE_ID_MAX 256 /* bytes: not starting with '@', without / \ # ? and control characters */
+#define STEAD_INSTANCE_ID_MAX 256 /* bytes of UTF-8: not starting with '@', without / \ # ? and control characters */
 
 struct stead_orchestration; /* one execution, from inside */
 

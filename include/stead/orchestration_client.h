@@ -63,7 +63,7 @@ struct stead_instance {
 };
 
 /* Starts an instance and returns when that is committed. `options` may be NULL. STEAD_ECONFLICT: the id is active. A
- * finished id is used again. */
+ * finished id is used again. On a hub the `error_agent` of a conflict is the `id` of the options, borrowed. */
 STEAD_PUBLIC int stead_instance_start(struct stead_client *client, const char *name, struct stead_slice input,
                                       const struct stead_instance_options *options,
                                       char ret_id[STEAD_INSTANCE_ID_MAX + 1],
@@ -103,7 +103,9 @@ enum stead_instance_action {
     STEAD_INSTANCE_RESTART, /* over: the same input, a new execution */
     STEAD_INSTANCE_PURGE,   /* over: forgets it */
 };
-/* `reason` may be NULL. */
+/* `reason` may be NULL. On a hub what is asked of an instance that has not begun (its start is delayed, or waits for
+ * code) is stored, and only its termination is waited for: 0 with {"asked": true} as the answer's value then. A start
+ * that is due may overtake it. */
 STEAD_PUBLIC int stead_instance_steer(struct stead_client *client, const char *id, enum stead_instance_action action,
                                       const char *reason, const struct stead_instance_options *options,
                                       struct stead_answer *ret_answer) STEAD_MUST_USE;

@@ -49,6 +49,26 @@ class Steering(OnHub, direct.Steering):
         self.assertEqual(self.await_status("h1", "Completed")["output"], ["hello, Ada"])
 
 
+    def test_what_is_asked_of_one_that_has_not_begun_is_not_told_as_done(self):
+        node = self.serve()
+        self.start("hello", ["Ada"], "--delay", "10m", id="h1")
+        self.assertEqual(run_stead("suspend", "h1", "--fabric", "hub", node=node.endpoint)[:2],
+                         (0, "asked for: h1: it has not begun, and may begin before it is suspended\n"))
+        self.assertEqual(node.cli("suspend", "h1"), {"suspended": False, "asked": True})
+        self.assertEqual(self.status("h1")["status"], "Pending")
+        self.start("approve", id="a1")
+        self.await_custom("a1", "waits for approval")
+        self.assertEqual(node.cli("suspend", "a1"), {"suspended": True})
+        self.assertEqual(run_stead("resume", "a1", node=node.endpoint)[:2], (0, "resumed: a1\n"))
+
+
+    def test_active_id_is_refused_by_the_instance_s_own_name(self):
+        node = self.serve()
+        self.start("approve", id="a1")
+        code, _, err = run_stead("run", "approve", "--id", "a1", "--fabric", "hub", node=node.endpoint)
+        self.assertEqual((code, err.splitlines()[0]), (1, "stead run: a1 start: conflict: an instance of this id is active"))
+
+
     def test_timeout_rules_where_the_hub_is_slow_to_take_what_is_asked(self):
         node = self.serve()
         node.cli("hub", "create", "slow", "--poll", "10s")

@@ -727,7 +727,7 @@ class Verifying(Orchestrations):
         types = wait_until("the code waits", lambda: (it := self.types("big")).count("TaskCompleted") == count and it)
         self.assertEqual(types.count("TaskScheduled"), count)
         code, lines, err = self.verify(built("flows.so"), "--name", "fan")
-        self.assertEqual((code, lines), (0, [{"replayed": 1, "broken": 0, "events": len(types)}]), err)
+        self.assertEqual((code, lines), (0, [{"replayed": 1, "broken": 0, "left_out": 0, "events": len(types)}]), err)
         last = max(event["id"] for event in self.history("big") if event["type"] == "TaskScheduled")
         new = self.compiled("one more", ("i < count; i++)\n        tasks[i] = stead_begin", "i < count - 1; i++)\n        tasks[i] = stead_begin"))
         code, lines, _ = self.verify(new, "--name", "fan")

@@ -10,6 +10,7 @@
 
 #include "agents/hash.h"
 #include "agents/instance.h"
+#include "runtime/address.h"
 
 static void test_status_names_are_those_of_the_field(void **state)
 {
@@ -31,8 +32,9 @@ static void test_status_names_are_those_of_the_field(void **state)
 
 static void test_id_is_checked_at_its_edges(void **state)
 {
-    static const char *const bad[] = {"", "@a", "a/b", "a\\b", "a#b", "a?b", "a\nb", "a\x7f"};
-    static const char *const good[] = {"a", "a@b", "0", "order 17: {a}!", "\xc3\xa9"};
+    static const char *const bad[] = {"",     "@a",    "a/b",       "a\\b",     "a#b",      "a?b",
+                                      "a\nb", "a\x7f", "a\xc2\x80", "\xc2\x85", "\xc2\x9fz"};
+    static const char *const good[] = {"a", "a@b", "0", "order 17: {a}!", "\xc3\xa9", "\xc2\xa0", "\xc3\x85"};
     char longest[STEAD_INSTANCE_ID_MAX + 1];
 
     (void)state;
@@ -43,6 +45,33 @@ static void test_id_is_checked_at_its_edges(void **state)
     memset(longest, 'x', sizeof(longest));
     assert_int_equal(stead_instance_id_check(stead_bytes(longest, STEAD_INSTANCE_ID_MAX)), 0);
     assert_int_equal(stead_instance_id_check(stead_bytes(longest, STEAD_INSTANCE_ID_MAX + 1)), STEAD_EARGUMENT);
+}
+
+/* Is it an id where it is a key? Each byte that the two look at, at each place; the others at their edges. */
+static void test_id_is_what_a_key_may_be(void **state)
+{
+    static const uint8_t edges[] = {0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff};
+    char address[] = "orchestration/1234";
+    uint8_t *key = (uint8_t *)strchr(address, '/') + 1;
+    size_t kind_size = 0;
+
+    (void)state;
+    for (unsigned first = 0x80; first < 0x100; first++) {
+        for (unsigned second = 0; second < 0x100; second++) {
+            for (size_t at = 0; at < sizeof(edges) * sizeof(edges); at++) {
+                const uint8_t bytes[] = {(uint8_t)first, (uint8_t)second, edges[at % sizeof(edges)],
+                                         edges[at / sizeof(edges)]};
+                if (strchr("/\\#?", (int)second) != NULL)
+                    continue;
+                for (size_t size = 1; size <= 4; size++) {
+                    memcpy(key, bytes, 4);
+                    bool is_key = stead_address_check(stead_bytes(address, (size_t)(key - (uint8_t *)address) + size),
+                                                      &kind_size) == 0;
+                    assert_int_equal(stead_instance_id_check(stead_bytes(key, size)) == 0, is_key);
+                }
+            }
+        }
+    }
 }
 
 static void test_map_of_an_instance_is_read(void **state)
@@ -177,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_id_is_checked_at_its_edges),
         cmocka_unit_test(test_kind_name_is_checked_at_its_edges),
         cmocka_unit_test(test_hashes_are_what_they_always_were),
+        cmocka_unit_test(test_id_is_what_a_key_may_be),
         cmocka_unit_test(test_map_of_an_instance_is_read),
         cmocka_unit_test(test_map_with_little_in_it_reads_as_nothing),
         cmocka_unit_test(test_long_texts_are_cut),

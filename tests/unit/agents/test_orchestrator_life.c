@@ -282,6 +282,45 @@ static void test_life_pending_one_is_canceled(void **state)
     or_expect_status("k", STEAD_INSTANCE_RUNNING);
 }
 
+/* The history as names of events, one behind the other. */
+static void expect_history(const char *expected)
+{
+    char names[512] = "";
+    struct stead_slice events, map, type;
+    uint32_t count = 0;
+
+    or_ask("i", "history", "{}");
+    assert_int_equal(answer->status, 0);
+    assert_int_equal(stead_get_value(stead_message_payload(answer), "events", &events), 0);
+    struct stead_reader reader = stead_reader(events);
+    assert_int_equal(stead_read_array(&reader, &count), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(stead_read_value(&reader, &map), 0);
+        assert_int_equal(stead_get_str(map, "type", &type), 0);
+        size_t size = strlen(names);
+        (void)snprintf(names + size, sizeof(names) - size, "%.*s ", (int)type.size, (const char *)type.data);
+    }
+    assert_string_equal(names, expected);
+}
+
+static void test_life_history_of_a_canceled_one_has_an_end(void **state)
+{
+    (void)state;
+    or_ask("i", "start", "{s:s,s:l}", "name", "adder", "delay", 5000ll);
+    assert_int_equal(asked("i", "terminate"), 0);
+    expect_history("OrchestratorStarted ExecutionStarted ExecutionTerminated OrchestratorCompleted ");
+    or_expect_status("i", STEAD_INSTANCE_CANCELED);
+    assert_int_equal(or_told().events, 4);
+    or_crash();
+    or_ask("i", "start", "{s:s,s:l}", "name", "kept", "delay", 5000ll);
+    assert_int_equal(asked("i", "suspend"), 0);
+    or_crash();
+    assert_int_equal(asked("i", "terminate"), 0);
+    expect_history(
+        "OrchestratorStarted ExecutionStarted ExecutionSuspended ExecutionTerminated OrchestratorCompleted ");
+    or_expect_status("i", STEAD_INSTANCE_CANCELED);
+}
+
 static void test_life_events_and_custom_status_survive_crashes(void **state)
 {
     (void)state;
@@ -611,6 +650,7 @@ int main(void)
         TEST(test_life_suspended_one_whose_code_is_gone_is_resumed_when_it_is_back),
         TEST(test_life_delayed_one_is_suspended_and_its_delay_goes_on),
         TEST(test_life_pending_one_is_canceled),
+        TEST(test_life_history_of_a_canceled_one_has_an_end),
         TEST(test_life_events_and_custom_status_survive_crashes),
         TEST(test_life_suspended_code_does_not_run_and_loses_nothing),
         TEST(test_life_continue_as_new_carries_events_and_sweeps_old_rows),

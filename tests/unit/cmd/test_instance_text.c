@@ -147,6 +147,21 @@ static void test_instance_is_shown_to_a_person(void **state)
     free(text);
 }
 
+static void test_error_without_a_sentence_has_no_colon(void **state)
+{
+    struct stead_instance it = failed_trip();
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+
+    (void)state;
+    it.error_sentence[0] = '\0';
+    stead_instance_print(&it, file);
+    fclose(file);
+    assert_non_null(strstr(text, "\nbecause    no_seat\ncreated"));
+    free(text);
+}
+
 static void test_instance_is_shown_to_a_program(void **state)
 {
     struct stead_instance it = failed_trip();
@@ -222,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_value_that_was_left_out_shows_its_size),
         cmocka_unit_test(test_event_that_says_nothing_is_a_line_all_the_same),
         cmocka_unit_test(test_instance_is_shown_to_a_person),
+        cmocka_unit_test(test_error_without_a_sentence_has_no_colon),
         cmocka_unit_test(test_instance_is_shown_to_a_program),
         cmocka_unit_test(test_error_that_is_no_text_is_shown_to_a_program),
         cmocka_unit_test(test_moment_is_a_date_or_so_long_ago),
