@@ -3,6 +3,7 @@
 """The task hub on real nodes: what orchestrations do on the direct fabric they do here too (the same tests, test_orchestrations.py), in every mode of polling, with nodes killed
 in the middle, on one node and on several; and messages that nobody can take are set aside.
 Usage: test_hub.py PROGRAM [unittest arguments]"""
+import concurrent.futures
 import json
 import time
 
@@ -184,6 +185,24 @@ class Modes(OnHub, direct.Orchestrations):
         self.assertEqual(sum(worker["writes"] for worker in workers), 4)
         self.assertEqual(queues["work"]["enqueued"], 3)
         self.assertEqual(sum(queue["enqueued"] for name, queue in queues.items() if name.startswith("control")), 4)
+
+
+class Crowded(OnHub, direct.Orchestrations):
+    """What there is no room for at the moment is asked for again, and does not wait until it is visible again."""
+    HIDE = "10m"
+
+    def test_many_large_events_come_with_little_memory(self):
+        node = self.serve(options=["--memory", "64M", "--reactors", 1])
+        large = self.folder / "large.json"
+        large.write_text(json.dumps("x" * 1000000))
+        ids = [self.start("approve", {}, id=f"a{number}") for number in range(3)]
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            raised = [pool.submit(run_stead, "raise", id, "other", f"@{large}", "--fabric", "hub", node=node.endpoint) for id in ids for _ in range(15)]
+            for each in raised:
+                self.assertEqual(each.result()[0], 0, each.result()[2])
+        for id in ids:
+            node.cli("raise", id, "approved", "1", "--fabric", "hub")
+        wait_until("all events have come", lambda: all(node.cli("status", id, "--fabric", "hub")["status"] == "Completed" for id in ids))
 
 
 class Poison(OnHub, direct.Orchestrations):
