@@ -73,6 +73,7 @@ struct stead_vrequest {
     struct stead_vrequest *before, *after;        /* to the same agent in the same session, by number */
     uint64_t who;                                 /* stead_order_who(), and the session: of that agent */
     bool early;                                   /* refused, because what is before it has not been taken */
+    bool refused;                                 /* when it was to be sent last: there was no room, or it was early */
     uint32_t lane;                                /* which of the shard's sessions it goes in */
     stead_slot slot;                              /* it went to */
     uint64_t number;                              /* in the shard's session */

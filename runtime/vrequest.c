@@ -262,7 +262,8 @@ bool stead_vrequest_answered(struct stead_shard *shard, const struct stead_messa
     if (request->early && request->before == NULL) /* that has gone meanwhile */
         hurry(shard, request);
     /* A call hears that there is no room for it; nobody would hear of a signal: it is sent again until it is taken. */
-    if (request->early || (later && request->message->type == STEAD_SIGNAL))
+    request->refused = request->early || (later && request->message->type == STEAD_SIGNAL);
+    if (request->refused)
         return true;
     free_request(shard, request);
     return false;
@@ -303,6 +304,12 @@ uint64_t stead_vrequest_resend_due(struct stead_shard *shard)
         unlink_request(shard, request);
         request->resend_ns = host->now_ns + (uint64_t)host->settings.resend_ms * 1000000u;
         append(shard, request);
+        if (request->before != NULL && request->before->refused) {
+            /* It would be refused, too, and take the room that what is before it needs. */
+            request->early = request->refused = true;
+            continue;
+        }
+        request->refused = false;
         struct stead_message *again = stead_message_copy(request->message);
         again->session.mark = oldest_of(shard, request)->number - 1;
         again->after = number_before(request);

@@ -298,6 +298,41 @@ static void test_request_refused_as_early_goes_again_behind_the_one_before_it(vo
     fx_destroy(fx);
 }
 
+/* It would take the room, each time, that the first one needs. */
+static void test_request_does_not_go_again_before_one_that_found_no_room(void **state)
+{
+    struct fx *fx = begin(1);
+    struct fx_client client = fx_client(fx, 1);
+    char v[64], w[64];
+
+    (void)state;
+    to = fx_address(w, "v", 2, 0);
+    fx_address(v, "v", 1, 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fx_call(fx, &client, v, "do2"), 0);
+    uint64_t first = fx->sends.head->session.number;
+    struct stead_message *earliest = stead_queue_pop(&fx->sends);
+    stead_queue_clear(&fx->sends); /* the others are lost */
+    stead_queue_push(&fx->sends, earliest);
+    fx_step_ms(fx, 500);
+    answer_with(fx, STEAD_EBUSY, STEAD_FLAG_EARLY); /* nothing is before it: it goes again at once, and is due last */
+    fx_step_ms(fx, 200);
+    assert_int_equal(fx->sends.count, 1);
+    assert_int_equal(answer_with(fx, STEAD_EBUSY, 0), first);
+    fx_step_ms(fx, 310); /* the others are due */
+    assert_int_equal(fx->sends.count, 0);
+    fx_step_ms(fx, 500);
+    assert_int_equal(fx->sends.count, 1);
+    assert_int_equal(fx->sends.head->session.number, first);
+    answer_from_there(fx, 0);
+    assert_int_equal(fx->sends.count, 1); /* the next one, at once */
+    assert_int_equal(answer_from_there(fx, 0), first + 1);
+    assert_int_equal(answer_from_there(fx, 0), first + 2);
+    fx_step_ms(fx, 10000);
+    assert_int_equal(fx->sends.count, 0);
+    fx_destroy(fx);
+}
+
 static void test_call_of_a_volatile_agent_times_out_and_is_not_sent_again(void **state)
 {
     struct fx *fx = begin(1);
@@ -484,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_unanswered_requests_are_bounded_in_number),
         cmocka_unit_test(test_unanswered_requests_are_bounded_in_bytes),
         cmocka_unit_test(test_request_refused_as_early_goes_again_behind_the_one_before_it),
+        cmocka_unit_test(test_request_does_not_go_again_before_one_that_found_no_room),
         cmocka_unit_test(test_call_of_a_volatile_agent_times_out_and_is_not_sent_again),
         cmocka_unit_test(test_session_is_renewed_at_half_its_age_and_the_old_one_is_finished),
         cmocka_unit_test(test_answer_for_an_earlier_incarnation_is_dropped),
